@@ -1,0 +1,1 @@
+//! Erasure coding and bitrot framing: pure and synchronous.

@@ -1,0 +1,5 @@
+//! The store: an erasure-coded S3 object store on the state machines of `model`.
+
+pub mod drive;
+pub mod erasure;
+pub mod runtime;

@@ -1,0 +1,98 @@
+//! What a coordinator and a drive say to each other about one register.
+
+use super::{Ballot, Folder, Value};
+use serde::{Deserialize, Serialize};
+
+/// A value under the ballot that carried it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Vote<V> {
+    /// The ballot.
+    pub ballot: Ballot,
+    /// The value.
+    pub value: V,
+}
+
+impl<V: Value> Vote<V> {
+    /// Absence before the first write: chosen from the start.
+    #[must_use]
+    pub fn absent() -> Self {
+        Vote {
+            ballot: Ballot::ZERO,
+            value: V::absent(),
+        }
+    }
+}
+
+/// A message to a drive. A ballot below the drive's epoch is refused in every message.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Request<V> {
+    /// Ask for the promise that no lower ballot will be accepted, and for what the drive holds.
+    Prepare {
+        /// The ballot to promise.
+        ballot: Ballot,
+    },
+    /// Vote for a value.
+    Accept {
+        /// The value, under its ballot.
+        vote: Vote<V>,
+        /// The chosen value that it follows (of which it may be a repeat).
+        prev: Vote<V>,
+    },
+    /// Tell that the vote of this ballot is chosen.
+    Finalize {
+        /// The ballot that is chosen.
+        ballot: Ballot,
+    },
+    /// Staging clean-up: forget a staged folder that the value chosen under `ballot` does not name.
+    Drop {
+        /// The clean-up's own ballot, under which the base was accepted again.
+        ballot: Ballot,
+        /// The folder.
+        folder: Folder,
+    },
+    /// As Prepare's reply, without a promise.
+    Read,
+}
+
+/// What a drive holds of one register.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Snapshot<V> {
+    /// The highest vote ([`Vote::absent`] if none).
+    pub accepted: Vote<V>,
+    /// The chosen vote that `accepted` follows. Equal to `accepted` once that is committed.
+    pub prev: Vote<V>,
+    /// Whether the drive knows that `accepted` is chosen. True for a key without a vote.
+    pub committed: bool,
+    /// Data folders of this key that the drive holds, staged or live, in order.
+    pub folders: Vec<Folder>,
+    /// Whether the drive may speak for this key: false while it recovers from a wipe.
+    pub authoritative: bool,
+    /// The drive's floor: it may have forgotten votes at or below it (a purged tombstone).
+    pub floor: Ballot,
+}
+
+/// Why a drive refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nack {
+    /// The highest ballot promised or accepted for the key.
+    pub promised: Ballot,
+    /// The drive's floor.
+    pub floor: Ballot,
+    /// The drive's epoch.
+    pub epoch: u64,
+}
+
+/// A drive's answer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reply<V> {
+    /// Prepare: granted, with what the drive holds.
+    Granted(Snapshot<V>),
+    /// Accept: the vote is durable.
+    Accepted,
+    /// Finalize and Drop: done, or there was nothing to do.
+    Done,
+    /// Read: what the drive holds.
+    Read(Snapshot<V>),
+    /// Refused; nothing changed.
+    Refused(Nack),
+}

@@ -1,0 +1,1 @@
+//! What the server's registers hold: an object's version history, a part, a bucket.
