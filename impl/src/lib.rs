@@ -2,4 +2,5 @@
 
 pub mod drive;
 pub mod erasure;
+pub mod object;
 pub mod runtime;

@@ -31,8 +31,8 @@ pub trait Value: Clone + Debug + Eq + Ord + Hash {
     /// The data folders that it names.
     fn folders(&self) -> Vec<FolderNeed>;
 
-    /// Whether Finalize drops the key's folders that this value does not name. Parts of an open upload
-    /// say no: their folders live until the upload is gone from its key's value.
+    /// Whether Finalize drops the folders that the value before it named and this one does not. Parts of
+    /// an open upload say no: their folders live until the upload is gone from its key's value.
     fn drops_unnamed(&self) -> bool {
         true
     }

@@ -1,0 +1,166 @@
+//! What goes in and out of the object layer.
+
+use model::record::{Checksum, ChecksumKind, ObjectData, PartData};
+use std::collections::BTreeMap;
+
+/// How many drives an object's shards may lose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StorageClass {
+    /// The deployment's standard parity.
+    #[default]
+    Standard,
+    /// `REDUCED_REDUNDANCY`: the deployment's reduced parity.
+    Reduced,
+}
+
+/// What is known when a write begins.
+#[derive(Clone, Debug, Default)]
+pub struct PutOptions {
+    /// The parity to use.
+    pub class: StorageClass,
+    /// The size in bytes, if the client has told it.
+    pub size: Option<u64>,
+    /// For [`super::Store::create_upload`]: the checksum that parts carry, and whether the object's is
+    /// over the whole object.
+    pub checksum: Option<(ChecksumKind, bool)>,
+}
+
+/// What is known when a write ends.
+#[derive(Clone, Debug, Default)]
+pub struct WriteMeta {
+    /// Without quotes.
+    pub etag: String,
+    /// By lower-case name, as [`ObjectData::headers`].
+    pub headers: BTreeMap<String, String>,
+    /// Verified or computed.
+    pub checksums: Vec<Checksum>,
+}
+
+/// A bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketInfo {
+    /// Its name.
+    pub name: String,
+    /// In nanoseconds since the Unix epoch.
+    pub created_nanos: u64,
+}
+
+/// A version of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its key.
+    pub key: String,
+    /// 0 is the null version.
+    pub version: u128,
+    /// Last modified, in nanoseconds since the Unix epoch.
+    pub time_nanos: u64,
+    /// ETag, size, headers, checksums, parts.
+    pub data: ObjectData,
+}
+
+/// What a delete did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// Whether the key had existed.
+    pub existed: bool,
+}
+
+/// A question for keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListQuery {
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Roll up keys that have this after the prefix.
+    pub delimiter: Option<String>,
+    /// Only keys and common prefixes after this one.
+    pub after: Option<String>,
+    /// At most this many keys and common prefixes together.
+    pub limit: usize,
+}
+
+/// An answer to [`ListQuery`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// In order.
+    pub objects: Vec<ObjectInfo>,
+    /// In order, each ending with the delimiter.
+    pub common_prefixes: Vec<String>,
+    /// If there is more: the last key or common prefix returned, to go on `after`.
+    pub next: Option<String>,
+}
+
+/// An open upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadInfo {
+    /// Its key.
+    pub key: String,
+    /// Its id.
+    pub id: u128,
+    /// When it was begun, in nanoseconds since the Unix epoch.
+    pub started_nanos: u64,
+    /// Headers of the object to be.
+    pub headers: BTreeMap<String, String>,
+    /// The checksum that its parts carry, and whether the object's is over the whole object.
+    pub checksum: Option<(ChecksumKind, bool)>,
+}
+
+/// A question for open uploads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UploadsQuery {
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Roll up keys that have this after the prefix.
+    pub delimiter: Option<String>,
+    /// Only uploads after this key …
+    pub key_after: Option<String>,
+    /// … or of this very key after this upload.
+    pub upload_after: Option<u128>,
+    /// At most this many uploads and common prefixes together.
+    pub limit: usize,
+}
+
+/// An answer to [`UploadsQuery`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uploads {
+    /// In order.
+    pub uploads: Vec<UploadInfo>,
+    /// In order.
+    pub common_prefixes: Vec<String>,
+    /// If there is more: key (or common prefix) and upload to go on after.
+    pub next: Option<(String, Option<u128>)>,
+}
+
+/// A stored part of an open upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartInfo {
+    /// When it was written, in nanoseconds since the Unix epoch.
+    pub time_nanos: u64,
+    /// Number, size, ETag, checksums.
+    pub data: PartData,
+}
+
+/// A part that a completion names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompletedPart {
+    /// Its number.
+    pub number: u16,
+    /// The ETag that the client was given, without quotes.
+    pub etag: String,
+}
+
+/// Whether requests would succeed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Reads of objects at the deployment's parity.
+    pub readable: bool,
+    /// Writes.
+    pub writable: bool,
+    /// Drives online.
+    pub drives_online: usize,
+    /// Drives in all.
+    pub drives: usize,
+    /// Write quorum of the first set.
+    pub write_quorum: u8,
+    /// Read quorum of the first set.
+    pub read_quorum: u8,
+}

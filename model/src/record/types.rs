@@ -1,0 +1,171 @@
+//! The parts that records are made of. Stored on drives (`specs/format.md`): fields are only ever added,
+//! under a new format version.
+
+use crate::protocol::{Drives, Folder};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// An object key: its versions and its open uploads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// In the order of the chain: the latest is last (`version.order-is-chain`).
+    pub versions: Vec<Version>,
+    /// Open multipart uploads, in the order in which they were begun.
+    pub uploads: Vec<Upload>,
+}
+
+impl Object {
+    /// The latest version, which a read without a version id gets.
+    #[must_use]
+    pub fn latest(&self) -> Option<&Version> {
+        self.versions.last()
+    }
+
+    /// The latest version's data, unless that is a delete marker.
+    #[must_use]
+    pub fn latest_data(&self) -> Option<(&Version, &ObjectData)> {
+        let version = self.latest()?;
+        Some((version, version.data()?))
+    }
+
+    /// The open upload with this id.
+    #[must_use]
+    pub fn upload(&self, id: u128) -> Option<&Upload> {
+        self.uploads.iter().find(|upload| upload.id == id)
+    }
+}
+
+/// One entry of a key's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// 0 is the null version: the one entry of a bucket without versioning.
+    pub id: u128,
+    /// The change that added it.
+    pub change: u128,
+    /// Nanoseconds since the Unix epoch; increases along the chain.
+    pub time_nanos: u64,
+    /// Data, or a marker.
+    pub kind: VersionKind,
+}
+
+impl Version {
+    /// The object's data, unless this is a delete marker.
+    #[must_use]
+    pub fn data(&self) -> Option<&ObjectData> {
+        match &self.kind {
+            VersionKind::Data(data) => Some(data),
+            VersionKind::DeleteMarker => None,
+        }
+    }
+}
+
+/// What a version is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VersionKind {
+    /// An object.
+    Data(ObjectData),
+    /// Hides the key.
+    DeleteMarker,
+}
+
+/// An object as stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectData {
+    /// Without quotes: MD5 in hex, or `<hex>-<parts>` of a multipart upload.
+    pub etag: String,
+    /// Bytes.
+    pub size: u64,
+    /// K, remembered per object: a later change of the default leaves it as it is.
+    pub data_shards: u8,
+    /// M.
+    pub parity_shards: u8,
+    /// In order of their numbers. A plain put has one, number 1.
+    pub parts: Vec<PartData>,
+    /// Response headers stored with the object, by lower-case name: `content-type`, `cache-control` …,
+    /// `x-amz-meta-*`, and `x-amz-storage-class` unless it is STANDARD.
+    pub headers: BTreeMap<String, String>,
+    /// Checksums of the whole object.
+    pub checksums: Vec<Checksum>,
+}
+
+/// One part of an object's data, in a data folder of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartData {
+    /// 1 to 10,000.
+    pub number: u16,
+    /// Its data folder on every drive.
+    pub folder: Folder,
+    /// Bytes.
+    pub size: u64,
+    /// MD5 in hex, without quotes.
+    pub etag: String,
+    /// The drives that held its shard when it was accepted.
+    pub holders: Drives,
+    /// Its checksums.
+    pub checksums: Vec<Checksum>,
+}
+
+/// A checksum that S3 knows by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checksum {
+    /// Which.
+    pub kind: ChecksumKind,
+    /// Over the object's bytes; false: over its parts' checksums (composite).
+    pub full_object: bool,
+    /// Base64, as S3 carries it; composite ones with `-<parts>`.
+    pub value: String,
+}
+
+/// The checksum algorithms of S3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ChecksumKind {
+    /// CRC-32 (ISO-HDLC).
+    Crc32,
+    /// CRC-32C (Castagnoli).
+    Crc32c,
+    /// CRC-64/NVME.
+    Crc64Nvme,
+    /// SHA-1.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+}
+
+/// An open multipart upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Its id.
+    pub id: u128,
+    /// When it was begun, in nanoseconds since the Unix epoch.
+    pub started_nanos: u64,
+    /// K of its parts.
+    pub data_shards: u8,
+    /// M of its parts.
+    pub parity_shards: u8,
+    /// Headers of the object to be, as in [`ObjectData::headers`].
+    pub headers: BTreeMap<String, String>,
+    /// The checksum that its parts carry, and whether the object's is over the whole object.
+    pub checksum: Option<(ChecksumKind, bool)>,
+}
+
+/// A part of an open upload: a register of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// K.
+    pub data_shards: u8,
+    /// M.
+    pub parity_shards: u8,
+    /// When it was written, in nanoseconds since the Unix epoch.
+    pub time_nanos: u64,
+    /// Its data.
+    pub data: PartData,
+}
+
+/// A bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Names this life of the bucket: keys of an earlier one with the same name are not its keys.
+    pub incarnation: u128,
+    /// When it was made, in nanoseconds since the Unix epoch.
+    pub created_nanos: u64,
+}
