@@ -90,6 +90,13 @@ impl RegisterKey {
         Some(u128::from_be_bytes(self.0.get(1..17)?.try_into().ok()?))
     }
 
+    /// The object key that a part is of.
+    #[must_use]
+    pub fn part_key(&self) -> Option<&str> {
+        let key = self.0.strip_prefix(b"p")?.get(34..)?;
+        std::str::from_utf8(key).ok()
+    }
+
     /// A part's number.
     #[must_use]
     pub fn part_number(&self) -> Option<u16> {
