@@ -24,7 +24,7 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
 
-/// A connection, and who opened it.
+/// What a listener accepted: the connection, and the address of its other side.
 pub type Accepted = (Box<dyn Stream>, SocketAddr);
 
 /// A bound listening socket.
