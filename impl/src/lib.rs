@@ -1,6 +1,9 @@
 //! The store: an erasure-coded S3 object store on the state machines of `model`.
 
+pub mod access;
+pub mod api;
 pub mod drive;
 pub mod erasure;
 pub mod object;
 pub mod runtime;
+pub mod wire;
