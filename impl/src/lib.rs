@@ -4,3 +4,4 @@ pub mod drive;
 pub mod erasure;
 pub mod object;
 pub mod runtime;
+pub mod topology;
