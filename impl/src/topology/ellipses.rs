@@ -3,7 +3,7 @@
 use super::TopologyError;
 
 /// The most drives that one argument may name.
-const DRIVES_MAX: usize = 4096;
+pub const DRIVES_MAX: usize = 4096;
 
 /// Whether `argument` has a pattern, well formed or not.
 #[must_use]

@@ -1,6 +1,6 @@
 //! From drive arguments to pools of erasure sets.
 
-use super::{Endpoint, TopologyError, ellipses, set_size};
+use super::{Endpoint, TopologyError, ellipses, ellipses::DRIVES_MAX, set_size};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Drives that were added together, divided into erasure sets of one size.
@@ -16,8 +16,14 @@ impl Pool {
     /// A pool of `drives` folders on one host that nobody has named, to calculate with.
     ///
     /// # Errors
-    /// As [`set_size::choose`].
+    /// A count that makes no sets, or an absurd one.
     pub fn of_count(drives: usize) -> Result<Pool, TopologyError> {
+        if drives > DRIVES_MAX {
+            return Err(TopologyError::TooManyDrives {
+                argument: drives.to_string(),
+                limit: DRIVES_MAX,
+            });
+        }
         let set_size = set_size::choose(drives, 1, true, None)?;
         let endpoints = (1..=drives)
             .map(|drive| Endpoint::Local(format!("/drive{drive}").into()))
