@@ -17,7 +17,15 @@ pub(super) struct Inode {
     /// one is in the cache.
     dirty: BTreeMap<u64, Vec<Sector>>,
     /// The lengths that the file has had since the last sync, in order. File systems journal them.
-    lengths: Vec<u64>,
+    lengths: Vec<Length>,
+}
+
+/// A length that a file has had.
+#[derive(Clone, Copy)]
+struct Length {
+    bytes: u64,
+    /// Reached by writing, and so by and by; `set_len` is one step.
+    written: bool,
 }
 
 impl Inode {
@@ -44,7 +52,10 @@ impl Inode {
         let before = self.cache.len();
         self.cache.write(offset, data);
         if self.cache.len() > before {
-            self.lengths.push(self.cache.len());
+            self.lengths.push(Length {
+                bytes: self.cache.len(),
+                written: true,
+            });
         }
     }
 
@@ -54,7 +65,10 @@ impl Inode {
             self.dirty.split_off(&len.div_ceil(SECTOR_BYTES));
         }
         self.cache.set_len(len);
-        self.lengths.push(len);
+        self.lengths.push(Length {
+            bytes: len,
+            written: false,
+        });
     }
 
     /// Zeroes a range within the file.
@@ -91,9 +105,9 @@ impl Inode {
         let survivors = prefix(rng, self.lengths.len());
         let next = self.lengths.get(survivors).copied();
         self.settle_lengths(survivors);
-        if let Some(next) = next.filter(|next| *next > self.media.len()) {
-            // An extension under way may have come as far as the end of any of its sectors.
-            let reached = rng.gen_range(self.media.len()..=next) / SECTOR_BYTES * SECTOR_BYTES;
+        if let Some(next) = next.filter(|next| next.written && next.bytes > self.media.len()) {
+            // A write under way may have come as far as the end of any of its sectors.
+            let reached = rng.gen_range(self.media.len()..=next.bytes) / SECTOR_BYTES * SECTOR_BYTES;
             self.media.set_len(self.media.len().max(reached));
         }
         let chance = chance(rng);
@@ -142,7 +156,7 @@ impl Inode {
     /// Brings the first `count` of the unsynced lengths to the media.
     fn settle_lengths(&mut self, count: usize) {
         for len in self.lengths.drain(..count) {
-            self.media.set_len(len);
+            self.media.set_len(len.bytes);
         }
     }
 }

@@ -284,3 +284,64 @@ fn a_long_history_is_checked_without_recursion() {
     });
     run.expect("the run");
 }
+
+/// Small histories with answers at random, against a search through all orders.
+#[test]
+fn the_search_agrees_with_trying_every_order() {
+    let run = crate::run::simulate(3, Duration::from_secs(1), |_| async {
+        let mut verdicts = [0, 0];
+        for _ in 0..20_000 {
+            let history: Vec<Op> = (0..thread_rng().gen_range(1..6)).map(|_| random_operation()).collect();
+            let fits = tries_every_order(None, &mut history.clone());
+            assert_eq!(check(None, &history).is_ok(), fits, "{history:?}");
+            verdicts[usize::from(fits)] += 1;
+        }
+        assert!(verdicts.iter().all(|count| *count > 2000), "one-sided: {verdicts:?}");
+    });
+    run.expect("the run");
+}
+
+fn random_operation() -> Op {
+    let mut rng = thread_rng();
+    let value = |rng: &mut madsim::rand::GlobalRng| (1..3).nth(rng.gen_range(0..3));
+    let input = match rng.gen_range(0..5) {
+        0 | 1 => Get,
+        2 => Put(rng.gen_range(1..3)),
+        3 => Delete,
+        _ => Compare {
+            expected: value(&mut rng),
+            new: value(&mut rng),
+        },
+    };
+    let output = match &input {
+        Get => Value(value(&mut rng)),
+        Compare { .. } if rng.gen_bool(0.5) => Refused,
+        _ => Done,
+    };
+    let from = rng.gen_range(0..20);
+    if rng.gen_ratio(1, 5) {
+        lost(from, input)
+    } else {
+        op(from, from + rng.gen_range(0..10), input, output)
+    }
+}
+
+/// Whether any order of the operations explains the answers; `left` are those without a place.
+fn tries_every_order(value: Option<u64>, left: &mut Vec<Op>) -> bool {
+    let Some(deadline) = left
+        .iter()
+        .filter_map(|op| op.completed.as_ref().map(|(at, _)| *at))
+        .min()
+    else {
+        return true;
+    };
+    (0..left.len()).any(|n| {
+        let op = left.remove(n);
+        let mut after = value;
+        let output = take_effect(&mut after, &op.input);
+        let fits = op.invoked <= deadline && op.completed.as_ref().is_none_or(|(_, told)| *told == output);
+        let found = fits && tries_every_order(after, left);
+        left.insert(n, op);
+        found
+    })
+}
