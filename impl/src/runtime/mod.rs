@@ -24,10 +24,13 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
 
+/// What a listener accepted: the connection, and the address of its other side.
+pub type Accepted = (Box<dyn Stream>, SocketAddr);
+
 /// A bound listening socket.
 pub trait Listener: Send + Sync + 'static {
     /// Waits for the next connection.
-    fn accept(&self) -> Pin<Box<dyn Future<Output = io::Result<(Box<dyn Stream>, SocketAddr)>> + Send + '_>>;
+    fn accept(&self) -> Pin<Box<dyn Future<Output = io::Result<Accepted>> + Send + '_>>;
     /// The address that was bound (with the port that the system chose when 0 was asked for).
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
