@@ -99,6 +99,7 @@ pub fn open_all(
     fresh: &mut dyn FnMut() -> u128,
 ) -> Result<Opened, FormatError> {
     check_paths(paths, set_size)?;
+    check_folders(&**files, paths)?;
     let mut drives = Vec::with_capacity(paths.len());
     for path in paths {
         drives.push(look_at(&**files, path)?);
@@ -139,6 +140,15 @@ fn check_paths(paths: &[PathBuf], set_size: usize) -> Result<(), FormatError> {
         }
     }
     Ok(())
+}
+
+/// Two names of one folder. Paths that do not exist yet are told apart when they are locked.
+fn check_folders(files: &dyn Files, paths: &[PathBuf]) -> Result<(), FormatError> {
+    let ids: Vec<_> = paths.iter().map(|path| files.id(path).ok()).collect();
+    match (1..ids.len()).find(|n| ids[*n].is_some() && ids[..*n].contains(&ids[*n])) {
+        None => Ok(()),
+        Some(n) => Err(FormatError::Twice { path: paths[n].clone() }),
+    }
 }
 
 /// What is at a path.
@@ -236,7 +246,10 @@ fn reference(drives: &[Found]) -> Option<Format> {
 
 /// `format.topology`: every drive that can be read is of this deployment, and in its place.
 fn check_topology(drives: &[Found], reference: &Format, set_size: usize) -> Result<(), FormatError> {
-    let given = Given { drives: drives.len(), set_size };
+    let given = Given {
+        drives: drives.len(),
+        set_size,
+    };
     for (position, drive) in drives.iter().enumerate() {
         let Some(format) = drive.format() else { continue };
         let path = || drive.path.clone();
