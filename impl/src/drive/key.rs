@@ -90,13 +90,6 @@ impl RegisterKey {
         Some(u128::from_be_bytes(self.0.get(1..17)?.try_into().ok()?))
     }
 
-    /// The object key that a part is of.
-    #[must_use]
-    pub fn part_key(&self) -> Option<&str> {
-        let key = self.0.strip_prefix(b"p")?.get(34..)?;
-        std::str::from_utf8(key).ok()
-    }
-
     /// A part's number.
     #[must_use]
     pub fn part_number(&self) -> Option<u16> {
@@ -152,7 +145,14 @@ mod tests {
         let key = RegisterKey::part(7, 8, 10_000, "a\0b");
         let owner = RegisterKey::object(7, "a\0b");
         let (upload, number) = (8, 10_000);
-        assert_eq!(key.part_of(), Some(PartOf { owner: owner.clone(), upload, number }));
+        assert_eq!(
+            key.part_of(),
+            Some(PartOf {
+                owner: owner.clone(),
+                upload,
+                number
+            })
+        );
         assert!(key.as_bytes().starts_with(&RegisterKey::parts_prefix(7, 8)));
         assert!(owner.is_object() && owner.part_of().is_none());
         assert!(!key.is_object() && !RegisterKey::bucket("o-rder-of-17-bytes").is_object());
