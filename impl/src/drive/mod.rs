@@ -6,9 +6,13 @@
 pub mod format;
 mod index;
 mod key;
+mod local;
+mod offline;
 
 pub use index::{IndexError, RowError};
 pub use key::{PartOf, RegisterKey};
+pub use local::LocalDrive;
+pub use offline::OfflineDrive;
 
 use async_trait::async_trait;
 use bytes::Bytes;
