@@ -16,7 +16,12 @@ use std::{
 /// The ballot of a round.
 pub(crate) fn ballot(round: u64) -> Ballot {
     let (epoch, node, boot) = (0, 1, 99);
-    Ballot { epoch, round, node, boot }
+    Ballot {
+        epoch,
+        round,
+        node,
+        boot,
+    }
 }
 
 pub(crate) fn part_data(number: u16, folder: Folder, holders: Drives) -> PartData {
@@ -97,7 +102,9 @@ fn record_strategy() -> impl Strategy<Value = Record> {
             part(0, number, folder, Drives::from_bits(holders)).content().clone()
         }),
         (any::<u128>(), any::<u128>(), 0..4usize).prop_map(|(folder, id, uploads)| {
-            let parts = (1..4).map(|n| part_data(n, folder ^ u128::from(n), Drives::all(4))).collect();
+            let parts = (1..4)
+                .map(|n| part_data(n, folder ^ u128::from(n), Drives::all(4)))
+                .collect();
             let uploads = (0..uploads as u128).map(|n| upload(id ^ n)).collect();
             object_of(0, parts, uploads).content().clone()
         }),
@@ -108,7 +115,12 @@ fn record_strategy() -> impl Strategy<Value = Record> {
 fn vote_strategy() -> impl Strategy<Value = Vote<Record>> {
     let ballot = (any::<u64>(), any::<u64>(), any::<u32>(), any::<u64>());
     (ballot, record_strategy()).prop_map(|((epoch, round, node, boot), value)| Vote {
-        ballot: Ballot { epoch, round, node, boot },
+        ballot: Ballot {
+            epoch,
+            round,
+            node,
+            boot,
+        },
         value,
     })
 }
@@ -123,7 +135,9 @@ pub(crate) fn register_strategy() -> impl Strategy<Value = Register<Record>> {
 
 /// The host's files; the runtime that owns them may have ended.
 pub(crate) fn host_files() -> Arc<dyn Files> {
-    let tokio = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     let _context = tokio.enter();
     RealRuntime::new().files()
 }

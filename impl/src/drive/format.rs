@@ -81,7 +81,13 @@ pub struct ReadySlot {
 
 impl fmt::Debug for ReadySlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ReadySlot { path, drive, set, index, .. } = self;
+        let ReadySlot {
+            path,
+            drive,
+            set,
+            index,
+            ..
+        } = self;
         let drive = uuid(*drive);
         write!(f, "ReadySlot {{ {path:?}, drive {drive}, set {set}, index {index} }}")
     }
@@ -112,7 +118,9 @@ pub fn open_all(
         return first_start(&**files, drives, &format);
     };
     check_topology(&drives, &reference, set_size)?;
-    let formatted = drives.iter().any(|drive| drive.format().is_some_and(|format| format.complete));
+    let formatted = drives
+        .iter()
+        .any(|drive| drive.format().is_some_and(|format| format.complete));
     if !formatted {
         // No drive has ever served: what an earlier start began is finished.
         return match drives.iter().find_map(Found::offline) {
@@ -159,9 +167,16 @@ struct Found {
 
 enum State {
     /// Nothing, or a folder without anything of anybody.
-    Clean { missing: bool },
-    Formatted { format: Format, lock: Guard },
-    Offline { reason: String },
+    Clean {
+        missing: bool,
+    },
+    Formatted {
+        format: Format,
+        lock: Guard,
+    },
+    Offline {
+        reason: String,
+    },
 }
 
 impl Found {
@@ -241,7 +256,10 @@ fn check_foreign(folder: &Path, entries: &[Entry], known: &[&str]) -> Result<(),
 /// The format that the others are compared with: a complete one before one that is not, then the first.
 fn reference(drives: &[Found]) -> Option<Format> {
     let formats = || drives.iter().filter_map(Found::format);
-    formats().find(|format| format.complete).or_else(|| formats().next()).cloned()
+    formats()
+        .find(|format| format.complete)
+        .or_else(|| formats().next())
+        .cloned()
 }
 
 /// `format.topology`: every drive that can be read is of this deployment, and in its place.
@@ -268,7 +286,12 @@ fn check_topology(drives: &[Found], reference: &Format, set_size: usize) -> Resu
         if format.sets != reference.sets || found != Some(position) {
             let path = path();
             let drive = format.this;
-            return Err(FormatError::WrongSlot { path, drive, found, position });
+            return Err(FormatError::WrongSlot {
+                path,
+                drive,
+                found,
+                position,
+            });
         }
     }
     Ok(())
@@ -282,7 +305,11 @@ fn slot(files: &dyn Files, drive: Found) -> Slot {
         State::Offline { reason } => return Slot::Offline { path, reason },
         // `format.wiped-is-unknown`
         State::Clean { missing } => {
-            let what = if missing { "there is nothing at its path" } else { "it is empty" };
+            let what = if missing {
+                "there is nothing at its path"
+            } else {
+                "it is empty"
+            };
             let reason = format!(
                 "{what}, but the other drives are formatted: was it unmounted, wiped or replaced? Healing a \
                  replaced drive is not built yet; nothing was written to it"
@@ -304,7 +331,13 @@ fn slot(files: &dyn Files, drive: Found) -> Slot {
 fn ready(path: PathBuf, format: &Format, lock: Guard) -> Slot {
     let (set, index) = format.place().unwrap_or_default();
     let drive = format.this;
-    Slot::Ready(ReadySlot { path, drive, set, index, lock })
+    Slot::Ready(ReadySlot {
+        path,
+        drive,
+        set,
+        index,
+        lock,
+    })
 }
 
 /// Formats drives of which none is complete, each step on all of them before the next
@@ -312,7 +345,11 @@ fn ready(path: PathBuf, format: &Format, lock: Guard) -> Slot {
 fn first_start(files: &dyn Files, drives: Vec<Found>, format: &Format) -> Result<Opened, FormatError> {
     let mut begun = Vec::with_capacity(drives.len());
     for (this, drive) in format.drives().zip(drives) {
-        let format = Format { this, complete: false, ..format.clone() };
+        let format = Format {
+            this,
+            complete: false,
+            ..format.clone()
+        };
         let failed = |error| FormatError::first_start(&drive.path, error);
         let lock = match drive.state {
             State::Formatted { lock, .. } => lock,
@@ -328,7 +365,10 @@ fn first_start(files: &dyn Files, drives: Vec<Found>, format: &Format) -> Result
         complete(files, &path, &format).map_err(|error| FormatError::first_start(&path, error))?;
         slots.push(ready(path, &format, lock));
     }
-    Ok(Opened { deployment: format.deployment, drives: slots })
+    Ok(Opened {
+        deployment: format.deployment,
+        drives: slots,
+    })
 }
 
 fn finish(files: &dyn Files, drive: &Path, format: &Format) -> io::Result<()> {
@@ -345,7 +385,14 @@ fn begin(files: &dyn Files, drive: &Path, format: &Format) -> io::Result<Guard> 
 }
 
 fn complete(files: &dyn Files, drive: &Path, format: &Format) -> io::Result<()> {
-    write_format(files, drive, &Format { complete: true, ..format.clone() })
+    write_format(
+        files,
+        drive,
+        &Format {
+            complete: true,
+            ..format.clone()
+        },
+    )
 }
 
 /// Replaces `format.json` as a whole, durably.

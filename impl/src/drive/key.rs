@@ -162,7 +162,14 @@ mod tests {
         let key = RegisterKey::part(7, 8, 10_000, "a\0b");
         let owner = RegisterKey::object(7, "a\0b");
         let (upload, number) = (8, 10_000);
-        assert_eq!(key.part_of(), Some(PartOf { owner: owner.clone(), upload, number }));
+        assert_eq!(
+            key.part_of(),
+            Some(PartOf {
+                owner: owner.clone(),
+                upload,
+                number
+            })
+        );
         assert!(key.as_bytes().starts_with(&RegisterKey::parts_prefix(7, 8)));
         assert_eq!(owner.part_register(8, 10_000), Some(key.clone()));
         assert_eq!(owner.part_register(0, 1), None);

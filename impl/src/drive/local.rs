@@ -49,7 +49,11 @@ impl LocalDrive {
         };
         let (queue, messages) = mpsc::unbounded_channel();
         let core = Core::new(shared.clone(), drive);
-        spawn(&shared.rt, "commit to a drive", commit::serve(shared.clone(), core, messages));
+        spawn(
+            &shared.rt,
+            "commit to a drive",
+            commit::serve(shared.clone(), core, messages),
+        );
         spawn(&shared.rt, "sweep a drive", sweep::sweep(shared.clone()));
         Ok(Arc::new(LocalDrive { shared, queue }))
     }
@@ -64,7 +68,9 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
     let file = index_path(&path);
     let index_failed = |error: &dyn fmt::Display| format!("cannot open its index {}: {error}", file.display());
     // `drive.index-never-remade`: without its index a drive has forgotten what it voted for.
-    let opened = files.open(&file, OpenMode::Write).map_err(|error| index_failed(&error))?;
+    let opened = files
+        .open(&file, OpenMode::Write)
+        .map_err(|error| index_failed(&error))?;
     let room = reserve.clone();
     let index = Index::open(opened, Box::new(move || room.release())).map_err(|error| index_failed(&error))?;
     let (epoch, hi) = index.drive_state().map_err(|error| index_failed(&error))?;
@@ -161,10 +167,19 @@ impl Drive for LocalDrive {
     ) -> Result<Reply<Record>, DriveError> {
         self.shared.check_room()?;
         if framed.len() > SMALL_SHARD_BYTES {
-            return Err(DriveError::Offline(format!("a shard of {} bytes is not small", framed.len())));
+            return Err(DriveError::Offline(format!(
+                "a shard of {} bytes is not small",
+                framed.len()
+            )));
         }
         let key = key.clone();
-        let message = |answer| Message::StageSmall { staging, framed, key, then, answer };
+        let message = |answer| Message::StageSmall {
+            staging,
+            framed,
+            key,
+            then,
+            answer,
+        };
         self.ask(message).await
     }
 

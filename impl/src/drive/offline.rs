@@ -1,8 +1,6 @@
 //! A drive that could not be opened: it answers everything with the reason.
 
-use super::{
-    Drive, DriveError, DriveStatus, ListFrom, Page, RegisterKey, ShardReader, ShardWriter, Staging,
-};
+use super::{Drive, DriveError, DriveStatus, ListFrom, Page, RegisterKey, ShardReader, ShardWriter, Staging};
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
@@ -64,7 +62,12 @@ impl Drive for OfflineDrive {
     async fn status(&self) -> DriveStatus {
         let (path, offline) = (self.path.clone(), Some(self.reason.clone()));
         let (total_bytes, free_bytes) = (0, 0);
-        DriveStatus { path, offline, total_bytes, free_bytes }
+        DriveStatus {
+            path,
+            offline,
+            total_bytes,
+            free_bytes,
+        }
     }
 
     async fn close(&self) {}

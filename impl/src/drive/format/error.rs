@@ -151,13 +151,19 @@ fn topology(given: Given, found: Given) -> String {
     if given.drives != found.drives {
         return format!("{} drives given, the drives' format has {}", given.drives, found.drives);
     }
-    format!("erasure sets of {} drives given, the drives' format has sets of {}", given.set_size, found.set_size)
+    format!(
+        "erasure sets of {} drives given, the drives' format has sets of {}",
+        given.set_size, found.set_size
+    )
 }
 
 fn wrong_slot(drive: u128, found: Option<usize>, position: usize) -> String {
     let (drive, position) = (uuid(drive), position + 1);
     match found {
-        Some(found) => format!("drive {drive} is number {} of its deployment, and given as number {position}", found + 1),
+        Some(found) => format!(
+            "drive {drive} is number {} of its deployment, and given as number {position}",
+            found + 1
+        ),
         None => format!("drive {drive}, given as number {position}, is not among the drives of its deployment"),
     }
 }

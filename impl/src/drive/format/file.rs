@@ -137,5 +137,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, FormatError> {
 
 /// Random bits as a UUID of version 4.
 fn version_4(random: u128) -> u128 {
-    uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid().as_u128()
+    uuid::Builder::from_random_bytes(random.to_be_bytes())
+        .into_uuid()
+        .as_u128()
 }

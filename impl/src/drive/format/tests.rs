@@ -49,7 +49,10 @@ impl Drives {
         let before = tree(self.dir.path());
         let error = self.open_paths(paths, set_size).expect_err("refused").to_string();
         assert!(error.contains(message), "{error:?} does not say {message:?}");
-        assert!(before == tree(self.dir.path()), "a refused start changed something: {error}");
+        assert!(
+            before == tree(self.dir.path()),
+            "a refused start changed something: {error}"
+        );
     }
 
     fn refused_all(&mut self, n: usize, set_size: usize, message: &str) {
@@ -174,8 +177,14 @@ fn a_drive_with_anything_on_it_is_not_formatted() {
 #[test]
 fn formats_of_others_and_newer_ones_are_refused_by_name() {
     let cases = [
-        (r#"{"version":"1","format":"xl","id":"x","xl":{"version":"3"}}"#, "the format \"xl\" of MinIO"),
-        (r#"{"version":"1","format":"xl-single","id":"x"}"#, "the format \"xl-single\" of MinIO"),
+        (
+            r#"{"version":"1","format":"xl","id":"x","xl":{"version":"3"}}"#,
+            "the format \"xl\" of MinIO",
+        ),
+        (
+            r#"{"version":"1","format":"xl-single","id":"x"}"#,
+            "the format \"xl-single\" of MinIO",
+        ),
         (r#"{"version":"1","format":"other"}"#, "the unknown format \"other\""),
         (
             r#"{"version":"2","format":"erasure-register","new":1}"#,
@@ -205,20 +214,32 @@ fn an_empty_or_missing_drive_among_formatted_ones_is_offline_and_stays_empty() {
     assert!(before == tree(drives.dir.path()));
     assert_eq!(ready(&opened).len(), 4);
     let offline = offline(&opened);
-    assert!(offline[0].contains("/2: it is empty, but the other drives are formatted"), "{offline:?}");
+    assert!(
+        offline[0].contains("/2: it is empty, but the other drives are formatted"),
+        "{offline:?}"
+    );
     assert!(offline[1].contains("/5: there is nothing at its path"), "{offline:?}");
 }
 
 // `format.unreadable-is-offline`
 #[test]
 fn a_damaged_format_takes_its_drive_offline_alone() {
-    for damage in ["", "{", r#"{"version":"1","format":"erasure-register"}"#, r#"{"version":"x","format":"erasure-register"}"#] {
+    for damage in [
+        "",
+        "{",
+        r#"{"version":"1","format":"erasure-register"}"#,
+        r#"{"version":"x","format":"erasure-register"}"#,
+    ] {
         let mut drives = Drives::formatted(4, 4);
         fs::write(drives.json(3), damage).expect("writes");
         let before = tree(drives.dir.path());
         let opened = drives.open(4, 4).expect("opens");
         assert_eq!(ready(&opened).len(), 3);
-        assert!(offline(&opened)[0].contains("/3: format.json is not readable"), "{:?}", offline(&opened));
+        assert!(
+            offline(&opened)[0].contains("/3: format.json is not readable"),
+            "{:?}",
+            offline(&opened)
+        );
         assert!(before == tree(drives.dir.path()));
     }
     let mut drives = Drives::formatted(4, 4);
@@ -239,7 +260,15 @@ fn a_first_start_that_was_cut_short_is_finished() {
         (opened.deployment, ready(&opened), drives)
     };
     // After how many drives had begun, how many had an index, how many were complete.
-    for (begun, indexed, complete) in [(0, 0, 0), (1, 0, 0), (3, 0, 0), (4, 2, 0), (4, 4, 0), (4, 4, 1), (4, 4, 3)] {
+    for (begun, indexed, complete) in [
+        (0, 0, 0),
+        (1, 0, 0),
+        (3, 0, 0),
+        (4, 2, 0),
+        (4, 4, 0),
+        (4, 4, 1),
+        (4, 4, 3),
+    ] {
         let (deployment, slots, mut drives) = formatted();
         for n in 1..=4 {
             if n > begun {

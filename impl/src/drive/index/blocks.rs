@@ -199,7 +199,10 @@ impl Blocks {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         if !len.is_multiple_of(BLOCK_BYTES as u64) {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "a length in parts of blocks"));
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a length in parts of blocks",
+            ));
         }
         let shrinks = {
             let mut state = self.state();
@@ -239,7 +242,10 @@ impl Blocks {
     fn check_range(&self, offset: u64, len: usize) -> io::Result<()> {
         let end = offset.checked_add(len as u64);
         if end.is_none_or(|end| end > self.state().header.len()) {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "beyond the end of the index"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "beyond the end of the index",
+            ));
         }
         Ok(())
     }
@@ -247,7 +253,9 @@ impl Blocks {
 
 impl fmt::Debug for Blocks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Blocks").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("Blocks")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -275,10 +283,7 @@ impl StorageBackend for Backend {
 
 /// Whether an error says that the file system, or the share of it that is allowed, is used up.
 pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The file's length for an index of `len` bytes, a multiple of the block's.

@@ -264,7 +264,9 @@ impl Drop for Index {
 
 impl fmt::Debug for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Index").field("blocks", &self.blocks).finish_non_exhaustive()
+        f.debug_struct("Index")
+            .field("blocks", &self.blocks)
+            .finish_non_exhaustive()
     }
 }
 
@@ -358,7 +360,14 @@ impl View {
     /// Whether any part of a folder is held.
     pub(crate) fn holds_folder(&self, folder: Folder) -> Result<bool, IndexError> {
         let (first, last) = (rows::shard_key(folder, 0), rows::shard_key(folder, u16::MAX));
-        contained(|| Ok(self.shards.range::<&[u8; rows::SHARD_KEY_BYTES]>(&first..=&last)?.next().transpose()?.is_some()))
+        contained(|| {
+            Ok(self
+                .shards
+                .range::<&[u8; rows::SHARD_KEY_BYTES]>(&first..=&last)?
+                .next()
+                .transpose()?
+                .is_some())
+        })
     }
 
     /// Registers below `prefix`, in order of their keys. At least one if there is any and `limit` allows,

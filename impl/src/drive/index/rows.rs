@@ -62,10 +62,7 @@ enum RegisterRef<'a> {
 #[derive(Deserialize)]
 enum RegisterRow {
     Committed(Vote<Record>),
-    Open {
-        accepted: Vote<Record>,
-        prev: Vote<Record>,
-    },
+    Open { accepted: Vote<Record>, prev: Vote<Record> },
 }
 
 /// The row of a register. Once its vote is committed that is all there is to know, and stored once.

@@ -58,7 +58,9 @@ fn merge(all: impl IntoIterator<Item = Changes>) -> Changes {
 
 fn fill(index: &Index, keys: u64) {
     for first in (0..keys).step_by(100) {
-        index.commit(&merge((first..first + 100).map(|n| put(n, 5))), false).expect("commits");
+        index
+            .commit(&merge((first..first + 100).map(|n| put(n, 5))), false)
+            .expect("commits");
     }
 }
 
@@ -130,14 +132,25 @@ fn folders_of_a_part_are_those_of_its_number_and_an_owner_has_all() {
     let held = |upload, part, folder: Folder| RowChange {
         owner: owner.clone(),
         folder,
-        held: Held { upload, part, file: true },
+        held: Held {
+            upload,
+            part,
+            file: true,
+        },
         change: Hold::File,
     };
     let longer = RowChange {
         owner: RegisterKey::object(1, "a\0"),
         ..held(0, 1, 99)
     };
-    let rows = vec![held(0, 1, 10), held(5, 1, 11), held(5, 2, 12), held(5, 1, 13), held(6, 1, 14), longer];
+    let rows = vec![
+        held(0, 1, 10),
+        held(5, 1, 11),
+        held(5, 2, 12),
+        held(5, 1, 13),
+        held(6, 1, 14),
+        longer,
+    ];
     let changes = Changes {
         rows,
         ..Changes::default()
@@ -157,16 +170,22 @@ fn folders_of_a_part_are_those_of_its_number_and_an_owner_has_all() {
 fn listings_stay_below_their_prefix_and_say_where_they_end() {
     let (_dir, path) = scratch();
     let index = open(&path).expect("opens");
-    let keys: Vec<_> = ["a", "a/1", "a/2", "a/3", "b"].map(|key| RegisterKey::object(1, key)).into();
+    let keys: Vec<_> = ["a", "a/1", "a/2", "a/3", "b"]
+        .map(|key| RegisterKey::object(1, key))
+        .into();
     let registers = keys.iter().map(|key| (key.clone(), Some(register(0, 5))));
     let changes = Changes {
-        registers: registers.chain([(RegisterKey::object(2, "a/9"), Some(register(0, 5)))]).collect(),
+        registers: registers
+            .chain([(RegisterKey::object(2, "a/9"), Some(register(0, 5)))])
+            .collect(),
         ..Changes::default()
     };
     index.commit(&changes, false).expect("commits");
     let view = index.view().expect("view");
     let list = |prefix: &str, from, limit| {
-        let (listed, complete) = view.list(&RegisterKey::objects_prefix(1, prefix), &from, limit).expect("lists");
+        let (listed, complete) = view
+            .list(&RegisterKey::objects_prefix(1, prefix), &from, limit)
+            .expect("lists");
         let names = listed.iter().filter_map(|(key, _)| key.object_key().map(str::to_owned));
         (names.collect::<Vec<_>>().join(" "), complete)
     };
@@ -188,7 +207,11 @@ fn an_index_of_a_newer_version_is_refused_by_number() {
     let (_dir, path) = scratch();
     let index = open(&path).expect("opens");
     let transaction = index.begin_write(false).expect("begins");
-    transaction.open_table(META).expect("meta").insert("version", 2).expect("inserts");
+    transaction
+        .open_table(META)
+        .expect("meta")
+        .insert("version", 2)
+        .expect("inserts");
     transaction.commit().expect("commits");
     index.close().expect("closes");
     assert!(matches!(open(&path), Err(IndexError::Version(2))));
@@ -261,7 +284,9 @@ fn a_torn_commit_is_there_or_is_not() {
     let index = open(&path).expect("opens");
     fill(&index, 600);
     let before = std::fs::read(&path).expect("reads");
-    index.commit(&merge((0..600).step_by(7).map(|n| put(n, 9))), false).expect("commits");
+    index
+        .commit(&merge((0..600).step_by(7).map(|n| put(n, 9))), false)
+        .expect("commits");
     let after = std::fs::read(&path).expect("reads");
     drop(index);
 
@@ -283,7 +308,16 @@ fn a_torn_commit_is_there_or_is_not() {
         }
         std::fs::write(&crashed_path, &crashed).expect("writes");
         let index = open(&crashed_path).expect("opens after a crash");
-        let round_of = |n| index.view().expect("view").register(&key(n)).expect("reads").accepted.ballot.round;
+        let round_of = |n| {
+            index
+                .view()
+                .expect("view")
+                .register(&key(n))
+                .expect("reads")
+                .accepted
+                .ballot
+                .round
+        };
         let kept = round_of(0);
         assert!(kept == 5 || kept == 9);
         seen[usize::from(kept == 9)] += 1;
@@ -291,7 +325,9 @@ fn a_torn_commit_is_there_or_is_not() {
             assert_eq!(round_of(n), if n.is_multiple_of(7) { kept } else { 5 }, "key {n}");
         }
         // Written over and read again: the blocks that were let pass are sealed.
-        index.commit(&merge((0..600).map(|n| put(n, 5))), false).expect("commits");
+        index
+            .commit(&merge((0..600).map(|n| put(n, 5))), false)
+            .expect("commits");
         read_all(&index, 600).expect("reads");
         index.close().expect("closes");
         read_all(&open(&crashed_path).expect("opens"), 600).expect("reads");

@@ -68,7 +68,9 @@ pub(super) enum Message {
         upload: u128,
         answer: Answer<()>,
     },
-    Close { answer: Answer<()> },
+    Close {
+        answer: Answer<()>,
+    },
 }
 
 impl Message {
@@ -90,8 +92,14 @@ impl Outgoing {
     /// Whoever has stopped waiting does not get it.
     fn send(self, failed: Option<&DriveError>) {
         match self {
-            Outgoing::Reply(to, reply) => to.send(failed.map_or(Ok(reply), |error| Err(error.clone()))).ok().unwrap_or(()),
-            Outgoing::Done(to, result) => to.send(failed.map_or(result, |error| Err(error.clone()))).ok().unwrap_or(()),
+            Outgoing::Reply(to, reply) => to
+                .send(failed.map_or(Ok(reply), |error| Err(error.clone())))
+                .ok()
+                .unwrap_or(()),
+            Outgoing::Done(to, result) => to
+                .send(failed.map_or(result, |error| Err(error.clone())))
+                .ok()
+                .unwrap_or(()),
         }
     }
 }
@@ -109,7 +117,7 @@ pub(super) async fn serve(shared: Arc<Shared>, mut core: Core, mut queue: mpsc::
         };
         let (batch, closed) = match first {
             Some(None) => (Vec::new(), true),
-            Some(Some(first)) => collect(first, &mut queue),
+            Some(Some(first)) => core.collect(first, &mut queue),
             None => (Vec::new(), false),
         };
         let now = shared.rt.mono();
@@ -133,23 +141,6 @@ pub(super) async fn serve(shared: Arc<Shared>, mut core: Core, mut queue: mpsc::
             }
         }
     }
-}
-
-/// A batch: `first` and what waits behind it. Whether the drive is to be closed after it.
-fn collect(first: Message, queue: &mut mpsc::UnboundedReceiver<Message>) -> (Vec<Message>, bool) {
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    let mut next = Some(first);
-    while let Some(message) = next {
-        bytes += message.bytes();
-        let close = matches!(message, Message::Close { .. });
-        batch.push(message);
-        if close {
-            return (batch, true);
-        }
-        let full = batch.len() >= BATCH_MESSAGES_MAX || bytes >= BATCH_BYTES_MAX;
-        next = if full { None } else { queue.try_recv().ok() };
-    }
-    (batch, false)
 }
 
 /// The drive's state machine with its effects.
@@ -196,6 +187,23 @@ impl Core {
             staged: Vec::new(),
             closing: Vec::new(),
         }
+    }
+
+    /// A batch: `first` and what waits behind it. Whether the drive is to be closed after it.
+    fn collect(&mut self, first: Message, queue: &mut mpsc::UnboundedReceiver<Message>) -> (Vec<Message>, bool) {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let mut next = Some(first);
+        while let Some(message) = next {
+            if let Message::Close { answer } = message {
+                self.closing.push(answer);
+                return (batch, true);
+            }
+            bytes += message.bytes();
+            batch.push(message);
+            let full = batch.len() >= BATCH_MESSAGES_MAX || bytes >= BATCH_BYTES_MAX;
+            next = if full { None } else { queue.try_recv().ok() };
+        }
+        (batch, false)
     }
 
     /// Applies a batch and answers it.
@@ -306,7 +314,13 @@ impl Core {
                 let reply = self.register(&key, request)?;
                 self.outgoing.push(Outgoing::Reply(answer, reply));
             }
-            Message::StageSmall { staging, framed, key, then, answer } => {
+            Message::StageSmall {
+                staging,
+                framed,
+                key,
+                then,
+                answer,
+            } => {
                 self.hold(staging, false, Hold::Small(framed));
                 let reply = self.register(&key, then)?;
                 self.outgoing.push(Outgoing::Reply(answer, reply));
@@ -324,6 +338,7 @@ impl Core {
                 let done = self.end_upload(&owner, upload)?;
                 self.outgoing.push(Outgoing::Done(answer, done));
             }
+            // Taken out when the batch was collected.
             Message::Close { answer } => self.closing.push(answer),
         }
         Ok(())
@@ -361,10 +376,20 @@ impl Core {
     }
 
     fn hold(&mut self, staging: Staging, file: bool, change: Hold) {
-        let Staging { owner, folder, upload, part } = staging;
+        let Staging {
+            owner,
+            folder,
+            upload,
+            part,
+        } = staging;
         let upload = upload.unwrap_or(0);
         let held = Held { upload, part, file };
-        self.change_row(RowChange { owner, folder, held, change });
+        self.change_row(RowChange {
+            owner,
+            folder,
+            held,
+            change,
+        });
         self.durable = true;
     }
 
@@ -375,7 +400,12 @@ impl Core {
             let held = self.keys.get_mut(key).and_then(|entry| entry.held.get(folder).copied());
             if let Some(held) = held {
                 let (owner, folder, change) = (owner.clone(), *folder, Hold::Removed);
-                self.change_row(RowChange { owner, folder, held, change });
+                self.change_row(RowChange {
+                    owner,
+                    folder,
+                    held,
+                    change,
+                });
             }
         }
     }
@@ -403,7 +433,11 @@ impl Core {
         let view = || self.shared.index.view();
         let entry = self.keys.load(key, view, &self.pending)?;
         let votes = [&entry.state.register.accepted, &entry.state.register.prev];
-        Ok(votes.iter().flat_map(|vote| vote.value.folders()).map(|need| need.folder).collect())
+        Ok(votes
+            .iter()
+            .flat_map(|vote| vote.value.folders())
+            .map(|need| need.folder)
+            .collect())
     }
 
     fn end_upload(&mut self, owner: &RegisterKey, upload: u128) -> Result<Result<(), DriveError>, IndexError> {
@@ -412,11 +446,18 @@ impl Core {
             return Ok(Err(DriveError::NoFolder));
         };
         let register = &entry.state.register;
-        let chosen = if register.committed { &register.accepted } else { &register.prev };
+        let chosen = if register.committed {
+            &register.accepted
+        } else {
+            &register.prev
+        };
         if chosen.value.object().and_then(|object| object.upload(upload)).is_some() {
             return Ok(Err(DriveError::NoFolder));
         }
-        let folders = entry.held.iter().filter(|(folder, held)| held.upload == upload && !named.contains(folder));
+        let folders = entry
+            .held
+            .iter()
+            .filter(|(folder, held)| held.upload == upload && !named.contains(folder));
         let folders: Vec<_> = folders.map(|(folder, _)| *folder).collect();
         self.remove(owner, &folders);
         self.forget_parts(owner, upload)?;

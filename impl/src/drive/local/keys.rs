@@ -34,7 +34,11 @@ pub(super) struct Entry {
 impl Entry {
     fn weigh(&self) -> usize {
         let register = &self.state.register;
-        let parts = |value: &Record| value.object().map_or(0, |object| object.versions.len() + object.uploads.len());
+        let parts = |value: &Record| {
+            value
+                .object()
+                .map_or(0, |object| object.versions.len() + object.uploads.len())
+        };
         let named = parts(&register.accepted.value) + parts(&register.prev.value);
         // A multipart version is as long as it has folders, all of which the drive holds or once held.
         1 + (named + self.held.len()) / 4
@@ -62,7 +66,10 @@ impl Keys {
         if !self.entries.contains_key(key) {
             let view = view()?;
             let mut state = KeyState::empty();
-            let removed = pending.registers.iter().any(|(other, register)| other == key && register.is_none());
+            let removed = pending
+                .registers
+                .iter()
+                .any(|(other, register)| other == key && register.is_none());
             if !removed {
                 state.register = view.register(key)?;
             }
@@ -75,7 +82,13 @@ impl Keys {
             }
             state.folders = held.keys().copied().collect();
             let (dirty, used, weight) = (false, true, 0);
-            let mut entry = Entry { state, held, dirty, used, weight };
+            let mut entry = Entry {
+                state,
+                held,
+                dirty,
+                used,
+                weight,
+            };
             entry.weight = entry.weigh();
             self.weight += entry.weight;
             self.entries.insert(key.clone(), entry);
@@ -93,7 +106,10 @@ impl Keys {
 
     /// Takes over a change of what is held, in the keys that are in memory.
     pub(super) fn apply(&mut self, row: &RowChange) {
-        for key in [Some(row.owner.clone()), row.owner.part_register(row.held.upload, row.held.part)] {
+        for key in [
+            Some(row.owner.clone()),
+            row.owner.part_register(row.held.upload, row.held.part),
+        ] {
             let Some(entry) = key.and_then(|key| self.entries.get_mut(&key)) else {
                 continue;
             };

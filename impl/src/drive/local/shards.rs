@@ -26,7 +26,13 @@ pub(super) async fn open(drive: &LocalDrive, folder: Folder, part: u16) -> Resul
         Found::Small(framed) => Box::new(SmallReader(framed)),
         Found::File(file, len) => {
             let shared = shared.clone();
-            Box::new(FileReader { shared, file, len, folder, part })
+            Box::new(FileReader {
+                shared,
+                file,
+                len,
+                folder,
+                part,
+            })
         }
     })
 }
@@ -100,7 +106,9 @@ impl ShardReader for FileReader {
         let (file, folder, part) = (self.file.clone(), self.folder, self.part);
         let job = move |shared: &Shared| {
             let mut buf = vec![0; len];
-            let n = file.read_at(offset, &mut buf).map_err(|error| read_failed(shared, folder, part, &error))?;
+            let n = file
+                .read_at(offset, &mut buf)
+                .map_err(|error| read_failed(shared, folder, part, &error))?;
             buf.truncate(n);
             Ok(Bytes::from(buf))
         };
@@ -152,7 +160,9 @@ struct FileWriter {
 
 impl fmt::Debug for FileWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileWriter").field("staging", &self.staging).finish_non_exhaustive()
+        f.debug_struct("FileWriter")
+            .field("staging", &self.staging)
+            .finish_non_exhaustive()
     }
 }
 
@@ -198,7 +208,12 @@ impl ShardWriter for FileWriter {
             write().map_err(|error| shared.staging_failed(&shared.part_path(folder, part), &error))
         };
         self.shard.shared.run(job).await?;
-        let FileWriter { queue, staging, shard: mut guard, .. } = *self;
+        let FileWriter {
+            queue,
+            staging,
+            shard: mut guard,
+            ..
+        } = *self;
         // From here on the row may become durable, whoever still waits: the file stays.
         guard.keep = true;
         let shared = guard.shared.clone();
@@ -219,7 +234,12 @@ impl Staged {
         let (folder, part) = (staging.folder, staging.part);
         *lock(&shared.staging).entry(folder).or_default() += 1;
         let keep = false;
-        Staged { shared, folder, part, keep }
+        Staged {
+            shared,
+            folder,
+            part,
+            keep,
+        }
     }
 }
 

@@ -77,7 +77,9 @@ impl Shared {
         let path = format_path(&self.path);
         match self.files.id(&path) {
             Ok(id) if id == self.health.format => Ok(()),
-            Ok(_) => Err(self.health.fail(format!("{} is another file than at the start", path.display()))),
+            Ok(_) => Err(self
+                .health
+                .fail(format!("{} is another file than at the start", path.display()))),
             Err(error) => Err(self.health.fail(format!("cannot find {}: {error}", path.display()))),
         }
     }
@@ -131,7 +133,9 @@ impl Health {
 
     /// The reason why the drive is offline, or this one.
     pub(super) fn error_or(&self, reason: &str) -> DriveError {
-        self.check().err().unwrap_or_else(|| DriveError::Offline(reason.to_owned()))
+        self.check()
+            .err()
+            .unwrap_or_else(|| DriveError::Offline(reason.to_owned()))
     }
 
     /// Takes the drive offline. The first reason stands, and is logged.
@@ -192,7 +196,11 @@ impl Reserve {
             self.files.remove_file(&self.path()).ok();
             return;
         }
-        let room = if made { space.free_bytes } else { space.free_bytes.saturating_sub(wanted) };
+        let room = if made {
+            space.free_bytes
+        } else {
+            space.free_bytes.saturating_sub(wanted)
+        };
         self.full.store(room < wanted, Ordering::Release);
     }
 

@@ -1,4 +1,7 @@
-#![allow(clippy::disallowed_methods, reason = "tests look at a drive's files from outside, and wait for it")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests look at a drive's files from outside, and wait for it"
+)]
 
 mod faults;
 mod faulty;
@@ -76,7 +79,12 @@ fn key(name: &str) -> RegisterKey {
 
 fn staging(owner: &RegisterKey, folder: Folder) -> Staging {
     let (owner, upload, part) = (owner.clone(), None, 1);
-    Staging { owner, folder, upload, part }
+    Staging {
+        owner,
+        folder,
+        upload,
+        part,
+    }
 }
 
 /// Above what a drive refuses since its first start.
@@ -89,7 +97,10 @@ fn prepare(n: u64) -> Request<Record> {
 }
 
 fn accept(n: u64, value: Record, prev: Vote<Record>) -> Request<Record> {
-    let vote = Vote { ballot: round(n), value };
+    let vote = Vote {
+        ballot: round(n),
+        value,
+    };
     Request::Accept { vote, prev }
 }
 
@@ -99,7 +110,10 @@ fn finalize(n: u64) -> Request<Record> {
 
 /// The vote of [`accept`] for a folder that this drive holds.
 fn vote(n: u64, folder: Folder) -> Vote<Record> {
-    Vote { ballot: round(n), value: object(folder, folder, Drives::one(0)) }
+    Vote {
+        ballot: round(n),
+        value: object(folder, folder, Drives::one(0)),
+    }
 }
 
 fn granted(reply: Result<Reply<Record>, DriveError>) -> Snapshot<Record> {
@@ -139,7 +153,10 @@ async fn a_put_is_there_after_a_restart() {
     put(&drive, &key, 2, 12, vote(1, 11)).await;
     let drive = bed.reopen(drive).await;
     let read = granted(drive.register(&key, Request::Read).await);
-    assert_eq!((read.accepted.clone(), read.prev, read.committed), (vote(2, 12), vote(2, 12), true));
+    assert_eq!(
+        (read.accepted.clone(), read.prev, read.committed),
+        (vote(2, 12), vote(2, 12), true)
+    );
     assert_eq!(read.folders, [12]);
     assert!(read.authoritative && read.floor >= round(2));
     assert_eq!(shard(&drive, 12, 1).await, Ok(Bytes::from(vec![2; 600])));
@@ -155,12 +172,23 @@ async fn what_was_promised_before_a_restart_is_refused_after_it() {
     granted(drive.register(&key("a"), prepare(5)).await);
     drop(drive);
     // Dropping closes too.
-    eventually("the lock is released", || bed.rt.files().lock(&bed.path().join(".minio.sys")).is_ok()).await;
+    eventually("the lock is released", || {
+        bed.rt.files().lock(&bed.path().join(".minio.sys")).is_ok()
+    })
+    .await;
     let drive = bed.open().await;
-    let nack = refused(drive.register(&key("a"), accept(4, Record::absent(), Vote::absent())).await);
+    let nack = refused(
+        drive
+            .register(&key("a"), accept(4, Record::absent(), Vote::absent()))
+            .await,
+    );
     assert!(nack.floor >= round(5), "{nack:?}");
     let above = nack.floor.round + 1;
-    granted(drive.register(&key("a"), Request::Prepare { ballot: ballot(above) }).await);
+    granted(
+        drive
+            .register(&key("a"), Request::Prepare { ballot: ballot(above) })
+            .await,
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,7 +198,10 @@ async fn messages_handed_over_in_order_are_applied_in_order() {
     let key = key("a");
     // All of them wait while the first one, which raises `hi`, is made durable.
     let value = |n: u64| object(u128::from(n), 99, Drives::NONE);
-    let vote = |n| Vote { ballot: round(n), value: value(n) };
+    let vote = |n| Vote {
+        ballot: round(n),
+        value: value(n),
+    };
     let requests = (1..=20).flat_map(|n| {
         let prev = if n == 1 { Vote::absent() } else { vote(n - 1) };
         [prepare(n), accept(n, value(n), prev), finalize(n)]
@@ -197,13 +228,19 @@ async fn a_promise_costs_no_sync_and_votes_share_theirs() {
     join_all(keys.iter().map(|key| drive.register(key, prepare(2)))).await;
     join_all(keys.iter().map(|key| drive.register(key, Request::Read))).await;
     assert_eq!(syncs(), before);
-    let votes = keys.iter().map(|key| drive.register(key, accept(2, vote(2, 2).value, vote(2, 2))));
+    let votes = keys
+        .iter()
+        .map(|key| drive.register(key, accept(2, vote(2, 2).value, vote(2, 2))));
     assert!(join_all(votes).await.iter().all(|reply| reply.is_ok()));
     let vote = |n| accept(n, object(2, 2, Drives::NONE), Vote::absent());
     let before = syncs();
     let replies = join_all(keys.iter().map(|key| drive.register(key, vote(3)))).await;
     assert!(replies.iter().all(|reply| *reply == Ok(Reply::Accepted)));
-    assert!((before + 1..before + 40).contains(&syncs()), "{} syncs for 200 votes", syncs() - before);
+    assert!(
+        (before + 1..before + 40).contains(&syncs()),
+        "{} syncs for 200 votes",
+        syncs() - before
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,8 +275,15 @@ async fn a_forgotten_promise_is_still_kept() {
         let replies = join_all(keys.iter().map(|key| drive.register(key, prepare(100 + chunk)))).await;
         replies.into_iter().for_each(|reply| drop(granted(reply)));
     }
-    let nack = refused(drive.register(&key("0-0"), accept(99, Record::absent(), Vote::absent())).await);
-    assert!(nack.floor >= round(100), "the floor takes the place of the promise: {nack:?}");
+    let nack = refused(
+        drive
+            .register(&key("0-0"), accept(99, Record::absent(), Vote::absent()))
+            .await,
+    );
+    assert!(
+        nack.floor >= round(100),
+        "the floor takes the place of the promise: {nack:?}"
+    );
     // A key that had no promise loses by it nothing but a round.
     refused(drive.register(&key("new"), prepare(99)).await);
     granted(drive.register(&key("new"), prepare(200)).await);
@@ -250,8 +294,14 @@ async fn keys_that_leave_memory_keep_their_votes_and_folders() {
     let bed = Bed::new();
     let drive = bed.open().await;
     for chunk in 0..60u64 {
-        let keys: Vec<_> = (0..100).map(|n| (key(&format!("{chunk}-{n}")), u128::from(chunk * 100 + n + 1))).collect();
-        join_all(keys.iter().map(|(key, folder)| put(&drive, key, 100 + chunk, *folder, Vote::absent()))).await;
+        let keys: Vec<_> = (0..100)
+            .map(|n| (key(&format!("{chunk}-{n}")), u128::from(chunk * 100 + n + 1)))
+            .collect();
+        join_all(
+            keys.iter()
+                .map(|(key, folder)| put(&drive, key, 100 + chunk, *folder, Vote::absent())),
+        )
+        .await;
     }
     for n in [0, 50, 5999] {
         let key = key(&format!("{}-{}", n / 100, n % 100));
@@ -289,7 +339,11 @@ async fn an_abandoned_folder_goes_and_a_named_one_stays() {
     let drive = bed.open().await;
     let key = key("a");
     put(&drive, &key, 1, 11, Vote::absent()).await;
-    granted(drive.stage_small(staging(&key, 12), Bytes::from_static(b"x"), &key, prepare(2)).await);
+    granted(
+        drive
+            .stage_small(staging(&key, 12), Bytes::from_static(b"x"), &key, prepare(2))
+            .await,
+    );
     assert_eq!(drive.abandon(&key, 12).await, Ok(()));
     assert_eq!(drive.abandon(&key, 12).await, Ok(()));
     assert_eq!(drive.abandon(&key, 11).await, Err(DriveError::NoFolder));
@@ -301,13 +355,22 @@ async fn an_abandoned_folder_goes_and_a_named_one_stays() {
 
 /// An upload with parts 1 (staged twice) and 2, of which the object that it becomes has part 2.
 async fn upload_parts(drive: &LocalDrive, owner: &RegisterKey) -> Vote<Record> {
-    let open = Vote { ballot: round(1), value: object_of(1, vec![], vec![upload(5)]) };
-    let reply = drive.register(owner, accept(1, open.value.clone(), Vote::absent())).await;
+    let open = Vote {
+        ballot: round(1),
+        value: object_of(1, vec![], vec![upload(5)]),
+    };
+    let reply = drive
+        .register(owner, accept(1, open.value.clone(), Vote::absent()))
+        .await;
     assert_eq!(reply, Ok(Reply::Accepted));
     drive.register(owner, finalize(1)).await.expect("finalizes");
     for (n, number, folder) in [(2u64, 1u16, 21u128), (3, 1, 22), (4, 2, 23)] {
         let register = RegisterKey::part(1, 5, number, "a");
-        let staging = Staging { upload: Some(5), part: number, ..staging(owner, folder) };
+        let staging = Staging {
+            upload: Some(5),
+            part: number,
+            ..staging(owner, folder)
+        };
         let framed = Bytes::from(vec![number as u8; 100]);
         let snapshot = granted(drive.stage_small(staging, framed, &register, prepare(n)).await);
         let folders: &[Folder] = if folder == 22 { &[21, 22] } else { &[folder] };
@@ -331,7 +394,10 @@ async fn an_upload_ends_only_once_it_is_not_open_and_its_named_parts_stay() {
         let open = upload_parts(&drive, &owner).await;
         assert_eq!(drive.end_upload(&owner, 5).await, Err(DriveError::NoFolder));
         let done = object_of(9, vec![part_data(2, 23, Drives::one(0))], vec![]);
-        assert_eq!(drive.register(&owner, accept(9, done.clone(), open)).await, Ok(Reply::Accepted));
+        assert_eq!(
+            drive.register(&owner, accept(9, done.clone(), open)).await,
+            Ok(Reply::Accepted)
+        );
         // Voted for, but not known to be chosen.
         assert_eq!(drive.end_upload(&owner, 5).await, Err(DriveError::NoFolder));
         drive.register(&owner, finalize(9)).await.expect("finalizes");
@@ -339,7 +405,10 @@ async fn an_upload_ends_only_once_it_is_not_open_and_its_named_parts_stay() {
             drive = bed.reopen(drive).await;
         }
         assert_eq!(drive.end_upload(&owner, 5).await, Ok(()));
-        let parts = drive.list(&RegisterKey::parts_prefix(1, 5), ListFrom::Start, 9).await.expect("lists");
+        let parts = drive
+            .list(&RegisterKey::parts_prefix(1, 5), ListFrom::Start, 9)
+            .await
+            .expect("lists");
         assert!(parts.registers.is_empty() && parts.complete);
         let read = granted(drive.register(&owner, Request::Read).await);
         assert_eq!((read.accepted.value, read.folders), (done, vec![23]));
@@ -374,5 +443,10 @@ async fn a_second_process_cannot_have_the_drive() {
     let bed = Bed::new();
     let _drive = bed.open().await;
     let again = open_all(&bed.rt.files(), &[bed.path()], 1, &mut || 8);
-    assert!(again.expect_err("locked").to_string().contains("another process has this drive open"));
+    assert!(
+        again
+            .expect_err("locked")
+            .to_string()
+            .contains("another process has this drive open")
+    );
 }

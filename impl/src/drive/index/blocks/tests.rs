@@ -31,7 +31,11 @@ fn read(blocks: &Blocks, offset: u64, len: usize) -> io::Result<Vec<u8>> {
 }
 
 fn flip(path: &Path, offset: u64) {
-    let file = std::fs::File::options().read(true).write(true).open(path).expect("opens");
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .expect("opens");
     let mut byte = [0];
     file.read_exact_at(&mut byte, offset).expect("reads");
     byte[0] ^= 0x10;
@@ -112,7 +116,9 @@ fn every_flipped_bit_of_a_block_or_its_checksum_is_an_error() {
     let blocks = create(&path);
     blocks.set_len(300 * B).expect("grows");
     for block in [1u64, 255, 256, 299] {
-        blocks.write(block * B, &vec![block as u8; BLOCK_BYTES]).expect("writes");
+        blocks
+            .write(block * B, &vec![block as u8; BLOCK_BYTES])
+            .expect("writes");
     }
     blocks.sync().expect("syncs");
     drop(blocks);
@@ -124,7 +130,9 @@ fn every_flipped_bit_of_a_block_or_its_checksum_is_an_error() {
             let error = read(&blocks, block * B + 7, 1).expect_err("damaged");
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
             assert!(error.to_string().contains(&format!("block {block} ")), "{error}");
-            let error = blocks.write(block * B + 7, b"x").expect_err("a part of a damaged block");
+            let error = blocks
+                .write(block * B + 7, b"x")
+                .expect_err("a part of a damaged block");
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
             flip(&path, at);
             let blocks = open(&path).expect("opens");
@@ -142,7 +150,11 @@ fn a_block_in_the_place_of_another_is_an_error() {
     blocks.write(2 * B, &[5; BLOCK_BYTES]).expect("writes");
     blocks.sync().expect("syncs");
     drop(blocks);
-    let file = std::fs::File::options().read(true).write(true).open(&path).expect("opens");
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .expect("opens");
     let mut sums = [0; 64];
     let at = super::super::header::AREA_BYTES;
     file.read_exact_at(&mut sums, at).expect("reads");

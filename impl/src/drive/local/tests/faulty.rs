@@ -36,7 +36,10 @@ pub(crate) struct FaultyRuntime {
 
 pub(crate) fn runtime() -> (Rt, Shared) {
     let faults = Shared::default();
-    let rt = FaultyRuntime { rt: RealRuntime::new(), faults: faults.clone() };
+    let rt = FaultyRuntime {
+        rt: RealRuntime::new(),
+        faults: faults.clone(),
+    };
     (Arc::new(rt), faults)
 }
 

@@ -4,7 +4,10 @@ use super::*;
 use std::fs;
 
 fn bytes(len: usize, seed: u8) -> Bytes {
-    (0..len).map(|n| (n as u8).wrapping_mul(31).wrapping_add(seed)).collect::<Vec<_>>().into()
+    (0..len)
+        .map(|n| (n as u8).wrapping_mul(31).wrapping_add(seed))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 async fn stage(drive: &LocalDrive, staging: Staging, blocks: &[Bytes]) {
@@ -34,7 +37,10 @@ async fn a_staged_file_is_held_and_reads_back() {
     let shard = drive.open_shard(folder, 1).await.expect("opens");
     assert_eq!(shard.len(), whole.len() as u64);
     assert_eq!(shard.read(299_990, 20).await.expect("reads"), whole[299_990..300_010]);
-    assert_eq!(shard.read(whole.len() as u64 - 5, 20).await.expect("reads"), whole[whole.len() - 5..]);
+    assert_eq!(
+        shard.read(whole.len() as u64 - 5, 20).await.expect("reads"),
+        whole[whole.len() - 5..]
+    );
     assert!(shard.read(u64::MAX, 20).await.expect("reads").is_empty());
     assert!(drive.open_shard(3, 1).await.expect("opens").is_empty());
 }
@@ -46,14 +52,23 @@ async fn an_open_shard_stays_readable_while_its_folder_is_dropped() {
     let key = key("a");
     stage(&drive, staging(&key, 11), &[bytes(100_000, 1)]).await;
     let value = vote(1, 11).value;
-    assert_eq!(drive.register(&key, accept(1, value, Vote::absent())).await, Ok(Reply::Accepted));
+    assert_eq!(
+        drive.register(&key, accept(1, value, Vote::absent())).await,
+        Ok(Reply::Accepted)
+    );
     drive.register(&key, finalize(1)).await.expect("finalizes");
     let open = drive.open_shard(11, 1).await.expect("opens");
     let small = Bytes::from_static(b"small");
     granted(drive.stage_small(staging(&key, 12), small, &key, prepare(2)).await);
     let open_small = drive.open_shard(12, 1).await.expect("opens");
-    assert_eq!(drive.register(&key, accept(2, vote(2, 12).value, vote(1, 11))).await, Ok(Reply::Accepted));
-    assert!(drive.open_shard(11, 1).await.is_ok(), "previous data lives until Finalize");
+    assert_eq!(
+        drive.register(&key, accept(2, vote(2, 12).value, vote(1, 11))).await,
+        Ok(Reply::Accepted)
+    );
+    assert!(
+        drive.open_shard(11, 1).await.is_ok(),
+        "previous data lives until Finalize"
+    );
     drive.register(&key, finalize(2)).await.expect("finalizes");
     assert!(matches!(drive.open_shard(11, 1).await, Err(DriveError::NoFolder)));
     let path = bed.path().join("data/00/0000000000000000000000000000000b");
@@ -73,7 +88,10 @@ async fn an_unfinished_file_leaves_nothing() {
     assert!(path.join("part.1").exists());
     drop(writer);
     eventually("the file goes", || !path.exists()).await;
-    assert_eq!(granted(drive.register(&key("a"), prepare(1)).await).folders, [] as [Folder; 0]);
+    assert_eq!(
+        granted(drive.register(&key("a"), prepare(1)).await).folders,
+        [] as [Folder; 0]
+    );
     assert!(matches!(drive.open_shard(11, 1).await, Err(DriveError::NoFolder)));
 }
 
@@ -134,9 +152,13 @@ async fn a_large_shard_is_not_small() {
     let bed = Bed::new();
     let drive = bed.open().await;
     let key = key("a");
-    let reply = drive.stage_small(staging(&key, 1), bytes(SMALL_SHARD_BYTES, 1), &key, prepare(1)).await;
+    let reply = drive
+        .stage_small(staging(&key, 1), bytes(SMALL_SHARD_BYTES, 1), &key, prepare(1))
+        .await;
     granted(reply);
     assert_eq!(shard(&drive, 1, 1).await, Ok(bytes(SMALL_SHARD_BYTES, 1)));
-    let reply = drive.stage_small(staging(&key, 2), bytes(SMALL_SHARD_BYTES + 1, 1), &key, prepare(2)).await;
+    let reply = drive
+        .stage_small(staging(&key, 2), bytes(SMALL_SHARD_BYTES + 1, 1), &key, prepare(2))
+        .await;
     assert!(reply.expect_err("refused").to_string().contains("is not small"));
 }
