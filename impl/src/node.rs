@@ -1,7 +1,7 @@
 //! A node: its drives opened, and the store over them. The same for the server and the simulation.
 
 use crate::{
-    drive::{Drive, LocalDrive, OfflineDrive, Unnamed, format},
+    drive::{Drive, DriveError, LocalDrive, OfflineDrive, Unnamed, format},
     object::{Ballots, ErasureSet, Patience, Recovered, Store, StoreConfig},
     runtime::{self, Lane, Rt},
 };
@@ -101,17 +101,22 @@ async fn format(rt: &Rt, config: &NodeConfig) -> Result<format::Opened, OpenErro
         .map_err(|_| OpenError::Ending)??)
 }
 
+/// The drive of a slot; an [`OfflineDrive`] in its place if it cannot serve.
 async fn open_drive(rt: &Rt, slot: format::Slot) -> Arc<dyn Drive> {
     let (path, reason) = match slot {
-        format::Slot::Offline { path, reason } => (path, reason),
+        format::Slot::Offline { path, reason } => {
+            tracing::error!(drive = %path.display(), reason, "drive offline");
+            (path, reason)
+        }
         format::Slot::Ready(slot) => {
             let path = slot.path.clone();
-            match LocalDrive::open(rt.clone(), slot).await {
+            // It logs its own reason.
+            match LocalDrive::open(rt, slot).await {
                 Ok(drive) => return drive,
-                Err(reason) => (path, reason.to_string()),
+                Err(DriveError::Offline(reason)) => (path, reason),
+                Err(error) => (path, error.to_string()),
             }
         }
     };
-    tracing::error!(drive = %path.display(), "drive offline: {reason}");
     Arc::new(OfflineDrive::new(path, reason))
 }

@@ -116,6 +116,23 @@ impl RegisterKey {
         self.0.first() == Some(&b'o') && self.0.len() >= 17
     }
 
+    /// The register of a part of this object key; `None` for an upload of 0, which is none.
+    pub(crate) fn part_register(&self, upload: u128, number: u16) -> Option<RegisterKey> {
+        if upload == 0 || !self.is_object() {
+            return None;
+        }
+        let (incarnation, key) = (self.0.get(1..17)?, self.0.get(17..)?);
+        let bytes = [b"p", incarnation, &upload.to_be_bytes(), &number.to_be_bytes(), key].concat();
+        Some(RegisterKey(bytes))
+    }
+
+    /// What the registers of an upload's parts of this object key begin with. Uploads have random names, so
+    /// they are no other key's.
+    pub(crate) fn parts_of(&self, upload: u128) -> Option<Vec<u8>> {
+        let incarnation = self.incarnation().filter(|_| self.is_object())?;
+        Some(RegisterKey::parts_prefix(incarnation, upload))
+    }
+
     /// Of which upload it is a part, if it is a part's.
     #[must_use]
     pub fn part_of(&self) -> Option<PartOf> {
@@ -154,6 +171,8 @@ mod tests {
             })
         );
         assert!(key.as_bytes().starts_with(&RegisterKey::parts_prefix(7, 8)));
+        assert_eq!(owner.part_register(8, 10_000), Some(key.clone()));
+        assert_eq!(owner.part_register(0, 1), None);
         assert!(owner.is_object() && owner.part_of().is_none());
         assert!(!key.is_object() && !RegisterKey::bucket("o-rder-of-17-bytes").is_object());
     }

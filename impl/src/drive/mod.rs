@@ -6,10 +6,12 @@
 pub mod format;
 mod index;
 mod key;
+mod local;
 mod offline;
 
 pub use index::{IndexError, RowError};
 pub use key::{PartOf, RegisterKey};
+pub use local::LocalDrive;
 pub use offline::OfflineDrive;
 
 use async_trait::async_trait;
@@ -67,6 +69,8 @@ pub struct Unnamed {
     pub folder: Folder,
     /// The upload that it is a part of, if it is one.
     pub upload: Option<u128>,
+    /// The part's number; 1 for a plain put.
+    pub part: u16,
 }
 
 /// Why a drive gave no answer. *Unknown*, never *absent* (`read.not-found-is-known`).
@@ -138,8 +142,8 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// drive's own committed value still has the upload open.
     async fn end_upload(&self, owner: &RegisterKey, upload: u128) -> Result<(), DriveError>;
 
-    /// Folders that neither the accepted nor the previous value of their owner names, in the order of
-    /// (owner, folder), after `after`, at most `limit`: staged by a write at hand, or left by one that a
+    /// Folders that neither the accepted nor the previous value of their owner names, in an order of the
+    /// drive's own, after `after`, at most `limit`: staged by a write at hand, or left by one that a
     /// crash ended. Parts of uploads that the accepted value has open are not among them.
     async fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Result<Vec<Unnamed>, DriveError>;
 

@@ -4,6 +4,7 @@ mod blocks;
 mod header;
 mod rows;
 mod sums;
+mod unnamed;
 
 pub(crate) use blocks::{MakeRoom, is_full};
 pub use rows::RowError;
@@ -23,7 +24,7 @@ use std::{
     fmt, io,
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 /// The version of the tables below. A newer one is refused.
@@ -119,8 +120,8 @@ pub(crate) enum Hold {
 /// The index of one drive.
 pub(crate) struct Index {
     blocks: Arc<Blocks>,
-    /// `None` once closed.
-    database: Mutex<Option<Arc<Database>>>,
+    /// `None` once closed. Held only while a transaction begins.
+    database: RwLock<Option<Database>>,
     /// What readers share until the next commit.
     view: Mutex<Option<Arc<View>>>,
 }
@@ -172,7 +173,7 @@ impl Index {
         }
         Ok(Index {
             blocks,
-            database: Mutex::new(Some(Arc::new(database))),
+            database: RwLock::new(Some(database)),
             view: Mutex::new(None),
         })
     }
@@ -236,23 +237,29 @@ impl Index {
     pub(crate) fn close(&self) -> Result<(), IndexError> {
         contained(|| {
             *lock(&self.view) = None;
-            drop(lock(&self.database).take());
+            // Transactions that begin meanwhile are waited for, so that redb closes the file before this returns.
+            drop(self.database.write().unwrap_or_else(PoisonError::into_inner).take());
             Ok(())
         })
     }
 
-    fn database(&self) -> Result<Arc<Database>, IndexError> {
-        lock(&self.database).clone().ok_or(IndexError::Closed)
-    }
-
     fn begin_write(&self, rest: bool) -> Result<WriteTransaction, IndexError> {
-        let mut transaction = self.database()?.begin_write()?;
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let mut transaction = database.as_ref().ok_or(IndexError::Closed)?.begin_write()?;
         transaction.set_quick_repair(rest);
         Ok(transaction)
     }
 
     fn begin_read(&self) -> Result<ReadTransaction, IndexError> {
-        Ok(self.database()?.begin_read()?)
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(database.as_ref().ok_or(IndexError::Closed)?.begin_read()?)
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        // redb commits once more when it is dropped, and may panic at that.
+        self.close().ok();
     }
 }
 

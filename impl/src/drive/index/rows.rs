@@ -130,6 +130,15 @@ pub(super) fn held_row(held: Held) -> [u8; 1] {
     [if held.file { FILE } else { SMALL }]
 }
 
+/// The owner that a key begins with.
+pub(super) fn held_owner(key: &[u8]) -> Result<RegisterKey, RowError> {
+    let (len, rest) = key.split_first_chunk().ok_or(RowError::Malformed)?;
+    let owner = rest
+        .get(..u32::from_be_bytes(*len) as usize)
+        .ok_or(RowError::Malformed)?;
+    Ok(RegisterKey::from_bytes(owner.to_vec()))
+}
+
 /// From the end of a key, and its row.
 pub(super) fn decode_held(key: &[u8], row: &[u8]) -> Result<(Folder, Held), RowError> {
     let (rest, folder) = key.split_last_chunk().ok_or(RowError::Malformed)?;
