@@ -67,7 +67,8 @@ where
     let simulation = move || {
         let mut runtime = Runtime::with_seed_and_config(seed, Config::default());
         runtime.set_time_limit(limit);
-        runtime.block_on(scenario(inside.clone()));
+        let world = inside.clone();
+        runtime.block_on(async { scenario(world).await });
         let panics = inside.take_job_panics();
         assert!(panics.is_empty(), "jobs panicked: {panics:?}");
     };
@@ -277,7 +278,8 @@ fn write_trace(name: &str, seed: u64, trace: &[String]) -> PathBuf {
 
 /// `target/sim/{name}-{seed}.trace` of the workspace.
 fn trace_path(name: &str, seed: u64) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sim");
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = manifest.parent().unwrap_or(manifest).join("target/sim");
     fs::create_dir_all(&folder).ok();
     folder.join(format!("{}-{seed}.trace", name.replace("::", ".")))
 }

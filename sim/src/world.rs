@@ -2,6 +2,7 @@
 
 use crate::{clock::Clock, drive::SimDrive, lock, runtime::SimRuntime, trace::Trace};
 use madsim::{
+    net::NetSim,
     runtime::Handle,
     task::NodeId,
     time::{Duration, TimeHandle},
@@ -17,7 +18,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use store::runtime::Rt;
+use store::runtime::{Gone, Rt};
 
 /// Everything that a run consists of. Clones are the same world.
 #[derive(Clone)]
@@ -122,6 +123,29 @@ impl World {
         handle.id()
     }
 
+    /// Runs `task` on a node to its end, in the node's process or a new one: a client, or a part of a server.
+    /// Brings up a node that is unknown so far. Call it inside the simulation.
+    ///
+    /// # Errors
+    /// [`Gone`] when the node is killed meanwhile.
+    pub async fn run_on<F>(&self, node: u32, task: impl FnOnce(Rt) -> F + Send + 'static) -> Result<F::Output, Gone>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        let handle = Handle::current();
+        let known = self.id(node).and_then(|id| handle.get_node(id));
+        let place = known.unwrap_or_else(|| {
+            let built = handle.create_node().name(format!("n{node}")).ip(self.ip(node)).build();
+            lock(&self.0.state).nodes.entry(node).or_default().id = Some(built.id());
+            built
+        });
+        let world = self.clone();
+        place
+            .spawn(async move { task(world.runtime(node)).await })
+            .await
+            .map_err(|_| Gone)
+    }
+
     /// madsim's name of a node that was started, for [`madsim::net::NetSim`] and the like.
     pub fn id(&self, node: u32) -> Option<NodeId> {
         lock(&self.0.state).nodes.get(&node).and_then(|node| node.id)
@@ -205,6 +229,20 @@ impl World {
             .or_default()
             .clock
             .set_drift(now, drift_ppm);
+    }
+
+    /// Lets messages from one node to another through, or drops them. Connections see silence; both nodes
+    /// must be up. Finer faults (loss, latency) are those of [`NetSim::update_config`].
+    pub fn set_link(&self, from: u32, to: u32, up: bool) {
+        self.event(from, &format!("link to n{to} {}", if up { "up" } else { "down" }));
+        if let (Some(from), Some(to)) = (self.id(from), self.id(to)) {
+            let network = NetSim::current();
+            if up {
+                network.unclog_link(from, to)
+            } else {
+                network.clog_link(from, to)
+            }
+        }
     }
 
     /// Virtual time since the run began. Histories take their times from here: it has no skew.

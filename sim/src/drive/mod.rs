@@ -19,6 +19,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 /// A drive of a node, as the scenario sees it. The server sees it through [`store::runtime::Files`].
@@ -94,6 +95,13 @@ impl SimDrive {
     /// Whether the moment that [`SimDrive::cut_after`] set has come.
     pub fn is_cut(&self) -> bool {
         self.with(|state| state.cut)
+    }
+
+    /// Waits for the moment that [`SimDrive::cut_after`] set.
+    pub async fn until_cut(&self) {
+        while !self.is_cut() {
+            madsim::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Pulls the drive out: paths on it are `NotFound`, open files fail with EIO. Its media stays.

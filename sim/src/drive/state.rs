@@ -179,7 +179,11 @@ impl State {
     }
 
     pub(super) fn rename(&mut self, from: &[String], to: &[String], rng: &mut impl Rng) -> io::Result<()> {
+        let into_itself = to.len() > from.len() && to.starts_with(from);
         let (from, to, inode) = (self.name(from)?, self.name(to)?, self.walk(from)?);
+        if into_itself {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let replaced = self.names.get(&to).filter(|replaced| *replaced != inode);
         if let Some(replaced) = replaced {
             match (self.kind(inode), self.kind(replaced)) {
