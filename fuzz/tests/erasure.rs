@@ -61,13 +61,19 @@ fn last_stripe(codec: Codec, part: &[u8]) -> Option<Stripe> {
 
 /// `erasure.any-k`, `erasure.direct`, `erasure.never-wrong`, `erasure.rebuild`: with K whole frames the bytes come
 /// back; with fewer they come back right or not at all; and the same holds for what heal writes.
-fn check_reads(codec: Codec, part: &[u8], range: Range<usize>, original: &[Bytes], found: &[Option<Bytes>]) {
+/// The decoder is one that has decoded other stripes before.
+fn check_reads(
+    (codec, decoder): (Codec, &mut Decoder),
+    part: &[u8],
+    range: Range<usize>,
+    original: &[Bytes],
+    found: &[Option<Bytes>],
+) {
     let is_whole = |shard: usize| found[shard].as_ref() == Some(&original[shard]);
     let whole: ShardSet = (0..codec.total()).filter(|&shard| is_whole(shard)).collect();
     let damaged: ShardSet = (0..codec.total())
         .filter(|&shard| found[shard].is_some() && !is_whole(shard))
         .collect();
-    let mut decoder = Decoder::new(codec);
 
     match decoder.decode(part.len(), range.clone(), found) {
         Ok(decoded) => {
@@ -106,12 +112,21 @@ fn damaged_shards_read_right_or_not_at_all() {
                 return;
             };
             let mut found: Vec<Option<Bytes>> = original.iter().cloned().map(Some).collect();
+            let mut decoder = Decoder::new(codec);
+            check_reads((codec, &mut decoder), part, 0..part.len(), &original, &found);
+            // After each further damage: as if each were met in a later stripe.
             for (shard, damage) in damages {
                 let frame = &mut found[usize::from(*shard) % codec.total()];
                 *frame = damage.befall(frame);
+                check_reads((codec, &mut decoder), part, 0..part.len(), &original, &found);
+                check_reads(
+                    (codec, &mut decoder),
+                    part,
+                    usize::from(*start)..usize::from(*end),
+                    &original,
+                    &found,
+                );
             }
-            check_reads(codec, part, 0..part.len(), &original, &found);
-            check_reads(codec, part, usize::from(*start)..usize::from(*end), &original, &found);
         });
 }
 
@@ -123,7 +138,7 @@ fn canary_forged_frame_is_noticed_by_the_check() {
     let original = last_stripe(codec, b"right").expect("a stripe").frames;
     let mut found: Vec<Option<Bytes>> = original.iter().cloned().map(Some).collect();
     found[0] = Some(last_stripe(codec, b"wrong").expect("a stripe").frames[0].clone());
-    check_reads(codec, b"right", 0..5, &original, &found);
+    check_reads((codec, &mut Decoder::new(codec)), b"right", 0..5, &original, &found);
 }
 
 /// `erasure.systematic`: data and parity are those of another implementation.

@@ -269,6 +269,54 @@ mod tests {
         assert_eq!(decoder().rebuild(7, set(&[4]), &frames), Err(too_few));
     }
 
+    /// The frames of [`STRIPE`] that are left, for every pattern of losses. Those of parity change fastest, so that
+    /// the same data shards are missing from one pattern to the next.
+    fn patterns() -> impl Iterator<Item = (ShardSet, Vec<Option<Bytes>>)> {
+        (0..1u8 << 6).map(|bits| {
+            let valid: ShardSet = (0..6).filter(|shard| bits >> (5 - shard) & 1 == 1).collect();
+            let mut frames = frames();
+            (0..6)
+                .filter(|&shard| !valid.contains(shard))
+                .for_each(|shard| frames[shard] = None);
+            (valid, frames)
+        })
+    }
+
+    /// `erasure.never-wrong`: one decoder, while losses and ranges change. A matrix kept too long would show.
+    #[test]
+    fn decoder_is_reused_while_losses_change() {
+        let mut decoder = decoder();
+        for (range, holders) in [
+            (0..7, set(&[0, 1, 2])),
+            (0..3, set(&[0])),
+            (6..7, set(&[2])),
+            (2..5, set(&[0, 1])),
+        ] {
+            for (valid, frames) in patterns() {
+                let is_enough = valid.len() >= 3 || holders.minus(valid).is_empty();
+                let read = decoder
+                    .decode(7, range.clone(), &frames)
+                    .map(|decoded| decoded.segments.concat());
+                assert_eq!(
+                    read.ok().as_deref(),
+                    is_enough.then_some(&STRIPE[range.clone()]),
+                    "{range:?}, {valid:?}"
+                );
+            }
+        }
+        for (valid, frames) in patterns() {
+            for wanted in [set(&[0]), set(&[1]), set(&[3, 5])] {
+                let expected: Vec<Bytes> = wanted.iter().filter_map(|shard| self::frames()[shard].take()).collect();
+                let rebuilt = decoder.rebuild(7, wanted, &frames).map(|rebuilt| rebuilt.frames);
+                assert_eq!(
+                    rebuilt.ok(),
+                    (valid.len() >= 3).then_some(expected),
+                    "{wanted:?}, {valid:?}"
+                );
+            }
+        }
+    }
+
     /// `erasure.direct`
     #[test]
     fn one_shard_is_enough_for_its_own_range() {

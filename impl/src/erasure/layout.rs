@@ -147,6 +147,7 @@ mod tests {
         }
     }
 
+    /// The second worked example of `specs/erasure.md`, among others.
     #[test]
     fn ranges() {
         let layout = layout(12, 3 * MIB + 13);
@@ -165,6 +166,14 @@ mod tests {
             assert_eq!(layout.stripes_of(range.clone()), *stripes, "{range:?}");
         }
         assert_eq!(layout.frames_range(1..4), 87_414..3 * 87_414 + 34);
+        let range = 1_048_570..1_048_590;
+        assert_eq!(layout.stripes_of(range.clone()), 0..2);
+        assert_eq!(layout.frames_range(0..2), 0..174_828);
+        let shards = |stripe| {
+            let within = layout.range_in_stripe(stripe, range.clone());
+            within.start / layout.block_len(stripe)..within.end.div_ceil(layout.block_len(stripe))
+        };
+        assert_eq!((shards(0), shards(1)), (11..12, 0..1));
         assert_eq!(layout.range_in_stripe(0, MIB - 1..MIB + 1), (1 << 20) - 1..1 << 20);
         assert_eq!(layout.range_in_stripe(1, MIB - 1..MIB + 1), 0..1);
         assert_eq!(layout.range_in_stripe(2, MIB - 1..MIB + 1), 0..0);

@@ -99,12 +99,13 @@ mod tests {
         }
     }
 
-    /// Computed by Python's `zlib.crc32`: bucket/object 2377c876, modulo 4 = 2 and modulo 16 = 6;
+    /// Computed by Python's `zlib.crc32`: bucket/object 2377c876, modulo 3, 4 and 16 = 1, 2 and 6;
     /// photos/2024/cat.jpg 9bcf9cb8, modulo 12 = 0; "b/" bdc32683; b/x f8d0073f, modulo 5 = 1. Entry i, from 1, is
     /// 1 + (start + i) mod N.
     #[test]
     fn distribution_vectors() {
         let rows: &[(&str, &str, &[u8])] = &[
+            ("bucket", "object", &[3, 1, 2]),
             ("bucket", "object", &[4, 1, 2, 3]),
             (
                 "bucket",
