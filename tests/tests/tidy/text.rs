@@ -52,8 +52,8 @@ pub fn split(source: &str) -> Vec<(Part, &str)> {
                 Part::Text,
                 rest[opening..].find(&closing).unwrap_or(rest.len() - opening),
             )
-        } else if rest.starts_with('"') {
-            (1, Part::Text, string(&rest[1..]))
+        } else if let Some(content) = rest.strip_prefix('"') {
+            (1, Part::Text, string(content))
         } else {
             at += char_literal(rest).unwrap_or_else(|| rest.chars().next().map_or(1, char::len_utf8));
             continue;
