@@ -30,12 +30,27 @@ fn check_fails(line: &str, env: &[(&str, &str)], code: i32, error: &str) {
 fn errors_are_one_line_and_exit_with_1() {
     check_fails("server", &[], 1, "no drives given");
     check_fails("server /a /b", &[], 1, "2 drives are too few");
-    check_fails("server http://h{1...4}/d", &[], 1, "http://h{1...4}/d: several nodes are not supported yet");
+    check_fails(
+        "server http://h{1...4}/d",
+        &[],
+        1,
+        "http://h{1...4}/d: several nodes are not supported yet",
+    );
     check_fails("server /a{1...4} /b{1...4}", &[], 1, "2 pools given");
-    check_fails("server /a", &[("MINIO_ROOT_USER", "admin")], 1, "MINIO_ROOT_USER is set but MINIO_ROOT_PASSWORD");
+    check_fails(
+        "server /a",
+        &[("MINIO_ROOT_USER", "admin")],
+        1,
+        "MINIO_ROOT_USER is set but MINIO_ROOT_PASSWORD",
+    );
     check_fails("server /a", &[("MINIO_VOLUMES", "/b /c /d")], 1, "3 drives are too few");
     check_fails("server /a --address 9000", &[], 1, "--address 9000: expected HOST:PORT");
-    check_fails("server /a", &[("MINIO_STORAGE_CLASS_STANDARD", "EC:x")], 1, "MINIO_STORAGE_CLASS_STANDARD=EC:x");
+    check_fails(
+        "server /a",
+        &[("MINIO_STORAGE_CLASS_STANDARD", "EC:x")],
+        1,
+        "MINIO_STORAGE_CLASS_STANDARD=EC:x",
+    );
     check_fails("erasure 19", &[], 1, "19 drives cannot be divided");
     check_fails("erasure 16 --parity 9", &[], 1, "--parity: parity 9 is too high");
 }
