@@ -1,1 +1,3 @@
-//! tests
+//! What the black-box tests and the measurement share.
+
+pub mod s3;
