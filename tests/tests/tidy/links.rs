@@ -25,11 +25,13 @@ fn check_with(files: &[File], exists: &dyn Fn(&str) -> bool) -> Vec<String> {
             false => continue,
         };
         let links = if file.is_rust() { Vec::new() } else { links(&prose) };
-        let targets = links.into_iter().map(|(at, link)| (at, resolve(&file.path, link)));
-        for (offset, target) in targets.chain(paths(&prose)) {
-            if !exists(&target) {
-                violations.push(format!("{}: {target} does not exist", file.at(offset)));
-            }
+        let links = links.into_iter().map(|(at, link)| (at, resolve(&file.path, link)));
+        let dead_links = links.filter(|(_, target)| !exists(target));
+        // A package's own notes name its files as they are seen from there.
+        let dead_paths = paths(&prose).into_iter();
+        let dead_paths = dead_paths.filter(|(_, path)| !exists(path) && !exists(&resolve(&file.path, path)));
+        for (offset, target) in dead_links.chain(dead_paths) {
+            violations.push(format!("{}: {target} does not exist", file.at(offset)));
         }
     }
     violations
@@ -83,7 +85,16 @@ mod tests {
     use super::*;
 
     fn found(path: &str, text: &str) -> Vec<String> {
-        let exists = |path: &str| ["specs/a.md", "README.md", "impl/src", "impl/src/lib.rs"].contains(&path);
+        let exists = |path: &str| {
+            [
+                "specs/a.md",
+                "README.md",
+                "impl/src",
+                "impl/src/lib.rs",
+                "fuzz/tests/a.rs",
+            ]
+            .contains(&path)
+        };
         check_with(&[File::sample(path, text)], &exists)
     }
 

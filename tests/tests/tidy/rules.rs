@@ -1,8 +1,8 @@
 //! Rules: named sentences of a specification, cited by name in code and tests.
 //!
-//! A rule is defined once, in a file under specs/, either as a list item that begins
-//! with its name in bold (- **`put.example-rule`** …) or as a row of a table whose first column is
-//! headed "rule". Each rule must be cited in Rust, and each name that is cited anywhere must be defined.
+//! A rule is defined once, in a file under specs/: as a paragraph that begins with its name in backticks,
+//! as a list item that begins with its name in bold and backticks, or as a row of a table whose first
+//! column is headed "rule" and holds its name. Each rule must be cited in Rust, and each name that is cited anywhere must be defined.
 
 use super::{
     File,
@@ -88,27 +88,34 @@ fn is_rule(name: &str) -> bool {
 fn definitions(file: &File) -> Vec<(String, &str)> {
     let mut found = Vec::new();
     let mut in_table_of_rules = false;
+    let mut after_blank = true;
     for (number, line) in file.text.lines().enumerate() {
-        let first_cell = line
-            .trim()
-            .strip_prefix('|')
-            .and_then(|row| row.split('|').next())
-            .map(str::trim);
-        in_table_of_rules = match first_cell {
-            Some(cell) => in_table_of_rules || cell.eq_ignore_ascii_case("rule"),
-            None => false,
-        };
+        let cell = first_cell(line);
+        in_table_of_rules = cell.is_some_and(|cell| in_table_of_rules || cell.eq_ignore_ascii_case("rule"));
         let item = line
             .trim()
             .strip_prefix("- **")
             .and_then(|item| item.split("**").next());
-        let name = item.or(first_cell.filter(|_| in_table_of_rules)).and_then(unquoted);
+        let paragraph = line
+            .strip_prefix('`')
+            .filter(|_| after_blank)
+            .and_then(|rest| rest.split('`').next());
+        let name = item
+            .or(cell.filter(|_| in_table_of_rules))
+            .and_then(unquoted)
+            .or(paragraph);
         found.extend(
             name.filter(|name| is_rule(name))
                 .map(|name| (format!("{}:{}", file.path, number + 1), name)),
         );
+        after_blank = line.trim().is_empty();
     }
     found
+}
+
+/// The first cell of a table's row.
+fn first_cell(line: &str) -> Option<&str> {
+    line.trim().strip_prefix('|')?.split('|').next().map(str::trim)
 }
 
 /// The name in `` `name` ``.
@@ -157,6 +164,14 @@ mod tests {
     use super::*;
 
     const SPEC: &str = "- **`put.first`** says.\n\n| rule | statement |\n|---|---|\n| `read.second` | so |\n";
+
+    #[test]
+    fn rules_are_defined_in_three_forms() {
+        let text = format!("{SPEC}\n`list.third` says\n`list.none` nothing\n\n`format.json` is a file.\n");
+        let file = File::sample("specs/a.md", &text);
+        let names: Vec<_> = definitions(&file).into_iter().map(|(_, name)| name).collect();
+        assert_eq!(names, ["put.first", "read.second", "list.third"]);
+    }
 
     fn found(spec: &str, code: &str) -> Vec<String> {
         check(&[File::sample("specs/a.md", spec), File::sample("impl/src/a.rs", code)])
