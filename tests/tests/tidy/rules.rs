@@ -2,7 +2,8 @@
 //!
 //! A rule is defined once, in a file under specs/: as a paragraph that begins with its name in backticks,
 //! as a list item that begins with its name in bold and backticks, or as a row of a table whose first
-//! column is headed "rule" and holds its name. Each rule must be cited in Rust, and each name that is cited anywhere must be defined.
+//! column is headed "rule" and holds its name. Each rule must be cited in Rust, and each name that is
+//! cited anywhere must be defined.
 
 use super::{
     File,
