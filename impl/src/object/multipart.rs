@@ -239,7 +239,7 @@ async fn parts(
         let of_key = scanned
             .registers
             .iter()
-            .filter(|(register, _)| register.part_key() == Some(key));
+            .filter(|(register, _)| register.part_of().is_some_and(|of| of.owner == owner));
         parts.extend(of_key.filter_map(|(_, record)| record.part().cloned()));
         match scanned.covered {
             Some(covered) if parts.len() < limit => from = ListFrom::After(covered.as_bytes().to_vec()),
