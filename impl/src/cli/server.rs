@@ -22,7 +22,7 @@ Environment:
                                         [by set size: 4-5 EC:2, 6-7 EC:3, 8-16 EC:4]
   MINIO_STORAGE_CLASS_RRS               Parity of the class REDUCED_REDUNDANCY [EC:1]
   MINIO_ERASURE_SET_DRIVE_COUNT         Drives of an erasure set [the most that divide the drives]
-  MINIO_SITE_REGION                     The region that requests are signed for [any]
+  MINIO_SITE_REGION                     The region that buckets are in [us-east-1]
   MINIO_VOLUMES                         Drives, separated by spaces; beats those on the command line
   MINIO_ADDRESS, MINIO_CONSOLE_ADDRESS  As the flags
   RUST_LOG                              What is logged to standard error [info]

@@ -70,12 +70,12 @@ pub(super) fn root_user(
     }
     if let Some(pair) = pair(env, read_file, "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")? {
         warnings.push(
-            "MINIO_ACCESS_KEY and MINIO_SECRET_KEY are old names: use MINIO_ROOT_USER and MINIO_ROOT_PASSWORD".into(),
+            "MINIO_ACCESS_KEY and MINIO_SECRET_KEY are old names of MINIO_ROOT_USER and MINIO_ROOT_PASSWORD".into(),
         );
         return Ok(pair);
     }
     warnings.push(format!(
-        "the root user is {DEFAULT_KEY}:{DEFAULT_KEY}, as everybody knows: set MINIO_ROOT_USER and MINIO_ROOT_PASSWORD"
+        "everybody knows the root user {DEFAULT_KEY}:{DEFAULT_KEY}: set MINIO_ROOT_USER and MINIO_ROOT_PASSWORD"
     ));
     Ok(Credentials {
         access_key: DEFAULT_KEY.into(),
@@ -237,8 +237,8 @@ mod tests {
     fn the_secret_is_never_shown() {
         let credentials = Credentials {
             access_key: "user".into(),
-            secret_key: "very secret".into(),
+            secret_key: "correct-horse".into(),
         };
-        assert!(!format!("{credentials:?}").contains("secret"), "{credentials:?}");
+        assert!(!format!("{credentials:?}").contains("correct-horse"), "{credentials:?}");
     }
 }

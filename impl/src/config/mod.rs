@@ -52,7 +52,7 @@ pub struct ServerConfig {
     pub console_address: Option<ListenAddress>,
     /// The root user.
     pub credentials: Credentials,
-    /// The region that requests must be signed for; any when it is not set.
+    /// The deployment's region; `None` when it is not set.
     pub region: Option<String>,
     /// Drives, sets and parity.
     pub topology: Topology,

@@ -278,7 +278,8 @@ mod tests {
         );
         check_refused(
             "/a{1...19}",
-            "19 drives cannot be divided into equal erasure sets of 4 to 16 drives; 18 (2 × 9) or 20 (2 × 10) would work",
+            "19 drives cannot be divided into equal erasure sets of 4 to 16 drives; 18 (2 × 9) or 20 (2 × 10) would \
+             work",
         );
         check_refused(
             "http://h{1...17}/d{1...2}",
