@@ -53,6 +53,17 @@ pub struct DriveStatus {
     pub free_bytes: u64,
 }
 
+/// A data folder that a drive holds and no register names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unnamed {
+    /// The object key that it belongs to.
+    pub owner: RegisterKey,
+    /// The folder.
+    pub folder: Folder,
+    /// The upload that it is a part of, if it is one.
+    pub upload: Option<u128>,
+}
+
 /// Why a drive gave no answer. *Unknown*, never *absent* (`read.not-found-is-known`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DriveError {
@@ -121,6 +132,11 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// and those of its folders that the committed value does not name. Refused (`NoFolder`) while this
     /// drive's own committed value still has the upload open.
     async fn end_upload(&self, owner: &RegisterKey, upload: u128) -> Result<(), DriveError>;
+
+    /// Folders that neither the accepted nor the previous value of their owner names, in the order of
+    /// (owner, folder), after `after`, at most `limit`: staged by a write at hand, or left by one that a
+    /// crash ended. Parts of uploads that the accepted value has open are not among them.
+    async fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Result<Vec<Unnamed>, DriveError>;
 
     /// Up to `limit` registers with keys in `after..` (exclusive, or `from` inclusive) below `prefix`'s end.
     /// Every key returned starts with `prefix`.

@@ -4,7 +4,7 @@
 //! V(r, c) = r^c. Only [`multiply`] touches the bytes of blocks, and only there does the multiplication of
 //! `reed-solomon-erasure` stand (`specs/decisions/0002-reed-solomon.md`): a faster kernel replaces that function.
 
-use super::{SHARDS_MAX, matrix::Matrix};
+use super::{SHARDS_MAX, ShardSet, matrix::Matrix};
 use reed_solomon_erasure::galois_8::{mul_slice, mul_slice_xor};
 use std::fmt;
 use thiserror::Error;
@@ -217,66 +217,6 @@ impl Reconstruction {
     }
 }
 
-/// A set of shard indices, 0-based.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ShardSet(u16);
-
-impl ShardSet {
-    /// The empty set.
-    pub const EMPTY: ShardSet = ShardSet(0);
-
-    /// Adds a shard.
-    ///
-    /// # Panics
-    /// If `shard` is not below [`SHARDS_MAX`].
-    pub const fn insert(&mut self, shard: usize) {
-        assert!(shard < SHARDS_MAX);
-        self.0 |= 1 << shard;
-    }
-
-    /// Whether the shard is in the set.
-    pub const fn contains(self, shard: usize) -> bool {
-        shard < SHARDS_MAX && self.0 >> shard & 1 == 1
-    }
-
-    /// The number of shards in the set.
-    pub const fn len(self) -> usize {
-        self.0.count_ones() as usize
-    }
-
-    /// Whether the set has no shard.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// The shards of this set that are not in the other.
-    #[must_use]
-    pub const fn minus(self, other: ShardSet) -> ShardSet {
-        ShardSet(self.0 & !other.0)
-    }
-
-    /// The shards in ascending order.
-    pub fn iter(self) -> impl Iterator<Item = usize> {
-        (0..SHARDS_MAX).filter(move |&shard| self.contains(shard))
-    }
-}
-
-impl FromIterator<usize> for ShardSet {
-    /// # Panics
-    /// If a shard is not below [`SHARDS_MAX`].
-    fn from_iter<I: IntoIterator<Item = usize>>(shards: I) -> ShardSet {
-        let mut set = ShardSet::EMPTY;
-        shards.into_iter().for_each(|shard| set.insert(shard));
-        set
-    }
-}
-
-impl fmt::Debug for ShardSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter()).finish()
-    }
-}
-
 /// The kernel: output o = Σ cells(o, i) · input i, for blocks of one length. Overwrites the outputs.
 fn multiply(cells: &[u8], inputs: &[&[u8]], outputs: &mut [&mut [u8]]) {
     debug_assert_eq!(cells.len(), inputs.len() * outputs.len());
@@ -348,7 +288,7 @@ mod tests {
             let shards = codec.encode(&stripe);
             let all: ShardSet = (0..codec.total()).collect();
             for bits in 0..1u16 << codec.total() {
-                let valid = ShardSet(bits);
+                let valid: ShardSet = (0..codec.total()).filter(|shard| bits >> shard & 1 == 1).collect();
                 let plan = codec.reconstruction(valid, all);
                 assert_eq!(plan.is_some(), valid.len() >= codec.data());
                 let Some(plan) = plan else { continue };
@@ -388,17 +328,5 @@ mod tests {
     fn empty_stripe_has_empty_blocks() {
         let shards = Codec::new(4, 2).unwrap().encode(&[]);
         assert_eq!((shards.block_len(), shards.block(5)), (0, &[][..]));
-    }
-
-    #[test]
-    fn shard_set() {
-        let mut set = ShardSet::EMPTY;
-        assert!(set.is_empty());
-        set.insert(15);
-        set.insert(3);
-        assert_eq!(set.iter().collect::<Vec<_>>(), [3, 15]);
-        assert!(set.contains(3) && !set.contains(4) && !set.contains(99));
-        assert_eq!(set.minus([3].into_iter().collect()).iter().collect::<Vec<_>>(), [15]);
-        assert_eq!(format!("{set:?}"), "{3, 15}");
     }
 }

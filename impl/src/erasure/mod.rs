@@ -15,14 +15,16 @@ pub mod frame;
 pub mod layout;
 mod matrix;
 pub mod placement;
+mod shard_set;
 #[cfg(test)]
 mod tests;
 
-pub use codec::{Codec, CodecError, ShardSet, Shards};
+pub use codec::{Codec, CodecError, Shards};
 pub use decode::{Decoded, Decoder, Rebuilt, TooFewShards};
 pub use frame::{Corrupt, Encoder, HASH_LEN, Stripe, verify_block};
 pub use layout::{Layout, TooLong};
 pub use placement::{Distribution, distribution, set_of};
+pub use shard_set::ShardSet;
 
 /// Bytes of a part that are encoded at once. The last stripe of a part is shorter, never empty.
 pub const STRIPE_LEN: usize = 1 << 20;

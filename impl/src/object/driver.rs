@@ -29,6 +29,8 @@ pub(super) struct Ended {
     pub outcome: Outcome<Record, Refusal>,
     /// Whether a drive had no room for it.
     pub full: bool,
+    /// The last round's ballot: of the vote, if the outcome is [`Outcome::Written`].
+    pub ballot: Ballot,
 }
 
 /// Runs `op` on the register `key` to its end, in a task of its own: a client that goes away leaves no
@@ -51,6 +53,7 @@ pub(super) async fn execute(set: &Arc<ErasureSet>, key: RegisterKey, op: Op, sma
     rx.await.unwrap_or(Ended {
         outcome: Outcome::Ambiguous(Unavailable::Deadline),
         full: false,
+        ballot: Ballot::ZERO,
     })
 }
 
@@ -127,6 +130,7 @@ impl<'a> Run<'a> {
                 ended(Ended {
                     outcome: outcome.clone(),
                     full: self.full,
+                    ballot: self.machine.ballot(),
                 });
             }
             if ended.is_none() && self.calls.is_empty() {
@@ -176,11 +180,7 @@ impl<'a> Run<'a> {
     }
 
     fn send(&mut self, to: Drives, request: &Request<Record>) {
-        let ballot = match request {
-            Request::Prepare { ballot } | Request::Finalize { ballot } | Request::Drop { ballot, .. } => *ballot,
-            Request::Accept { vote, .. } => vote.ballot,
-            Request::Read => Ballot::ZERO,
-        };
+        let ballot = request.ballot().unwrap_or(Ballot::ZERO);
         let small = matches!(request, Request::Prepare { .. })
             .then(|| self.small.take())
             .flatten();

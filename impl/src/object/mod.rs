@@ -10,6 +10,7 @@ mod list;
 mod locks;
 mod multipart;
 mod read;
+mod recovery;
 mod scan;
 mod set;
 mod stream;
@@ -17,6 +18,7 @@ mod types;
 mod write;
 
 pub use error::StoreError;
+pub use recovery::Recovered;
 pub use set::{Ballots, ErasureSet, Patience};
 pub use stream::{ByteStream, ObjectReader};
 pub use types::{

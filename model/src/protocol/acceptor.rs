@@ -189,13 +189,6 @@ impl<V: Value> Acceptor<'_, V> {
         }
         let ballot = vote.ballot;
         self.key.promised = self.key.promised.max(ballot);
-        if mutation.is(Mutant::AcceptWithoutShard) {
-            // The shard arrives with the vote.
-            let index = self.index;
-            let arrived = new_folders(&vote.value, &prev.value).into_iter();
-            let arrived = arrived.filter(|need| need.holders.contains(index));
-            self.key.folders.extend(arrived.map(|need| need.folder));
-        }
         let dropped = if mutation.is(Mutant::PreviousDroppedAtAccept) {
             self.forget_folders_of(&prev.value, &vote.value)
         } else {

@@ -20,7 +20,7 @@ pub struct Coordinator<V, O: Operation<V>> {
     ballot: Ballot,
     /// The highest epoch and the highest round that an answer told of.
     seen: (u64, u64),
-    phase: Phase<V>,
+    pub(super) phase: Phase<V>,
     /// Whether an Accept of the operation's own change has left: from then on it is never proposed again,
     /// and a failure is ambiguous.
     proposed: bool,
@@ -29,7 +29,7 @@ pub struct Coordinator<V, O: Operation<V>> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Phase<V> {
+pub(super) enum Phase<V> {
     /// A ballot has been asked for.
     Starting,
     Preparing {
@@ -52,11 +52,11 @@ enum Phase<V> {
 
 /// Drives that did not do what they were asked to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Missing {
+pub(super) struct Missing {
     /// They know of a higher ballot: a later round may win them.
-    contended: Drives,
+    pub(super) contended: Drives,
     /// Offline, or they refuse for another reason: another round at once would fare no better.
-    failed: Drives,
+    pub(super) failed: Drives,
 }
 
 impl Missing {

@@ -12,6 +12,8 @@ pub mod message;
 pub mod mutant;
 pub mod operation;
 pub mod quorum;
+#[cfg(feature = "mutants")]
+pub mod renamed;
 pub mod resolve;
 pub mod value;
 

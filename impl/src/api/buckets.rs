@@ -1,0 +1,56 @@
+//! Buckets.
+
+use super::{ApiError, Code, names};
+use crate::object::{BucketInfo, Store};
+
+/// A page of buckets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BucketPage {
+    /// By name.
+    pub buckets: Vec<BucketInfo>,
+    /// If there are more: the last name of this page, to go on after.
+    pub next: Option<String>,
+}
+
+/// Makes a bucket in `region`; `location` is where the client wants it.
+///
+/// # Errors
+/// [`Code::InvalidBucketName`], [`Code::IllegalLocationConstraint`], [`Code::BucketAlreadyOwnedByYou`].
+pub async fn create(store: &Store, name: &str, region: &str, location: Option<&str>) -> Result<BucketInfo, ApiError> {
+    if !names::is_bucket_name(name) {
+        return Err(Code::InvalidBucketName.into());
+    }
+    if location.is_some_and(|location| !location.is_empty() && location != region) {
+        return Err(Code::IllegalLocationConstraint.into());
+    }
+    Ok(store.create_bucket(name).await?)
+}
+
+/// Removes an empty bucket.
+///
+/// # Errors
+/// [`Code::NoSuchBucket`], [`Code::BucketNotEmpty`].
+pub async fn delete(store: &Store, name: &str) -> Result<(), ApiError> {
+    Ok(store.delete_bucket(name).await?)
+}
+
+/// Describes a bucket: what every question about a bucket's settings asks first.
+///
+/// # Errors
+/// [`Code::NoSuchBucket`].
+pub async fn get(store: &Store, name: &str) -> Result<BucketInfo, ApiError> {
+    Ok(store.bucket(name).await?)
+}
+
+/// Buckets whose names begin with `prefix` and come after `after`, at most `limit`.
+///
+/// # Errors
+/// Unavailable.
+pub async fn list(store: &Store, prefix: &str, after: Option<&str>, limit: usize) -> Result<BucketPage, ApiError> {
+    let mut buckets = store.list_buckets().await?;
+    buckets.retain(|bucket| bucket.name.starts_with(prefix) && after.is_none_or(|after| *bucket.name > *after));
+    let more = buckets.len() > limit;
+    buckets.truncate(limit);
+    let next = buckets.last().filter(|_| more).map(|bucket| bucket.name.clone());
+    Ok(BucketPage { buckets, next })
+}

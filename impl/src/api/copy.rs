@@ -1,0 +1,100 @@
+//! Copying objects within the deployment.
+
+use super::{
+    ApiError, Code,
+    checksum::DEFAULT_KIND,
+    conditions::ReadConditions,
+    headers,
+    ingest::{Body, Expected, Incoming, ingest},
+    names,
+};
+use crate::object::{ByteStream, ObjectInfo, PutOptions, Store, WriteMeta};
+use futures::stream;
+use model::record::{ChecksumKind, Precondition};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What to copy, and to where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyRequest {
+    /// The source's bucket.
+    pub source_bucket: String,
+    /// The source's key.
+    pub source_key: String,
+    /// On what conditions on the source.
+    pub source_conditions: ReadConditions,
+    /// The destination's bucket.
+    pub bucket: String,
+    /// The destination's key.
+    pub key: String,
+    /// Headers that take the place of the source's (`x-amz-metadata-directive: REPLACE`).
+    pub replace_headers: Option<BTreeMap<String, String>>,
+    /// The destination's storage class, by its S3 name.
+    pub storage_class: Option<String>,
+    /// The checksum that the destination is to have; the source's by default.
+    pub checksum: Option<ChecksumKind>,
+    /// On what condition on the destination.
+    pub precondition: Precondition,
+}
+
+/// Copies one version of the source. The copy's ETag is the MD5 of its bytes.
+///
+/// # Errors
+/// As reading and putting; [`Code::InvalidRequest`] for a copy onto itself that would change nothing.
+pub async fn copy(store: &Arc<Store>, request: CopyRequest) -> Result<ObjectInfo, ApiError> {
+    names::check_key(&request.source_key)?;
+    names::check_key(&request.key)?;
+    let reader = store.get(&request.source_bucket, &request.source_key).await?;
+    let source = reader.info().clone();
+    request.source_conditions.check_copy(&source)?;
+    refuse_idle_copy(&request, &source)?;
+
+    let source_headers = || {
+        let mut headers = source.data.headers.clone();
+        headers.remove(headers::STORAGE_CLASS);
+        headers
+    };
+    let headers = request.replace_headers.unwrap_or_else(source_headers);
+    let (headers, class) = headers::stored(headers, request.storage_class.as_deref())?;
+    let size = source.data.size;
+    let options = PutOptions {
+        class,
+        size: Some(size),
+        checksum: None,
+    };
+    let mut writer = store.put(&request.bucket, &request.key, options).await?;
+    let source_kind = source.data.checksums.first().map(|checksum| checksum.kind);
+    let incoming = Incoming {
+        body: body(reader.stream(0..size).await?),
+        size,
+        md5: None,
+        checksum: Expected::Compute(request.checksum.or(source_kind).unwrap_or(DEFAULT_KIND)),
+    };
+    let ingested = ingest(store.rt(), &mut writer, incoming).await?;
+    let meta = WriteMeta {
+        etag: ingested.md5,
+        headers,
+        checksums: vec![ingested.checksum],
+    };
+    Ok(writer.commit(meta, request.precondition).await?)
+}
+
+fn refuse_idle_copy(request: &CopyRequest, source: &ObjectInfo) -> Result<(), ApiError> {
+    let onto_itself = request.source_bucket == request.bucket && request.source_key == request.key;
+    let class = request.storage_class.as_deref().unwrap_or("STANDARD");
+    let class_changes = class != headers::storage_class(&source.data.headers);
+    if onto_itself && request.replace_headers.is_none() && !class_changes {
+        return Err(ApiError::new(
+            Code::InvalidRequest,
+            "This copy request is illegal because it is trying to copy an object to itself without changing the \
+             object's metadata, storage class, website redirect location or encryption attributes.",
+        ));
+    }
+    Ok(())
+}
+
+fn body(source: ByteStream) -> Body {
+    Box::pin(stream::unfold(source, |mut source| async move {
+        let next = source.next().await?;
+        Some((next.map_err(ApiError::from), source))
+    }))
+}

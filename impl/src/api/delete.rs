@@ -1,0 +1,53 @@
+//! Deleting objects.
+
+use super::{ApiError, Code, names};
+use crate::object::Store;
+use futures::{StreamExt, stream};
+use model::record::Precondition;
+
+/// How many keys one request may delete.
+pub const KEYS_MAX: usize = 1000;
+
+/// How many of them are deleted at once.
+const CONCURRENT: usize = 16;
+
+/// A key to delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeleteRequest {
+    /// The key.
+    pub key: String,
+    /// On what condition.
+    pub precondition: Precondition,
+}
+
+/// Deletes a key. A key that does not exist is deleted already.
+///
+/// # Errors
+/// [`Code::NoSuchBucket`], [`Code::PreconditionFailed`].
+pub async fn delete(store: &Store, bucket: &str, request: DeleteRequest) -> Result<(), ApiError> {
+    names::check_key(&request.key)?;
+    store.delete(bucket, &request.key, request.precondition).await?;
+    Ok(())
+}
+
+/// Deletes several keys; what became of each, in their order.
+///
+/// # Errors
+/// [`Code::MalformedXml`] for none or more than [`KEYS_MAX`], [`Code::NoSuchBucket`].
+pub async fn delete_many(
+    store: &Store,
+    bucket: &str,
+    requests: Vec<Result<DeleteRequest, (String, ApiError)>>,
+) -> Result<Vec<(String, Result<(), ApiError>)>, ApiError> {
+    if requests.is_empty() || requests.len() > KEYS_MAX {
+        return Err(Code::MalformedXml.into());
+    }
+    store.bucket(bucket).await?;
+    let one = |request: Result<DeleteRequest, (String, ApiError)>| async move {
+        match request {
+            Err((key, error)) => (key, Err(error)),
+            Ok(request) => (request.key.clone(), delete(store, bucket, request).await),
+        }
+    };
+    Ok(stream::iter(requests).map(one).buffered(CONCURRENT).collect().await)
+}

@@ -1,0 +1,216 @@
+//! The way of a body into the object layer: hashed on the way, committed only when it was whole and right.
+
+use super::{ApiError, Code, checksum};
+use crate::{
+    object::ObjectWriter,
+    runtime::{self, Rt},
+};
+use bytes::Bytes;
+use checksum::Hasher;
+use futures::{Stream, StreamExt, future::join};
+use md5::{Digest, Md5};
+use model::record::{Checksum, ChecksumKind};
+use std::{fmt::Write as _, pin::Pin};
+
+/// The largest object, and part, in bytes: 5 TiB.
+pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
+
+/// Bytes that are gathered before they are hashed and handed on.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Batches of at least this many bytes are hashed off the connection's thread, beside the write.
+const BATCH_BYTES_OFFLOADED: usize = 256 << 10;
+
+/// The bytes of a request, in order. An error ends them.
+pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, ApiError>> + Send>>;
+
+/// A body on its way in, with what the client said about it.
+pub struct Incoming {
+    /// The bytes.
+    pub body: Body,
+    /// How many bytes the client has announced.
+    pub size: u64,
+    /// `Content-MD5`, decoded.
+    pub md5: Option<[u8; 16]>,
+    /// The checksum to verify or to compute.
+    pub checksum: Expected,
+}
+
+/// What is known of the checksum of a body before its end.
+pub enum Expected {
+    /// Compute this one.
+    Compute(ChecksumKind),
+    /// It must be this one (Base64).
+    Is(ChecksumKind, String),
+    /// It must be the one that follows the body in its trailer, which is there when the body has ended.
+    InTrailer(ChecksumKind, Box<dyn Fn() -> Option<String> + Send + Sync>),
+}
+
+impl Expected {
+    /// Its algorithm.
+    #[must_use]
+    pub fn kind(&self) -> ChecksumKind {
+        match self {
+            Expected::Compute(kind) | Expected::Is(kind, _) | Expected::InTrailer(kind, _) => *kind,
+        }
+    }
+}
+
+impl Incoming {
+    /// Checks what can be checked before the first byte.
+    ///
+    /// # Errors
+    /// [`Code::EntityTooLarge`], or [`Code::InvalidRequest`] for a checksum that cannot be one.
+    pub fn validate(&self) -> Result<(), ApiError> {
+        if self.size > OBJECT_BYTES_MAX {
+            return Err(Code::EntityTooLarge.into());
+        }
+        match &self.checksum {
+            Expected::Is(kind, value) if !checksum::is_well_formed(*kind, value) => Err(ApiError::new(
+                Code::InvalidRequest,
+                format!("Value for {} header is invalid.", checksum::header_name(*kind)),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a body was.
+pub(super) struct Ingested {
+    /// MD5, in hex.
+    pub md5: String,
+    /// Verified, or computed.
+    pub checksum: Checksum,
+}
+
+/// Copies a whole body into `writer` and verifies it. After an error the caller drops the writer, and
+/// nothing is stored.
+pub(super) async fn ingest(rt: &Rt, writer: &mut ObjectWriter, incoming: Incoming) -> Result<Ingested, ApiError> {
+    let Incoming {
+        mut body,
+        size,
+        md5: expected_md5,
+        checksum: expected,
+    } = incoming;
+    let mut hashes = Hashes {
+        md5: Md5::new(),
+        checksum: Hasher::new(expected.kind()),
+    };
+    let mut received = 0;
+    loop {
+        let (batch, ended) = next_batch(&mut body).await?;
+        let batch_bytes: usize = batch.iter().map(Bytes::len).sum();
+        received += batch_bytes as u64;
+        if received > size {
+            return Err(ApiError::new(
+                Code::IncompleteBody,
+                "The body is longer than its declared length.",
+            ));
+        }
+        hashes = hash_and_write(rt, writer, hashes, batch, batch_bytes).await?;
+        if ended {
+            break;
+        }
+    }
+    if received < size {
+        return Err(Code::IncompleteBody.into());
+    }
+    hashes.verify(expected_md5, &expected)
+}
+
+/// Gathers up to [`BATCH_BYTES`]; and whether the body has ended.
+async fn next_batch(body: &mut Body) -> Result<(Vec<Bytes>, bool), ApiError> {
+    let mut batch = Vec::new();
+    let mut batch_bytes = 0;
+    while batch_bytes < BATCH_BYTES {
+        match body.next().await {
+            Some(Ok(data)) => {
+                batch_bytes += data.len();
+                batch.push(data);
+            }
+            Some(Err(error)) => return Err(error),
+            None => return Ok((batch, true)),
+        }
+    }
+    Ok((batch, false))
+}
+
+async fn hash_and_write(
+    rt: &Rt,
+    writer: &mut ObjectWriter,
+    mut hashes: Hashes,
+    batch: Vec<Bytes>,
+    batch_bytes: usize,
+) -> Result<Hashes, ApiError> {
+    if batch_bytes < BATCH_BYTES_OFFLOADED {
+        hashes.update(&batch);
+        write_all(writer, batch).await?;
+        return Ok(hashes);
+    }
+    let to_hash = batch.clone();
+    let hashing = runtime::cpu(rt, move || {
+        hashes.update(&to_hash);
+        hashes
+    });
+    let (hashes, written) = join(hashing, write_all(writer, batch)).await;
+    written?;
+    hashes.map_err(|_| Code::InternalError.into())
+}
+
+async fn write_all(writer: &mut ObjectWriter, batch: Vec<Bytes>) -> Result<(), ApiError> {
+    for data in batch {
+        writer.write(data).await?;
+    }
+    Ok(())
+}
+
+struct Hashes {
+    md5: Md5,
+    checksum: Hasher,
+}
+
+impl Hashes {
+    fn update(&mut self, batch: &[Bytes]) {
+        for data in batch {
+            self.md5.update(data);
+            self.checksum.update(data);
+        }
+    }
+
+    fn verify(self, expected_md5: Option<[u8; 16]>, expected: &Expected) -> Result<Ingested, ApiError> {
+        let md5: [u8; 16] = self.md5.finalize().into();
+        if expected_md5.is_some_and(|expected| expected != md5) {
+            return Err(Code::BadDigest.into());
+        }
+        let value = checksum::encode(&self.checksum.finish());
+        let announced = match expected {
+            Expected::Compute(_) => None,
+            Expected::Is(_, announced) => Some(announced.clone()),
+            Expected::InTrailer(_, trailer) => Some(trailer().ok_or(Code::MalformedTrailer)?),
+        };
+        if announced.is_some_and(|announced| announced != value) {
+            let name = checksum::kind_name(expected.kind());
+            return Err(ApiError::new(
+                Code::BadDigest,
+                format!("The {name} you specified did not match the calculated checksum."),
+            ));
+        }
+        Ok(Ingested {
+            md5: hex(&md5),
+            checksum: Checksum {
+                kind: expected.kind(),
+                full_object: true,
+                value,
+            },
+        })
+    }
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,400 @@
+//! Multipart uploads.
+
+use super::{
+    ApiError, Code, Incoming, checksum, headers,
+    ingest::{OBJECT_BYTES_MAX, hex, ingest},
+    names,
+};
+use crate::object::{self, ObjectInfo, PartInfo, PutOptions, Store, UploadInfo, Uploads, UploadsQuery, WriteMeta};
+use md5::{Digest, Md5};
+use model::record::{Checksum, ChecksumKind, PartData, Precondition};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The highest part number.
+pub const PART_NUMBER_MAX: u16 = 10_000;
+
+/// The least size of a part that is not the last, in bytes: 5 MiB.
+pub const PART_BYTES_MIN: u64 = 5 << 20;
+
+/// How many parts are read from the object layer at once.
+const PARTS_PAGE: usize = 1000;
+
+/// An upload to begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateRequest {
+    /// The bucket.
+    pub bucket: String,
+    /// The key.
+    pub key: String,
+    /// Headers to store with the object, by lower-case name.
+    pub headers: BTreeMap<String, String>,
+    /// Its storage class, by its S3 name.
+    pub storage_class: Option<String>,
+    /// The checksum that its parts carry.
+    pub checksum: Option<ChecksumKind>,
+    /// `FULL_OBJECT` or `COMPOSITE`.
+    pub checksum_type: Option<String>,
+}
+
+/// A part that a client names when it completes an upload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamedPart {
+    /// Its number.
+    pub number: i32,
+    /// Its ETag, without quotes.
+    pub etag: String,
+    /// Its checksums, if the client repeats them: algorithm, Base64.
+    pub checksums: Vec<(ChecksumKind, String)>,
+}
+
+/// An upload to complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompleteRequest {
+    /// The bucket.
+    pub bucket: String,
+    /// The key.
+    pub key: String,
+    /// The upload.
+    pub upload: u128,
+    /// Its parts, in order.
+    pub parts: Vec<NamedPart>,
+    /// The whole object's checksum, if the client knows it: algorithm, Base64.
+    pub checksum: Option<(ChecksumKind, String)>,
+    /// `FULL_OBJECT` or `COMPOSITE`.
+    pub checksum_type: Option<String>,
+    /// The whole object's size in bytes, if the client knows it.
+    pub size: Option<u64>,
+    /// On what condition.
+    pub precondition: Precondition,
+}
+
+/// The id of an upload as clients see it.
+#[must_use]
+pub fn upload_id(id: u128) -> String {
+    format!("{id:032x}")
+}
+
+/// Parses an upload's id. What is none names no upload.
+///
+/// # Errors
+/// [`Code::NoSuchUpload`].
+pub fn parse_upload_id(text: &str) -> Result<u128, ApiError> {
+    let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = is_hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();
+    id.ok_or_else(|| Code::NoSuchUpload.into())
+}
+
+/// Begins an upload; its id, and the checksum that its parts carry.
+///
+/// # Errors
+/// [`Code::NoSuchBucket`], and what [`headers::stored`] and [`checksum::of_upload`] refuse.
+pub async fn create(store: &Store, request: CreateRequest) -> Result<(u128, (ChecksumKind, bool)), ApiError> {
+    names::check_key(&request.key)?;
+    let (headers, class) = headers::stored(request.headers, request.storage_class.as_deref())?;
+    let checksum = checksum::of_upload(request.checksum, request.checksum_type.as_deref())?;
+    let options = PutOptions {
+        class,
+        size: None,
+        checksum: Some(checksum),
+    };
+    let meta = WriteMeta {
+        headers,
+        ..WriteMeta::default()
+    };
+    let id = store
+        .create_upload(&request.bucket, &request.key, options, meta)
+        .await?;
+    Ok((id, checksum))
+}
+
+/// Describes an open upload.
+///
+/// # Errors
+/// [`Code::NoSuchUpload`].
+pub async fn describe(store: &Store, bucket: &str, key: &str, upload: u128) -> Result<UploadInfo, ApiError> {
+    Ok(store.upload(bucket, key, upload).await?)
+}
+
+/// Checks a part's number.
+///
+/// # Errors
+/// [`Code::InvalidArgument`].
+pub fn check_part_number(number: i32) -> Result<u16, ApiError> {
+    u16::try_from(number)
+        .ok()
+        .filter(|number| (1..=PART_NUMBER_MAX).contains(number))
+        .ok_or_else(|| {
+            ApiError::new(
+                Code::InvalidArgument,
+                "Part number must be an integer between 1 and 10000, inclusive.",
+            )
+        })
+}
+
+/// Stores a part of `upload`, which was described before; its ETag and checksum.
+///
+/// # Errors
+/// [`Code::NoSuchUpload`], [`Code::InvalidRequest`] for another checksum than the upload's, and as a put.
+pub async fn put_part(
+    store: &Arc<Store>,
+    bucket: &str,
+    upload: &UploadInfo,
+    number: u16,
+    incoming: Incoming,
+) -> Result<(String, Checksum), ApiError> {
+    incoming.validate()?;
+    let (expected, actual) = (upload_checksum(upload).0, incoming.checksum.kind());
+    if expected != actual {
+        let (expected, actual) = (checksum::kind_name(expected), checksum::kind_name(actual));
+        return Err(ApiError::new(
+            Code::InvalidRequest,
+            format!("Checksum Type mismatch occurred, expected checksum Type: {expected}, actual: {actual}"),
+        ));
+    }
+    let size = Some(incoming.size);
+    let mut writer = store.put_part(bucket, &upload.key, upload.id, number, size).await?;
+    let ingested = ingest(store.rt(), &mut writer, incoming).await?;
+    let meta = WriteMeta {
+        etag: ingested.md5.clone(),
+        headers: BTreeMap::new(),
+        checksums: vec![ingested.checksum.clone()],
+    };
+    writer.commit(meta, Precondition::default()).await?;
+    Ok((ingested.md5, ingested.checksum))
+}
+
+/// The checksum of an upload's parts, and whether the object's is over the whole object.
+#[must_use]
+pub fn upload_checksum(upload: &UploadInfo) -> (ChecksumKind, bool) {
+    upload.checksum.unwrap_or((checksum::DEFAULT_KIND, true))
+}
+
+/// Parts of an open upload with numbers above `after`, at most `limit`; and whether there are more.
+///
+/// # Errors
+/// [`Code::NoSuchUpload`].
+pub async fn list_parts(
+    store: &Store,
+    bucket: &str,
+    upload: &UploadInfo,
+    after: u16,
+    limit: usize,
+) -> Result<(Vec<PartInfo>, bool), ApiError> {
+    if limit == 0 {
+        return Ok((Vec::new(), false));
+    }
+    Ok(store.list_parts(bucket, &upload.key, upload.id, after, limit).await?)
+}
+
+/// Makes an object of an upload's parts.
+///
+/// # Errors
+/// [`Code::MalformedXml`] without parts, [`Code::InvalidPartOrder`], [`Code::InvalidPart`],
+/// [`Code::EntityTooSmall`], [`Code::BadDigest`], [`Code::NoSuchUpload`], [`Code::PreconditionFailed`].
+pub async fn complete(store: &Store, request: CompleteRequest) -> Result<ObjectInfo, ApiError> {
+    if request.parts.is_empty() {
+        return Err(Code::MalformedXml.into());
+    }
+    if !request.parts.is_sorted_by(|a, b| a.number < b.number) {
+        return Err(Code::InvalidPartOrder.into());
+    }
+    let upload = store.upload(&request.bucket, &request.key, request.upload).await?;
+    let stored = all_parts(store, &request.bucket, &upload).await?;
+    let parts = match_parts(&request.parts, &stored)?;
+    let size = check_sizes(&parts, request.size)?;
+    debug_assert!(size <= OBJECT_BYTES_MAX, "checked");
+
+    let (kind, full_object) = upload_checksum(&upload);
+    let checksum = checksum::combine(kind, full_object, &parts)?;
+    check_object_checksum(&request, &checksum)?;
+    let meta = WriteMeta {
+        etag: etag(&parts)?,
+        headers: BTreeMap::new(),
+        checksums: vec![checksum],
+    };
+    let named: Vec<object::CompletedPart> = parts
+        .iter()
+        .map(|part| object::CompletedPart {
+            number: part.number,
+            etag: part.etag.clone(),
+        })
+        .collect();
+    let key = &request.key;
+    let completed = store.complete_upload(&request.bucket, key, upload.id, &named, meta, request.precondition);
+    Ok(completed.await?)
+}
+
+/// Forgets an upload.
+///
+/// # Errors
+/// [`Code::NoSuchUpload`].
+pub async fn abort(store: &Store, bucket: &str, key: &str, upload: u128) -> Result<(), ApiError> {
+    Ok(store.abort_upload(bucket, key, upload).await?)
+}
+
+/// A page of open uploads.
+///
+/// # Errors
+/// [`Code::NoSuchBucket`].
+pub async fn list_uploads(store: &Store, bucket: &str, mut query: UploadsQuery) -> Result<Uploads, ApiError> {
+    query.delimiter = query.delimiter.filter(|delimiter| !delimiter.is_empty());
+    query.key_after = query.key_after.filter(|key| !key.is_empty());
+    if query.limit == 0 {
+        store.bucket(bucket).await?;
+        return Ok(Uploads::default());
+    }
+    Ok(store.list_uploads(bucket, &query).await?)
+}
+
+async fn all_parts(store: &Store, bucket: &str, upload: &UploadInfo) -> Result<BTreeMap<u16, PartData>, ApiError> {
+    let mut parts = BTreeMap::new();
+    let mut after = 0;
+    loop {
+        let (page, more) = store
+            .list_parts(bucket, &upload.key, upload.id, after, PARTS_PAGE)
+            .await?;
+        parts.extend(page.into_iter().map(|part| (part.data.number, part.data)));
+        match parts.last_key_value() {
+            Some((last, _)) if more && *last > after => after = *last,
+            _ => return Ok(parts),
+        }
+    }
+}
+
+/// The stored parts that the client names; each must be the very one that it was told about.
+fn match_parts<'a>(named: &[NamedPart], stored: &'a BTreeMap<u16, PartData>) -> Result<Vec<&'a PartData>, ApiError> {
+    let matching = |named: &NamedPart| {
+        let part = stored.get(&check_part_number(named.number)?).ok_or(Code::InvalidPart)?;
+        let same_checksums = named.checksums.iter().all(|(kind, value)| {
+            let own = part.checksums.iter().find(|checksum| checksum.kind == *kind);
+            own.is_none_or(|own| own.value == *value)
+        });
+        if part.etag == named.etag && same_checksums {
+            Ok(part)
+        } else {
+            Err(Code::InvalidPart.into())
+        }
+    };
+    named.iter().map(matching).collect()
+}
+
+/// The object's size.
+fn check_sizes(parts: &[&PartData], announced: Option<u64>) -> Result<u64, ApiError> {
+    let but_last = parts.split_last().map_or(&[][..], |(_, rest)| rest);
+    if but_last.iter().any(|part| part.size < PART_BYTES_MIN) {
+        return Err(Code::EntityTooSmall.into());
+    }
+    let size: u64 = parts.iter().map(|part| part.size).sum();
+    if size > OBJECT_BYTES_MAX {
+        return Err(Code::EntityTooLarge.into());
+    }
+    if announced.is_some_and(|announced| announced != size) {
+        return Err(ApiError::new(
+            Code::InvalidRequest,
+            format!("The parts have {size} bytes, not as many as x-amz-mp-object-size says."),
+        ));
+    }
+    Ok(size)
+}
+
+fn check_object_checksum(request: &CompleteRequest, actual: &Checksum) -> Result<(), ApiError> {
+    let actual_type = if actual.full_object { "FULL_OBJECT" } else { "COMPOSITE" };
+    let other_type = request
+        .checksum_type
+        .as_ref()
+        .is_some_and(|wanted| wanted != actual_type);
+    let other_kind = request.checksum.as_ref().is_some_and(|(kind, _)| *kind != actual.kind);
+    if other_type || other_kind {
+        return Err(ApiError::new(
+            Code::InvalidRequest,
+            "The checksum is not of the type with which the upload was begun.",
+        ));
+    }
+    // A composite one may come without the number of parts behind it.
+    let bare = actual.value.split('-').next().unwrap_or_default();
+    match &request.checksum {
+        Some((_, value)) if *value != actual.value && value != bare => Err(Code::BadDigest.into()),
+        _ => Ok(()),
+    }
+}
+
+/// `<MD5 over the parts' MD5s>-<parts>`.
+fn etag(parts: &[&PartData]) -> Result<String, ApiError> {
+    let mut md5 = Md5::new();
+    for part in parts {
+        let of_part = u128::from_str_radix(&part.etag, 16).map_err(|_| Code::InternalError)?;
+        md5.update(of_part.to_be_bytes());
+    }
+    Ok(format!("{}-{}", hex(&md5.finalize()), parts.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::protocol::{Drives, Folder};
+
+    fn part(number: u16, size: u64, data: &[u8]) -> PartData {
+        PartData {
+            number,
+            folder: Folder::default(),
+            size,
+            etag: hex(&Md5::digest(data)),
+            holders: Drives::default(),
+            checksums: vec![Checksum {
+                kind: ChecksumKind::Crc32,
+                full_object: true,
+                value: "AAAAAA==".into(),
+            }],
+        }
+    }
+
+    fn named(number: i32, data: &[u8]) -> NamedPart {
+        NamedPart {
+            number,
+            etag: hex(&Md5::digest(data)),
+            checksums: vec![],
+        }
+    }
+
+    #[test]
+    fn etags_of_parts() {
+        let (a, b) = (part(1, 1, b"a"), part(2, 1, b"b"));
+        // printf %s 0cc175b9c0f1b6a831c399e26977266192eb5ffee6ae2fec3ad71c777531578f | xxd -r -p | md5sum
+        assert_eq!(etag(&[&a, &b]).unwrap(), "96e024ba2074fe77e8e965ba43a704be-2");
+    }
+
+    #[test]
+    fn parts_are_matched_by_number_etag_and_checksum() {
+        let stored = BTreeMap::from([(1, part(1, 1, b"a")), (3, part(3, 1, b"c"))]);
+        let code = |named: &[NamedPart]| match_parts(named, &stored).map(|parts| parts.len()).map_err(|e| e.code);
+        assert_eq!(code(&[named(1, b"a"), named(3, b"c")]), Ok(2));
+        assert_eq!(code(&[named(2, b"a")]), Err(Code::InvalidPart));
+        assert_eq!(code(&[named(1, b"b")]), Err(Code::InvalidPart));
+        assert_eq!(code(&[named(0, b"a")]), Err(Code::InvalidArgument));
+        assert_eq!(code(&[named(10_001, b"a")]), Err(Code::InvalidArgument));
+        let with_checksum = |value: &str| NamedPart {
+            checksums: vec![(ChecksumKind::Crc32, value.into())],
+            ..named(1, b"a")
+        };
+        assert_eq!(code(&[with_checksum("AAAAAA==")]), Ok(1));
+        assert_eq!(code(&[with_checksum("AAAAAQ==")]), Err(Code::InvalidPart));
+    }
+
+    #[test]
+    fn only_the_last_part_may_be_small() {
+        let (small, large) = (part(1, 5, b""), part(2, PART_BYTES_MIN, b""));
+        let code = |parts: &[&PartData], announced| check_sizes(parts, announced).map_err(|e| e.code);
+        assert_eq!(code(&[&large, &small], None), Ok(PART_BYTES_MIN + 5));
+        assert_eq!(code(&[&small], Some(5)), Ok(5));
+        assert_eq!(code(&[&small], Some(6)), Err(Code::InvalidRequest));
+        assert_eq!(code(&[&small, &large], None), Err(Code::EntityTooSmall));
+    }
+
+    #[test]
+    fn upload_ids() {
+        assert_eq!(parse_upload_id(&upload_id(7)), Ok(7));
+        for bad in ["", "7", "+0000000000000000000000000000007", &"g".repeat(32)] {
+            assert_eq!(parse_upload_id(bad).unwrap_err().code, Code::NoSuchUpload, "{bad}");
+        }
+    }
+}

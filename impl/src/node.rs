@@ -1,0 +1,1 @@
+//! A node: its drives opened, and the store over them.

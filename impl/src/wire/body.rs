@@ -1,0 +1,282 @@
+//! The body of a request on its way in: a limit on how slowly it may come, the digests of small XML bodies,
+//! and what is left of it when the answer is ready early.
+
+use super::timer::IdleTimer;
+use crate::{
+    api::{
+        ApiError, Code,
+        checksum::{self, Hasher},
+    },
+    runtime::{self, Rt},
+};
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use md5::{Digest, Md5};
+use model::record::ChecksumKind;
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+/// How much of an unread body is swallowed so that the client reads the answer, in bytes.
+const LEFTOVER_BYTES_MAX: usize = 1 << 20;
+
+/// For how long.
+const LEFTOVER_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Why a body ended early. Its text survives the layers of s3s, which its type does not: see [`classify`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BodyError {
+    #[error("RequestBody: TimedOut")]
+    TimedOut,
+    #[error("RequestBody: Broken")]
+    Broken,
+    #[error("RequestBody: WrongDigest")]
+    WrongDigest,
+}
+
+/// Says what went wrong with a body that ended in an error, by the texts of s3s's stream errors (their
+/// types are private) and of [`BodyError`].
+pub(super) fn classify(error: &(dyn std::error::Error + 'static)) -> ApiError {
+    let text = error.to_string();
+    let is = |what: &str| text.contains(what);
+    if is("Sha256Mismatch") {
+        Code::ContentSha256Mismatch.into()
+    } else if is("SignatureMismatch") {
+        Code::SignatureDoesNotMatch.into()
+    } else if is("RequestBody: TimedOut") {
+        Code::RequestTimeout.into()
+    } else if is("Incomplete") || is("LengthMismatch") || is("RequestBody: Broken") {
+        Code::IncompleteBody.into()
+    } else if is("Trailer") {
+        Code::MalformedTrailer.into()
+    } else {
+        ApiError::new(Code::InvalidRequest, format!("The body cannot be read: {text:.200}"))
+    }
+}
+
+/// What is known of a body after the request was handled.
+#[derive(Clone, Default)]
+pub(super) struct BodyState(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    verdict: Option<Code>,
+    leftover: Option<Incoming>,
+}
+
+impl BodyState {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The digest that the body did not have.
+    pub(super) fn verdict(&self) -> Option<Code> {
+        self.lock().verdict
+    }
+
+    /// Swallows what is left of the body, within limits: a client that is still writing when the connection
+    /// closes would never see the answer.
+    pub(super) async fn swallow_leftover(&self, rt: &Rt) {
+        let Some(mut leftover) = self.lock().leftover.take() else {
+            return;
+        };
+        let swallow = async {
+            let mut swallowed = 0;
+            while swallowed < LEFTOVER_BYTES_MAX {
+                match leftover.frame().await {
+                    Some(Ok(frame)) => swallowed += frame.data_ref().map_or(0, Bytes::len),
+                    Some(Err(_)) | None => break,
+                }
+            }
+        };
+        runtime::timeout(rt, LEFTOVER_TIME_MAX, swallow).await;
+    }
+}
+
+/// The body of a request.
+pub(super) struct RequestBody {
+    incoming: Option<Incoming>,
+    idle: IdleTimer,
+    digests: Option<Digests>,
+    state: BodyState,
+}
+
+impl RequestBody {
+    /// `incoming`, of a request with this method and these headers.
+    pub(super) fn new(rt: &Rt, incoming: Incoming, limit: Duration, method: &Method, headers: &HeaderMap) -> Self {
+        RequestBody {
+            incoming: Some(incoming),
+            idle: IdleTimer::new(rt, limit),
+            digests: (method == Method::POST).then(|| Digests::announced(headers)).flatten(),
+            state: BodyState::default(),
+        }
+    }
+
+    /// Where its fate can be read later.
+    pub(super) fn state(&self) -> BodyState {
+        self.state.clone()
+    }
+
+    fn finish(&mut self) -> Option<BodyError> {
+        let code = self.digests.take()?.wrong()?;
+        self.state.lock().verdict = Some(code);
+        Some(BodyError::WrongDigest)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let Some(incoming) = &mut this.incoming else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(incoming).poll_frame(cx);
+        if polled.is_ready() {
+            this.idle.touch();
+        }
+        match polled {
+            Poll::Pending => this.idle.poll_idle(cx).map(|()| {
+                this.state.lock().verdict = Some(Code::RequestTimeout);
+                Some(Err(BodyError::TimedOut))
+            }),
+            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(BodyError::Broken))),
+            Poll::Ready(Some(Ok(frame))) => {
+                if let (Some(digests), Some(data)) = (&mut this.digests, frame.data_ref()) {
+                    digests.update(data);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => Poll::Ready(this.finish().map(Err)),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // With digests to check, the end is not the end before it was polled.
+        self.digests.is_none() && self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming
+            .as_ref()
+            .map_or_else(SizeHint::default, Incoming::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.state.lock().leftover = self.incoming.take().filter(|incoming| !incoming.is_end_stream());
+    }
+}
+
+/// The digests that a client has announced for an XML body. (Those of objects are verified where they are
+/// stored.)
+struct Digests {
+    md5: Option<(Md5, Option<[u8; 16]>)>,
+    checksum: Option<(Hasher, String)>,
+    sha256: Option<(Hasher, String)>,
+}
+
+impl Digests {
+    fn announced(headers: &HeaderMap) -> Option<Digests> {
+        let text = |name: &str| headers.get(name)?.to_str().ok();
+        let content_sha256 = text("x-amz-content-sha256");
+        if content_sha256.is_some_and(|value| value.starts_with("STREAMING-")) {
+            return None;
+        }
+        let md5 = text("content-md5").map(|value| (Md5::new(), checksum::decode(value)));
+        let checksum = checksum::KINDS.iter().find_map(|(kind, _)| {
+            let value = text(checksum::header_name(*kind))?;
+            Some((Hasher::new(*kind), value.to_owned()))
+        });
+        let sha256 = content_sha256
+            .filter(|value| value.len() == 64)
+            .map(|value| (Hasher::new(ChecksumKind::Sha256), value.to_ascii_lowercase()));
+        Some(Digests { md5, checksum, sha256 })
+    }
+
+    fn update(&mut self, data: &[u8]) {
+        if let Some((md5, _)) = &mut self.md5 {
+            md5.update(data);
+        }
+        for hasher in [&mut self.checksum, &mut self.sha256].into_iter().flatten() {
+            hasher.0.update(data);
+        }
+    }
+
+    /// What S3 says if one of them is wrong.
+    fn wrong(self) -> Option<Code> {
+        if let Some((hasher, expected)) = self.sha256
+            && crate::api::hex(&hasher.finish()) != expected
+        {
+            return Some(Code::ContentSha256Mismatch);
+        }
+        if let Some((md5, expected)) = self.md5 {
+            match expected {
+                None => return Some(Code::InvalidDigest),
+                Some(expected) if expected != <[u8; 16]>::from(md5.finalize()) => return Some(Code::BadDigest),
+                Some(_) => {}
+            }
+        }
+        let (hasher, expected) = self.checksum?;
+        (checksum::encode(&hasher.finish()) != expected).then_some(Code::BadDigest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(headers: &[(&'static str, &'static str)], body: &[u8]) -> Option<Code> {
+        let map = headers.iter().map(|(name, value)| {
+            let name = http::HeaderName::from_static(name);
+            (name, http::HeaderValue::from_static(value))
+        });
+        let mut digests = Digests::announced(&map.collect())?;
+        digests.update(body);
+        digests.wrong()
+    }
+
+    #[test]
+    fn digests_of_xml_bodies() {
+        let md5 = "content-md5";
+        assert_eq!(wrong(&[(md5, "1B2M2Y8AsgTpgAmY7PhCfg==")], b""), None);
+        assert_eq!(wrong(&[(md5, "1B2M2Y8AsgTpgAmY7PhCfg==")], b"x"), Some(Code::BadDigest));
+        assert_eq!(wrong(&[(md5, "short")], b""), Some(Code::InvalidDigest));
+        assert_eq!(wrong(&[("x-amz-checksum-crc32", "AAAAAA==")], b""), None);
+        assert_eq!(
+            wrong(&[("x-amz-checksum-crc32", "AAAAAA==")], b"x"),
+            Some(Code::BadDigest)
+        );
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(wrong(&[("x-amz-content-sha256", empty)], b""), None);
+        assert_eq!(
+            wrong(&[("x-amz-content-sha256", empty)], b"x"),
+            Some(Code::ContentSha256Mismatch)
+        );
+    }
+
+    #[test]
+    fn errors_are_told_apart_by_their_text() {
+        let code = |text: &str| classify(&std::io::Error::other(text)).code;
+        assert_eq!(code("UploadStreamError: Sha256Mismatch"), Code::ContentSha256Mismatch);
+        assert_eq!(
+            code("AwsChunkedStreamError: SignatureMismatch"),
+            Code::SignatureDoesNotMatch
+        );
+        assert_eq!(
+            code("UploadStreamError: Underlying: RequestBody: TimedOut"),
+            Code::RequestTimeout
+        );
+        assert_eq!(code("AwsChunkedStreamError: Incomplete"), Code::IncompleteBody);
+        assert_eq!(code("AwsChunkedStreamError: FormatError"), Code::InvalidRequest);
+    }
+}

@@ -1,0 +1,386 @@
+//! Between s3s's types and the api's.
+
+use super::{
+    body,
+    gate::{OWNER_ID, parse_query, query_value},
+};
+use crate::{
+    api::{
+        ApiError, Code, Expected, Incoming,
+        checksum::{self, KINDS},
+        conditions::{ReadConditions, parse_etags},
+        headers::{METADATA_PREFIX, STORED},
+        read::{Found, IfRange, Section},
+    },
+    object::ObjectInfo,
+};
+use futures::StreamExt;
+use http::{HeaderMap, HeaderValue};
+use model::record::{Checksum, ChecksumKind, EtagMatch, Precondition};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use s3s::{
+    Body, S3Error, S3ErrorCode, S3Request,
+    dto::{self, ETag, ETagCondition, Metadata, StreamingBlob, Timestamp, TimestampFormat},
+};
+use std::collections::BTreeMap;
+
+/// What stays as it is under `encoding-type=url`.
+const KEY_CHARACTERS: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
+
+/// Sets the five checksum fields that many of s3s's structs have.
+macro_rules! set_checksums {
+    ($output:expr, $checksums:expr) => {
+        for checksum in $checksums {
+            let value = Some(checksum.value.clone());
+            match checksum.kind {
+                ChecksumKind::Crc32 => $output.checksum_crc32 = value,
+                ChecksumKind::Crc32c => $output.checksum_crc32c = value,
+                ChecksumKind::Crc64Nvme => $output.checksum_crc64nvme = value,
+                ChecksumKind::Sha1 => $output.checksum_sha1 = value,
+                ChecksumKind::Sha256 => $output.checksum_sha256 = value,
+            }
+        }
+    };
+}
+pub(super) use set_checksums;
+
+/// The checksums that a struct's five fields hold.
+macro_rules! get_checksums {
+    ($input:expr) => {
+        [
+            (ChecksumKind::Crc32, $input.checksum_crc32.clone()),
+            (ChecksumKind::Crc32c, $input.checksum_crc32c.clone()),
+            (ChecksumKind::Crc64Nvme, $input.checksum_crc64nvme.clone()),
+            (ChecksumKind::Sha1, $input.checksum_sha1.clone()),
+            (ChecksumKind::Sha256, $input.checksum_sha256.clone()),
+        ]
+        .into_iter()
+        .filter_map(|(kind, value)| Some((kind, value?)))
+    };
+}
+pub(super) use get_checksums;
+
+impl From<ApiError> for S3Error {
+    fn from(error: ApiError) -> S3Error {
+        if error.code.status() >= 500 && error.code != Code::NotImplemented {
+            tracing::warn!(%error, "request failed");
+        }
+        let mut s3 = S3Error::with_message(S3ErrorCode::Custom(error.code.name().into()), error.message);
+        if let Ok(status) = http::StatusCode::from_u16(error.code.status()) {
+            s3.set_status_code(status);
+        }
+        let headers: HeaderMap = error
+            .headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.parse().ok()?, HeaderValue::from_str(value).ok()?)))
+            .collect();
+        if !headers.is_empty() {
+            s3.set_headers(headers);
+        }
+        s3
+    }
+}
+
+pub(super) fn etag(bare: &str) -> ETag {
+    ETag::Strong(bare.to_owned())
+}
+
+pub(super) fn timestamp(nanos: u64) -> Timestamp {
+    let time = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanos));
+    Timestamp::from(time.unwrap_or(time::OffsetDateTime::UNIX_EPOCH))
+}
+
+pub(super) fn unix_seconds(timestamp: Timestamp) -> i64 {
+    time::OffsetDateTime::from(timestamp).unix_timestamp()
+}
+
+pub(super) fn checksum_type(checksum: &Checksum) -> dto::ChecksumType {
+    type_name(checksum.full_object)
+}
+
+pub(super) fn type_name(full_object: bool) -> dto::ChecksumType {
+    dto::ChecksumType::from_static(if full_object {
+        dto::ChecksumType::FULL_OBJECT
+    } else {
+        dto::ChecksumType::COMPOSITE
+    })
+}
+
+pub(super) fn algorithm(kind: ChecksumKind) -> dto::ChecksumAlgorithm {
+    dto::ChecksumAlgorithm::from_static(checksum::kind_name(kind))
+}
+
+pub(super) fn owner() -> dto::Owner {
+    dto::Owner {
+        display_name: Some("root".into()),
+        id: Some(OWNER_ID.into()),
+    }
+}
+
+/// What `encoding-type=url` makes of a key, prefix, marker or delimiter.
+pub(super) fn encode(text: &str, url: bool) -> String {
+    if url {
+        utf8_percent_encode(text, KEY_CHARACTERS).to_string()
+    } else {
+        text.to_owned()
+    }
+}
+
+pub(super) fn common_prefixes(prefixes: &[String], url: bool) -> Vec<dto::CommonPrefix> {
+    let entry = |prefix: &String| dto::CommonPrefix {
+        prefix: Some(encode(prefix, url)),
+    };
+    prefixes.iter().map(entry).collect()
+}
+
+/// The checksum algorithm that a request names.
+///
+/// # Errors
+/// `InvalidRequest` for one that S3 does not know.
+pub(super) fn parse_algorithm(name: Option<&dto::ChecksumAlgorithm>) -> Result<Option<ChecksumKind>, ApiError> {
+    name.map(|name| checksum::parse_kind(name.as_str())).transpose()
+}
+
+/// Whether `encoding-type` asks for URL encoding.
+///
+/// # Errors
+/// `InvalidArgument` for an encoding that S3 does not know.
+pub(super) fn wants_url(encoding: Option<&dto::EncodingType>) -> Result<bool, ApiError> {
+    match encoding.map(dto::EncodingType::as_str) {
+        None | Some("") => Ok(false),
+        Some("url") => Ok(true),
+        Some(_) => Err(ApiError::new(
+            Code::InvalidArgument,
+            "Invalid Encoding Method specified in Request",
+        )),
+    }
+}
+
+fn etag_match(condition: &ETagCondition) -> EtagMatch {
+    match condition {
+        ETagCondition::Any => EtagMatch::Any,
+        // s3s takes a list for one ETag with commas and quotes in it.
+        ETagCondition::ETag(etag) => parse_etags(etag.value()),
+    }
+}
+
+pub(super) fn precondition(if_match: Option<&ETagCondition>, if_none_match: Option<&ETagCondition>) -> Precondition {
+    Precondition {
+        if_match: if_match.map(etag_match),
+        if_none_match: if_none_match.map(etag_match),
+    }
+}
+
+/// The condition on the destination of a copy, which s3s does not parse.
+pub(super) fn precondition_of(headers: &HeaderMap) -> Precondition {
+    let parse = |name: &str| Some(parse_etags(headers.get(name)?.to_str().ok()?));
+    Precondition {
+        if_match: parse("if-match"),
+        if_none_match: parse("if-none-match"),
+    }
+}
+
+pub(super) fn read_conditions(
+    if_match: Option<&ETagCondition>,
+    if_none_match: Option<&ETagCondition>,
+    if_modified_since: Option<Timestamp>,
+    if_unmodified_since: Option<Timestamp>,
+) -> ReadConditions {
+    ReadConditions {
+        if_match: if_match.map(etag_match),
+        if_none_match: if_none_match.map(etag_match),
+        if_modified_since: if_modified_since.map(unix_seconds),
+        if_unmodified_since: if_unmodified_since.map(unix_seconds),
+    }
+}
+
+pub(super) fn section(range: Option<dto::Range>, part_number: Option<i32>) -> Result<Section, ApiError> {
+    match (range, part_number) {
+        (Some(_), Some(_)) => Err(ApiError::new(
+            Code::InvalidRequest,
+            "Cannot specify both Range header and partNumber query parameter",
+        )),
+        (None, None) => Ok(Section::Whole),
+        (None, Some(number)) => crate::api::multipart::check_part_number(number).map(Section::Part),
+        (Some(dto::Range::Int { first, last }), None) => Ok(Section::Span { first, last }),
+        (Some(dto::Range::Suffix { length }), None) => Ok(Section::Suffix(length)),
+    }
+}
+
+pub(super) fn if_range(headers: &HeaderMap) -> Option<IfRange> {
+    let value = headers.get("if-range")?.to_str().ok()?;
+    match Timestamp::parse(TimestampFormat::HttpDate, value) {
+        Ok(date) => Some(IfRange::Date(unix_seconds(date))),
+        Err(_) => Some(IfRange::Etag(value.trim().trim_matches('"').to_owned())),
+    }
+}
+
+/// `Content-Range`, if a part of the object is sent.
+pub(super) fn content_range(found: &Found) -> Option<String> {
+    let range = &found.range;
+    let size = found.info.data.size;
+    (found.partial && !range.is_empty()).then(|| format!("bytes {}-{}/{size}", range.start, range.end - 1))
+}
+
+/// The headers that a client wants stored with an object.
+///
+/// # Errors
+/// `InvalidArgument` for a value that is not text.
+pub(super) fn headers_to_store(
+    headers: &HeaderMap,
+    metadata: Option<Metadata>,
+) -> Result<BTreeMap<String, String>, ApiError> {
+    let mut stored = BTreeMap::new();
+    for name in STORED {
+        if let Some(value) = headers.get(name).filter(|value| !value.is_empty()) {
+            let text = std::str::from_utf8(value.as_bytes())
+                .map_err(|_| ApiError::new(Code::InvalidArgument, format!("The header {name} is not UTF-8.")))?;
+            stored.insert(name.to_owned(), text.to_owned());
+        }
+    }
+    for (name, value) in metadata.into_iter().flatten() {
+        stored.insert(format!("{METADATA_PREFIX}{}", name.to_ascii_lowercase()), value);
+    }
+    Ok(stored)
+}
+
+/// The user metadata of an object.
+pub(super) fn metadata(info: &ObjectInfo) -> Option<Metadata> {
+    let metadata: Metadata = info
+        .data
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(METADATA_PREFIX)?.to_owned(), value.clone())))
+        .collect();
+    (!metadata.is_empty()).then_some(metadata)
+}
+
+/// The standard headers of an object, with the overrides of the request's query.
+pub(super) fn standard_headers(info: &ObjectInfo, uri: &http::Uri) -> HeaderMap {
+    let query = parse_query(uri);
+    let value_of = |name: &str| {
+        let default = (name == "content-type").then_some(crate::api::headers::DEFAULT_CONTENT_TYPE);
+        let stored = info.data.headers.get(name).map(String::as_str).or(default);
+        query_value(&query, &format!("response-{name}"))
+            .or(stored)
+            .map(str::to_owned)
+    };
+    STORED
+        .iter()
+        .filter_map(|name| {
+            Some((
+                name.parse().ok()?,
+                HeaderValue::from_bytes(value_of(name)?.as_bytes()).ok()?,
+            ))
+        })
+        .collect()
+}
+
+/// The body of an upload, with what the client says about it.
+///
+/// # Errors
+/// `MissingContentLength`, `InvalidDigest`, `InvalidRequest` for more than one checksum.
+pub(super) fn incoming<T>(
+    request: &S3Request<T>,
+    body: Option<StreamingBlob>,
+    content_length: Option<i64>,
+    content_md5: Option<&str>,
+    default_kind: ChecksumKind,
+) -> Result<Incoming, ApiError> {
+    let size = content_length
+        .and_then(|length| u64::try_from(length).ok())
+        .ok_or(Code::MissingContentLength)?;
+    let md5 = match content_md5 {
+        None => None,
+        Some(text) => Some(checksum::decode::<16>(text).ok_or(Code::InvalidDigest)?),
+    };
+    let checksum = expected_checksum(request, default_kind)?;
+    let body = body.unwrap_or_else(|| StreamingBlob::from(Body::empty()));
+    let body = body.map(|chunk| chunk.map_err(|error| body::classify(&*error)));
+    Ok(Incoming {
+        body: Box::pin(body),
+        size,
+        md5,
+        checksum,
+    })
+}
+
+/// The checksum of an upload: from a header, a query parameter of a presigned URL, or the trailer.
+fn expected_checksum<T>(request: &S3Request<T>, default_kind: ChecksumKind) -> Result<Expected, ApiError> {
+    let query = parse_query(&request.uri);
+    let text = |name: &str| {
+        let header = request.headers.get(name).and_then(|value| value.to_str().ok());
+        header.or_else(|| query_value(&query, name)).map(str::to_owned)
+    };
+    let mut announced: Vec<Expected> = KINDS
+        .iter()
+        .filter_map(|(kind, _)| Some(Expected::Is(*kind, text(checksum::header_name(*kind))?)))
+        .collect();
+    for name in text("x-amz-trailer")
+        .iter()
+        .flat_map(|names| names.split(','))
+        .map(str::trim)
+    {
+        let Some((kind, _)) = KINDS.iter().find(|(kind, _)| checksum::header_name(*kind) == name) else {
+            return Err(ApiError::new(
+                Code::InvalidRequest,
+                format!("The trailer {name:.64} is not known."),
+            ));
+        };
+        let trailers = request.trailing_headers.clone().ok_or(Code::MalformedTrailer)?;
+        let header = checksum::header_name(*kind);
+        let read = move || {
+            trailers
+                .read(|map| map.get(header)?.to_str().ok().map(str::to_owned))
+                .flatten()
+        };
+        announced.push(Expected::InTrailer(*kind, Box::new(read)));
+    }
+    if announced.len() > 1 {
+        return Err(ApiError::new(
+            Code::InvalidRequest,
+            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+        ));
+    }
+    match (announced.pop(), text("x-amz-sdk-checksum-algorithm")) {
+        (Some(expected), _) => Ok(expected),
+        // An SDK that names an algorithm and sends no value wants it computed.
+        (None, Some(name)) => Ok(Expected::Compute(checksum::parse_kind(&name)?)),
+        (None, None) => Ok(Expected::Compute(default_kind)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_in_url_encoding() {
+        assert_eq!(encode("a b/ä+%", true), "a%20b/%C3%A4%2B%25");
+        assert_eq!(encode("a b", false), "a b");
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(unix_seconds(timestamp(1_700_000_000_999_999_999)), 1_700_000_000);
+    }
+
+    #[test]
+    fn range_validators() {
+        let parse = |value: &'static str| {
+            if_range(
+                &[(http::header::IF_RANGE, HeaderValue::from_static(value))]
+                    .into_iter()
+                    .collect(),
+            )
+        };
+        assert_eq!(parse("\"abc\""), Some(IfRange::Etag("abc".into())));
+        assert_eq!(parse("Thu, 01 Jan 1970 00:00:07 GMT"), Some(IfRange::Date(7)));
+        assert_eq!(if_range(&HeaderMap::new()), None);
+    }
+}

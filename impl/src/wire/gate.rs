@@ -1,0 +1,383 @@
+//! What every request must pass before its operation runs: who asks, whether the signature covers what it
+//! must, and whether it asks for something that is not built. Such a request is refused, never half done.
+
+use crate::{
+    access::{Access, Denied},
+    api::{ApiError, Code, names},
+};
+use http::{HeaderMap, Method, Uri};
+use percent_encoding::percent_decode_str;
+use s3s::access::S3AccessContext;
+use std::collections::BTreeSet;
+
+/// The owner of all buckets and objects, as ACLs and listings show it.
+pub(super) const OWNER_ID: &str = "9b5ea3a5e1d94b0f8b0e6a6c1d3c2f4e7a8d9c0b1e2f3a4d5c6b7a8f9e0d1c2b";
+
+/// The longest life of a presigned URL, in seconds: seven days.
+const PRESIGNED_SECONDS_MAX: u64 = 604_800;
+
+/// `x-amz-` headers whose meaning is served, or which ask for nothing.
+const HEADERS: &[&str] = &[
+    "x-amz-checksum-algorithm",
+    "x-amz-checksum-crc32",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-mode",
+    "x-amz-checksum-sha1",
+    "x-amz-checksum-sha256",
+    "x-amz-checksum-type",
+    "x-amz-content-sha256",
+    "x-amz-copy-source",
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-unmodified-since",
+    "x-amz-date",
+    "x-amz-decoded-content-length",
+    "x-amz-max-parts",
+    "x-amz-metadata-directive",
+    "x-amz-mp-object-size",
+    "x-amz-object-attributes",
+    // Asks for the state of restores from an archive, of which there are none.
+    "x-amz-optional-object-attributes",
+    "x-amz-part-number-marker",
+    // Nobody is billed.
+    "x-amz-request-payer",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-storage-class",
+    // Nothing has tags.
+    "x-amz-tagging-directive",
+    "x-amz-te",
+    "x-amz-trailer",
+    "x-amz-user-agent",
+];
+
+/// `x-amz-` query parameters, in lower case, with the same property; the rest is refused.
+const QUERY_HEADERS: &[&str] = &[
+    "x-amz-algorithm",
+    "x-amz-checksum-crc32",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-mode",
+    "x-amz-checksum-sha1",
+    "x-amz-checksum-sha256",
+    "x-amz-content-sha256",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-signature",
+    "x-amz-signedheaders",
+    "x-amz-user-agent",
+];
+
+/// Query parameters that make a request one of another kind. s3s routes most of them; one that it does not
+/// know for a method falls through to the plain operation, and `DELETE /bucket/key?acl` must not delete.
+const SUBRESOURCES: &[&str] = &[
+    "accelerate",
+    "acl",
+    "analytics",
+    "annotation",
+    "append",
+    "attributes",
+    "cors",
+    "delete",
+    "encryption",
+    "events",
+    "intelligent-tiering",
+    "inventory",
+    "lambdaArn",
+    "legal-hold",
+    "lifecycle",
+    "location",
+    "logging",
+    "metadataConfiguration",
+    "metadataInventoryTable",
+    "metadataJournalTable",
+    "metadataTable",
+    "metrics",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "partNumber",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "renameObject",
+    "replication",
+    "requestPayment",
+    "restore",
+    "retention",
+    "select",
+    "select-type",
+    "session",
+    "tagging",
+    "torrent",
+    "uploadId",
+    "uploads",
+    "versionId",
+    "versioning",
+    "versions",
+    "website",
+];
+
+/// Lets a request pass whose signature s3s has verified.
+pub(super) fn check(access: &Access, cx: &S3AccessContext<'_>) -> Result<(), ApiError> {
+    let access_key = cx.credentials().map(|credentials| credentials.access_key.as_str());
+    access.authorize(access_key, cx.s3_op().name()).map_err(denied)?;
+    if let Some((_, key)) = cx.s3_path().as_object() {
+        names::check_key(key)?;
+    }
+    let query = parse_query(cx.uri());
+    check_signature_scope(cx.headers(), &query)?;
+    check_headers(cx.headers())?;
+    check_query(cx.s3_op().name(), cx.method(), &query)
+}
+
+/// What S3 says to somebody who is not allowed.
+pub(super) fn denied(denied: Denied) -> ApiError {
+    ApiError::new(Code::AccessDenied, denied.to_string())
+}
+
+/// The pairs of a query, decoded.
+pub(super) fn parse_query(uri: &Uri) -> Vec<(String, String)> {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    uri.query()
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name), decode(value))
+        })
+        .collect()
+}
+
+/// The value of a query parameter, by its name in any case.
+pub(super) fn query_value<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = query.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.as_str())
+}
+
+/// A signature is only as good as what it covers: whoever holds a presigned URL must not be able to add
+/// `x-amz-copy-source` to it.
+fn check_signature_scope(headers: &HeaderMap, query: &[(String, String)]) -> Result<(), ApiError> {
+    let authorization = headers.get("authorization").and_then(|value| value.to_str().ok());
+    if authorization.is_some_and(|value| value.starts_with("AWS ")) || query_value(query, "Signature").is_some() {
+        return Err(ApiError::new(
+            Code::InvalidRequest,
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+        ));
+    }
+    if let Some(expires) = query_value(query, "X-Amz-Expires")
+        && !expires
+            .parse()
+            .is_ok_and(|seconds| (1..=PRESIGNED_SECONDS_MAX).contains(&seconds))
+    {
+        return Err(ApiError::new(
+            Code::AuthorizationQueryParametersError,
+            "X-Amz-Expires must be between 1 and 604800 seconds.",
+        ));
+    }
+    let in_header = authorization.and_then(|value| {
+        let (_, rest) = value.split_once("SignedHeaders=")?;
+        rest.split(',').next()
+    });
+    let signed = query_value(query, "X-Amz-SignedHeaders")
+        .or(in_header)
+        .unwrap_or_default();
+    let signed: BTreeSet<&str> = signed.trim().split(';').collect();
+    let must_be_signed = |name: &str| {
+        (name == "host" || name.starts_with("x-amz-")) && !matches!(name, "x-amz-content-sha256" | "x-amz-user-agent")
+    };
+    let unsigned = headers
+        .keys()
+        .map(http::HeaderName::as_str)
+        .find(|name| must_be_signed(name) && !signed.contains(name));
+    match unsigned {
+        None => Ok(()),
+        Some(name) => Err(ApiError::new(
+            Code::AccessDenied,
+            format!("There were headers present in the request which were not signed: {name}"),
+        )),
+    }
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
+    for (name, value) in headers {
+        let name = name.as_str();
+        let served = match name {
+            "x-amz-security-token" => return Err(Code::InvalidToken.into()),
+            "x-amz-expected-bucket-owner" | "x-amz-source-expected-bucket-owner" if value != OWNER_ID => {
+                return Err(ApiError::new(Code::AccessDenied, "The bucket has another owner."));
+            }
+            "x-amz-expected-bucket-owner" | "x-amz-source-expected-bucket-owner" => true,
+            // All objects are their one owner's, and private.
+            "x-amz-acl" => matches!(
+                value.as_bytes(),
+                b"private" | b"bucket-owner-full-control" | b"bucket-owner-read"
+            ),
+            "x-amz-object-ownership" => value == "BucketOwnerEnforced",
+            "x-amz-bucket-object-lock-enabled" => value.as_bytes().eq_ignore_ascii_case(b"false"),
+            "x-amz-tagging" => value.is_empty(),
+            _ => HEADERS.contains(&name) || name.starts_with("x-amz-meta-") || !is_extension(name),
+        };
+        if !served {
+            return Err(not_implemented("header", name));
+        }
+    }
+    Ok(())
+}
+
+fn check_query(operation: &str, method: &Method, query: &[(String, String)]) -> Result<(), ApiError> {
+    let own: &[&str] = match operation {
+        "AbortMultipartUpload" | "CompleteMultipartUpload" | "ListParts" => &["uploadId"],
+        "CreateMultipartUpload" | "ListMultipartUploads" => &["uploads"],
+        "DeleteObject" => &["versionId"],
+        "DeleteObjects" => &["delete"],
+        "GetObject" | "HeadObject" => &["versionId", "partNumber"],
+        "GetObjectAttributes" => &["versionId", "attributes"],
+        "UploadPart" => &["uploadId", "partNumber"],
+        "CopyObject" | "CreateBucket" | "DeleteBucket" | "HeadBucket" | "ListBuckets" | "ListObjects"
+        | "ListObjectsV2" | "PutObject" => &[],
+        // Others are what their subresource says, or not implemented at all.
+        _ => SUBRESOURCES,
+    };
+    let mutates = !matches!(*method, Method::GET | Method::HEAD);
+    for (name, value) in query {
+        let name = name.as_str();
+        let served = match name {
+            // The one version of a key is its null version.
+            "versionId" => own.contains(&name) && (value == "null" || value.is_empty()),
+            "x-id" => true,
+            _ if is_extension(&name.to_ascii_lowercase()) => {
+                QUERY_HEADERS.contains(&name.to_ascii_lowercase().as_str())
+            }
+            _ => own.contains(&name) || !(mutates || SUBRESOURCES.contains(&name)),
+        };
+        if !served {
+            return Err(not_implemented("query parameter", name));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name is one by which extensions of HTTP are asked for.
+fn is_extension(name: &str) -> bool {
+    name.starts_with("x-amz-") || name.starts_with("x-minio-")
+}
+
+fn not_implemented(what: &str, name: &str) -> ApiError {
+    ApiError::new(
+        Code::NotImplemented,
+        format!("The {what} {name:.64} asks for something that is not implemented."),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                let name = http::HeaderName::from_static(name);
+                (name, http::HeaderValue::from_static(value))
+            })
+            .collect()
+    }
+
+    fn query(text: &str) -> Vec<(String, String)> {
+        parse_query(&format!("/b/k?{text}").parse().unwrap())
+    }
+
+    #[test]
+    fn what_is_not_built_is_refused() {
+        let code = |name, value| check_headers(&headers(&[(name, value)])).map_err(|error| error.code);
+        for (name, value) in [
+            ("x-amz-server-side-encryption", "AES256"),
+            ("x-amz-server-side-encryption-customer-key", "x"),
+            ("x-amz-object-lock-mode", "GOVERNANCE"),
+            ("x-amz-tagging", "a=b"),
+            ("x-amz-acl", "public-read"),
+            ("x-amz-grant-read", "id=x"),
+            ("x-amz-website-redirect-location", "/"),
+            ("x-amz-mfa", "x"),
+            ("x-amz-write-offset-bytes", "0"),
+            ("x-amz-something-of-tomorrow", "1"),
+            ("x-minio-extract", "true"),
+        ] {
+            assert_eq!(code(name, value), Err(Code::NotImplemented), "{name}");
+        }
+        for (name, value) in [
+            ("x-amz-acl", "private"),
+            ("x-amz-meta-anything", "x"),
+            ("x-amz-checksum-crc32", "AAAAAA=="),
+            ("content-type", "text/plain"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-amz-bucket-object-lock-enabled", "False"),
+            ("x-amz-expected-bucket-owner", OWNER_ID),
+        ] {
+            assert_eq!(code(name, value), Ok(()), "{name}");
+        }
+        assert_eq!(code("x-amz-expected-bucket-owner", "1"), Err(Code::AccessDenied));
+        assert_eq!(code("x-amz-security-token", "t"), Err(Code::InvalidToken));
+    }
+
+    #[test]
+    fn subresources_never_fall_through() {
+        let served = |operation, method, text| check_query(operation, &method, &query(text)).is_ok();
+        assert!(served("DeleteObject", Method::DELETE, "x-id=DeleteObject"));
+        assert!(served("DeleteObject", Method::DELETE, "versionId=null"));
+        assert!(!served("DeleteObject", Method::DELETE, "versionId=7"));
+        assert!(!served("DeleteObject", Method::DELETE, "acl"));
+        assert!(!served("DeleteBucket", Method::DELETE, "notification"));
+        assert!(!served("PutObject", Method::PUT, "uploadId=1"));
+        assert!(!served("PutObject", Method::PUT, "unheard-of=1"));
+        assert!(served(
+            "GetObject",
+            Method::GET,
+            "unheard-of=1&response-content-type=a/b"
+        ));
+        assert!(!served("GetObject", Method::GET, "lambdaArn=x"));
+        assert!(served("GetBucketVersioning", Method::GET, "versioning"));
+        assert!(!served("PutObject", Method::PUT, "X-Amz-Server-Side-Encryption=AES256"));
+        assert!(served("PutObject", Method::PUT, "X-Amz-Signature=1&X-Amz-Expires=5"));
+    }
+
+    #[test]
+    fn signatures_must_cover_amz_headers() {
+        let code = |map: &[(&'static str, &'static str)], text: &str| {
+            check_signature_scope(&headers(map), &query(text)).map_err(|error| error.code)
+        };
+        let presigned = "X-Amz-Expires=60&X-Amz-SignedHeaders=host%3Bx-amz-acl";
+        assert_eq!(code(&[("host", "h"), ("x-amz-acl", "private")], presigned), Ok(()));
+        assert_eq!(
+            code(&[("host", "h"), ("x-amz-copy-source", "b/k")], presigned),
+            Err(Code::AccessDenied)
+        );
+        let authorization =
+            "AWS4-HMAC-SHA256 Credential=a/b/c/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature=0";
+        assert_eq!(
+            code(
+                &[("authorization", authorization), ("host", "h"), ("x-amz-date", "d")],
+                ""
+            ),
+            Ok(())
+        );
+        assert_eq!(
+            code(&[("authorization", authorization), ("x-amz-meta-a", "b")], ""),
+            Err(Code::AccessDenied)
+        );
+        for seconds in ["0", "604801", "-1", "x"] {
+            let text = format!("X-Amz-Expires={seconds}&X-Amz-SignedHeaders=host");
+            assert_eq!(
+                code(&[], &text),
+                Err(Code::AuthorizationQueryParametersError),
+                "{seconds}"
+            );
+        }
+        assert_eq!(code(&[("authorization", "AWS a:b")], ""), Err(Code::InvalidRequest));
+    }
+}

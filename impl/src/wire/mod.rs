@@ -1,0 +1,169 @@
+//! The server's HTTP side: connections, S3's requests and answers, health endpoints.
+//!
+//! s3s parses requests, verifies signatures and writes XML; its types stay within this module. What s3s does
+//! not limit is limited here: the number of connections, how slowly headers and bodies may come and answers
+//! may be read, and the size of XML bodies.
+
+mod body;
+mod convert;
+mod gate;
+mod health;
+mod reply;
+mod s3;
+mod service;
+mod stall;
+mod timer;
+
+use crate::{
+    access::{Access, Credentials},
+    object::Store,
+    runtime::{self, Listener, Rt, Stream},
+};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use service::Service;
+use stall::StallGuard;
+use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
+use timer::RtTimer;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+
+/// How many connections are served at once; more wait in the system's queue.
+const CONNECTIONS_MAX: usize = 4096;
+
+/// How long a request's headers may take; also for how long a connection may be idle between requests.
+const HEADERS_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// For how long a client may take no byte of an answer.
+const STALL_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How long requests in flight may still take after the server was told to end.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The pause after a connection could not be accepted (out of descriptors, as a rule).
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// What [`serve`] needs beside a store.
+pub struct WireConfig {
+    /// Where connections come from.
+    pub listener: Box<dyn Listener>,
+    /// The root user.
+    pub credentials: Credentials,
+    /// The deployment's region, `us-east-1` by default.
+    pub region: String,
+}
+
+/// The life of the server, as its connections see it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// Finish the request at hand, take no other.
+    Draining,
+    /// End now.
+    Ended,
+}
+
+/// Serves S3 until `shutdown` completes; then accepts no more connections, finishes the requests in flight
+/// for at most 30 s, and returns how many connections had to be cut.
+///
+/// # Errors
+/// The listening socket is not one.
+pub async fn serve(
+    rt: Rt,
+    store: Arc<Store>,
+    config: WireConfig,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<usize> {
+    let access = Access::new(config.credentials);
+    let service = Service::new(&rt, &store, &access, &config.region);
+    let timer = RtTimer::new(&rt);
+    let (phase, phase_seen) = watch::channel(Phase::Serving);
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    // Every connection holds a sender: when all are gone, the receiver says so.
+    let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
+    config.listener.local_addr()?;
+
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let next = accept(&rt, &*config.listener, &permits);
+        let (stream, permit) = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            accepted = next => accepted,
+        };
+        let connection = Connection {
+            stream: StallGuard::new(&rt, stream, STALL_TIME_MAX),
+            service: service.clone(),
+            timer: timer.clone(),
+            phase: phase_seen.clone(),
+            _alive: (alive.clone(), permit),
+        };
+        runtime::spawn(&rt, "connection", connection.serve());
+    }
+    drop(config.listener);
+    drop(alive);
+    // It cannot fail: `phase_seen` is here.
+    let _ = phase.send(Phase::Draining);
+    let drained = runtime::timeout(&rt, DRAIN_TIME_MAX, all_gone.recv()).await.is_some();
+    let cut = if drained {
+        0
+    } else {
+        CONNECTIONS_MAX - permits.available_permits()
+    };
+    let _ = phase.send(Phase::Ended);
+    Ok(cut)
+}
+
+/// The next connection, once one more may be served.
+async fn accept(
+    rt: &Rt,
+    listener: &dyn Listener,
+    permits: &Arc<Semaphore>,
+) -> (Box<dyn Stream>, Option<OwnedSemaphorePermit>) {
+    // The semaphore is never closed.
+    let permit = permits.clone().acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _peer)) => return (stream, permit),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                rt.sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+struct Connection {
+    stream: StallGuard,
+    service: Service,
+    timer: RtTimer,
+    phase: watch::Receiver<Phase>,
+    _alive: (mpsc::Sender<Infallible>, Option<OwnedSemaphorePermit>),
+}
+
+impl Connection {
+    async fn serve(self) {
+        let mut phase = self.phase;
+        let mut builder = http1::Builder::new();
+        builder.timer(self.timer).header_read_timeout(HEADERS_TIME_MAX);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(self.stream), self.service));
+        loop {
+            tokio::select! {
+                biased;
+                changed = phase.changed() => {
+                    let now = *phase.borrow_and_update();
+                    if changed.is_err() || now == Phase::Ended {
+                        return;
+                    }
+                    connection.as_mut().graceful_shutdown();
+                }
+                ended = connection.as_mut() => {
+                    // The peer went away, or was too slow: nothing to tell anybody.
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "connection ended");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+}

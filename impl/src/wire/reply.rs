@@ -1,0 +1,158 @@
+//! The last touch on every answer: request id, server name, and one form for all errors.
+
+use crate::api::ApiError;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use percent_encoding::percent_decode_str;
+use s3s::Body;
+use std::fmt::Write as _;
+
+/// How the server names itself.
+const SERVER: HeaderValue = HeaderValue::from_static("impl-object-store");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+const XML: HeaderValue = HeaderValue::from_static("application/xml");
+
+/// What an answer must know of its request.
+pub(super) struct Asked {
+    pub(super) method: Method,
+    /// Still percent-encoded.
+    pub(super) path: String,
+    pub(super) request_id: String,
+}
+
+/// An error of our own, before s3s has seen the request or in place of what it says.
+pub(super) fn error(error: &ApiError, asked: &Asked) -> Response<Body> {
+    let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = error_xml(error.code.name(), &escape(&error.message), asked);
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, XML);
+    response
+}
+
+/// Completes an answer.
+pub(super) fn finish(mut response: Response<Body>, asked: &Asked) -> Response<Body> {
+    let status = response.status();
+    if status == StatusCode::NOT_MODIFIED {
+        *response.body_mut() = Body::empty();
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    } else if status.is_client_error() || status.is_server_error() {
+        response = rewrite_error(response, asked);
+    } else if asked.method == Method::HEAD && response.headers().contains_key(header::CONTENT_RANGE) {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::SERVER, SERVER);
+    if let Ok(id) = HeaderValue::from_str(&asked.request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// Brings an error of s3s, which lacks resource and request id, into our form.
+fn rewrite_error(response: Response<Body>, asked: &Asked) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let Some(bytes) = body.bytes() else {
+        return Response::from_parts(parts, body);
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let Some(code) = element(&text, "Code") else {
+        return Response::from_parts(parts, Body::from(bytes));
+    };
+    let message = element(&text, "Message").unwrap_or(code);
+    let xml = error_xml(code, message, asked);
+    // s3s may have set the length of the body that it wrote.
+    parts.headers.remove(header::CONTENT_LENGTH);
+    set_xml(&mut parts.headers);
+    Response::from_parts(parts, Body::from(xml))
+}
+
+fn set_xml(headers: &mut HeaderMap) {
+    headers.insert(header::CONTENT_TYPE, XML);
+}
+
+/// The text between `<name>` and `</name>`, still escaped.
+fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
+}
+
+/// `code` and `message` are escaped already.
+fn error_xml(code: &str, message: &str, asked: &Asked) -> Bytes {
+    let resource = percent_decode_str(&asked.path).decode_utf8_lossy();
+    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    // Writing to a String cannot fail.
+    let _ = write!(
+        xml,
+        "<Error><Code>{code}</Code><Message>{message}</Message><Resource>{}</Resource><RequestId>{}</RequestId></Error>",
+        escape(&resource),
+        asked.request_id
+    );
+    xml.into()
+}
+
+/// Escapes text for XML 1.0. Characters that XML cannot carry at all become U+FFFD.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::new(), |mut escaped, character| {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\t' | '\n' | '\r' => escaped.push(character),
+            c if c.is_control() => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+        escaped
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Code;
+
+    fn asked(method: Method) -> Asked {
+        Asked {
+            method,
+            path: "/b/a%20%3Ck%3E%01".into(),
+            request_id: "0123456789ABCDEF".into(),
+        }
+    }
+
+    fn text(response: &Response<Body>) -> String {
+        String::from_utf8(response.body().bytes().unwrap().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn errors_of_s3s_get_our_form() {
+        let theirs = "<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code><Message>a &lt; b</Message></Error>";
+        let mut response = Response::new(Body::from(theirs.to_owned()));
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        let response = finish(response, &asked(Method::GET));
+        assert_eq!(
+            text(&response),
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code><Message>a &lt; b</Message>\
+             <Resource>/b/a &lt;k&gt;\u{fffd}</Resource><RequestId>0123456789ABCDEF</RequestId></Error>"
+        );
+        assert_eq!(response.headers()["x-amz-request-id"], "0123456789ABCDEF");
+        assert_eq!(response.headers()["content-type"], "application/xml");
+    }
+
+    #[test]
+    fn own_errors_are_escaped() {
+        let response = error(&ApiError::new(Code::InvalidArgument, "<&>"), &asked(Method::GET));
+        assert!(text(&response).contains("<Message>&lt;&amp;&gt;</Message>"));
+        assert_eq!(response.status(), 400);
+    }
+
+    #[test]
+    fn not_modified_has_no_body() {
+        let mut response = Response::new(Body::from("<Error><Code>NotModified</Code></Error>".to_owned()));
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        assert_eq!(text(&finish(response, &asked(Method::GET))), "");
+    }
+}

@@ -1,0 +1,73 @@
+//! Operations on buckets.
+
+use super::Operations;
+use crate::{
+    api::{ApiError, Code, buckets, list},
+    wire::convert::{owner, timestamp},
+};
+use s3s::{S3Request, S3Response, S3Result, dto::*};
+
+pub(super) async fn list_buckets(
+    ops: &Operations,
+    req: S3Request<ListBucketsInput>,
+) -> S3Result<S3Response<ListBucketsOutput>> {
+    let input = req.input;
+    let limit = match input.max_buckets {
+        None => usize::MAX,
+        Some(max) => usize::try_from(max)
+            .ok()
+            .filter(|max| (1..=10_000).contains(max))
+            .ok_or_else(|| ApiError::new(Code::InvalidArgument, "max-buckets must be between 1 and 10000."))?,
+    };
+    let after = input.continuation_token.as_deref().map(list::parse_token).transpose()?;
+    let prefix = input.prefix.clone().unwrap_or_default();
+    let mut page = buckets::list(&ops.store, &prefix, after.as_deref(), limit).await?;
+    if input.bucket_region.is_some_and(|region| region != ops.region) {
+        page = buckets::BucketPage::default();
+    }
+    let bucket = |info: crate::object::BucketInfo| Bucket {
+        bucket_region: Some(ops.region.clone()),
+        creation_date: Some(timestamp(info.created_nanos)),
+        name: Some(info.name),
+    };
+    Ok(S3Response::new(ListBucketsOutput {
+        buckets: Some(page.buckets.into_iter().map(bucket).collect()),
+        continuation_token: page.next.as_deref().map(list::token),
+        owner: Some(owner()),
+        prefix: input.prefix,
+    }))
+}
+
+pub(super) async fn create_bucket(
+    ops: &Operations,
+    req: S3Request<CreateBucketInput>,
+) -> S3Result<S3Response<CreateBucketOutput>> {
+    let location = req
+        .input
+        .create_bucket_configuration
+        .and_then(|config| config.location_constraint);
+    let location = location.as_ref().map(BucketLocationConstraint::as_str);
+    let bucket = buckets::create(&ops.store, &req.input.bucket, &ops.region, location).await?;
+    Ok(S3Response::new(CreateBucketOutput {
+        location: Some(format!("/{}", bucket.name)),
+    }))
+}
+
+pub(super) async fn head_bucket(
+    ops: &Operations,
+    req: S3Request<HeadBucketInput>,
+) -> S3Result<S3Response<HeadBucketOutput>> {
+    buckets::get(&ops.store, &req.input.bucket).await?;
+    Ok(S3Response::new(HeadBucketOutput {
+        bucket_region: Some(ops.region.clone()),
+        ..HeadBucketOutput::default()
+    }))
+}
+
+pub(super) async fn delete_bucket(
+    ops: &Operations,
+    req: S3Request<DeleteBucketInput>,
+) -> S3Result<S3Response<DeleteBucketOutput>> {
+    buckets::delete(&ops.store, &req.input.bucket).await?;
+    Ok(S3Response::new(DeleteBucketOutput {}))
+}

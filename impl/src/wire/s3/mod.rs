@@ -1,0 +1,78 @@
+//! s3s's trait: unpacks each request, calls the api, packs the answer. An operation that is not in the table
+//! below is answered `NotImplemented` by s3s's defaults.
+
+mod buckets;
+mod listing;
+mod multipart;
+mod objects;
+mod settings;
+
+use crate::object::Store;
+use s3s::{S3, S3Request, S3Response, S3Result, dto};
+use std::sync::Arc;
+
+/// The S3 operations on a store.
+pub(super) struct Operations {
+    pub(super) store: Arc<Store>,
+    pub(super) region: String,
+}
+
+/// Implements [`S3`] by a table: `operation: Input => Output in module`.
+macro_rules! serve {
+    ($($operation:ident: $input:ident => $output:ident in $module:ident)*) => {
+        #[async_trait::async_trait]
+        impl S3 for Operations {
+            $(
+                async fn $operation(&self, req: S3Request<dto::$input>) -> S3Result<S3Response<dto::$output>> {
+                    $module::$operation(self, req).await
+                }
+            )*
+        }
+    };
+}
+
+serve! {
+    abort_multipart_upload: AbortMultipartUploadInput => AbortMultipartUploadOutput in multipart
+    complete_multipart_upload: CompleteMultipartUploadInput => CompleteMultipartUploadOutput in multipart
+    copy_object: CopyObjectInput => CopyObjectOutput in objects
+    create_bucket: CreateBucketInput => CreateBucketOutput in buckets
+    create_multipart_upload: CreateMultipartUploadInput => CreateMultipartUploadOutput in multipart
+    delete_bucket: DeleteBucketInput => DeleteBucketOutput in buckets
+    delete_object: DeleteObjectInput => DeleteObjectOutput in objects
+    delete_objects: DeleteObjectsInput => DeleteObjectsOutput in objects
+    get_bucket_accelerate_configuration:
+        GetBucketAccelerateConfigurationInput => GetBucketAccelerateConfigurationOutput in settings
+    get_bucket_acl: GetBucketAclInput => GetBucketAclOutput in settings
+    get_bucket_cors: GetBucketCorsInput => GetBucketCorsOutput in settings
+    get_bucket_encryption: GetBucketEncryptionInput => GetBucketEncryptionOutput in settings
+    get_bucket_lifecycle_configuration:
+        GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput in settings
+    get_bucket_location: GetBucketLocationInput => GetBucketLocationOutput in settings
+    get_bucket_logging: GetBucketLoggingInput => GetBucketLoggingOutput in settings
+    get_bucket_notification_configuration:
+        GetBucketNotificationConfigurationInput => GetBucketNotificationConfigurationOutput in settings
+    get_bucket_ownership_controls: GetBucketOwnershipControlsInput => GetBucketOwnershipControlsOutput in settings
+    get_bucket_policy: GetBucketPolicyInput => GetBucketPolicyOutput in settings
+    get_bucket_policy_status: GetBucketPolicyStatusInput => GetBucketPolicyStatusOutput in settings
+    get_bucket_replication: GetBucketReplicationInput => GetBucketReplicationOutput in settings
+    get_bucket_request_payment: GetBucketRequestPaymentInput => GetBucketRequestPaymentOutput in settings
+    get_bucket_tagging: GetBucketTaggingInput => GetBucketTaggingOutput in settings
+    get_bucket_versioning: GetBucketVersioningInput => GetBucketVersioningOutput in settings
+    get_bucket_website: GetBucketWebsiteInput => GetBucketWebsiteOutput in settings
+    get_object: GetObjectInput => GetObjectOutput in objects
+    get_object_acl: GetObjectAclInput => GetObjectAclOutput in settings
+    get_object_attributes: GetObjectAttributesInput => GetObjectAttributesOutput in objects
+    get_object_lock_configuration: GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput in settings
+    get_object_tagging: GetObjectTaggingInput => GetObjectTaggingOutput in settings
+    get_public_access_block: GetPublicAccessBlockInput => GetPublicAccessBlockOutput in settings
+    head_bucket: HeadBucketInput => HeadBucketOutput in buckets
+    head_object: HeadObjectInput => HeadObjectOutput in objects
+    list_buckets: ListBucketsInput => ListBucketsOutput in buckets
+    list_multipart_uploads: ListMultipartUploadsInput => ListMultipartUploadsOutput in multipart
+    list_object_versions: ListObjectVersionsInput => ListObjectVersionsOutput in listing
+    list_objects: ListObjectsInput => ListObjectsOutput in listing
+    list_objects_v2: ListObjectsV2Input => ListObjectsV2Output in listing
+    list_parts: ListPartsInput => ListPartsOutput in multipart
+    put_object: PutObjectInput => PutObjectOutput in objects
+    upload_part: UploadPartInput => UploadPartOutput in multipart
+}

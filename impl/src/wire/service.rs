@@ -1,0 +1,165 @@
+//! One request: from hyper through s3s to the operations, and back.
+
+use super::{body::RequestBody, gate, health, reply, reply::Asked, s3::Operations};
+use crate::{
+    access::Access,
+    api::{ApiError, Code, names},
+    object::Store,
+    runtime::Rt,
+};
+use http::{Method, Request, Response, header};
+use hyper::body::Incoming;
+use s3s::{
+    Body, S3Error, S3ErrorCode, S3Result,
+    access::{S3Access, S3AccessContext},
+    auth::{S3Auth, SecretKey},
+    config::{S3Config, StaticConfigProvider},
+    service::{S3Service, S3ServiceBuilder},
+    validation::NameValidation,
+};
+use std::{convert::Infallible, fmt::Write as _, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+/// The largest XML body, in bytes: room for 1,000 keys to delete or 10,000 parts to complete.
+const XML_BYTES_MAX: usize = 8 << 20;
+
+/// For how long a request's body may stand still.
+const BODY_IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// Handles requests. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Service {
+    rt: Rt,
+    store: Arc<Store>,
+    s3: S3Service,
+}
+
+impl Service {
+    pub(super) fn new(rt: &Rt, store: &Arc<Store>, access: &Access, region: &str) -> Service {
+        let mut builder = S3ServiceBuilder::new(Operations {
+            store: store.clone(),
+            region: region.to_owned(),
+        });
+        let mut config = S3Config::default();
+        config.xml_max_body_size = XML_BYTES_MAX;
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        builder.set_auth(Guard(access.clone()));
+        builder.set_access(Guard(access.clone()));
+        builder.set_validation(BucketNames);
+        Service {
+            rt: rt.clone(),
+            store: store.clone(),
+            s3: builder.build(),
+        }
+    }
+
+    async fn handle(self, request: Request<Incoming>) -> Response<Body> {
+        let asked = Asked {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            request_id: self.request_id(),
+        };
+        let started = self.rt.mono();
+        let response = match health::answer(&self.store, &request).await {
+            Some(response) => response,
+            None => self.serve(request, &asked).await,
+        };
+        let response = reply::finish(response, &asked);
+        let micros = (self.rt.mono() - started).as_micros();
+        let status = response.status().as_u16();
+        tracing::debug!(method = %asked.method, path = asked.path, status, micros, id = asked.request_id, "request");
+        response
+    }
+
+    async fn serve(&self, request: Request<Incoming>, asked: &Asked) -> Response<Body> {
+        if is_form(&request) {
+            // s3s would gather a form's file in memory before it asks who sends it.
+            let error = ApiError::new(
+                Code::NotImplemented,
+                "Browser uploads (POST of a form) are not implemented.",
+            );
+            return reply::error(&error, asked);
+        }
+        // A client that waits for a "100 Continue" has sent nothing that could be left over.
+        let waits = request.headers().contains_key(header::EXPECT);
+        let (parts, incoming) = request.into_parts();
+        let body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, &parts.method, &parts.headers);
+        let state = body.state();
+        let request = Request::from_parts(parts, Body::http_body_unsync(body));
+        let response = match self.s3.call(request).await {
+            Ok(response) => response,
+            Err(_) => reply::error(&Code::InternalError.into(), asked),
+        };
+        let is_error = response.status().is_client_error() || response.status().is_server_error();
+        if is_error && !waits {
+            state.swallow_leftover(&self.rt).await;
+        }
+        match state.verdict() {
+            Some(code) => reply::error(&code.into(), asked),
+            None => response,
+        }
+    }
+
+    /// 16 upper-case hex digits, as S3's are.
+    fn request_id(&self) -> String {
+        let mut bytes = [0; 8];
+        self.rt.fill_random(&mut bytes);
+        bytes.iter().fold(String::new(), |mut id, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(id, "{byte:02X}");
+            id
+        })
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Service {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.handle(request).await) })
+    }
+}
+
+fn is_form<B>(request: &Request<B>) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    request.method() == Method::POST
+        && content_type.is_some_and(|value| {
+            value
+                .as_bytes()
+                .to_ascii_lowercase()
+                .starts_with(b"multipart/form-data")
+        })
+}
+
+/// Tells s3s whose signature is right, and what a signed request may do.
+struct Guard(Access);
+
+#[async_trait::async_trait]
+impl S3Auth for Guard {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let secret = self.0.secret_key(access_key);
+        secret.map(SecretKey::from).map_err(|_| {
+            S3Error::with_message(
+                S3ErrorCode::InvalidAccessKeyId,
+                "The access key id you provided does not exist in our records.",
+            )
+        })
+    }
+}
+
+#[async_trait::async_trait]
+impl S3Access for Guard {
+    async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
+        Ok(gate::check(&self.0, cx)?)
+    }
+}
+
+struct BucketNames;
+
+impl NameValidation for BucketNames {
+    fn validate_bucket_name(&self, name: &str) -> bool {
+        names::is_bucket_name(name)
+    }
+}
