@@ -3,8 +3,10 @@
 //!
 //! Generator and server share the machine: compare ratios and CPU time, not operations a second of two machines.
 
-// It runs outside the server, whose clock, threads and files the lint guards.
-#![allow(clippy::disallowed_methods)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it runs outside the server, whose clock, threads and files the lint guards"
+)]
 
 use std::error::Error;
 use std::net::{SocketAddr, ToSocketAddrs};

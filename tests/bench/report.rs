@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::load::Run;
-use crate::workload::Operation;
+use crate::workload::{LARGE_BYTES, LISTED_KEYS, Operation};
 
 /// Figures of one run of an operation on one server.
 #[derive(Clone, Copy, Debug)]
@@ -116,16 +116,18 @@ impl Target {
 impl Row {
     fn text(&self) -> String {
         let figures = Figures::median(&self.rounds);
-        let per_gib = seconds_per_gib(&figures, self.operation);
         format!(
-            "| {:<16} | {:>5} | {:>7.0} | {:>7.2} | {:>7.2} | {:>9} | {:>9} | {:>12.0} |",
+            "| {:<16} | {:>5} | {:>7.*} | {:>7.2} | {:>7.2} | {:>9} | {:>12} | {:>12.0} |",
             self.operation,
             self.connections,
+            if figures.ops_per_second < 10.0 { 2 } else { 0 },
             figures.ops_per_second,
             figures.p50_ms,
             figures.p99_ms,
             figures.server_cpu_us.map_or("-".into(), |us| format!("{us:.0}")),
-            per_gib.map_or("-".into(), |seconds| format!("{seconds:.2}")),
+            figures
+                .server_cpu_us
+                .map_or("-".into(), |us| cpu_for_unit(us, self.operation)),
             figures.client_cpu_us,
         )
     }
@@ -166,10 +168,16 @@ fn figures_json(figures: &Figures) -> Value {
     })
 }
 
-/// CPU seconds for a GiB of object bytes; none where the operation is about keys or small objects.
-fn seconds_per_gib(figures: &Figures, operation: Operation) -> Option<f64> {
-    let ops_per_gib = (1_u64 << 30).checked_div(operation.bytes())? as f64;
-    figures.server_cpu_us.map(|us| us * ops_per_gib / 1e6)
+/// CPU time for what the operation is about: a GiB of object bytes, a listed key, or nothing but itself.
+fn cpu_for_unit(server_cpu_us: f64, operation: Operation) -> String {
+    match operation {
+        Operation::PutSmall | Operation::GetSmall => "-".into(),
+        Operation::List => format!("{:.1} µs/key", server_cpu_us / LISTED_KEYS as f64),
+        Operation::PutLarge | Operation::GetLarge => {
+            let ops_per_gib = f64::from(1 << 30) / LARGE_BYTES as f64;
+            format!("{:.2} s/GiB", server_cpu_us * ops_per_gib / 1e6)
+        }
+    }
 }
 
 /// Ratios of a pair: rounds that ran next to each other are compared, so that a machine whose speed drifts does not
@@ -226,8 +234,8 @@ mod tests {
             (500.0, 4.0, 4.0)
         );
         assert_eq!((figures.server_cpu_us, figures.client_cpu_us), (Some(1_000.0), 100.0));
-        assert_eq!(seconds_per_gib(&figures, Operation::PutLarge), Some(1.024));
-        assert_eq!(seconds_per_gib(&figures, Operation::List), None);
+        assert_eq!(cpu_for_unit(1_000.0, Operation::PutLarge), "1.02 s/GiB");
+        assert_eq!(cpu_for_unit(61_000.0, Operation::List), "6.1 µs/key");
     }
 
     #[test]

@@ -10,9 +10,10 @@ use crate::load::{self, Limit, Run};
 
 const BUCKET: &str = "bench";
 const SMALL_BYTES: usize = 4 << 10;
-const LARGE_BYTES: usize = 1 << 20;
+/// Size of a large object.
+pub const LARGE_BYTES: usize = 1 << 20;
 /// Keys of one listing; small objects are read at random from the first group of so many.
-const LISTED_KEYS: u64 = 10_000;
+pub const LISTED_KEYS: u64 = 10_000;
 /// Large objects that one run writes at most, so that a fast server does not fill a small tmpfs.
 const LARGE_OPS_MAX: u64 = 1_024;
 
@@ -40,15 +41,6 @@ impl Operation {
         Operation::PutLarge,
         Operation::GetLarge,
     ];
-
-    /// Object bytes that one operation moves; none for a listing.
-    pub fn bytes(self) -> u64 {
-        match self {
-            Operation::PutSmall | Operation::GetSmall => SMALL_BYTES as u64,
-            Operation::PutLarge | Operation::GetLarge => LARGE_BYTES as u64,
-            Operation::List => 0,
-        }
-    }
 
     /// How many of `concurrency` connections it uses.
     pub fn connections(self, concurrency: usize) -> usize {
