@@ -86,7 +86,11 @@ fn main() -> ExitCode {
                 let command = std::env::args().collect::<Vec<_>>().join(" ");
                 println!("{:#}", report::json_document(&command, &reports));
             }
-            ExitCode::SUCCESS
+            let failed = reports
+                .iter()
+                .flat_map(|report| &report.targets)
+                .any(|target| target.failure.is_some());
+            if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
         Err(error) => {
             eprintln!("error: {error}");
@@ -169,7 +173,10 @@ fn measure_in(args: &Args, dir: &Path, binaries: &[PathBuf]) -> Result<Report, B
     run_all(args, &mut subjects)?;
     for ((launch, server), subject) in launches.iter().zip(servers).zip(&mut subjects) {
         subject.note_memory("peak RSS", "VmHWM")?;
-        restart(launch, server, subject)?;
+        // The figures above are worth printing even so.
+        if let Err(error) = restart(launch, server, subject) {
+            subject.target.failure = Some(format!("after a restart: {error}"));
+        }
     }
     Ok(Report {
         setting,

@@ -61,6 +61,8 @@ pub struct Target {
     pub rows: Vec<Row>,
     /// Labels and values of what was measured once: starts, stop, memory.
     pub facts: Vec<(String, String)>,
+    /// What went wrong after the figures were taken.
+    pub failure: Option<String>,
 }
 
 /// All that was measured on one file system: one server, or two whose rounds alternated.
@@ -88,6 +90,9 @@ impl Report {
             for (label, value) in &target.facts {
                 println!("{label}: {value}");
             }
+            if let Some(failure) = &target.failure {
+                println!("FAILED {failure}");
+            }
         }
         if let [a, b] = self.targets.as_slice() {
             println!("\nratio {} / {}, median of the pairs", b.name, a.name);
@@ -109,7 +114,7 @@ impl Target {
             let rounds: Vec<Value> = row.rounds.iter().map(figures_json).collect();
             json!({ "operation": row.operation.to_string(), "connections": row.connections, "rounds": rounds })
         });
-        json!({ "name": self.name, "rows": rows.collect::<Vec<_>>(), "facts": self.facts })
+        json!({ "name": self.name, "rows": rows.collect::<Vec<_>>(), "facts": self.facts, "failure": self.failure })
     }
 }
 
