@@ -43,7 +43,9 @@ fn determinism() {
 
 #[test]
 fn acknowledged_objects_survive_power_loss_and_rot() {
-    Scenario::new("acknowledged_objects_survive_power_loss_and_rot").seeds(200).check(power_fails);
+    Scenario::new("acknowledged_objects_survive_power_loss_and_rot")
+        .seeds(200)
+        .check(power_fails);
 }
 
 /// What the clients and the supervisor share, outside of the node: it survives power loss.
@@ -90,7 +92,10 @@ async fn power_fails(world: World) {
     for _ in 0..thread_rng().gen_range(2..6) {
         if thread_rng().gen_bool(0.4) {
             // In the middle of whatever is being written, an index commit more often than not.
-            drives.choose(&mut thread_rng()).expect("there are drives").cut_after(thread_rng().gen_range(0..300));
+            drives
+                .choose(&mut thread_rng())
+                .expect("there are drives")
+                .cut_after(thread_rng().gen_range(0..300));
         }
         sleep(Duration::from_millis(thread_rng().gen_range(5..1500))).await;
         if thread_rng().gen_bool(0.8) {
@@ -118,7 +123,10 @@ async fn power_fails(world: World) {
     pass(&shared, Phase::Verify).await;
 
     let histories = shared.histories.histories();
-    shared.histories.check().unwrap_or_else(|(key, violation)| panic!("register.linearizable: {key}: {violation}"));
+    shared
+        .histories
+        .check()
+        .unwrap_or_else(|(key, violation)| panic!("register.linearizable: {key}: {violation}"));
     for listing in shared.listings.lock().expect("no panic").iter() {
         listing::check(&histories, listing).unwrap_or_else(|why| panic!("list.complete: {why}: {listing:?}"));
     }
@@ -137,8 +145,15 @@ async fn pass(shared: &Arc<Shared>, phase: Phase) {
 
 /// One life of the node.
 async fn live(rt: Rt, shared: Arc<Shared>) {
-    let config = NodeConfig { drives: paths(), set_size: 4, standard_parity: 2, reduced_parity: 1 };
-    let node = node::open(rt.clone(), config).await.expect("a node with at most two bad drives starts");
+    let config = NodeConfig {
+        drives: paths(),
+        set_size: 4,
+        standard_parity: 2,
+        reduced_parity: 1,
+    };
+    let node = node::open(rt.clone(), config)
+        .await
+        .expect("a node with at most two bad drives starts");
     let phase = *shared.phase.lock().expect("no panic");
     let recovered = node.recover().await;
     shared.world.event(NODE, &format!("recovered {recovered:?}"));
@@ -170,8 +185,13 @@ async fn work(client: usize, store: Arc<Store>, shared: Arc<Shared>) {
             55..90 => get(&store, &shared, key).await.map(drop),
             _ => list(&store, &shared).await,
         };
-        shared.world.event(NODE, &format!("client {client}: {key} {what} {result:?}"));
-        store.rt().sleep(Duration::from_millis(thread_rng().gen_range(0..30))).await;
+        shared
+            .world
+            .event(NODE, &format!("client {client}: {key} {what} {result:?}"));
+        store
+            .rt()
+            .sleep(Duration::from_millis(thread_rng().gen_range(0..30)))
+            .await;
     }
 }
 
@@ -180,26 +200,56 @@ async fn put(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), Store
     let body = body_of(value);
     let (precondition, input) = match thread_rng().gen_range(0..10) {
         0..2 => {
-            let only_new = Precondition { if_none_match: Some(EtagMatch::Any), ..Precondition::default() };
-            (only_new, Input::Compare { expected: None, new: Some(value) })
+            let only_new = Precondition {
+                if_none_match: Some(EtagMatch::Any),
+                ..Precondition::default()
+            };
+            (
+                only_new,
+                Input::Compare {
+                    expected: None,
+                    new: Some(value),
+                },
+            )
         }
         2..4 => {
             let expected = thread_rng().gen_range(1..=value);
             let only_over = EtagMatch::OneOf(vec![expected.to_string()]);
-            let precondition = Precondition { if_match: Some(only_over), ..Precondition::default() };
-            (precondition, Input::Compare { expected: Some(expected), new: Some(value) })
+            let precondition = Precondition {
+                if_match: Some(only_over),
+                ..Precondition::default()
+            };
+            (
+                precondition,
+                Input::Compare {
+                    expected: Some(expected),
+                    new: Some(value),
+                },
+            )
         }
         _ => (Precondition::default(), Input::Put(value)),
     };
     let size = thread_rng().gen_bool(0.5).then_some(body.len() as u64);
-    let mut writer = store.put(BUCKET, key, PutOptions { size, ..PutOptions::default() }).await?;
+    let mut writer = store
+        .put(
+            BUCKET,
+            key,
+            PutOptions {
+                size,
+                ..PutOptions::default()
+            },
+        )
+        .await?;
     for chunk in body.chunks(thread_rng().gen_range(1..400_000)) {
         writer.write(Bytes::copy_from_slice(chunk)).await?;
     }
     if thread_rng().gen_bool(0.05) {
         return Ok(()); // A client that vanishes before the end.
     }
-    let meta = WriteMeta { etag: value.to_string(), ..WriteMeta::default() };
+    let meta = WriteMeta {
+        etag: value.to_string(),
+        ..WriteMeta::default()
+    };
     let ticket = shared.histories.invoke(key, shared.world.now(), input);
     let outcome = writer.commit(meta, precondition).await.map(drop);
     match &outcome {
@@ -229,17 +279,26 @@ async fn get(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<Option<u6
         Ok(reader) => {
             let value: u64 = reader.info().data.etag.parse().expect("an ETag of ours");
             let expected = body_of(value);
-            assert_eq!(reader.info().data.size, expected.len() as u64, "{key}: size of value {value}");
+            assert_eq!(
+                reader.info().data.size,
+                expected.len() as u64,
+                "{key}: size of value {value}"
+            );
             let mut stream = reader.stream(0..expected.len() as u64).await?;
             let mut read = Vec::new();
             while let Some(bytes) = stream.next().await {
                 read.extend_from_slice(&bytes?);
             }
-            assert!(read == expected, "read.one-data-folder: {key}: bytes of value {value} differ");
+            assert!(
+                read == expected,
+                "read.one-data-folder: {key}: bytes of value {value} differ"
+            );
             Some(value)
         }
     };
-    shared.histories.complete(&ticket, shared.world.now(), Output::Value(found));
+    shared
+        .histories
+        .complete(&ticket, shared.world.now(), Output::Value(found));
     Ok(found)
 }
 
@@ -248,11 +307,23 @@ async fn list(store: &Store, shared: &Shared) -> Result<(), StoreError> {
     let prefix = (*["", "a", "a/", "b"].choose(&mut thread_rng()).expect("prefixes")).to_owned();
     let after = thread_rng().gen_bool(0.3).then(|| "a/b".to_owned());
     let limit = thread_rng().gen_range(1..8);
-    let query = ListQuery { prefix: prefix.clone(), after: after.clone(), limit, ..ListQuery::default() };
+    let query = ListQuery {
+        prefix: prefix.clone(),
+        after: after.clone(),
+        limit,
+        ..ListQuery::default()
+    };
     let found = store.list(BUCKET, &query).await?;
     let keys = found.objects.into_iter().map(|object| object.key).collect();
     let completed = shared.world.now();
-    let listing = Listing { invoked, completed, prefix, after, truncated: found.next.is_some(), keys };
+    let listing = Listing {
+        invoked,
+        completed,
+        prefix,
+        after,
+        truncated: found.next.is_some(),
+        keys,
+    };
     shared.listings.lock().expect("no panic").push(listing);
     Ok(())
 }
@@ -265,7 +336,9 @@ async fn verify(store: &Arc<Store>, shared: &Shared) {
         return;
     }
     for key in KEYS {
-        get(store, shared, key).await.unwrap_or_else(|error| panic!("put.acked-survives: {key}: {error}"));
+        get(store, shared, key)
+            .await
+            .unwrap_or_else(|error| panic!("put.acked-survives: {key}: {error}"));
     }
     list(store, shared).await.expect("a listing of the survivors");
 }

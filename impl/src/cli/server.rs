@@ -1,10 +1,18 @@
 //! `impl server`: from the command line to a serving process.
 
 use super::{Banner, fail, logging, print};
-use crate::config::{ConfigError, Env, Given, Output, ServerConfig};
+use crate::{
+    config::{ConfigError, Env, Given, ListenAddress, Output, ServerConfig},
+    node::{self, NodeConfig, OpenError},
+    runtime::{self, Listener, Rt, real::RealRuntime},
+    wire::{self, WireConfig},
+};
 use clap::Args;
-use std::{io, net::IpAddr, net::SocketAddr, path::Path, process::ExitCode};
+use std::{io, net::IpAddr, net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// The region unless one is configured.
+const DEFAULT_REGION: &str = "us-east-1";
 
 const ENVIRONMENT: &str = "\
 Environment:
@@ -94,9 +102,20 @@ pub enum StartError {
     /// The operating system gave no signal handler.
     #[error("signals cannot be handled: {0}")]
     Signals(#[source] io::Error),
-    /// This build has no server behind the command line.
-    #[error("serving is not wired up yet")]
-    NotWired,
+    /// The drives.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The address is taken, or not of this host.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: ListenAddress,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The listening socket broke.
+    #[error("serving ended: {0}")]
+    Serve(#[source] io::Error),
 }
 
 /// Runs a server until it is told to stop.
@@ -135,9 +154,62 @@ fn read_secret(path: &Path) -> io::Result<String> {
 /// # Errors
 /// What keeps the server from starting. Nothing was served then.
 pub async fn serve(config: ServerConfig) -> Result<(), StartError> {
-    let _stop = shutdown_signal()?;
-    drop(config);
-    Err(StartError::NotWired)
+    let stop = shutdown_signal()?;
+    let rt = RealRuntime::new();
+    let node = Arc::new(node::open(rt.clone(), node_config(&config)).await?);
+    let address = &config.address;
+    let (listener, bound) = listen(&rt, address).await.map_err(|source| StartError::Listen {
+        address: address.clone(),
+        source,
+    })?;
+    let recovering = node.clone();
+    runtime::spawn(&rt, "recovery", async move {
+        recovering.recover().await;
+    });
+    announce(&config, bound, node.drives_online);
+    let wire = WireConfig {
+        listener,
+        credentials: config.credentials.clone(),
+        region: config.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+    };
+    let stop = async {
+        let signal = stop.await;
+        tracing::info!("{signal}: finishing the requests under way");
+    };
+    let cut = wire::serve(rt, node.store.clone(), wire, stop)
+        .await
+        .map_err(StartError::Serve)?;
+    if cut > 0 {
+        tracing::warn!(connections = cut, "requests that did not end in time were broken off");
+    }
+    node.store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Binds the first of the address's candidates that can be bound.
+async fn listen(rt: &Rt, address: &ListenAddress) -> io::Result<(Box<dyn Listener>, SocketAddr)> {
+    let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
+    for candidate in address.candidates()? {
+        match rt.listen(candidate).await {
+            Ok(listener) => {
+                let bound = listener.local_addr()?;
+                return Ok((listener, bound));
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+fn node_config(config: &ServerConfig) -> NodeConfig {
+    let topology = &config.topology;
+    NodeConfig {
+        drives: topology.drives.clone(),
+        set_size: topology.set_size,
+        standard_parity: topology.standard_parity,
+        reduced_parity: topology.reduced_parity,
+    }
 }
 
 /// Completes at the first SIGTERM or SIGINT, with the signal's name. From the call on, not only from

@@ -1,8 +1,9 @@
 //! The root user's credentials.
 
 use super::Env;
+use crate::access::Credentials;
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -11,15 +12,6 @@ const DEFAULT_KEY: &str = "minioadmin";
 const SECRETS_FOLDER: &str = "/run/secrets";
 const ACCESS_KEY_LEN_MIN: usize = 3;
 const SECRET_KEY_LEN_MIN: usize = 8;
-
-/// An access key and its secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The user's name.
-    pub access_key: String,
-    /// What the user signs with.
-    pub secret_key: String,
-}
 
 /// Why there is no usable root user.
 #[derive(Debug, thiserror::Error)]
@@ -66,41 +58,29 @@ pub enum CredentialError {
     },
 }
 
-impl Credentials {
-    /// From `MINIO_ROOT_USER` and `MINIO_ROOT_PASSWORD`, else from the older names, each also as a
-    /// `*_FILE`; the well-known defaults when nothing is set.
-    pub(super) fn resolve(
-        env: &Env,
-        read_file: &dyn Fn(&Path) -> io::Result<String>,
-        warnings: &mut Vec<String>,
-    ) -> Result<Credentials, CredentialError> {
-        if let Some(pair) = pair(env, read_file, "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")? {
-            return Ok(pair);
-        }
-        if let Some(pair) = pair(env, read_file, "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")? {
-            warnings.push(
-                "MINIO_ACCESS_KEY and MINIO_SECRET_KEY are old names: use MINIO_ROOT_USER and MINIO_ROOT_PASSWORD"
-                    .into(),
-            );
-            return Ok(pair);
-        }
-        warnings.push(format!(
-            "the root user is {DEFAULT_KEY}:{DEFAULT_KEY}, as everybody knows: set MINIO_ROOT_USER and MINIO_ROOT_PASSWORD"
-        ));
-        Ok(Credentials {
-            access_key: DEFAULT_KEY.into(),
-            secret_key: DEFAULT_KEY.into(),
-        })
+/// From `MINIO_ROOT_USER` and `MINIO_ROOT_PASSWORD`, else from the older names, each also as a `*_FILE`;
+/// the well-known defaults when nothing is set.
+pub(super) fn root_user(
+    env: &Env,
+    read_file: &dyn Fn(&Path) -> io::Result<String>,
+    warnings: &mut Vec<String>,
+) -> Result<Credentials, CredentialError> {
+    if let Some(pair) = pair(env, read_file, "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")? {
+        return Ok(pair);
     }
-}
-
-/// Never shows the secret.
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("access_key", &self.access_key)
-            .finish_non_exhaustive()
+    if let Some(pair) = pair(env, read_file, "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")? {
+        warnings.push(
+            "MINIO_ACCESS_KEY and MINIO_SECRET_KEY are old names: use MINIO_ROOT_USER and MINIO_ROOT_PASSWORD".into(),
+        );
+        return Ok(pair);
     }
+    warnings.push(format!(
+        "the root user is {DEFAULT_KEY}:{DEFAULT_KEY}, as everybody knows: set MINIO_ROOT_USER and MINIO_ROOT_PASSWORD"
+    ));
+    Ok(Credentials {
+        access_key: DEFAULT_KEY.into(),
+        secret_key: DEFAULT_KEY.into(),
+    })
 }
 
 fn pair(
@@ -168,7 +148,7 @@ mod tests {
             Some("/etc/password") => Ok("from a file\n".to_owned()),
             _ => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
         };
-        let found = Credentials::resolve(&Env::from_pairs(env), &files, &mut Vec::new());
+        let found = root_user(&Env::from_pairs(env), &files, &mut Vec::new());
         let found = found
             .map(|c| (c.access_key, c.secret_key))
             .map_err(|error| error.to_string());

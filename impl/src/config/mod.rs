@@ -5,9 +5,10 @@ mod credentials;
 mod env;
 
 pub use address::{InvalidAddress, ListenAddress};
-pub use credentials::{CredentialError, Credentials};
+pub use credentials::CredentialError;
 pub use env::Env;
 
+use crate::access::Credentials;
 use crate::topology::{REDUCED_VARIABLE, STANDARD_VARIABLE, StorageClasses, Topology, TopologyError};
 use std::{io, path::Path};
 
@@ -119,7 +120,7 @@ impl ServerConfig {
         if console_address.is_some() {
             warnings.push("the console is not there yet: --console-address has no effect".into());
         }
-        let credentials = Credentials::resolve(env, read_file, &mut warnings)?;
+        let credentials = credentials::root_user(env, read_file, &mut warnings)?;
         warnings.extend(env.ignored().map(|name| format!("{name} is set but has no effect yet")));
         let region = ["MINIO_SITE_REGION", "MINIO_REGION", "MINIO_REGION_NAME"];
         Ok(ServerConfig {

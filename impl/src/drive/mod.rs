@@ -3,9 +3,14 @@
 //! [`Drive`] is what the driver in `object` talks to; a local drive implements it here, a remote one will.
 //! Nothing else writes to a drive.
 
+pub mod format;
+mod index;
 mod key;
+mod offline;
 
-pub use key::RegisterKey;
+pub use index::{IndexError, RowError};
+pub use key::{PartOf, RegisterKey};
+pub use offline::OfflineDrive;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -159,3 +164,6 @@ pub enum ListFrom {
     /// After this encoded key.
     After(Vec<u8>),
 }
+
+#[cfg(test)]
+mod fixture;

@@ -227,6 +227,7 @@ async fn parts(
     after: u16,
     limit: usize,
 ) -> Result<Vec<Part>, StoreError> {
+    let owner = RegisterKey::object(incarnation, key);
     let prefix = RegisterKey::parts_prefix(incarnation, upload);
     let mut from = match after.checked_add(1) {
         Some(first) => ListFrom::At(RegisterKey::part(incarnation, upload, first, "").as_bytes().to_vec()),
