@@ -218,6 +218,7 @@ impl Subject {
             name,
             rows: rows.into(),
             facts: Vec::new(),
+            failure: None,
         };
         Ok(Subject {
             pid,
