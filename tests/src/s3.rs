@@ -4,8 +4,10 @@
 //! It exists so that tests and the measurement see the wire as it is: no retry, no hidden connection pool, no
 //! background threads.
 
-// It runs outside the server, whose clock and network the lint guards.
-#![allow(clippy::disallowed_methods)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it runs outside the server, whose clock, threads and files the lint guards"
+)]
 
 use std::fmt;
 use std::io;

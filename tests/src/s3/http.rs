@@ -11,13 +11,16 @@ const HEAD_BYTES_MAX: u64 = 64 << 10;
 /// Memory set aside on the word of a `Content-Length`; a longer body grows as it arrives.
 const BODY_RESERVE_BYTES_MAX: u64 = 64 << 20;
 
+/// Names in lower case, and values, in the order of arrival.
+pub type Headers = Vec<(String, String)>;
+
 /// An answer of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// HTTP status code.
     pub status: u16,
-    /// Headers in the order of arrival, with lower-case names.
-    pub headers: Vec<(String, String)>,
+    /// The headers.
+    pub headers: Headers,
     /// The body, without transfer coding.
     pub body: Vec<u8>,
 }
@@ -129,7 +132,8 @@ fn read_response(stream: &mut impl BufRead, is_head_request: bool) -> io::Result
     }
 }
 
-fn read_head(stream: &mut impl BufRead) -> io::Result<(u16, bool, Vec<(String, String)>)> {
+/// Status, whether the version is HTTP/1.1, and headers.
+fn read_head(stream: &mut impl BufRead) -> io::Result<(u16, bool, Headers)> {
     let mut head = stream.take(HEAD_BYTES_MAX);
     let status_line = read_line(&mut head)?;
     let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
@@ -140,7 +144,7 @@ fn read_head(stream: &mut impl BufRead) -> io::Result<(u16, bool, Vec<(String, S
 }
 
 /// Reads headers or trailers up to the empty line.
-fn read_headers(stream: &mut impl BufRead) -> io::Result<Vec<(String, String)>> {
+fn read_headers(stream: &mut impl BufRead) -> io::Result<Headers> {
     let mut headers = Vec::new();
     loop {
         let line = read_line(stream)?;
