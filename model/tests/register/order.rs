@@ -11,13 +11,18 @@ use std::sync::Arc;
 
 /// Renames the drives of a state into their order.
 pub fn sort_drives(state: &mut State) {
-    let digests: Vec<u64> = (0..state.drives.len() as u8).map(|drive| digest(state, drive)).collect();
+    let digests: Vec<u64> = (0..state.drives.len() as u8)
+        .map(|drive| digest(state, drive))
+        .collect();
     let mut order: Vec<u8> = (0..state.drives.len() as u8).collect();
     order.sort_by_key(|drive| digests[usize::from(*drive)]);
     if order.is_sorted() {
         return;
     }
-    state.drives = order.iter().map(|old| state.drives[usize::from(*old)].clone()).collect();
+    state.drives = order
+        .iter()
+        .map(|old| state.drives[usize::from(*old)].clone())
+        .collect();
     let mut to = vec![0; order.len()];
     for (new, old) in order.iter().enumerate() {
         to[usize::from(*old)] = new as u8;
@@ -55,7 +60,11 @@ fn digest(state: &State, drive: u8) -> u64 {
         let answer: Option<&Snapshot<_>> = client.answers.get(&drive);
         answer.hash(&mut h);
         is_in(&client.unread).hash(&mut h);
-        client.machine.as_ref().map(|machine| machine.sight_of(drive)).hash(&mut h);
+        client
+            .machine
+            .as_ref()
+            .map(|machine| machine.sight_of(drive))
+            .hash(&mut h);
         for mail in &client.mail {
             (is_in(&mail.to), is_in(&mail.delivered)).hash(&mut h);
         }

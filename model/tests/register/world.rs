@@ -40,18 +40,8 @@ pub struct World {
     pub initial: bool,
     /// Ballots that an operation may use.
     pub rounds: u8,
-    /// Shards that may be lost.
-    pub losses: u8,
-    /// Restarts of a drive.
-    pub boots: u8,
-    /// Coordinators that may crash.
-    pub crashes: u8,
-    /// Answers that may be lost.
-    pub silences: u8,
-    /// Requests that may be delivered twice.
-    pub doubles: u8,
-    /// Operations that may be given up by their deadline.
-    pub deadlines: u8,
+    /// How many faults there may be.
+    pub faults: Faults,
     /// What the coordinators of each client think that the quorums are.
     pub quorums: Vec<Quorums>,
     pub mutation: Mutation,
@@ -82,13 +72,20 @@ pub struct State {
     pub broken: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// How many faults there may be, or are left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Faults {
+    /// Shards that are lost.
     pub losses: u8,
+    /// Drives that lose power and restart: what was not durable is gone.
     pub boots: u8,
+    /// Coordinators that crash.
     pub crashes: u8,
+    /// Answers that are lost.
     pub silences: u8,
+    /// Requests that are delivered twice.
     pub doubles: u8,
+    /// Operations that are given up by their deadline.
     pub deadlines: u8,
 }
 
@@ -147,9 +144,18 @@ pub enum Action {
     /// Invokes a client's operation, its shards staged on these drives.
     Invoke(u8, Drives),
     /// Delivers one of a client's requests to a drive.
-    Deliver { client: u8, mail: u8, drive: u8, answered: bool },
+    Deliver {
+        client: u8,
+        mail: u8,
+        drive: u8,
+        answered: bool,
+    },
     /// Delivers it once more.
-    Double { client: u8, mail: u8, drive: u8 },
+    Double {
+        client: u8,
+        mail: u8,
+        drive: u8,
+    },
     Hurry(u8),
     Read(u8, u8),
     /// A plain read answers, or turns to Prepare.
@@ -222,7 +228,12 @@ impl Model for World {
         let mut s = last.clone();
         match action {
             Action::Invoke(client, staged) => self.invoke(&mut s, client, staged),
-            Action::Deliver { client, mail, drive, answered } => {
+            Action::Deliver {
+                client,
+                mail,
+                drive,
+                answered,
+            } => {
                 s.faults.silences -= u8::from(!answered);
                 self.deliver(&mut s, client, usize::from(mail), drive, answered);
             }
@@ -290,9 +301,12 @@ impl World {
             write: self.changes[0].write,
             holders: Drives::all(self.drives),
         };
-        let first = Ballot { round: 1, ..Ballot::ZERO };
+        let first = Ballot {
+            round: 1,
+            ..Ballot::ZERO
+        };
         let mut drive = Drive {
-            own: DriveState::boot(0, if self.boots > 0 { 0 } else { u64::MAX / 2 }),
+            own: DriveState::boot(0, if self.faults.boots > 0 { 0 } else { u64::MAX / 2 }),
             key: KeyState::empty(),
             durable: None,
             promised_before: Ballot::ZERO,
@@ -302,9 +316,18 @@ impl World {
         if self.initial {
             drive.own.hi = drive.own.hi.max(1);
             let vote = Vote { ballot: first, value };
-            drive.key.register = Register { accepted: vote.clone(), prev: vote, committed: true };
+            drive.key.register = Register {
+                accepted: vote.clone(),
+                prev: vote,
+                committed: true,
+            };
             drive.key.folders.insert(Folder::from(INITIAL));
-            let record = Record { value, prev: Content::absent(), voters: Drives::NONE, chosen: true };
+            let record = Record {
+                value,
+                prev: Content::absent(),
+                voters: Drives::NONE,
+                chosen: true,
+            };
             votes.insert(first, record);
         }
         let client = Client {
@@ -321,14 +344,7 @@ impl World {
             drives: vec![Arc::new(drive); usize::from(self.drives)],
             clients: vec![Arc::new(client); self.changes.len()],
             holders: vec![Drives::NONE; self.changes.len()],
-            faults: Faults {
-                losses: self.losses,
-                boots: self.boots,
-                crashes: self.crashes,
-                silences: self.silences,
-                doubles: self.doubles,
-                deadlines: self.deadlines,
-            },
+            faults: self.faults,
             history: LinearizabilityTester::new(Key(if self.initial { INITIAL } else { 0 })),
             votes,
             acked: Ballot::ZERO,
@@ -340,7 +356,9 @@ impl World {
 
     fn client_actions(&self, s: &State, client: u8, state: &Client, actions: &mut Vec<Action>) {
         match state.stage {
-            Stage::Idle if self.may_begin(s, client) => actions.extend(self.stagings(client).map(|on| Action::Invoke(client, on))),
+            Stage::Idle if self.may_begin(s, client) => {
+                actions.extend(self.stagings(client).map(|on| Action::Invoke(client, on)))
+            }
             Stage::Idle | Stage::Over => {}
             Stage::Reading => {
                 actions.extend(state.unread.iter().map(|drive| Action::Read(client, drive)));
@@ -360,15 +378,28 @@ impl World {
         }
         for (index, mail) in state.mail.iter().enumerate() {
             let index = index as u8;
-            for drive in mail.to.iter().filter(|d| Self::is_of_use(&s.drives[usize::from(*d)], &mail.request)) {
-                let deliver = |answered| Action::Deliver { client, mail: index, drive, answered };
+            for drive in mail
+                .to
+                .iter()
+                .filter(|d| Self::is_of_use(&s.drives[usize::from(*d)], &mail.request))
+            {
+                let deliver = |answered| Action::Deliver {
+                    client,
+                    mail: index,
+                    drive,
+                    answered,
+                };
                 actions.push(deliver(true));
                 if s.faults.silences > 0 && state.stage == Stage::Running {
                     actions.push(deliver(false));
                 }
             }
             if s.faults.doubles > 0 {
-                actions.extend(mail.delivered.iter().map(|drive| Action::Double { client, mail: index, drive }));
+                actions.extend(mail.delivered.iter().map(|drive| Action::Double {
+                    client,
+                    mail: index,
+                    drive,
+                }));
             }
         }
     }
@@ -385,9 +416,15 @@ impl World {
     fn stagings(&self, client: u8) -> impl Iterator<Item = Drives> + use<> {
         let change = self.change(client);
         let late = self.mutation.is(Mutant::AcceptWithoutShard);
-        let count = if change.has_data() && !late { usize::from(change.write) } else { 0 };
+        let count = if change.has_data() && !late {
+            usize::from(change.write)
+        } else {
+            0
+        };
         let all = Drives::all(self.drives).bits();
-        (0..=all).map(Drives::from_bits).filter(move |drives| drives.count() == count)
+        (0..=all)
+            .map(Drives::from_bits)
+            .filter(move |drives| drives.count() == count)
     }
 
     fn invoke(&self, s: &mut State, client: u8, staged: Drives) {
@@ -422,7 +459,12 @@ impl World {
         if s.acks > 0 {
             self.see(Occasion::BootAfterAck);
         }
-        let Drive { own, key, durable, promised_before } = s.drive(drive);
+        let Drive {
+            own,
+            key,
+            durable,
+            promised_before,
+        } = s.drive(drive);
         *promised_before = key.promised.max(*promised_before);
         key.promised = Ballot::ZERO;
         if let Some(register) = durable.take() {
@@ -438,7 +480,7 @@ impl World {
         let state = s.client(client);
         let letter = &mut state.mail[mail];
         letter.to.remove(drive);
-        if self.doubles > 0 {
+        if self.faults.doubles > 0 {
             letter.delivered.insert(drive);
         }
         let mut request = letter.request.clone();
@@ -446,17 +488,29 @@ impl World {
             if let Some(holders) = self.holders_of(s, vote.value.name) {
                 vote.value.holders = holders;
             }
-            if self.mutation.is(Mutant::AcceptWithoutShard) && vote.value.name == self.change(client).name {
-                s.drive(drive).key.folders.insert(Folder::from(vote.value.name));
-            }
         }
         let reply = self.step_drive(s, drive, request.clone());
+        self.bring_shard(s, client, drive, &request, &reply);
         let Some(ballot) = request.ballot() else { return };
         let state = s.client(client);
         if answered && let Some(machine) = &mut state.machine {
             let by_vote = reply == Reply::Accepted;
-            let effects = machine.on(Event::Reply { from: drive, ballot, reply });
+            let effects = machine.on(Event::Reply {
+                from: drive,
+                ballot,
+                reply,
+            });
             self.carry_out(s, client, effects, by_vote);
+        }
+    }
+
+    /// The break in which the writer's shard comes with its Accept.
+    fn bring_shard(&self, s: &mut State, client: u8, drive: u8, request: &Request<Content>, reply: &Reply<Content>) {
+        if let (Request::Accept { vote, .. }, Reply::Accepted) = (request, reply)
+            && self.mutation.is(Mutant::AcceptWithoutShard)
+            && vote.value.name == self.change(client).name
+        {
+            s.drive(drive).key.folders.insert(Folder::from(vote.value.name));
         }
     }
 
@@ -470,7 +524,11 @@ impl World {
         let Drive { own, key, durable, .. } = s.drive(drive);
         let before = key.clone();
         let hi = own.hi;
-        let mut acceptor = Acceptor { drive: own, key, index: drive };
+        let mut acceptor = Acceptor {
+            drive: own,
+            key,
+            index: drive,
+        };
         let (reply, effects) = acceptor.step_mutated(request.clone(), self.mutation);
         if own.hi > hi && !own.floor.is_zero() {
             self.see(Occasion::HiRaised);
@@ -501,20 +559,35 @@ impl World {
                         self.audit_proposal(s, client, vote, prev);
                     }
                     let state = s.client(client);
-                    state.mail.retain(|mail| !matches!(mail.request, Request::Prepare { .. }));
-                    state.mail.push(Mail { request, to, delivered: Drives::NONE });
+                    state
+                        .mail
+                        .retain(|mail| !matches!(mail.request, Request::Prepare { .. }));
+                    state.mail.push(Mail {
+                        request,
+                        to,
+                        delivered: Drives::NONE,
+                    });
                 }
             }
         }
         let state = &s.clients[usize::from(client)];
         let Some(machine) = &state.machine else { return };
-        let Some(outcome) = machine.outcome().cloned() else { return };
+        let Some(outcome) = machine.outcome().cloned() else {
+            return;
+        };
         let ballot = machine.ballot();
         self.audit_outcome(s, client, &outcome, by_vote.then_some(ballot));
         if let (Kind::CleanUp(name), Outcome::Written(_)) = (self.change(client).kind, &outcome) {
-            let request = Request::Drop { ballot, folder: Folder::from(name) };
+            let request = Request::Drop {
+                ballot,
+                folder: Folder::from(name),
+            };
             let to = Drives::all(self.drives);
-            s.client(client).mail.push(Mail { request, to, delivered: Drives::NONE });
+            s.client(client).mail.push(Mail {
+                request,
+                to,
+                delivered: Drives::NONE,
+            });
         }
         self.tell(s, client, outcome);
     }
