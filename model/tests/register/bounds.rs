@@ -184,37 +184,49 @@ fn every_rule_holds() {
         }
         (name, world(drives, data, ops, rounds, faults))
     };
-    let mut table = vec![
+    let on_a_value = |(name, world): (String, World)| (name + " on a value", world.on_a_value());
+    let (mixed, two_parities) = row(4, 2, "ppG", 1, NONE);
+    let table = [
         row(2, 1, "pgg", 1, NONE),
+        row(2, 1, "pgg", 2, Faults { boots: 1, ..NONE }),
+        row(2, 1, "pG", 3, Faults { boots: 2, ..NONE }),
         row(2, 1, "pp", 2, Faults { crashes: 1, ..NONE }),
         row(3, 2, "ppG", 1, NONE),
         row(3, 2, "pcd", 1, NONE),
         row(3, 2, "pm", 2, NONE),
-        row(3, 2, "pxG", 1, NONE),
         row(3, 2, "px", 2, NONE),
-        row(4, 2, "pg", 2, NONE),
-        row(4, 2, "pG", 1, Faults { losses: 1, ..NONE }),
+        row(3, 2, "pxG", 1, NONE),
+        row(3, 2, "pp", 2, Faults { doubles: 1, ..NONE }),
         row(3, 2, "pG", 2, Faults { boots: 1, ..NONE }),
-        row(2, 1, "pgg", 2, Faults { boots: 1, ..NONE }),
+        row(
+            3,
+            2,
+            "pG",
+            2,
+            Faults {
+                crashes: 1,
+                silences: 1,
+                deadlines: 1,
+                ..NONE
+            },
+        ),
         row(
             3,
             2,
             "pr",
             2,
             Faults {
-                silences: 1,
                 crashes: 1,
-                deadlines: 1,
+                silences: 1,
                 ..NONE
             },
         ),
-        row(3, 2, "pp", 2, Faults { doubles: 1, ..NONE }),
+        row(4, 2, "pg", 2, NONE),
+        row(4, 2, "pG", 1, Faults { losses: 1, ..NONE }),
+        on_a_value(row(3, 2, "pg", 2, Faults { boots: 1, ..NONE })),
+        on_a_value(row(3, 2, "idg", 1, NONE)),
+        (mixed + " with K 2 and 3", two_parities.with_data(&[2, 3])),
     ];
-    let on_a_value = |(name, world): (String, World)| (name + " on a value", world.on_a_value());
-    table.push(on_a_value(row(3, 2, "pg", 2, Faults { boots: 1, ..NONE })));
-    table.push(on_a_value(row(3, 2, "idg", 1, NONE)));
-    let (name, mixed) = row(4, 2, "pp", 1, NONE);
-    table.push((name + " K 2, 3", mixed.with_data(&[2, 3])));
     let table: Vec<(&str, World)> = table
         .iter()
         .map(|(name, world)| (name.as_str(), world.clone()))

@@ -10,4 +10,5 @@ mod mutants;
 mod order;
 mod rules;
 mod settle;
+mod steps;
 mod world;
