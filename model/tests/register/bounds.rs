@@ -18,6 +18,7 @@ pub const NONE: Faults = Faults {
     silences: 0,
     doubles: 0,
     deadlines: 0,
+    failures: 0,
 };
 
 /// A world: N, K, the operations by letter and how many ballots each may use.
@@ -38,6 +39,7 @@ pub fn world(drives: u8, data: u8, ops: &str, rounds: u8, faults: Faults) -> Wor
         quorums: vec![Quorums::of(drives); changes.len()],
         changes,
         initial: false,
+        stagings: Vec::new(),
         rounds,
         faults,
         mutation: Mutation::NONE,
@@ -168,6 +170,7 @@ fn every_rule_holds() {
             silences,
             doubles,
             deadlines,
+            failures,
         } = faults;
         let mut name = format!("{drives},{data} {ops} rounds {rounds}");
         for (count, what) in [
@@ -177,6 +180,7 @@ fn every_rule_holds() {
             (silences, "silences"),
             (doubles, "doubles"),
             (deadlines, "deadlines"),
+            (failures, "failures"),
         ] {
             if count > 0 {
                 name += &format!(" {what} {count}");
@@ -236,7 +240,7 @@ fn every_rule_holds() {
 
 /// One configuration from the environment: `N K OPS ROUNDS`, then the faults in their order.
 #[test]
-#[ignore = "for finding bounds by hand: BOUNDS='3 2 ppG 2 0 0 0 0 0 0' [ON_A_VALUE=1]"]
+#[ignore = "for finding bounds by hand: BOUNDS='3 2 ppG 2 0 0 0 0 0 0 0' [ON_A_VALUE=1]"]
 fn by_hand() {
     let text = std::env::var("BOUNDS").expect("BOUNDS is set");
     let words: Vec<&str> = text.split(' ').collect();
@@ -248,6 +252,7 @@ fn by_hand() {
         silences: number(7),
         doubles: number(8),
         deadlines: number(9),
+        failures: number(10),
     };
     let mut world = world(number(0), number(1), words[2], number(3), faults);
     if std::env::var_os("ON_A_VALUE").is_some() {

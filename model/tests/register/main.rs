@@ -11,4 +11,5 @@ mod order;
 mod rules;
 mod settle;
 mod steps;
+mod walks;
 mod world;

@@ -101,6 +101,16 @@ impl World {
         }
     }
 
+    /// A drive will not answer, as far as the client knows; what was sent may still arrive.
+    pub fn fail(&self, s: &mut State, client: u8, drive: u8) {
+        let Some(machine) = &mut s.client(client).machine else {
+            return;
+        };
+        let ballot = machine.ballot();
+        let effects = machine.on(Event::Failed { from: drive, ballot });
+        self.carry_out(s, client, effects, false);
+    }
+
     fn holders_of(&self, s: &State, name: u8) -> Option<Drives> {
         let client = usize::from(name).checked_sub(1)?;
         s.holders.get(client).copied()

@@ -38,6 +38,8 @@ pub struct World {
     pub initial: bool,
     /// Ballots that an operation may use.
     pub rounds: u8,
+    /// The sets of drives that shards may be staged on; if none is given, each that is just large enough.
+    pub stagings: Vec<Drives>,
     /// How many faults there may be.
     pub faults: Faults,
     /// What the coordinators of each client think that the quorums are.
@@ -85,6 +87,8 @@ pub struct Faults {
     pub doubles: u8,
     /// Operations that are given up by their deadline.
     pub deadlines: u8,
+    /// Drives that are taken for failed while a request is on its way to them.
+    pub failures: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -160,6 +164,8 @@ pub enum Action {
     Conclude(u8),
     Crash(u8),
     Deadline(u8),
+    /// A client takes a drive for failed.
+    Fail(u8, u8),
     Boot(u8),
     Lose(u8, Folder),
 }
@@ -256,6 +262,10 @@ impl Model for World {
                 s.faults.deadlines -= 1;
                 let effects = s.client(client).machine.as_mut()?.on(Event::Deadline);
                 self.carry_out(&mut s, client, effects, false);
+            }
+            Action::Fail(client, drive) => {
+                s.faults.failures -= 1;
+                self.fail(&mut s, client, drive);
             }
             Action::Boot(drive) => self.boot(&mut s, drive),
             Action::Lose(drive, folder) => {
@@ -355,7 +365,7 @@ impl World {
     fn client_actions(&self, s: &State, client: u8, state: &Client, actions: &mut Vec<Action>) {
         match state.stage {
             Stage::Idle if self.may_begin(s, client) => {
-                actions.extend(self.stagings(client).map(|on| Action::Invoke(client, on)))
+                actions.extend(self.stagings(client).into_iter().map(|on| Action::Invoke(client, on)))
             }
             Stage::Idle | Stage::Over => {}
             Stage::Reading => {
@@ -371,6 +381,10 @@ impl World {
                 }
                 if s.faults.deadlines > 0 {
                     actions.push(Action::Deadline(client));
+                }
+                if s.faults.failures > 0 {
+                    let waited_for = state.mail.last().map_or(Drives::NONE, |mail| mail.to);
+                    actions.extend(waited_for.iter().map(|drive| Action::Fail(client, drive)));
                 }
             }
         }
@@ -410,18 +424,17 @@ impl World {
         }
     }
 
-    /// The sets of drives that an operation's shards may be staged on: just as many as it needs.
-    fn stagings(&self, client: u8) -> impl Iterator<Item = Drives> + use<> {
+    /// The sets of drives that an operation's shards may be staged on.
+    fn stagings(&self, client: u8) -> Vec<Drives> {
         let change = self.change(client);
-        let late = self.mutation.is(Mutant::AcceptWithoutShard);
-        let count = if change.has_data() && !late {
-            usize::from(change.write)
-        } else {
-            0
-        };
-        let all = Drives::all(self.drives).bits();
-        (0..=all)
-            .map(Drives::from_bits)
-            .filter(move |drives| drives.count() == count)
+        if !change.has_data() || self.mutation.is(Mutant::AcceptWithoutShard) {
+            return vec![Drives::NONE];
+        }
+        if !self.stagings.is_empty() {
+            return self.stagings.clone();
+        }
+        let sets = (0..=Drives::all(self.drives).bits()).map(Drives::from_bits);
+        sets.filter(|drives| drives.count() == usize::from(change.write))
+            .collect()
     }
 }
