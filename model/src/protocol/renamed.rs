@@ -44,7 +44,10 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
                 ..
             } => {
                 let (contended, failed) = (missing.contended.contains(drive), missing.failed.contains(drive));
-                (None, [accepted.contains(drive), contended, failed, holders.contains(drive)])
+                (
+                    None,
+                    [accepted.contains(drive), contended, failed, holders.contains(drive)],
+                )
             }
             Phase::Starting | Phase::Done => (None, [false; 4]),
         }

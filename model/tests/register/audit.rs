@@ -15,11 +15,15 @@ impl World {
     /// K shards, or one more where that is half of the drives.
     pub fn enough_staged(&self, data: u8) -> usize {
         let data = usize::from(data);
-        if data * 2 == usize::from(self.drives) { data + 1 } else { data }
+        if data * 2 == usize::from(self.drives) {
+            data + 1
+        } else {
+            data
+        }
     }
 
     fn lost(&self, s: &State) -> usize {
-        usize::from(self.losses - s.faults.losses)
+        usize::from(self.faults.losses - s.faults.losses)
     }
 
     /// After a drive's step.
@@ -56,11 +60,16 @@ impl World {
         let value = vote.value;
         if !value.absent && value.holders.contains(drive) {
             self.see(Occasion::HolderVoted);
-            let holds = s.drives[usize::from(drive)].key.folders.contains(&Folder::from(value.name));
+            let holds = s.drives[usize::from(drive)]
+                .key
+                .folders
+                .contains(&Folder::from(value.name));
             s.demand(Rule::AcceptedMeansStaged, holds || self.lost(s) > 0);
         }
         let majority = self.majority();
-        let Some(record) = s.votes.get_mut(&vote.ballot) else { return };
+        let Some(record) = s.votes.get_mut(&vote.ballot) else {
+            return;
+        };
         if record.chosen {
             return;
         }
@@ -68,6 +77,11 @@ impl World {
         if record.voters.count() >= majority {
             record.chosen = true;
             record.voters = Drives::NONE;
+            // What was staged is still there, unless the value has been replaced meanwhile.
+            if s.latest() == value && !value.absent {
+                let kept = s.holding(value.name) + self.lost(s) >= self.enough_staged(value.data);
+                s.demand(Rule::AcceptedMeansStaged, kept);
+            }
             self.audit_chain(s);
         }
     }
@@ -75,7 +89,11 @@ impl World {
     /// When a ballot has become chosen.
     fn audit_chain(&self, s: &mut State) {
         let chosen: Vec<Record> = s.chosen().copied().collect();
-        let first = if self.initial { chosen[0].value } else { Content::absent() };
+        let first = if self.initial {
+            chosen[0].value
+        } else {
+            Content::absent()
+        };
         let mut chain = vec![first];
         for record in &chosen {
             let last = *chain.last().expect("it has a first");
@@ -91,7 +109,9 @@ impl World {
             self.see(Occasion::TwoChosen);
         }
         for pair in chain.windows(2) {
-            let Some(client) = pair[1].name.checked_sub(1) else { continue };
+            let Some(client) = pair[1].name.checked_sub(1) else {
+                continue;
+            };
             if usize::from(client) < self.changes.len() {
                 s.demand(Rule::Precondition, self.change(client).may_follow(&pair[0]));
             }
@@ -101,7 +121,10 @@ impl World {
         }
         for (at, deleted) in chain.iter().enumerate().filter(|(_, value)| value.absent) {
             let back = chain[..at].iter().any(|old| !old.absent && chain[at..].contains(old));
-            s.demand(Rule::NoResurrection, !back || deleted.name == 0 && !self.initial && at == 0);
+            s.demand(
+                Rule::NoResurrection,
+                !back || deleted.name == 0 && !self.initial && at == 0,
+            );
         }
         let absent = s.latest().absent;
         for client in 0..s.clients.len() as u8 {
@@ -127,7 +150,7 @@ impl World {
         let change = self.change(client);
         if change.has_data() && vote.value.name == change.name && s.holders[usize::from(client)].is_empty() {
             s.holders[usize::from(client)] = vote.value.holders;
-            let staged = s.holding(change.name) + self.lost(s) >= self.enough_staged(change.data);
+            let staged = vote.value.holders.count() >= self.enough_staged(change.data);
             s.demand(Rule::AcceptedMeansStaged, staged);
         }
     }
@@ -150,7 +173,9 @@ impl World {
         }
         let Some(ballot) = voted else { return };
         s.acked = s.acked.max(ballot);
-        let Some(record) = s.votes.get(&ballot).copied() else { return };
+        let Some(record) = s.votes.get(&ballot).copied() else {
+            return;
+        };
         s.demand(Rule::BySet, record.chosen);
         if !record.chosen {
             let alone = s.acked_by.iter().any(|other| other.without(record.voters) == *other);
@@ -180,8 +205,12 @@ impl World {
         s.demand(Rule::AckedSurvives, readable);
         if !s.acked.is_zero() {
             let acked = s.acked;
-            let voted = s.drives.iter().filter(|d| d.key.register.accepted.ballot >= acked).count();
-            s.demand(Rule::PowerLoss, voted >= self.majority() || self.quorums[0].accept < self.majority() as u8);
+            let voted = s
+                .drives
+                .iter()
+                .filter(|d| d.key.register.accepted.ballot >= acked)
+                .count();
+            s.demand(Rule::PowerLoss, voted >= self.majority());
         }
         if s.clients.iter().all(|client| client.answered) {
             self.see(Occasion::AllAnswered);

@@ -143,7 +143,11 @@ impl Operation<Content> for Change {
             absent: self.kind == Kind::Delete,
             data: self.data,
             write: self.write,
-            holders: if self.shards_late > 0 { Drives::all(self.shards_late) } else { holders },
+            holders: if self.shards_late > 0 {
+                Drives::all(self.shards_late)
+            } else {
+                holders
+            },
         };
         match self.kind {
             Kind::Get | Kind::PreparedGet | Kind::Recover => Decision::Keep,

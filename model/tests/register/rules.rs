@@ -15,6 +15,8 @@ macro_rules! rules {
         pub enum Occasion { $($occasion,)* }
 
         impl Rule {
+            pub const ALL: &[Rule] = &[$(Rule::$rule,)*];
+
             pub fn name(self) -> &'static str {
                 match self { $(Rule::$rule => $name,)* }
             }

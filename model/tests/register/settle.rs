@@ -11,7 +11,10 @@ impl World {
     pub fn settle(&self, s: &mut State) {
         if !self.promises_fall() {
             while let Some((client, mail, drive)) = self.find_refused(s) {
-                if matches!(s.clients[usize::from(client)].mail[mail].request, Request::Accept { .. }) {
+                if matches!(
+                    s.clients[usize::from(client)].mail[mail].request,
+                    Request::Accept { .. }
+                ) {
                     self.see(Occasion::LateAccept);
                 }
                 self.deliver(s, client, mail, drive, true);
@@ -65,13 +68,23 @@ impl World {
                 if !spent.is_empty() || !done.is_empty() || (exhausted && !mail.delivered.is_empty()) {
                     let mail = &mut s.client(client as u8).mail[index];
                     mail.to = mail.to.without(spent);
-                    mail.delivered = if exhausted { Drives::NONE } else { mail.delivered.without(done) };
+                    mail.delivered = if exhausted {
+                        Drives::NONE
+                    } else {
+                        mail.delivered.without(done)
+                    };
                 }
             }
             let is_live = |to: Drives, delivered: Drives| !to.is_empty() || !delivered.is_empty();
             // A machine's own round stays: its index among the mail is in use while it is delivered.
-            if s.clients[client].mail.iter().any(|mail| !is_live(mail.to, mail.delivered)) {
-                s.client(client as u8).mail.retain(|mail| is_live(mail.to, mail.delivered));
+            if s.clients[client]
+                .mail
+                .iter()
+                .any(|mail| !is_live(mail.to, mail.delivered))
+            {
+                s.client(client as u8)
+                    .mail
+                    .retain(|mail| is_live(mail.to, mail.delivered));
             }
         }
     }
@@ -116,7 +129,9 @@ impl World {
 fn is_refused(drive: &Drive, request: &Request<Content>) -> bool {
     match request {
         Request::Prepare { ballot } => *ballot <= highest(drive),
-        Request::Accept { vote, .. } => !may_vote(drive, vote.ballot) && drive.key.register.accepted.ballot != vote.ballot,
+        Request::Accept { vote, .. } => {
+            !may_vote(drive, vote.ballot) && drive.key.register.accepted.ballot != vote.ballot
+        }
         _ => false,
     }
 }
@@ -146,4 +161,3 @@ fn highest(drive: &Drive) -> Ballot {
     let key = &drive.key;
     key.promised.max(key.register.accepted.ballot).max(drive.own.floor)
 }
-

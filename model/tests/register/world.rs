@@ -14,16 +14,14 @@
 //!   its coordinator waits for no answer that could still be another.
 //! - A ballot that can no longer be chosen is forgotten by the bookkeeping.
 
-use crate::change::{Change, Content, INITIAL, Key, Kind, Told};
+use crate::change::{Change, Content, INITIAL, Key, Kind};
 use crate::order::sort_drives;
 use crate::rules::{Occasion, Rule, properties};
 use model::protocol::mutant::{Mutant, Mutation};
-use model::protocol::resolve::decide_read_mutated;
 use model::protocol::{
-    Acceptor, Ballot, Coordinator, DriveEffect, DriveState, Drives, Effect, Event, Folder, KeyState, Outcome, Quorums,
-    ReadDecision, Register, Reply, Request, Snapshot, Value, Vote,
+    Ballot, Coordinator, DriveState, Drives, Event, Folder, KeyState, Quorums, Register, Request, Snapshot, Value, Vote,
 };
-use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
+use stateright::semantics::LinearizabilityTester;
 use stateright::{Model, Property};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,18 +38,10 @@ pub struct World {
     pub initial: bool,
     /// Ballots that an operation may use.
     pub rounds: u8,
-    /// Shards that may be lost.
-    pub losses: u8,
-    /// Restarts of a drive.
-    pub boots: u8,
-    /// Coordinators that may crash.
-    pub crashes: u8,
-    /// Answers that may be lost.
-    pub silences: u8,
-    /// Requests that may be delivered twice.
-    pub doubles: u8,
-    /// Operations that may be given up by their deadline.
-    pub deadlines: u8,
+    /// The sets of drives that shards may be staged on; if none is given, each that is just large enough.
+    pub stagings: Vec<Drives>,
+    /// How many faults there may be.
+    pub faults: Faults,
     /// What the coordinators of each client think that the quorums are.
     pub quorums: Vec<Quorums>,
     pub mutation: Mutation,
@@ -82,14 +72,23 @@ pub struct State {
     pub broken: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// How many faults there may be, or are left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Faults {
+    /// Shards that are lost.
     pub losses: u8,
+    /// Drives that lose power and restart: what was not durable is gone.
     pub boots: u8,
+    /// Coordinators that crash.
     pub crashes: u8,
+    /// Answers that are lost.
     pub silences: u8,
+    /// Requests that are delivered twice.
     pub doubles: u8,
+    /// Operations that are given up by their deadline.
     pub deadlines: u8,
+    /// Drives that are taken for failed while a request is on its way to them.
+    pub failures: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -147,15 +146,26 @@ pub enum Action {
     /// Invokes a client's operation, its shards staged on these drives.
     Invoke(u8, Drives),
     /// Delivers one of a client's requests to a drive.
-    Deliver { client: u8, mail: u8, drive: u8, answered: bool },
+    Deliver {
+        client: u8,
+        mail: u8,
+        drive: u8,
+        answered: bool,
+    },
     /// Delivers it once more.
-    Double { client: u8, mail: u8, drive: u8 },
+    Double {
+        client: u8,
+        mail: u8,
+        drive: u8,
+    },
     Hurry(u8),
     Read(u8, u8),
     /// A plain read answers, or turns to Prepare.
     Conclude(u8),
     Crash(u8),
     Deadline(u8),
+    /// A client takes a drive for failed.
+    Fail(u8, u8),
     Boot(u8),
     Lose(u8, Folder),
 }
@@ -222,7 +232,12 @@ impl Model for World {
         let mut s = last.clone();
         match action {
             Action::Invoke(client, staged) => self.invoke(&mut s, client, staged),
-            Action::Deliver { client, mail, drive, answered } => {
+            Action::Deliver {
+                client,
+                mail,
+                drive,
+                answered,
+            } => {
                 s.faults.silences -= u8::from(!answered);
                 self.deliver(&mut s, client, usize::from(mail), drive, answered);
             }
@@ -247,6 +262,10 @@ impl Model for World {
                 s.faults.deadlines -= 1;
                 let effects = s.client(client).machine.as_mut()?.on(Event::Deadline);
                 self.carry_out(&mut s, client, effects, false);
+            }
+            Action::Fail(client, drive) => {
+                s.faults.failures -= 1;
+                self.fail(&mut s, client, drive);
             }
             Action::Boot(drive) => self.boot(&mut s, drive),
             Action::Lose(drive, folder) => {
@@ -290,9 +309,12 @@ impl World {
             write: self.changes[0].write,
             holders: Drives::all(self.drives),
         };
-        let first = Ballot { round: 1, ..Ballot::ZERO };
+        let first = Ballot {
+            round: 1,
+            ..Ballot::ZERO
+        };
         let mut drive = Drive {
-            own: DriveState::boot(0, if self.boots > 0 { 0 } else { u64::MAX / 2 }),
+            own: DriveState::boot(0, if self.faults.boots > 0 { 0 } else { u64::MAX / 2 }),
             key: KeyState::empty(),
             durable: None,
             promised_before: Ballot::ZERO,
@@ -302,9 +324,18 @@ impl World {
         if self.initial {
             drive.own.hi = drive.own.hi.max(1);
             let vote = Vote { ballot: first, value };
-            drive.key.register = Register { accepted: vote.clone(), prev: vote, committed: true };
+            drive.key.register = Register {
+                accepted: vote.clone(),
+                prev: vote,
+                committed: true,
+            };
             drive.key.folders.insert(Folder::from(INITIAL));
-            let record = Record { value, prev: Content::absent(), voters: Drives::NONE, chosen: true };
+            let record = Record {
+                value,
+                prev: Content::absent(),
+                voters: Drives::NONE,
+                chosen: true,
+            };
             votes.insert(first, record);
         }
         let client = Client {
@@ -318,17 +349,10 @@ impl World {
             answered: false,
         };
         State {
-            drives: vec![Arc::new(drive); usize::from(self.drives)],
-            clients: vec![Arc::new(client); self.changes.len()],
+            drives: (0..self.drives).map(|_| Arc::new(drive.clone())).collect(),
+            clients: self.changes.iter().map(|_| Arc::new(client.clone())).collect(),
             holders: vec![Drives::NONE; self.changes.len()],
-            faults: Faults {
-                losses: self.losses,
-                boots: self.boots,
-                crashes: self.crashes,
-                silences: self.silences,
-                doubles: self.doubles,
-                deadlines: self.deadlines,
-            },
+            faults: self.faults,
             history: LinearizabilityTester::new(Key(if self.initial { INITIAL } else { 0 })),
             votes,
             acked: Ballot::ZERO,
@@ -340,7 +364,9 @@ impl World {
 
     fn client_actions(&self, s: &State, client: u8, state: &Client, actions: &mut Vec<Action>) {
         match state.stage {
-            Stage::Idle if self.may_begin(s, client) => actions.extend(self.stagings(client).map(|on| Action::Invoke(client, on))),
+            Stage::Idle if self.may_begin(s, client) => {
+                actions.extend(self.stagings(client).into_iter().map(|on| Action::Invoke(client, on)))
+            }
             Stage::Idle | Stage::Over => {}
             Stage::Reading => {
                 actions.extend(state.unread.iter().map(|drive| Action::Read(client, drive)));
@@ -356,19 +382,36 @@ impl World {
                 if s.faults.deadlines > 0 {
                     actions.push(Action::Deadline(client));
                 }
+                if s.faults.failures > 0 {
+                    let waited_for = state.mail.last().map_or(Drives::NONE, |mail| mail.to);
+                    actions.extend(waited_for.iter().map(|drive| Action::Fail(client, drive)));
+                }
             }
         }
         for (index, mail) in state.mail.iter().enumerate() {
             let index = index as u8;
-            for drive in mail.to.iter().filter(|d| Self::is_of_use(&s.drives[usize::from(*d)], &mail.request)) {
-                let deliver = |answered| Action::Deliver { client, mail: index, drive, answered };
+            for drive in mail
+                .to
+                .iter()
+                .filter(|d| Self::is_of_use(&s.drives[usize::from(*d)], &mail.request))
+            {
+                let deliver = |answered| Action::Deliver {
+                    client,
+                    mail: index,
+                    drive,
+                    answered,
+                };
                 actions.push(deliver(true));
                 if s.faults.silences > 0 && state.stage == Stage::Running {
                     actions.push(deliver(false));
                 }
             }
             if s.faults.doubles > 0 {
-                actions.extend(mail.delivered.iter().map(|drive| Action::Double { client, mail: index, drive }));
+                actions.extend(mail.delivered.iter().map(|drive| Action::Double {
+                    client,
+                    mail: index,
+                    drive,
+                }));
             }
         }
     }
@@ -381,246 +424,17 @@ impl World {
         }
     }
 
-    /// The sets of drives that an operation's shards may be staged on: just as many as it needs.
-    fn stagings(&self, client: u8) -> impl Iterator<Item = Drives> + use<> {
+    /// The sets of drives that an operation's shards may be staged on.
+    fn stagings(&self, client: u8) -> Vec<Drives> {
         let change = self.change(client);
-        let late = self.mutation.is(Mutant::AcceptWithoutShard);
-        let count = if change.has_data() && !late { usize::from(change.write) } else { 0 };
-        let all = Drives::all(self.drives).bits();
-        (0..=all).map(Drives::from_bits).filter(move |drives| drives.count() == count)
-    }
-
-    fn invoke(&self, s: &mut State, client: u8, staged: Drives) {
-        let change = self.change(client);
-        if change.is_asked_for() {
-            s.history.on_invoke(client, change).expect("a client asks once");
+        if !change.has_data() || self.mutation.is(Mutant::AcceptWithoutShard) {
+            return vec![Drives::NONE];
         }
-        for drive in staged.iter() {
-            s.drive(drive).key.folders.insert(Folder::from(change.name));
+        if !self.stagings.is_empty() {
+            return self.stagings.clone();
         }
-        let saw_absent = s.latest().absent && change.is_get();
-        let state = s.client(client);
-        state.saw_absent = saw_absent;
-        if change.kind == Kind::Get {
-            state.stage = Stage::Reading;
-            state.unread = Drives::all(self.drives);
-        } else {
-            self.start_machine(s, client);
-        }
-    }
-
-    fn start_machine(&self, s: &mut State, client: u8) {
-        let (machine, effects) = Coordinator::new(self.quorums[usize::from(client)], self.change(client));
-        let state = s.client(client);
-        state.stage = Stage::Running;
-        state.machine = Some(machine.with_mutation(self.mutation));
-        self.carry_out(s, client, effects, false);
-    }
-
-    fn boot(&self, s: &mut State, drive: u8) {
-        s.faults.boots -= 1;
-        if s.acks > 0 {
-            self.see(Occasion::BootAfterAck);
-        }
-        let Drive { own, key, durable, promised_before } = s.drive(drive);
-        *promised_before = key.promised.max(*promised_before);
-        key.promised = Ballot::ZERO;
-        if let Some(register) = durable.take() {
-            key.register = register;
-        }
-        if !self.mutation.is(Mutant::FloorNotRaised) {
-            *own = DriveState::boot(own.epoch, own.hi);
-        }
-    }
-
-    /// Hands a request to a drive, and its answer, if it is not lost, to the client's coordinator.
-    pub fn deliver(&self, s: &mut State, client: u8, mail: usize, drive: u8, answered: bool) {
-        let state = s.client(client);
-        let letter = &mut state.mail[mail];
-        letter.to.remove(drive);
-        if self.doubles > 0 {
-            letter.delivered.insert(drive);
-        }
-        let mut request = letter.request.clone();
-        if let Request::Accept { vote, .. } = &mut request {
-            if let Some(holders) = self.holders_of(s, vote.value.name) {
-                vote.value.holders = holders;
-            }
-            if self.mutation.is(Mutant::AcceptWithoutShard) && vote.value.name == self.change(client).name {
-                s.drive(drive).key.folders.insert(Folder::from(vote.value.name));
-            }
-        }
-        let reply = self.step_drive(s, drive, request.clone());
-        let Some(ballot) = request.ballot() else { return };
-        let state = s.client(client);
-        if answered && let Some(machine) = &mut state.machine {
-            let by_vote = reply == Reply::Accepted;
-            let effects = machine.on(Event::Reply { from: drive, ballot, reply });
-            self.carry_out(s, client, effects, by_vote);
-        }
-    }
-
-    fn holders_of(&self, s: &State, name: u8) -> Option<Drives> {
-        let client = usize::from(name).checked_sub(1)?;
-        s.holders.get(client).copied()
-    }
-
-    fn step_drive(&self, s: &mut State, drive: u8, request: Request<Content>) -> Reply<Content> {
-        let may_boot = s.faults.boots > 0;
-        let Drive { own, key, durable, .. } = s.drive(drive);
-        let before = key.clone();
-        let hi = own.hi;
-        let mut acceptor = Acceptor { drive: own, key, index: drive };
-        let (reply, effects) = acceptor.step_mutated(request.clone(), self.mutation);
-        if own.hi > hi && !own.floor.is_zero() {
-            self.see(Occasion::HiRaised);
-        }
-        for effect in effects {
-            match effect {
-                DriveEffect::PersistRegister => *durable = None,
-                DriveEffect::PersistRegisterLazily if may_boot && durable.is_none() => {
-                    *durable = Some(before.register.clone());
-                }
-                DriveEffect::Remove(_) if matches!(request, Request::Finalize { .. }) => {
-                    self.see(Occasion::PrevDropped);
-                }
-                _ => {}
-            }
-        }
-        self.audit_step(s, drive, &before, &request, &reply);
-        reply
-    }
-
-    /// Carries out what a coordinator wants done. `by_vote`: an acceptance is what it reacts to.
-    fn carry_out(&self, s: &mut State, client: u8, effects: Vec<Effect<Content>>, by_vote: bool) {
-        for effect in effects {
-            match effect {
-                Effect::Begin { epoch, round, .. } => self.begin(s, client, epoch, round),
-                Effect::Send { to, request } => {
-                    if let Request::Accept { vote, prev } = &request {
-                        self.audit_proposal(s, client, vote, prev);
-                    }
-                    let state = s.client(client);
-                    state.mail.retain(|mail| !matches!(mail.request, Request::Prepare { .. }));
-                    state.mail.push(Mail { request, to, delivered: Drives::NONE });
-                }
-            }
-        }
-        let state = &s.clients[usize::from(client)];
-        let Some(machine) = &state.machine else { return };
-        let Some(outcome) = machine.outcome().cloned() else { return };
-        let ballot = machine.ballot();
-        self.audit_outcome(s, client, &outcome, by_vote.then_some(ballot));
-        if let (Kind::CleanUp(name), Outcome::Written(_)) = (self.change(client).kind, &outcome) {
-            let request = Request::Drop { ballot, folder: Folder::from(name) };
-            let to = Drives::all(self.drives);
-            s.client(client).mail.push(Mail { request, to, delivered: Drives::NONE });
-        }
-        self.tell(s, client, outcome);
-    }
-
-    /// Issues the next ballot, if there is one left.
-    fn begin(&self, s: &mut State, client: u8, epoch: u64, round: u64) {
-        let state = s.client(client);
-        if state.rounds == self.rounds {
-            return self.leave(s, client);
-        }
-        state.rounds += 1;
-        let ballot = Ballot {
-            epoch,
-            // Its process has seen the rounds of the initial value.
-            round: (round + 1).max(if self.initial { 2 } else { 1 }),
-            node: u32::from(client) + 1,
-            boot: 0,
-        };
-        let machine = state.machine.as_mut().expect("it asked");
-        let effects = machine.on(Event::Begin(ballot));
-        self.carry_out(s, client, effects, false);
-    }
-
-    fn tell(&self, s: &mut State, client: u8, outcome: Outcome<Content, ()>) {
-        let change = self.change(client);
-        let told = match outcome {
-            Outcome::Written(_) => Some(Told::Done),
-            Outcome::Kept(value) if change.is_get() => return self.tell_value(s, client, value),
-            Outcome::Kept(_) => Some(Told::Done),
-            Outcome::Refused { .. } => Some(Told::Refused),
-            Outcome::Unavailable(_) => Some(Told::Unavailable),
-            Outcome::Ambiguous(_) => None,
-        };
-        if let Some(told) = told.filter(|_| change.is_asked_for()) {
-            self.tell_client(s, client, told);
-        }
-        self.leave(s, client);
-    }
-
-    /// Answers a get: the value's bytes have to be there.
-    fn tell_value(&self, s: &mut State, client: u8, value: Content) {
-        let told = if value.absent {
-            Told::Value(0)
-        } else if s.holding(value.name) >= usize::from(value.data) {
-            Told::Value(value.name)
-        } else {
-            Told::Unavailable
-        };
-        self.audit_value(s, client, told);
-        self.tell_client(s, client, told);
-        self.leave(s, client);
-    }
-
-    fn tell_client(&self, s: &mut State, client: u8, told: Told) {
-        s.history.on_return(client, told).expect("a client is answered once");
-        s.client(client).answered = true;
-        let consistent = s.history.is_consistent();
-        s.demand(Rule::Linearizable, consistent);
-    }
-
-    /// The client reacts to nothing any more; what it sent may still arrive.
-    fn leave(&self, s: &mut State, client: u8) {
-        let state = s.client(client);
-        let mut mail = std::mem::take(&mut state.mail);
-        mail.retain(|mail| !matches!(mail.request, Request::Prepare { .. }));
-        *state = Client {
-            stage: Stage::Over,
-            rounds: 0,
-            machine: None,
-            answers: BTreeMap::new(),
-            unread: Drives::NONE,
-            mail,
-            saw_absent: false,
-            answered: state.answered,
-        };
-    }
-
-    fn read(&self, s: &mut State, client: u8, drive: u8) {
-        let reply = self.step_drive(s, drive, Request::Read);
-        let state = s.client(client);
-        state.unread.remove(drive);
-        if let Reply::Read(snapshot) = reply {
-            state.answers.insert(drive, snapshot);
-        }
-    }
-
-    fn conclude(&self, s: &mut State, client: u8) -> Option<()> {
-        let quorums = self.quorums[usize::from(client)];
-        let answers = s.clients[usize::from(client)].answers.clone();
-        let value = match decide_read_mutated(quorums, &answers, self.mutation) {
-            ReadDecision::Chosen(vote) => vote.value,
-            ReadDecision::TooFew => return None,
-            ReadDecision::Undecided => {
-                let state = s.client(client);
-                state.answers.clear();
-                state.unread = Drives::NONE;
-                self.start_machine(s, client);
-                return Some(());
-            }
-        };
-        // Shards that are gone: the read would be begun again.
-        if !value.absent && s.holding(value.name) < usize::from(value.data) {
-            return None;
-        }
-        self.audit_read(s, answers.len());
-        self.tell_value(s, client, value);
-        Some(())
+        let sets = (0..=Drives::all(self.drives).bits()).map(Drives::from_bits);
+        sets.filter(|drives| drives.count() == usize::from(change.write))
+            .collect()
     }
 }
