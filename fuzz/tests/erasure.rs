@@ -115,7 +115,7 @@ fn damaged_shards_read_right_or_not_at_all() {
             let mut decoder = Decoder::new(codec);
             check_reads((codec, &mut decoder), part, 0..part.len(), &original, &found);
             // After each further damage: as if each were met in a later stripe.
-            for (shard, damage) in damages {
+            for (shard, damage) in damages.iter().take(codec.total() + 4) {
                 let frame = &mut found[usize::from(*shard) % codec.total()];
                 *frame = damage.befall(frame);
                 check_reads((codec, &mut decoder), part, 0..part.len(), &original, &found);

@@ -21,7 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 /// How often a job on a hung drive looks whether it may begin.
 const HUNG_RETRY: Duration = Duration::from_millis(100);
 
-/// As in production, a job that was handed over runs even if nobody waits for it.
+/// As in production, a commit that was handed over runs even if nobody waits for it; a data job that
+/// nobody waits for any more may run or not.
 pub(crate) struct SimExecutor {
     place: Place,
     commit: mpsc::UnboundedSender<Work>,
@@ -54,7 +55,7 @@ impl SimExecutor {
             let place = place.clone();
             spawn(async move {
                 while let Some(work) = queue.recv().await {
-                    place.run(work).await;
+                    place.run(Lane::Commit, work).await;
                 }
             });
         }
@@ -71,7 +72,7 @@ impl Executor for SimExecutor {
             Lane::Commit => drop(self.commit.send(work)),
             Lane::Data if self.place.process.is_alive() => {
                 let place = self.place.clone();
-                spawn(async move { place.run(work).await });
+                spawn(async move { place.run(Lane::Data, work).await });
             }
             Lane::Data => drop(work),
         }
@@ -82,9 +83,10 @@ impl Executor for SimExecutor {
 }
 
 impl Place {
-    async fn run(&self, Work { job, done }: Work) {
+    async fn run(&self, lane: Lane, Work { job, done }: Work) {
         self.delay().await;
-        if self.process.is_alive() {
+        let abandoned = lane == Lane::Data && done.is_closed() && thread_rng().gen_bool(0.5);
+        if self.process.is_alive() && !abandoned {
             run_contained(&self.world, self.node, job);
         }
         done.send(()).ok();

@@ -183,6 +183,12 @@ struct Step {
     kind: StepKind,
 }
 
+impl Step {
+    fn is_ambiguous(&self) -> bool {
+        self.completed.is_none()
+    }
+}
+
 #[derive(Clone, Copy)]
 enum StepKind {
     Write(Id),
@@ -195,6 +201,11 @@ enum StepKind {
 }
 
 impl StepKind {
+    /// Whether the step leaves every value as it is.
+    fn is_read(self) -> bool {
+        matches!(self, StepKind::Read(_) | StepKind::Refused(_))
+    }
+
     /// The value after the step; `None` when the step cannot happen at this value.
     fn apply(self, value: Id) -> Option<Id> {
         match self {
@@ -207,15 +218,20 @@ impl StepKind {
     }
 }
 
+/// The steps done, the value, and after an ambiguous step the value before it (see [`Search::options`]).
+type Configuration = (Box<[u64]>, Id, Option<Id>);
+
 struct Search {
     steps: Vec<Step>,
     /// Answered steps that have no place yet.
     unplaced: usize,
     done: Vec<bool>,
     order: Vec<usize>,
+    /// The value before each placed step.
+    before: Vec<Id>,
     longest: Vec<usize>,
     value: Id,
-    visited: HashSet<(Box<[u64]>, Id)>,
+    visited: HashSet<Configuration>,
 }
 
 impl Search {
@@ -227,11 +243,11 @@ impl Search {
             .enumerate()
             .filter_map(|(index, operation)| ids.step(index, operation))
             .collect();
-        let steps = without_unseen(steps);
         Search {
             unplaced: steps.iter().filter(|step| step.completed.is_some()).count(),
             done: vec![false; steps.len()],
             order: Vec::new(),
+            before: Vec::new(),
             longest: Vec::new(),
             value,
             visited: HashSet::new(),
@@ -241,63 +257,103 @@ impl Search {
 
     /// Depth first, without recursion: histories may be long.
     fn run(&mut self) -> bool {
-        // Per placed step: the value before it. The cursor is the next step to try at this depth.
-        let mut before: Vec<Id> = Vec::new();
+        // The next step to try at this depth.
         let mut cursor = 0;
         while self.unplaced > 0 {
             if let Some((step, value)) = self.next(cursor) {
-                before.push(self.value);
                 self.place(step, value);
                 cursor = 0;
             } else {
                 // Nothing fits: take the last step back, and try those after it.
-                let (Some(value), Some(step)) = (before.pop(), self.order.pop()) else {
-                    return false;
-                };
-                self.done[step] = false;
-                self.value = value;
-                self.unplaced += usize::from(self.steps[step].completed.is_some());
+                let Some(step) = self.take_back() else { return false };
                 cursor = step + 1;
             }
         }
         true
     }
 
-    /// The first step from `cursor` on that may come next, fits the value and leads somewhere new.
+    /// The first step from `cursor` on that leads somewhere new, and the value after it.
     fn next(&mut self, cursor: usize) -> Option<(usize, Id)> {
-        // A step may come next unless another that is not placed ended before it began.
-        let open = |n: &usize| !self.done[*n];
-        let deadline = (0..self.steps.len())
-            .filter(open)
-            .filter_map(|n| self.steps[n].completed)
-            .min();
-        for n in cursor..self.steps.len() {
-            if deadline.is_some_and(|deadline| self.steps[n].invoked > deadline) {
-                return None;
+        self.options(cursor)
+            .into_iter()
+            .find(|(step, value)| self.is_new(*step, *value))
+    }
+
+    /// The steps from `cursor` on that may come next and fit the value, each with the value after it. Two
+    /// rules keep the search small and miss no order:
+    ///
+    /// - A step that fits and changes nothing comes first: whatever works without it works after it.
+    /// - An ambiguous step is placed only right before a step that does not fit without it. A write after
+    ///   it makes it superfluous, and any other step may come before it: an ambiguous one is never too late.
+    fn options(&self, cursor: usize) -> Vec<(usize, Id)> {
+        let candidates = self.candidates();
+        let last = self.order.last().filter(|last| self.steps[**last].is_ambiguous());
+        let before_last = last.and(self.before.last()).copied();
+        let fits = |n: usize| {
+            let superfluous = before_last.is_some_and(|before| self.steps[n].kind.apply(before).is_some());
+            if superfluous {
+                None
+            } else {
+                self.steps[n].kind.apply(self.value)
             }
-            if self.done[n] {
-                continue;
-            }
-            if let Some(value) = self.steps[n].kind.apply(self.value) {
-                self.done[n] = true;
-                let configuration = (bits(&self.done), value);
-                self.done[n] = false;
-                if self.visited.insert(configuration) {
-                    return Some((n, value));
-                }
-            }
+        };
+        if let Some(read) = candidates
+            .iter()
+            .find(|n| self.steps[**n].kind.is_read() && fits(**n).is_some())
+        {
+            return if cursor == 0 {
+                vec![(*read, self.value)]
+            } else {
+                Vec::new()
+            };
         }
-        None
+        let needed = |n: usize, value: Id| {
+            let needs_it = |m: &usize| {
+                let kind = self.steps[*m].kind;
+                *m != n && kind.apply(value).is_some() && kind.apply(self.value).is_none()
+            };
+            !self.steps[n].is_ambiguous() || candidates.iter().any(needs_it)
+        };
+        let option = |n: &usize| fits(*n).filter(|value| needed(*n, *value)).map(|value| (*n, value));
+        candidates.iter().filter(|n| **n >= cursor).filter_map(option).collect()
+    }
+
+    /// The steps that may come next: none that is not placed ended before they began.
+    fn candidates(&self) -> Vec<usize> {
+        let open = || (0..self.steps.len()).filter(|n| !self.done[*n]);
+        let deadline = open().filter_map(|n| self.steps[n].completed).min();
+        open()
+            .take_while(|n| deadline.is_none_or(|deadline| self.steps[*n].invoked <= deadline))
+            .collect()
+    }
+
+    /// Whether a step leads to a configuration that was not tried; remembers it.
+    fn is_new(&mut self, step: usize, value: Id) -> bool {
+        self.done[step] = true;
+        let before = self.steps[step].is_ambiguous().then_some(self.value);
+        let configuration = (bits(&self.done), value, before);
+        self.done[step] = false;
+        self.visited.insert(configuration)
     }
 
     fn place(&mut self, step: usize, value: Id) {
         self.done[step] = true;
+        self.before.push(self.value);
         self.value = value;
         self.order.push(step);
-        self.unplaced -= usize::from(self.steps[step].completed.is_some());
+        self.unplaced -= usize::from(!self.steps[step].is_ambiguous());
         if self.order.len() > self.longest.len() {
             self.longest.clone_from(&self.order);
         }
+    }
+
+    /// Undoes the last [`Search::place`]; the step, if there was one.
+    fn take_back(&mut self) -> Option<usize> {
+        let step = self.order.pop()?;
+        self.value = self.before.pop()?;
+        self.done[step] = false;
+        self.unplaced += usize::from(!self.steps[step].is_ambiguous());
+        Some(step)
     }
 }
 
@@ -334,24 +390,6 @@ impl<'a, V: Ord> Ids<'a, V> {
             kind,
         })
     }
-}
-
-/// Leaves out ambiguous writes of values that no step asks for: if there is an order with them, there is
-/// one without. Not so when a comparison was refused, which any other value may explain.
-fn without_unseen(steps: Vec<Step>) -> Vec<Step> {
-    if steps.iter().any(|step| matches!(step.kind, StepKind::Refused(_))) {
-        return steps;
-    }
-    let asked = |step: &Step| match step.kind {
-        StepKind::Read(value) | StepKind::Swap(value, _) => Some(value),
-        _ => None,
-    };
-    let asked: HashSet<Id> = steps.iter().filter_map(asked).collect();
-    let matters = |step: &Step| match step.kind {
-        StepKind::Write(value) | StepKind::Swap(_, value) => step.completed.is_some() || asked.contains(&value),
-        _ => true,
-    };
-    steps.into_iter().filter(matters).collect()
 }
 
 fn bits(done: &[bool]) -> Box<[u64]> {

@@ -54,6 +54,33 @@ async fn order_of(rt: Rt, lane: Lane) -> Vec<u32> {
 }
 
 #[test]
+fn a_job_that_nobody_waits_for() {
+    let ran = Arc::new(Mutex::new((0, 0)));
+    let counts = ran.clone();
+    seeds(move |world| {
+        let counts = counts.clone();
+        async move {
+            let (commits, data) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+            let counters = [(Lane::Commit, commits.clone()), (Lane::Data, data.clone())];
+            let test = |rt: Rt| async move {
+                let executor = rt.executor("/drive");
+                for (lane, counter) in counters {
+                    drop(executor.run_boxed(lane, Box::new(move || _ = counter.fetch_add(1, Ordering::Relaxed))));
+                }
+            };
+            world.run_on(1, test).await.expect("alive");
+            sleep(Duration::from_secs(1)).await;
+            let mut counts = counts.lock().expect("no panic");
+            counts.0 += commits.load(Ordering::Relaxed);
+            counts.1 += data.load(Ordering::Relaxed);
+        }
+    });
+    let (commits, data) = *ran.lock().expect("no panic");
+    assert_eq!(commits, 20);
+    assert!(data > 0 && data < 20, "{data} of 20 data jobs ran");
+}
+
+#[test]
 fn a_hung_drive_runs_nothing_until_it_recovers() {
     seeds(|world| async move {
         let drive = world.drive(1, "/drive");

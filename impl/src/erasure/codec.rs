@@ -1,7 +1,7 @@
 //! The Reed–Solomon code: K data and M parity blocks of a stripe, any K of which give it back.
 //!
 //! The matrix is the systematic Vandermonde matrix over GF(2^8), polynomial 0x11D: V·(top K rows of V)⁻¹ with
-//! V(r, c) = r^c. Only [`multiply`] touches the bytes of blocks, and only there does the multiplication of
+//! V(r, c) = r^c. Only `multiply` touches the bytes of blocks, and only there does the multiplication of
 //! `reed-solomon-erasure` stand (`specs/decisions/0002-reed-solomon.md`): a faster kernel replaces that function.
 
 use super::{SHARDS_MAX, ShardSet, matrix::Matrix};

@@ -51,6 +51,8 @@ pub type Job = Box<dyn FnOnce() + Send>;
 pub trait Executor: Send + Sync + 'static {
     /// Runs `job` and completes when it has ended. Completes too when the executor is gone; use
     /// [`run`], which tells the two apart.
+    ///
+    /// When the future is dropped, a commit runs all the same; a data job that has not begun may run or not.
     fn run_boxed(&self, lane: Lane, job: Job) -> BoxFuture<()>;
 }
 

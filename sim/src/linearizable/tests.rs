@@ -345,3 +345,19 @@ fn tries_every_order(value: Option<u64>, left: &mut Vec<Op>) -> bool {
         found
     })
 }
+
+#[test]
+fn a_violation_is_found_without_trying_every_order() {
+    let run = crate::run::simulate(4, Duration::from_secs(1), |_| async {
+        for _ in 0..100 {
+            let mut history = history_of_a_register(8, 60);
+            let read = history.iter().rposition(|op| op.input == Get && op.completed.is_some());
+            let answer = history[read.expect("a read")].completed.as_mut().expect("answered");
+            answer.1 = Value(Some(5000));
+            let mut search = Search::new(None, &history);
+            assert!(!search.run());
+            assert!(search.visited.len() < 50_000, "{} configurations", search.visited.len());
+        }
+    });
+    run.expect("the run");
+}

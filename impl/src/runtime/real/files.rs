@@ -119,7 +119,8 @@ impl HostFiles {
         }
         drop(making);
         let made = match fs::create_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            // Another process was faster, or the name is that of a link to nowhere.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
             other => other,
         };
         let synced = made.and_then(|()| self.sync_dir(parent));
@@ -309,7 +310,8 @@ mod tests {
     fn a_file_in_the_way_of_a_folder_is_an_error() -> io::Result<()> {
         let (dir, files) = folder();
         files.open(&dir.path().join("f"), OpenMode::CreateNew)?;
-        for path in ["f", "f/g"] {
+        std::os::unix::fs::symlink("nowhere", dir.path().join("link"))?;
+        for path in ["f", "f/g", "link", "link/g"] {
             assert!(files.create_dir_all(&dir.path().join(path)).is_err(), "{path}");
         }
         Ok(())
