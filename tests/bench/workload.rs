@@ -109,18 +109,16 @@ impl Workload {
     /// Checks on new connections that a restarted server still has what it acknowledged.
     pub fn check_after_restart(&mut self, client: &Client) -> Result<(), Error> {
         self.clients.fill_with(|| client.clone());
-        for (operation, ops_max) in [
-            (Operation::List, 1),
-            (Operation::GetSmall, 256),
-            (Operation::GetLarge, 64),
-        ] {
-            self.run_limited(
-                operation,
-                Limit {
-                    time: Duration::from_secs(600),
-                    ops_max,
-                },
-            )?;
+        let small = self.small_written.load(Ordering::Relaxed).min(1);
+        let large = self.large_written.load(Ordering::Relaxed).min(1);
+        let checks = [
+            (Operation::List, small),
+            (Operation::GetSmall, 256 * small),
+            (Operation::GetLarge, 64 * large),
+        ];
+        let time = Duration::from_secs(600);
+        for (operation, ops_max) in checks {
+            self.run_limited(operation, Limit { time, ops_max })?;
         }
         Ok(())
     }
