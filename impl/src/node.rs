@@ -66,7 +66,6 @@ pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
             reduced_parity: config.reduced_parity,
         },
     );
-    let leftovers = Mutex::new(store.leftovers().await);
     Ok(Node { store, drives_online })
 }
 
