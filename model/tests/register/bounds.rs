@@ -48,7 +48,8 @@ pub fn world(drives: u8, data: u8, ops: &str, rounds: u8, faults: Faults) -> Wor
     }
 }
 
-fn enough(drives: u8, data: u8) -> u8 {
+/// W.
+pub fn enough(drives: u8, data: u8) -> u8 {
     if data * 2 == drives { data + 1 } else { data }
 }
 
@@ -225,6 +226,8 @@ fn every_rule_holds() {
                 ..NONE
             },
         ),
+        row(3, 2, "pG", 2, Faults { failures: 2, ..NONE }),
+        row(3, 2, "pp", 2, Faults { failures: 1, ..NONE }),
         row(4, 2, "pg", 2, NONE),
         row(4, 2, "pG", 1, Faults { losses: 1, ..NONE }),
         on_a_value(row(3, 2, "pg", 2, Faults { boots: 1, ..NONE })),
