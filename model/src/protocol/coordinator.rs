@@ -23,6 +23,8 @@ pub struct Coordinator<V, O: Operation<V>> {
     /// Whether an Accept of the operation's own change has left: from then on it is never proposed again,
     /// and a failure is ambiguous.
     proposed: bool,
+    /// Whether another coordinator's ballot stands behind a refusal in this round, not just a floor.
+    rival: bool,
     outcome: Option<Outcome<V, O::Refusal>>,
     mutation: Mutation,
 }
@@ -86,6 +88,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             seen: (0, 0),
             phase: Phase::Starting,
             proposed: false,
+            rival: false,
             outcome: None,
             mutation: Mutation::NONE,
         };
@@ -150,6 +153,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             "register.one-value-per-ballot: a ballot serves one round"
         );
         self.ballot = ballot;
+        self.rival = false;
         self.phase = Phase::Preparing {
             grants: BTreeMap::new(),
             missing: Missing::default(),
@@ -224,16 +228,17 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         let highest = nack.promised.max(nack.floor);
         self.seen.0 = self.seen.0.max(nack.epoch).max(highest.epoch);
         self.seen.1 = self.seen.1.max(highest.round);
+        self.rival |= nack.promised > self.ballot;
         highest > self.ballot || nack.epoch > self.ballot.epoch
     }
 
-    /// Asks for the next ballot.
+    /// Asks for the next ballot. To outbid what a drive has forgotten takes no pause.
     fn start(&mut self, pause: bool) -> Vec<Effect<V>> {
         self.phase = Phase::Starting;
         vec![Effect::Begin {
             epoch: self.seen.0.max(self.ballot.epoch),
             round: self.seen.1.max(self.ballot.round),
-            pause,
+            pause: pause && self.rival,
         }]
     }
 

@@ -2,9 +2,10 @@
 
 use super::{Coordinator, Missing, Phase};
 use crate::protocol::mutant::Mutant;
-use crate::protocol::{Decision, Drives, Effect, Operation, Outcome, Request, Unavailable, Value, Vote};
+use crate::protocol::{Drives, Effect, Operation, Outcome, Request, Unavailable, Value, Vote};
 
 impl<V: Value, O: Operation<V>> Coordinator<V, O> {
+    /// Sends an Accept to all. Nothing of the operation itself leaves unless it is its `own` change.
     pub(super) fn vote(&mut self, value: V, prev: Vote<V>, own: bool, holders: Drives) -> Vec<Effect<V>> {
         let vote = Vote {
             ballot: self.ballot,
@@ -48,26 +49,21 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         Vec::new()
     }
 
+    /// The vote of this round is chosen.
     fn chosen(&mut self, value: V, own: bool, holders: Drives) -> Vec<Effect<V>> {
         let ballot = self.ballot;
         let mut effects = vec![self.to_all(Request::Finalize { ballot })];
         if own {
             self.end(Outcome::Written(value));
-        } else if self.proposed && !self.mutation.is(Mutant::ProposeAgain) {
-            self.judge(value);
-        } else {
+        } else if self.answer_on(&value, holders).is_some() {
             // A ballot carries one value: a write needs another one, an answer does not.
-            match self.op.decide(&value, holders) {
-                Decision::Write(_) => effects.extend(self.start(false)),
-                answer => self.answer(answer, value),
-            }
+            effects.extend(self.start(false));
         }
         effects
     }
 
     /// A can no longer be reached in this round; `possible` drives accepted or may yet.
     fn lost(&mut self, own: bool, possible: usize, missing: Missing) -> Vec<Effect<V>> {
-        let enough = possible + missing.contended.count() >= usize::from(self.quorums.accept);
         if !self.undo().is_empty() {
             return self.give_up(Unavailable::PrepareQuorum);
         }
@@ -75,7 +71,8 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             // Whether it is done shows when what was accepted is resolved; own changes leave only once.
             return self.start(false);
         }
-        self.again_or(Unavailable::PrepareQuorum, enough, missing)
+        let needed = usize::from(self.quorums.accept);
+        self.again_or(Unavailable::PrepareQuorum, possible, needed, missing)
     }
 
     /// What a coordinator that undoes its change would send; the protocol never does.
