@@ -263,6 +263,28 @@ fn a_file_that_lost_its_end_is_refused_and_a_longer_one_is_cut() {
     assert_eq!(open(&path).expect_err("short").kind(), io::ErrorKind::InvalidData);
 }
 
+#[test]
+fn a_header_that_survived_without_the_length_it_counts_is_not_used() {
+    let (_dir, path) = scratch();
+    two_generations(&path);
+    let len = std::fs::metadata(&path).expect("metadata").len();
+    let blocks = open(&path).expect("opens");
+    blocks.set_len(600 * B).expect("grows");
+    blocks.write(0, &[3; 320]).expect("writes");
+    blocks.sync().expect("syncs");
+    drop(blocks);
+    let file = std::fs::File::options().write(true).open(&path).expect("opens");
+    file.set_len(len).expect("shrinks");
+    let blocks = open(&path).expect("opens");
+    assert_eq!(read(&blocks, 0, 1).expect("reads"), [2]);
+    assert!(read(&blocks, 2 * B, 1).is_err(), "beyond the end again");
+    // And goes on from there.
+    blocks.set_len(600 * B).expect("grows");
+    blocks.write(0, &[4; 320]).expect("writes");
+    blocks.sync().expect("syncs");
+    assert_eq!(read(&open(&path).expect("opens"), 0, 1).expect("reads"), [4]);
+}
+
 /// A file that is full until room was made.
 #[derive(Debug)]
 struct FullFile(Arc<dyn File>, Arc<AtomicBool>);
