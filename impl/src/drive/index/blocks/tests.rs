@@ -1,6 +1,6 @@
 #![allow(clippy::disallowed_methods, reason = "tests damage the file from outside")]
 
-use super::*;
+use super::{super::header::HEADER_BYTES, *};
 use crate::{drive::fixture::open_file, runtime::OpenMode};
 use proptest::prelude::*;
 use std::{
@@ -81,7 +81,7 @@ proptest! {
         for step in steps {
             match step {
                 // The first block holds a header and nothing beyond it.
-                Step::Write(offset, bytes) if offset < B && offset as usize + bytes.len() > super::super::header::HEADER_BYTES => {}
+                Step::Write(offset, bytes) if offset < B && offset as usize + bytes.len() > HEADER_BYTES => {}
                 Step::Write(offset, bytes) => {
                     let range = offset as usize..offset as usize + bytes.len();
                     prop_assert_eq!(blocks.write(offset, &bytes).is_ok(), range.end <= model.len());
