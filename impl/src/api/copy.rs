@@ -68,12 +68,13 @@ pub async fn copy(store: &Arc<Store>, request: CopyRequest) -> Result<ObjectInfo
         size,
         md5: None,
         checksum: Expected::Compute(request.checksum.or(source_kind).unwrap_or(DEFAULT_KIND)),
+        also: None,
     };
     let ingested = ingest(store.rt(), &mut writer, incoming).await?;
     let meta = WriteMeta {
         etag: ingested.md5,
         headers,
-        checksums: vec![ingested.checksum],
+        checksums: ingested.checksums,
     };
     Ok(writer.commit(meta, request.precondition).await?)
 }

@@ -153,7 +153,10 @@ impl Body for RequestBody {
                 if let (Some(digests), Some(data)) = (&mut this.digests, frame.data_ref()) {
                     digests.update(data);
                 }
-                Poll::Ready(Some(Ok(frame)))
+                // Who knows the length may not ask for the end: this frame may be the last one asked for.
+                let is_last = this.incoming.as_ref().is_some_and(Incoming::is_end_stream);
+                let wrong = if is_last { this.finish() } else { None };
+                Poll::Ready(Some(wrong.map_or(Ok(frame), Err)))
             }
             Poll::Ready(None) => Poll::Ready(this.finish().map(Err)),
         }

@@ -307,6 +307,7 @@ pub(super) fn incoming<T>(
         size,
         md5,
         checksum,
+        also: None,
     })
 }
 

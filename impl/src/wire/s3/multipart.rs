@@ -27,13 +27,13 @@ pub(super) async fn create_multipart_upload(
         checksum: parse_algorithm(input.checksum_algorithm.as_ref())?,
         checksum_type: input.checksum_type.map(|name| name.as_str().to_owned()),
     };
-    let (id, (kind, full_object)) = multipart::create(&ops.store, request).await?;
+    let (id, checksum) = multipart::create(&ops.store, request).await?;
     Ok(S3Response::new(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(multipart::upload_id(id)),
-        checksum_algorithm: Some(algorithm(kind)),
-        checksum_type: Some(type_name(full_object)),
+        checksum_algorithm: checksum.map(|(kind, _)| algorithm(kind)),
+        checksum_type: checksum.map(|(_, full_object)| type_name(full_object)),
         ..CreateMultipartUploadOutput::default()
     }))
 }
@@ -55,7 +55,7 @@ pub(super) async fn upload_part(
         e_tag: Some(etag(&bare_etag)),
         ..UploadPartOutput::default()
     };
-    set_checksums!(output, [&checksum]);
+    set_checksums!(output, checksum.iter());
     Ok(S3Response::new(output))
 }
 
