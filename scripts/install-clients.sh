@@ -4,12 +4,13 @@
 set -euo pipefail
 
 BOTO3=1.43.11
+# With its native library, for CRC32C and CRC64NVME.
 BOTOCORE=1.43.11
 AWSCLI=1.45.11
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 folder=$root/target/clients
-wanted="boto3==$BOTO3 botocore==$BOTOCORE awscli==$AWSCLI"
+wanted="boto3==$BOTO3 botocore[crt]==$BOTOCORE awscli==$AWSCLI"
 
 mkdir -p "$root/target"
 # Tests run side by side and may all come here first.

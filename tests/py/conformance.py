@@ -258,7 +258,7 @@ def test_digests(s3, endpoint):
     s3.put_object(Bucket=bucket, Key="md5", Body=data, ContentMD5=md5)
     equal(code(s3.put_object, Bucket=bucket, Key="bad", Body=data, ContentMD5=wrong), (400, "BadDigest"))
     equal(code(s3.put_object, Bucket=bucket, Key="bad", Body=data, ContentMD5="x"), (400, "InvalidDigest"))
-    for name in ["CRC32", "SHA1", "SHA256"]:
+    for name in ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]:
         put = s3.put_object(Bucket=bucket, Key=name, Body=data, ChecksumAlgorithm=name)
         got = s3.get_object(Bucket=bucket, Key=name, ChecksumMode="ENABLED")
         equal(got[f"Checksum{name}"], put[f"Checksum{name}"])
@@ -587,6 +587,24 @@ def test_multipart(s3, endpoint):
     s3.abort_multipart_upload(UploadId=upload, **key)
 
 
+def test_part_copies(s3, endpoint):
+    bucket = bucket_of(s3, "part-copies")
+    data = hashlib.sha256(b"part").digest() * (6 * MIB // 32)
+    etag = s3.put_object(Bucket=bucket, Key="source", Body=data)["ETag"]
+    key, source = dict(Bucket=bucket, Key="k"), f"{bucket}/source"
+    upload = s3.create_multipart_upload(**key)["UploadId"]
+    copy = dict(UploadId=upload, CopySource=source, **key)
+    first = s3.upload_part_copy(PartNumber=1, CopySourceIfMatch=etag, **copy)["CopyPartResult"]
+    equal(first["ETag"], etag)
+    second = s3.upload_part_copy(PartNumber=2, CopySourceRange="bytes=5-9", **copy)["CopyPartResult"]
+    for asked in ["bytes=5-", f"bytes=0-{len(data)}", "bytes=9-5"]:
+        equal(code(s3.upload_part_copy, PartNumber=3, CopySourceRange=asked, **copy), (400, "InvalidArgument"))
+    equal(code(s3.upload_part_copy, PartNumber=3, CopySourceIfNoneMatch=etag, **copy), (412, "PreconditionFailed"))
+    parts = [{"PartNumber": 1, "ETag": first["ETag"]}, {"PartNumber": 2, "ETag": second["ETag"]}]
+    s3.complete_multipart_upload(UploadId=upload, MultipartUpload={"Parts": parts}, **key)
+    assert s3.get_object(**key)["Body"].read() == data + data[5:10]
+
+
 def test_multipart_uploads_pages(s3, endpoint):
     bucket = bucket_of(s3, "multipart-pages")
     begun = []
@@ -669,10 +687,7 @@ def test_not_implemented(s3, endpoint):
     equal(s3.get_object(**key)["Body"].read(), b"x")
     versioning = {"Status": "Enabled"}
     equal(code(s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration=versioning), refused)
-    upload = s3.create_multipart_upload(**key)["UploadId"]
-    source = f"{bucket}/k"
-    equal(code(s3.upload_part_copy, UploadId=upload, PartNumber=1, CopySource=source, **key), refused)
-    s3.abort_multipart_upload(UploadId=upload, **key)
+    equal(code(s3.copy_object, CopySource=f"{bucket}/k?versionId=7", **dict(key, Key="copy")), refused)
 
 
 def test_settings_never_made(s3, endpoint):

@@ -32,6 +32,7 @@ const HEADERS: &[&str] = &[
     "x-amz-copy-source-if-modified-since",
     "x-amz-copy-source-if-none-match",
     "x-amz-copy-source-if-unmodified-since",
+    "x-amz-copy-source-range",
     "x-amz-date",
     "x-amz-decoded-content-length",
     "x-amz-max-parts",
@@ -242,7 +243,7 @@ fn check_query(operation: &str, method: &Method, query: &[(String, String)]) -> 
         "DeleteObjects" => &["delete"],
         "GetObject" | "HeadObject" => &["versionId", "partNumber"],
         "GetObjectAttributes" => &["versionId", "attributes"],
-        "UploadPart" => &["uploadId", "partNumber"],
+        "UploadPart" | "UploadPartCopy" => &["uploadId", "partNumber"],
         "CopyObject" | "CreateBucket" | "DeleteBucket" | "HeadBucket" | "ListBuckets" | "ListObjects"
         | "ListObjectsV2" | "PutObject" => &[],
         // Others are what their subresource says, or not implemented at all.
