@@ -215,12 +215,22 @@ impl Server {
         }
     }
 
-    /// Ends it with SIGTERM.
+    /// Ends it with SIGTERM, and waits.
     pub fn terminate(&mut self) -> ExitStatus {
-        let mut child = self.child.take().expect("it runs");
-        let id = child.id().to_string();
+        self.signal_terminate();
+        self.wait_ended()
+    }
+
+    /// Sends SIGTERM.
+    pub fn signal_terminate(&self) {
+        let id = self.child.as_ref().expect("it runs").id().to_string();
         let killed = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
         assert!(killed.success());
+    }
+
+    /// Waits until it has ended.
+    pub fn wait_ended(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
         child.wait().expect("it ends")
     }
 

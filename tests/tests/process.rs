@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     process::Stdio,
     thread,
     time::{Duration, Instant},
@@ -57,6 +57,33 @@ fn sigterm_ends_with_success() {
     assert!(started.elapsed() < Duration::from_secs(20));
     server.restart();
     assert_eq!(server.terminate().code(), Some(0));
+}
+
+#[test]
+fn requests_in_flight_finish_after_sigterm() {
+    let mut server = Server::start(4);
+    let mut client = clients::command(&server, "drain.py", &[]);
+    let client = client
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut client = client.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(client.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "half\n");
+    server.signal_terminate();
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(
+        http::status(server.port(), "GET", "/minio/health/live"),
+        None,
+        "new connections are taken"
+    );
+    client.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let output = client.wait_with_output().unwrap();
+    clients::check("drain.py", &[], &output);
+    assert_eq!(server.wait_ended().code(), Some(0));
 }
 
 #[test]
