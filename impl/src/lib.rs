@@ -2,8 +2,12 @@
 
 pub mod access;
 pub mod api;
+pub mod cli;
+pub mod config;
 pub mod drive;
 pub mod erasure;
+pub mod node;
 pub mod object;
 pub mod runtime;
+pub mod topology;
 pub mod wire;

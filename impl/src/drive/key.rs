@@ -98,8 +98,82 @@ impl RegisterKey {
     }
 }
 
+/// What a part's register says by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartOf {
+    /// The object key whose upload it is.
+    pub owner: RegisterKey,
+    /// The upload.
+    pub upload: u128,
+    /// The part's number.
+    pub number: u16,
+}
+
+impl RegisterKey {
+    /// Whether it is an object key's.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.0.first() == Some(&b'o') && self.0.len() >= 17
+    }
+
+    /// The register of a part of this object key; `None` for an upload of 0, which is none.
+    pub(crate) fn part_register(&self, upload: u128, number: u16) -> Option<RegisterKey> {
+        if upload == 0 || !self.is_object() {
+            return None;
+        }
+        let (incarnation, key) = (self.0.get(1..17)?, self.0.get(17..)?);
+        let bytes = [b"p", incarnation, &upload.to_be_bytes(), &number.to_be_bytes(), key].concat();
+        Some(RegisterKey(bytes))
+    }
+
+    /// What the registers of an upload's parts of this object key begin with. Uploads have random names, so
+    /// they are no other key's.
+    pub(crate) fn parts_of(&self, upload: u128) -> Option<Vec<u8>> {
+        let incarnation = self.incarnation().filter(|_| self.is_object())?;
+        Some(RegisterKey::parts_prefix(incarnation, upload))
+    }
+
+    /// Of which upload it is a part, if it is a part's.
+    #[must_use]
+    pub fn part_of(&self) -> Option<PartOf> {
+        let number = self.part_number()?;
+        let upload = u128::from_be_bytes(self.0.get(17..33)?.try_into().ok()?);
+        let owner = [b"o", self.0.get(1..17)?, self.0.get(35..)?].concat();
+        Some(PartOf {
+            owner: RegisterKey(owner),
+            upload,
+            number,
+        })
+    }
+}
+
 impl fmt::Debug for RegisterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_knows_its_owner() {
+        let key = RegisterKey::part(7, 8, 10_000, "a\0b");
+        let owner = RegisterKey::object(7, "a\0b");
+        let (upload, number) = (8, 10_000);
+        assert_eq!(
+            key.part_of(),
+            Some(PartOf {
+                owner: owner.clone(),
+                upload,
+                number
+            })
+        );
+        assert!(key.as_bytes().starts_with(&RegisterKey::parts_prefix(7, 8)));
+        assert_eq!(owner.part_register(8, 10_000), Some(key.clone()));
+        assert_eq!(owner.part_register(0, 1), None);
+        assert!(owner.is_object() && owner.part_of().is_none());
+        assert!(!key.is_object() && !RegisterKey::bucket("o-rder-of-17-bytes").is_object());
     }
 }

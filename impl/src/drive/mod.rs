@@ -3,9 +3,16 @@
 //! [`Drive`] is what the driver in `object` talks to; a local drive implements it here, a remote one will.
 //! Nothing else writes to a drive.
 
+pub mod format;
+mod index;
 mod key;
+mod local;
+mod offline;
 
-pub use key::RegisterKey;
+pub use index::{IndexError, RowError};
+pub use key::{PartOf, RegisterKey};
+pub use local::LocalDrive;
+pub use offline::OfflineDrive;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -51,6 +58,19 @@ pub struct DriveStatus {
     pub total_bytes: u64,
     /// Free space, 0 while offline.
     pub free_bytes: u64,
+}
+
+/// A data folder that a drive holds and no register names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unnamed {
+    /// The object key that it belongs to.
+    pub owner: RegisterKey,
+    /// The folder.
+    pub folder: Folder,
+    /// The upload that it is a part of, if it is one.
+    pub upload: Option<u128>,
+    /// The part's number; 1 for a plain put.
+    pub part: u16,
 }
 
 /// Why a drive gave no answer. *Unknown*, never *absent* (`read.not-found-is-known`).
@@ -122,6 +142,11 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// drive's own committed value still has the upload open.
     async fn end_upload(&self, owner: &RegisterKey, upload: u128) -> Result<(), DriveError>;
 
+    /// Folders that neither the accepted nor the previous value of their owner names, in an order of the
+    /// drive's own, after `after`, at most `limit`: staged by a write at hand, or left by one that a
+    /// crash ended. Parts of uploads that the accepted value has open are not among them.
+    async fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Result<Vec<Unnamed>, DriveError>;
+
     /// Up to `limit` registers with keys in `after..` (exclusive, or `from` inclusive) below `prefix`'s end.
     /// Every key returned starts with `prefix`.
     async fn list(&self, prefix: &[u8], from: ListFrom, limit: usize) -> Result<Page, DriveError>;
@@ -143,3 +168,6 @@ pub enum ListFrom {
     /// After this encoded key.
     After(Vec<u8>),
 }
+
+#[cfg(test)]
+mod fixture;

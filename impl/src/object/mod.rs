@@ -3,87 +3,131 @@
 //! The one way from the S3 operations in `api` to drives. Safety rests on the machines; the locks here
 //! only save wasted work.
 
+mod buckets;
+mod driver;
 mod error;
+mod list;
+mod locks;
+mod multipart;
+mod read;
+mod recovery;
+mod scan;
+mod set;
+mod stream;
 mod types;
+mod write;
 
 pub use error::StoreError;
+pub use recovery::Recovered;
+pub use set::{Ballots, ErasureSet, Patience};
+pub use stream::{ByteStream, ObjectReader};
 pub use types::{
     BucketInfo, CompletedPart, Deleted, Health, ListQuery, Listing, ObjectInfo, PartInfo, PutOptions, StorageClass,
     UploadInfo, Uploads, UploadsQuery, WriteMeta,
 };
+pub use write::ObjectWriter;
 
-use crate::runtime::Rt;
-use bytes::Bytes;
-use model::record::Precondition;
-use std::{ops::Range, sync::Arc};
+use crate::{
+    drive::{DriveStatus, RegisterKey},
+    erasure::set_of,
+    runtime::Rt,
+};
+use buckets::Buckets;
+use driver::settled;
+use futures::future::join_all;
+use model::{
+    protocol::{Outcome, write_quorum},
+    record::{Change, Precondition, Record},
+};
+use std::sync::Arc;
+use write::{Erasure, Target};
+
+/// What a store is made of.
+#[derive(Debug)]
+pub struct StoreConfig {
+    /// The deployment ID's 16 bytes.
+    pub deployment: [u8; 16],
+    /// The erasure sets of the one pool, all of one size.
+    pub sets: Vec<ErasureSet>,
+    /// M of new objects.
+    pub standard_parity: u8,
+    /// M of new objects of reduced redundancy.
+    pub reduced_parity: u8,
+}
 
 /// A deployment's objects, as one process serves them.
 #[derive(Debug)]
 pub struct Store {
-    _private: (),
+    rt: Rt,
+    deployment: [u8; 16],
+    sets: Vec<Arc<ErasureSet>>,
+    standard_parity: u8,
+    reduced_parity: u8,
+    buckets: Buckets,
 }
 
-/// Writes one object or part. Dropped before [`ObjectWriter::commit`], nothing of it becomes visible and
-/// its staged shards are removed.
-#[derive(Debug)]
-pub struct ObjectWriter {
-    _private: (),
-}
-
-/// Reads one version: its description is here at once, its bytes on [`ObjectReader::stream`].
-#[derive(Debug)]
-pub struct ObjectReader {
-    _private: (),
-}
-
-/// The bytes of a range of one version, in order.
-#[derive(Debug)]
-pub struct ByteStream {
-    _private: (),
-}
-
-#[expect(unused_variables, reason = "bodies follow with the driver")]
 impl Store {
+    /// A store over open drives.
+    #[must_use]
+    pub fn new(rt: Rt, config: StoreConfig) -> Arc<Store> {
+        Arc::new(Store {
+            rt,
+            deployment: config.deployment,
+            sets: config.sets.into_iter().map(Arc::new).collect(),
+            standard_parity: config.standard_parity,
+            reduced_parity: config.reduced_parity,
+            buckets: Buckets::default(),
+        })
+    }
+
     /// The runtime that the store runs on.
     pub fn rt(&self) -> &Rt {
-        unimplemented!()
+        &self.rt
     }
 
     /// Whether reads and writes would succeed now.
     pub async fn health(&self) -> Health {
-        unimplemented!()
+        let write_quorum = write_quorum(self.set_size() - self.standard_parity, self.standard_parity);
+        let read_quorum = self.set_size() - self.standard_parity;
+        let mut health = Health {
+            readable: true,
+            writable: true,
+            drives_online: 0,
+            drives: 0,
+            write_quorum,
+            read_quorum,
+        };
+        for set in &self.sets {
+            let online = set
+                .statuses()
+                .await
+                .iter()
+                .filter(|status| status.offline.is_none())
+                .count();
+            health.drives += set.len();
+            health.drives_online += online;
+            health.readable &= online >= usize::from(read_quorum.max(set.quorums.prepare));
+            health.writable &= online >= usize::from(write_quorum.max(set.quorums.accept));
+        }
+        // Writes need the buckets, and those are read once a read quorum is there.
+        health.writable &= !health.readable || self.list_buckets().await.is_ok();
+        health
     }
 
-    /// Makes a bucket. The name was checked by the caller.
-    ///
-    /// # Errors
-    /// [`StoreError::BucketExists`], or unavailable.
-    pub async fn create_bucket(&self, name: &str) -> Result<BucketInfo, StoreError> {
-        unimplemented!()
+    /// The state of every drive, in order.
+    pub async fn drives(&self) -> Vec<DriveStatus> {
+        let mut all = Vec::new();
+        for set in &self.sets {
+            all.extend(set.statuses().await);
+        }
+        all
     }
 
-    /// Removes an empty bucket. Open uploads do not keep it.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchBucket`], [`StoreError::BucketNotEmpty`], or unavailable.
-    pub async fn delete_bucket(&self, name: &str) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-
-    /// A bucket.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchBucket`], or unavailable.
-    pub async fn bucket(&self, name: &str) -> Result<BucketInfo, StoreError> {
-        unimplemented!()
-    }
-
-    /// All buckets, by name.
-    ///
-    /// # Errors
-    /// Unavailable.
-    pub async fn list_buckets(&self) -> Result<Vec<BucketInfo>, StoreError> {
-        unimplemented!()
+    /// Ends what is at hand on every drive and closes their indexes.
+    pub async fn close(&self) {
+        for set in &self.sets {
+            join_all(set.drives.iter().map(|drive| drive.close())).await;
+        }
     }
 
     /// Begins to write an object. Feed bytes with [`ObjectWriter::write`], then commit.
@@ -96,7 +140,16 @@ impl Store {
         key: &str,
         options: PutOptions,
     ) -> Result<ObjectWriter, StoreError> {
-        unimplemented!()
+        let incarnation = self.incarnation(bucket).await?;
+        let set = self.set_of(key).clone();
+        let erasure = Erasure::new(set.len(), self.parity(options.class))?;
+        let target = Target {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            incarnation,
+            part: None,
+        };
+        Ok(ObjectWriter::new(self.clone(), set, target, erasure, options.size))
     }
 
     /// Opens an object's latest version.
@@ -104,7 +157,21 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchBucket`], [`StoreError::NoSuchKey`], or unavailable.
     pub async fn get(self: &Arc<Self>, bucket: &str, key: &str) -> Result<ObjectReader, StoreError> {
-        unimplemented!()
+        let set = self.set_of(key);
+        let mut info = self.head(bucket, key).await?;
+        loop {
+            match ObjectReader::open(set.clone(), bucket, info.clone()).await {
+                // The data folder may have been dropped by an overwrite since the key was read.
+                Err(StoreError::Unreadable(why)) => {
+                    let now = self.head(bucket, key).await?;
+                    if now == info {
+                        return Err(StoreError::Unreadable(why));
+                    }
+                    info = now;
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// Describes an object's latest version.
@@ -112,7 +179,9 @@ impl Store {
     /// # Errors
     /// As [`Store::get`].
     pub async fn head(&self, bucket: &str, key: &str) -> Result<ObjectInfo, StoreError> {
-        unimplemented!()
+        let register = RegisterKey::object(self.incarnation(bucket).await?, key);
+        let record = read::read(self.set_of(key), &register).await?;
+        latest_info(key, &record).ok_or(StoreError::NoSuchKey)
     }
 
     /// Deletes a key. A key that does not exist is deleted already.
@@ -120,148 +189,54 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchBucket`], [`StoreError::PreconditionFailed`], or unavailable.
     pub async fn delete(&self, bucket: &str, key: &str, precondition: Precondition) -> Result<Deleted, StoreError> {
-        unimplemented!()
+        let incarnation = self.incarnation(bucket).await?;
+        let outcome = self
+            .change(
+                self.set_of(key),
+                RegisterKey::object(incarnation, key),
+                Change::Delete { precondition },
+            )
+            .await;
+        let existed = matches!(outcome, Outcome::Written(_));
+        settled(outcome).map(|_| Deleted { existed })
     }
 
-    /// Lists keys and common prefixes.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchBucket`], or unavailable.
-    pub async fn list(&self, bucket: &str, query: &ListQuery) -> Result<Listing, StoreError> {
-        unimplemented!()
+    fn buckets(&self) -> &Buckets {
+        &self.buckets
     }
 
-    /// Begins a multipart upload; its id.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchBucket`], or unavailable.
-    pub async fn create_upload(
-        &self,
-        bucket: &str,
-        key: &str,
-        options: PutOptions,
-        meta: WriteMeta,
-    ) -> Result<u128, StoreError> {
-        unimplemented!()
+    fn sets(&self) -> &[Arc<ErasureSet>] {
+        &self.sets
     }
 
-    /// Describes an open upload.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchUpload`], or unavailable.
-    pub async fn upload(&self, bucket: &str, key: &str, upload: u128) -> Result<UploadInfo, StoreError> {
-        unimplemented!()
+    fn deployment(&self) -> [u8; 16] {
+        self.deployment
     }
 
-    /// Begins to write a part (`number` 1 to 10,000). Commit with a [`WriteMeta`] that has the part's ETag
-    /// and checksums.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchUpload`], or unavailable.
-    pub async fn put_part(
-        self: &Arc<Self>,
-        bucket: &str,
-        key: &str,
-        upload: u128,
-        number: u16,
-        size: Option<u64>,
-    ) -> Result<ObjectWriter, StoreError> {
-        unimplemented!()
+    /// The set that a key lives in.
+    fn set_of(&self, key: &str) -> &Arc<ErasureSet> {
+        &self.sets[set_of(self.deployment, key, self.sets.len())]
     }
 
-    /// Parts of an open upload with numbers above `after`, in order, at most `limit`; and whether there
-    /// are more.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchUpload`], or unavailable.
-    pub async fn list_parts(
-        &self,
-        bucket: &str,
-        key: &str,
-        upload: u128,
-        after: u16,
-        limit: usize,
-    ) -> Result<(Vec<PartInfo>, bool), StoreError> {
-        unimplemented!()
+    fn set_size(&self) -> u8 {
+        self.sets.first().map_or(0, |set| set.quorums.drives)
     }
 
-    /// Makes an object of an upload's parts. `meta` carries the object's ETag and checksums as computed by
-    /// the caller from the parts named (their stored ETags must match: [`StoreError::InvalidPart`]); its
-    /// headers are ignored, the upload's count.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchUpload`], [`StoreError::InvalidPart`], [`StoreError::PreconditionFailed`], or unavailable.
-    pub async fn complete_upload(
-        &self,
-        bucket: &str,
-        key: &str,
-        upload: u128,
-        parts: &[CompletedPart],
-        meta: WriteMeta,
-        precondition: Precondition,
-    ) -> Result<ObjectInfo, StoreError> {
-        unimplemented!()
-    }
-
-    /// Forgets an upload and its parts.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchUpload`], or unavailable.
-    pub async fn abort_upload(&self, bucket: &str, key: &str, upload: u128) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-
-    /// Lists open uploads, by key and then by the time they were begun.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchBucket`], or unavailable.
-    pub async fn list_uploads(&self, bucket: &str, query: &UploadsQuery) -> Result<Uploads, StoreError> {
-        unimplemented!()
+    fn parity(&self, class: StorageClass) -> u8 {
+        match class {
+            StorageClass::Standard => self.standard_parity,
+            StorageClass::Reduced => self.reduced_parity,
+        }
     }
 }
 
-#[expect(unused_variables, reason = "bodies follow with the driver")]
-impl ObjectWriter {
-    /// Appends bytes; returns when there is room for more.
-    ///
-    /// # Errors
-    /// Unavailable (too few drives are left for the write quorum), or full.
-    pub async fn write(&mut self, data: Bytes) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-
-    /// Makes what was written the key's latest version, durably. Call it only when the body has ended
-    /// well and its hashes are right.
-    ///
-    /// # Errors
-    /// [`StoreError::PreconditionFailed`], [`StoreError::NoSuchKey`] (`If-Match` on an absent key),
-    /// [`StoreError::NoSuchUpload`], unavailable, or full.
-    pub async fn commit(self, meta: WriteMeta, precondition: Precondition) -> Result<ObjectInfo, StoreError> {
-        unimplemented!()
-    }
-}
-
-#[expect(unused_variables, reason = "bodies follow with the driver")]
-impl ObjectReader {
-    /// What the object is.
-    #[must_use]
-    pub fn info(&self) -> &ObjectInfo {
-        unimplemented!()
-    }
-
-    /// Its bytes in `range` (within its size). The first stripe is read before this returns, so an object
-    /// that cannot be read is an error here and not a broken response.
-    ///
-    /// # Errors
-    /// Unavailable: fewer than K shards are left.
-    pub async fn stream(self, range: Range<u64>) -> Result<ByteStream, StoreError> {
-        unimplemented!()
-    }
-}
-
-impl ByteStream {
-    /// The next bytes; `None` at the end. An error means that the response must be broken off.
-    pub async fn next(&mut self) -> Option<Result<Bytes, StoreError>> {
-        unimplemented!()
-    }
+/// The latest version that a record shows to a reader without a version id.
+fn latest_info(key: &str, record: &Record) -> Option<ObjectInfo> {
+    let (version, data) = record.object()?.latest_data()?;
+    Some(ObjectInfo {
+        key: key.to_owned(),
+        version: version.id,
+        time_nanos: version.time_nanos,
+        data: data.clone(),
+    })
 }

@@ -24,10 +24,13 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
 
+/// What a listener accepted: the connection, and the address of its other side.
+pub type Accepted = (Box<dyn Stream>, SocketAddr);
+
 /// A bound listening socket.
 pub trait Listener: Send + Sync + 'static {
     /// Waits for the next connection.
-    fn accept(&self) -> Pin<Box<dyn Future<Output = io::Result<(Box<dyn Stream>, SocketAddr)>> + Send + '_>>;
+    fn accept(&self) -> Pin<Box<dyn Future<Output = io::Result<Accepted>> + Send + '_>>;
     /// The address that was bound (with the port that the system chose when 0 was asked for).
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
@@ -48,6 +51,8 @@ pub type Job = Box<dyn FnOnce() + Send>;
 pub trait Executor: Send + Sync + 'static {
     /// Runs `job` and completes when it has ended. Completes too when the executor is gone; use
     /// [`run`], which tells the two apart.
+    ///
+    /// When the future is dropped, a commit runs all the same; a data job that has not begun may run or not.
     fn run_boxed(&self, lane: Lane, job: Job) -> BoxFuture<()>;
 }
 
@@ -81,6 +86,12 @@ pub trait Runtime: Send + Sync + 'static {
     fn executor(&self, drive: &str) -> Arc<dyn Executor>;
     /// Records an event of the simulation's trace. Does nothing in production.
     fn trace(&self, _event: &dyn Fn() -> String) {}
+}
+
+impl std::fmt::Debug for dyn Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Runtime")
+    }
 }
 
 /// The runtime as everything holds it.

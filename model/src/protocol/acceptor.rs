@@ -1,6 +1,8 @@
 //! A drive's side of the register.
 
-use super::{Ballot, Folder, Reply, Request, Value, Vote};
+use super::mutant::{Mutant, Mutation};
+use super::value::new_folders;
+use super::{Ballot, Folder, Nack, Reply, Request, Snapshot, Value, Vote};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -62,6 +64,37 @@ pub struct DriveState {
     pub floor: Ballot,
 }
 
+impl DriveState {
+    /// How many rounds are reserved at once, so that a promise rarely waits for the drive.
+    pub const RESERVE: u64 = 1 << 20;
+
+    /// A drive at its start, from what it stored: whatever it promised before is refused from now on
+    /// (`drive.promise-holds`).
+    #[must_use]
+    pub fn boot(epoch: u64, hi: u64) -> DriveState {
+        DriveState {
+            epoch,
+            hi,
+            floor: Ballot::ceiling(epoch, hi),
+        }
+    }
+
+    /// Forgets a key's promise (its [`KeyState`] leaves memory): the floor takes its place.
+    pub fn forget(&mut self, promised: Ballot) {
+        self.floor = self.floor.max(promised);
+    }
+
+    /// Covers a round by `hi` before it is promised or voted for (`drive.hi-covers`); true if that has
+    /// to be stored.
+    fn cover(&mut self, round: u64) -> bool {
+        let raise = round > self.hi;
+        if raise {
+            self.hi = round.saturating_add(DriveState::RESERVE);
+        }
+        raise
+    }
+}
+
 /// What must happen before the reply leaves, in this order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DriveEffect {
@@ -88,9 +121,213 @@ pub struct Acceptor<'a, V> {
 }
 
 impl<V: Value> Acceptor<'_, V> {
-    /// Applies a message. The reply may leave only after the effects have happened.
+    /// Applies a message. The reply may leave only after the effects have happened, and after those of
+    /// every earlier step on this drive: a snapshot or a repeated acknowledgement speaks for them too.
+    ///
+    /// Snapshots are authoritative; a drive that recovers from a wipe marks its replies itself.
     pub fn step(&mut self, request: Request<V>) -> (Reply<V>, Vec<DriveEffect>) {
-        let _ = request;
-        unimplemented!("the acceptor")
+        self.apply(request, Mutation::NONE)
+    }
+
+    /// As [`Acceptor::step`], with the protocol broken in one way.
+    #[cfg(feature = "mutants")]
+    pub fn step_mutated(&mut self, request: Request<V>, mutation: Mutation) -> (Reply<V>, Vec<DriveEffect>) {
+        self.apply(request, mutation)
+    }
+
+    fn apply(&mut self, request: Request<V>, mutation: Mutation) -> (Reply<V>, Vec<DriveEffect>) {
+        let mut effects = Vec::new();
+        if let Some(ballot) = request.ballot() {
+            if ballot.epoch < self.drive.epoch {
+                return (Reply::Refused(self.nack()), effects);
+            }
+            let joins = ballot.epoch > self.drive.epoch;
+            self.drive.epoch = ballot.epoch;
+            // A refused round needs no cover: nothing is promised.
+            let covers = self.would_vote(&request, mutation) && self.drive.cover(ballot.round);
+            if joins || covers {
+                effects.push(DriveEffect::PersistDrive);
+            }
+        }
+        let reply = match request {
+            Request::Prepare { ballot } => self.prepare(ballot, mutation),
+            Request::Accept { vote, prev } => self.accept(vote, prev, mutation, &mut effects),
+            Request::Finalize { ballot } => self.finalize(ballot, &mut effects),
+            Request::Drop { ballot, folder } => self.drop_staged(ballot, folder, mutation, &mut effects),
+            Request::Read => Reply::Read(self.snapshot()),
+        };
+        (reply, effects)
+    }
+
+    /// Whether the request will be granted, or accepted as a new vote.
+    fn would_vote(&self, request: &Request<V>, mutation: Mutation) -> bool {
+        match request {
+            Request::Prepare { ballot } => self.may_promise(*ballot) || mutation.is(Mutant::NoFencing),
+            Request::Accept { vote, prev } => self.may_accept(vote, prev, mutation),
+            _ => false,
+        }
+    }
+
+    fn prepare(&mut self, ballot: Ballot, mutation: Mutation) -> Reply<V> {
+        if !self.may_promise(ballot) && !mutation.is(Mutant::NoFencing) {
+            return Reply::Refused(self.nack());
+        }
+        self.key.promised = self.key.promised.max(ballot);
+        assert!(
+            ballot.round <= self.drive.hi,
+            "drive.hi-covers: promised a round above hi"
+        );
+        Reply::Granted(self.snapshot())
+    }
+
+    fn accept(&mut self, vote: Vote<V>, prev: Vote<V>, mutation: Mutation, effects: &mut Vec<DriveEffect>) -> Reply<V> {
+        if vote == self.key.register.accepted {
+            return Reply::Accepted;
+        }
+        if !self.may_accept(&vote, &prev, mutation) {
+            return Reply::Refused(self.nack());
+        }
+        let ballot = vote.ballot;
+        self.key.promised = self.key.promised.max(ballot);
+        let dropped = if mutation.is(Mutant::PreviousDroppedAtAccept) {
+            self.forget_folders_of(&prev.value, &vote.value)
+        } else {
+            Vec::new()
+        };
+        self.key.register = Register {
+            accepted: vote,
+            prev,
+            committed: false,
+        };
+        assert!(
+            ballot.round <= self.drive.hi,
+            "drive.hi-covers: voted in a round above hi"
+        );
+        effects.push(if mutation.is(Mutant::ReplyBeforeDurable) {
+            DriveEffect::PersistRegisterLazily
+        } else {
+            DriveEffect::PersistRegister
+        });
+        if !dropped.is_empty() {
+            effects.push(DriveEffect::Remove(dropped));
+        }
+        Reply::Accepted
+    }
+
+    fn finalize(&mut self, ballot: Ballot, effects: &mut Vec<DriveEffect>) -> Reply<V> {
+        let register = &mut self.key.register;
+        if register.accepted.ballot != ballot || register.committed {
+            return Reply::Done;
+        }
+        register.committed = true;
+        let prev = std::mem::replace(&mut register.prev, register.accepted.clone());
+        let value = register.accepted.value.clone();
+        let dropped = if value.drops_unnamed() {
+            self.forget_folders_of(&prev.value, &value)
+        } else {
+            Vec::new()
+        };
+        // Were the flag lost after the removal, the drive would still name a previous value whose data
+        // it no longer has.
+        if dropped.is_empty() {
+            effects.push(DriveEffect::PersistRegisterLazily);
+        } else {
+            effects.extend([DriveEffect::PersistRegister, DriveEffect::Remove(dropped)]);
+        }
+        Reply::Done
+    }
+
+    fn drop_staged(
+        &mut self,
+        ballot: Ballot,
+        folder: Folder,
+        mutation: Mutation,
+        effects: &mut Vec<DriveEffect>,
+    ) -> Reply<V> {
+        let register = &self.key.register;
+        if mutation.is(Mutant::BestEffortUndo) && register.accepted.ballot == ballot {
+            self.key.register.accepted = register.prev.clone();
+            self.key.register.committed = true;
+            self.key.folders.remove(&folder);
+            effects.extend([DriveEffect::PersistRegister, DriveEffect::Remove(vec![folder])]);
+            return Reply::Done;
+        }
+        let fenced = register.accepted.ballot == ballot && self.key.promised <= ballot;
+        let named = names(&register.accepted.value, folder) || names(&register.prev.value, folder);
+        let may_drop = fenced || mutation.is(Mutant::DropWithoutAccepted);
+        if may_drop && !named && self.key.folders.remove(&folder) {
+            effects.push(DriveEffect::Remove(vec![folder]));
+        }
+        Reply::Done
+    }
+
+    /// Whether a ballot is above all that was promised, voted for or forgotten.
+    fn may_promise(&self, ballot: Ballot) -> bool {
+        ballot
+            > self
+                .key
+                .promised
+                .max(self.key.register.accepted.ballot)
+                .max(self.drive.floor)
+    }
+
+    fn may_accept(&self, vote: &Vote<V>, prev: &Vote<V>, mutation: Mutation) -> bool {
+        let ballot = vote.ballot;
+        let promised = self.key.promised == ballot && ballot > self.key.register.accepted.ballot;
+        let unfenced = mutation.is(Mutant::NoFencing) && ballot != self.key.register.accepted.ballot;
+        (promised || unfenced || self.may_promise(ballot))
+            && prev.ballot < ballot
+            && (self.holds_new_shards(vote, prev) || mutation.is(Mutant::AcceptWithoutShard))
+    }
+
+    /// Whether the drive has every new shard that the vote says it has (`put.accepted-means-staged`).
+    ///
+    /// What it has since lost of older values is the business of heal: neither a replaced drive nor a
+    /// lost shard may keep a key from being written. So folders that `prev` names are not asked for, nor
+    /// those of the very value that it voted for before.
+    fn holds_new_shards(&self, vote: &Vote<V>, prev: &Vote<V>) -> bool {
+        vote.value == self.key.register.accepted.value
+            || new_folders(&vote.value, &prev.value)
+                .iter()
+                .all(|need| !need.holders.contains(self.index) || self.key.folders.contains(&need.folder))
+    }
+
+    /// Takes out of the key's folders what `old` names and `new` does not. Folders that neither names
+    /// are staged for writes that others have in hand.
+    fn forget_folders_of(&mut self, old: &V, new: &V) -> Vec<Folder> {
+        let folders = &mut self.key.folders;
+        let unnamed = new_folders(old, new).into_iter().map(|need| need.folder);
+        unnamed.filter(|folder| folders.remove(folder)).collect()
+    }
+
+    fn snapshot(&self) -> Snapshot<V> {
+        let Register {
+            accepted,
+            prev,
+            committed,
+        } = self.key.register.clone();
+        Snapshot {
+            accepted,
+            prev,
+            committed,
+            folders: self.key.folders.iter().copied().collect(),
+            authoritative: true,
+            floor: self.drive.floor,
+        }
+    }
+
+    fn nack(&self) -> Nack {
+        Nack {
+            promised: self.key.promised.max(self.key.register.accepted.ballot),
+            floor: self.drive.floor,
+            epoch: self.drive.epoch,
+        }
     }
 }
+
+fn names<V: Value>(value: &V, folder: Folder) -> bool {
+    value.folders().iter().any(|need| need.folder == folder)
+}
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,18 @@ pub enum Request<V> {
     Read,
 }
 
+impl<V> Request<V> {
+    /// The ballot that it is sent under; a Read has none.
+    #[must_use]
+    pub fn ballot(&self) -> Option<Ballot> {
+        match self {
+            Request::Prepare { ballot } | Request::Finalize { ballot } | Request::Drop { ballot, .. } => Some(*ballot),
+            Request::Accept { vote, .. } => Some(vote.ballot),
+            Request::Read => None,
+        }
+    }
+}
+
 /// What a drive holds of one register.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Snapshot<V> {

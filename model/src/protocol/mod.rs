@@ -1,22 +1,30 @@
 //! The erasure-coded register: one per object key, part and bucket.
 //!
 //! A register lives on the N drives of an erasure set. [`acceptor`] is a drive's side, [`coordinator`]
-//! the side of the node that serves a request, [`resolve`] the decisions both reads and writes take on
-//! what drives report. Bytes of objects never pass through here: machines see ballots, values and the
-//! names of data folders.
+//! the side of the node that serves a request, which runs an [`operation`]; [`resolve`] takes the decisions
+//! of both reads and writes on what drives report. Bytes of objects never pass through here: machines see
+//! ballots, values and the names of data folders.
 
 pub mod acceptor;
 pub mod ballot;
 pub mod coordinator;
 pub mod message;
+pub mod mutant;
+pub mod operation;
 pub mod quorum;
+#[cfg(feature = "mutants")]
+pub mod renamed;
 pub mod resolve;
 pub mod value;
 
 pub use acceptor::{Acceptor, DriveEffect, DriveState, KeyState, Register};
 pub use ballot::Ballot;
-pub use coordinator::{Coordinator, Decision, Effect, Event, Operation, Outcome, Unavailable};
+pub use coordinator::Coordinator;
 pub use message::{Nack, Reply, Request, Snapshot, Vote};
+pub use operation::{Decision, Effect, Event, Operation, Outcome, Unavailable};
 pub use quorum::{Drives, Quorums, write_quorum};
 pub use resolve::{ReadDecision, Resolution, decide_read, resolve};
 pub use value::{Folder, FolderNeed, Value};
+
+#[cfg(test)]
+mod fixture;

@@ -135,3 +135,6 @@ impl Quorums {
 pub fn write_quorum(data: u8, parity: u8) -> u8 {
     if data == parity { data + 1 } else { data }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! What is decided from what drives report: the one place where a value is called chosen.
 
-use super::{Quorums, Snapshot, Value, Vote};
+use super::mutant::{Mutant, Mutation};
+use super::value::new_folders;
+use super::{Ballot, FolderNeed, Quorums, Snapshot, Value, Vote};
 use std::collections::BTreeMap;
 
 /// What a coordinator may do, from the snapshots that came with its grants.
@@ -17,9 +19,9 @@ pub enum Resolution<V> {
         prev: Vote<V>,
     },
     /// The highest accepted value may be chosen, but too few of its shards answered to carry it on.
-    /// `over`, if given, is what an operation that removes that value's version may adopt anyway.
+    /// An operation that removes that value's version may adopt it anyway.
     Stuck {
-        /// The value and what it follows.
+        /// The highest accepted vote.
         top: Vote<V>,
         /// The chosen vote before it.
         prev: Vote<V>,
@@ -30,8 +32,49 @@ pub enum Resolution<V> {
 
 /// Resolves a register from granted snapshots, by drive index.
 pub fn resolve<V: Value>(quorums: Quorums, grants: &BTreeMap<u8, Snapshot<V>>) -> Resolution<V> {
-    let _ = (quorums, grants);
-    unimplemented!("resolve")
+    resolve_mutated(quorums, grants, Mutation::NONE)
+}
+
+pub(crate) fn resolve_mutated<V: Value>(
+    quorums: Quorums,
+    grants: &BTreeMap<u8, Snapshot<V>>,
+    mutation: Mutation,
+) -> Resolution<V> {
+    let voters: Vec<&Snapshot<V>> = grants.values().filter(|s| s.authoritative).collect();
+    let Some(tally) = Tally::of(quorums, &voters) else {
+        return Resolution::TooFew;
+    };
+    let (top, prev) = (tally.top.accepted.clone(), tally.top.prev.clone());
+    if tally.is_chosen() || mutation.is(Mutant::BaseNotChosen) {
+        return Resolution::Chosen(top);
+    }
+    let new = new_folders(&top.value, &prev.value);
+    // Shards count wherever they are: a drive that may not speak for the key may still hold data.
+    let visible = |enough: fn(&FolderNeed) -> u8| {
+        new.iter().all(|need| {
+            let holders = grants.values().filter(|s| s.folders.contains(&need.folder));
+            holders.count() >= usize::from(enough(need))
+        })
+    };
+    let never_chosen = match () {
+        () if mutation.is(Mutant::RollBackWithoutCounting) => true,
+        () if mutation.is(Mutant::AbortCountedByBallot) => tally.votes_for_top + tally.unknown < tally.accept,
+        () => !tally.may_be_chosen(),
+    };
+    if never_chosen {
+        let value = if visible(|need| need.write) {
+            top.value
+        } else {
+            prev.value.clone()
+        };
+        return Resolution::Repeat { value, prev };
+    }
+    // W shards were staged before the first Accept left, so to adopt stages nothing.
+    if visible(|need| need.data) {
+        Resolution::Repeat { value: top.value, prev }
+    } else {
+        Resolution::Stuck { top, prev }
+    }
 }
 
 /// What a reader may conclude from snapshots taken without a promise.
@@ -48,6 +91,96 @@ pub enum ReadDecision<V> {
 
 /// Decides a plain read, from snapshots by drive index.
 pub fn decide_read<V: Value>(quorums: Quorums, answers: &BTreeMap<u8, Snapshot<V>>) -> ReadDecision<V> {
-    let _ = (quorums, answers);
-    unimplemented!("decide_read")
+    decide(quorums, answers, Mutation::NONE)
 }
+
+/// As [`decide_read`], with the protocol broken in one way.
+#[cfg(feature = "mutants")]
+pub fn decide_read_mutated<V: Value>(
+    quorums: Quorums,
+    answers: &BTreeMap<u8, Snapshot<V>>,
+    mutation: Mutation,
+) -> ReadDecision<V> {
+    decide(quorums, answers, mutation)
+}
+
+fn decide<V: Value>(quorums: Quorums, answers: &BTreeMap<u8, Snapshot<V>>, mutation: Mutation) -> ReadDecision<V> {
+    let mut voters: Vec<&Snapshot<V>> = answers.values().filter(|s| s.authoritative).collect();
+    if voters.len() < usize::from(quorums.prepare) {
+        return ReadDecision::TooFew;
+    }
+    let top = voters.iter().map(|s| s.accepted.ballot).max().unwrap_or(Ballot::ZERO);
+    // Such a drive may have purged the very vote that the others report.
+    voters.retain(|s| !s.accepted.ballot.is_zero() || top.is_zero() || s.floor < top);
+    let Some(tally) = Tally::of(quorums, &voters) else {
+        return ReadDecision::Undecided;
+    };
+    if mutation.is(Mutant::NotFoundBelowK) && !tally.top_is_readable(answers) {
+        return ReadDecision::Chosen(Vote::absent());
+    }
+    if tally.is_chosen() || mutation.is(Mutant::ReadWithoutWriteBack) {
+        ReadDecision::Chosen(tally.top.accepted.clone())
+    } else if tally.may_be_chosen() {
+        ReadDecision::Undecided
+    } else {
+        ReadDecision::Chosen(tally.top.prev.clone())
+    }
+}
+
+/// What Q or more authoritative snapshots say of the highest vote among them.
+struct Tally<'a, V> {
+    top: &'a Snapshot<V>,
+    /// Whether a drive knows that `top` is chosen.
+    committed: bool,
+    /// Drives that voted for `top` in its ballot.
+    votes_for_top: usize,
+    /// Drives whose value or previous value is `top`'s, under whatever ballot. Votes are counted by this
+    /// lineage: a drive that has moved on to a successor, or to a repeat of it, voted for `top` all the same.
+    lineage: usize,
+    /// Drives that have not spoken.
+    unknown: usize,
+    accept: usize,
+}
+
+impl<'a, V: Value> Tally<'a, V> {
+    /// None if fewer than Q drives have spoken.
+    fn of(quorums: Quorums, voters: &[&'a Snapshot<V>]) -> Option<Self> {
+        if voters.len() < usize::from(quorums.prepare) {
+            return None;
+        }
+        let top: &'a Snapshot<V> = voters.iter().max_by_key(|s| s.accepted.ballot)?;
+        let of_top = || voters.iter().filter(|s| s.accepted.ballot == top.accepted.ballot);
+        let value = &top.accepted.value;
+        let lineage = voters
+            .iter()
+            .filter(|s| s.accepted.value == *value || s.prev.value == *value);
+        Some(Tally {
+            top,
+            committed: of_top().any(|s| s.committed),
+            votes_for_top: of_top().count(),
+            lineage: lineage.count(),
+            unknown: usize::from(quorums.drives).saturating_sub(voters.len()),
+            accept: usize::from(quorums.accept),
+        })
+    }
+
+    fn is_chosen(&self) -> bool {
+        self.committed || self.votes_for_top >= self.accept || self.top.accepted.ballot.is_zero()
+    }
+
+    /// Whether the drives that voted for its value, with all that have not spoken, could be A.
+    fn may_be_chosen(&self) -> bool {
+        self.lineage + self.unknown >= self.accept
+    }
+
+    /// Whether the shards of `top` that are seen rebuild it.
+    fn top_is_readable(&self, answers: &BTreeMap<u8, Snapshot<V>>) -> bool {
+        self.top.accepted.value.folders().iter().all(|need| {
+            let holders = answers.values().filter(|s| s.folders.contains(&need.folder));
+            holders.count() >= usize::from(need.data)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -37,3 +37,11 @@ pub trait Value: Clone + Debug + Eq + Ord + Hash {
         true
     }
 }
+
+/// The folders that `value` names and `prev` does not: what the change from one to the other brought in.
+pub(crate) fn new_folders<V: Value>(value: &V, prev: &V) -> Vec<FolderNeed> {
+    let old = prev.folders();
+    let mut new = value.folders();
+    new.retain(|need| old.iter().all(|o| o.folder != need.folder));
+    new
+}

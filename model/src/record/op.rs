@@ -63,6 +63,9 @@ pub struct Op {
 pub enum Change {
     /// Nothing: find out what is chosen, and finish what is not.
     Read,
+    /// Vote for the base again, unchanged: fences writers that came before, so that what the chosen value
+    /// does not name may be dropped (staging clean-up).
+    Touch,
     /// Put an object of one part, already staged; its holders are filled in.
     Put {
         /// The object.
@@ -119,6 +122,7 @@ impl Operation<Record> for Op {
     fn decide(&self, base: &Record, holders: Drives) -> Decision<Record, Refusal> {
         match &self.kind {
             Change::Read => Decision::Keep,
+            Change::Touch => Decision::Write(base.clone()),
             Change::Put { data, precondition } => match check(precondition, base) {
                 Err(refusal) => Decision::Refuse(refusal),
                 Ok(()) => {

@@ -1,0 +1,138 @@
+//! The command line: `impl server` and `impl erasure`.
+//!
+//! Exit codes: 0 when all went well, for a server after a stop signal; 1 for an error in what was asked
+//! for or at start; 2 for a command line that cannot be read.
+
+mod banner;
+mod erasure;
+mod logging;
+mod report;
+mod server;
+mod size;
+
+pub use banner::Banner;
+pub use server::{StartError, announce, serve, shutdown_signal};
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// What the program calls itself to people.
+pub const PRODUCT: &str = "impl object store";
+
+const ABOUT: &str = "An erasure-coded S3 object store: one binary, from one folder to many drives";
+
+const EXAMPLES: &str = "\
+Examples:
+  Try it: one folder, no protection against a lost drive
+    impl server /tmp/store
+
+  Four drives, of which any two may fail
+    impl server /mnt/drive{1...4}
+
+  What would 16 drives give with four for parity?
+    impl erasure 16 --parity 4
+
+  Talk to it with any S3 client
+    aws --endpoint-url http://127.0.0.1:9000 s3 mb s3://photos
+";
+
+/// The whole command line.
+#[derive(Parser)]
+#[command(name = "impl", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Server(server::ServerArgs),
+    Erasure(erasure::ErasureArgs),
+}
+
+/// Reads the command line, does what it says, and returns the process's exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Server(args) => server::run(args),
+        Command::Erasure(args) => erasure::run(&args),
+    }
+}
+
+/// Writes to standard output. A reader that has gone away (`| head`) is no error of ours.
+fn print(text: &str) {
+    use std::io::Write;
+    drop(std::io::stdout().write_all(text.as_bytes()));
+}
+
+/// The one line that every failure ends with.
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// The help of a subcommand, or of the program, as a terminal of 100 columns shows it.
+    fn help(subcommand: Option<&str>) -> String {
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        let shown = match subcommand {
+            Some(name) => command.find_subcommand_mut(name).expect("a subcommand"),
+            None => &mut command,
+        };
+        shown.render_long_help().to_string()
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_texts() {
+        insta::assert_snapshot!("help", help(None));
+        insta::assert_snapshot!("help_server", help(Some("server")));
+        insta::assert_snapshot!("help_erasure", help(Some("erasure")));
+    }
+
+    #[test]
+    fn usage_errors_exit_with_2() {
+        for line in [
+            "impl",
+            "impl sever",
+            "impl server --adress :1 /d",
+            "impl erasure",
+            "impl erasure 16 --parity x",
+        ] {
+            let Err(error) = Cli::try_parse_from(line.split(' ')) else {
+                panic!("{line}: parsed")
+            };
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn flags_may_stand_before_the_drives_or_after() {
+        for line in [
+            "impl server --json --address :1 /d",
+            "impl server /d --address :1 --json",
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            let Command::Server(args) = cli.command else {
+                panic!("{line}: not a server")
+            };
+            let given = args.given();
+            assert_eq!(
+                (given.drives, given.address),
+                (vec!["/d".to_owned()], Some(":1".to_owned())),
+                "{line}"
+            );
+            assert!(given.output.json && !given.output.quiet, "{line}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! `impl server`: from the command line to a serving process.
+
+use super::{Banner, fail, logging, print};
+use crate::{
+    config::{ConfigError, Env, Given, ListenAddress, Output, ServerConfig},
+    node::{self, NodeConfig, OpenError},
+    runtime::{self, Listener, Rt, real::RealRuntime},
+    wire::{self, WireConfig},
+};
+use clap::Args;
+use std::{io, net::IpAddr, net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The region unless one is configured.
+const DEFAULT_REGION: &str = "us-east-1";
+
+const ENVIRONMENT: &str = "\
+Environment:
+  MINIO_ROOT_USER, MINIO_ROOT_PASSWORD  The root user, at least 3 and 8 characters [minioadmin].
+                                        With _FILE appended: a file that holds it
+  MINIO_STORAGE_CLASS_STANDARD          Parity of objects, EC:n with n up to half of a set
+                                        [by set size: 4-5 EC:2, 6-7 EC:3, 8-16 EC:4]
+  MINIO_STORAGE_CLASS_RRS               Parity of the class REDUCED_REDUNDANCY [EC:1]
+  MINIO_ERASURE_SET_DRIVE_COUNT         Drives of an erasure set [the most that divide the drives]
+  MINIO_SITE_REGION                     The region that buckets are in [us-east-1]
+  MINIO_VOLUMES                         Drives, separated by spaces; beats those on the command line
+  MINIO_ADDRESS, MINIO_CONSOLE_ADDRESS  As the flags
+  RUST_LOG                              What is logged to standard error [info]
+
+Examples:
+  One folder, to try it
+    impl server /tmp/store
+
+  Four drives: any two may fail and objects can still be read
+    impl server /mnt/drive{1...4}
+
+  Sixteen drives, eight of them for parity, reachable on this host only
+    MINIO_STORAGE_CLASS_STANDARD=EC:8 impl server --address 127.0.0.1:9000 /mnt/drive{1...16}
+
+  With a root user of your own
+    MINIO_ROOT_USER=admin MINIO_ROOT_PASSWORD=correct-horse impl server /mnt/drive{1...4}
+
+The server stops on SIGTERM or SIGINT, after the requests under way have ended.
+";
+
+/// Store objects on drives and serve them over S3
+///
+/// DIR is a drive: a folder on a file system of its own. Give one, or 4 and more; {1...4} stands for
+/// a row of them. From 4 to 16 drives form one erasure set, more are divided into equal sets. At the
+/// first start the folders must be empty or missing; from then on they belong to this deployment.
+#[derive(Args)]
+#[command(after_help = ENVIRONMENT, verbatim_doc_comment)]
+pub struct ServerArgs {
+    /// The drives
+    #[arg(value_name = "DIR")]
+    drives: Vec<String>,
+    /// Where the S3 API listens: HOST:PORT, or :PORT for all addresses [default: :9000]
+    #[arg(long, value_name = "HOST:PORT")]
+    address: Option<String>,
+    /// Where the web console will listen; it is not there yet
+    #[arg(long, value_name = "HOST:PORT")]
+    console_address: Option<String>,
+    /// Banner and log lines as JSON
+    #[arg(long)]
+    json: bool,
+    /// No banner
+    #[arg(long)]
+    quiet: bool,
+    /// Do not show the root user
+    #[arg(long)]
+    anonymous: bool,
+}
+
+impl ServerArgs {
+    /// The flags as configuration takes them.
+    pub(super) fn given(self) -> Given {
+        Given {
+            drives: self.drives,
+            address: self.address,
+            console_address: self.console_address,
+            output: Output {
+                json: self.json,
+                quiet: self.quiet,
+                anonymous: self.anonymous,
+            },
+        }
+    }
+}
+
+/// Why a server did not start, or ended by itself. One line, for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// What it was asked to do.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The current folder, which relative drive paths start from, cannot be told.
+    #[error("the current folder is not accessible: {0}")]
+    CurrentFolder(#[source] io::Error),
+    /// The operating system gave no threads or timers.
+    #[error("the runtime does not start: {0}")]
+    Runtime(#[source] io::Error),
+    /// The operating system gave no signal handler.
+    #[error("signals cannot be handled: {0}")]
+    Signals(#[source] io::Error),
+    /// The drives.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The address is taken, or not of this host.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: ListenAddress,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The listening socket broke.
+    #[error("serving ended: {0}")]
+    Serve(#[source] io::Error),
+}
+
+/// Runs a server until it is told to stop.
+pub(super) fn run(args: ServerArgs) -> ExitCode {
+    let given = args.given();
+    logging::init(given.output.json);
+    match start(given) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn start(given: Given) -> Result<(), StartError> {
+    let current_folder = std::env::current_dir().map_err(StartError::CurrentFolder)?;
+    let config = ServerConfig::resolve(given, &Env::of_process(), &current_folder, &read_secret)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?;
+    runtime.block_on(serve(config))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "secrets are read once, before there is a runtime"
+)]
+fn read_secret(path: &Path) -> io::Result<String> {
+    std::fs::read_to_string(path)
+}
+
+/// Opens the drives and serves until a stop signal; returns once the requests under way have ended.
+///
+/// # Errors
+/// What keeps the server from starting. Nothing was served then.
+pub async fn serve(config: ServerConfig) -> Result<(), StartError> {
+    let stop = shutdown_signal()?;
+    let rt = RealRuntime::new();
+    let node = Arc::new(node::open(rt.clone(), node_config(&config)).await?);
+    let address = &config.address;
+    let (listener, bound) = listen(&rt, address).await.map_err(|source| StartError::Listen {
+        address: address.clone(),
+        source,
+    })?;
+    let recovering = node.clone();
+    runtime::spawn(&rt, "recovery", async move {
+        recovering.recover().await;
+    });
+    announce(&config, bound, node.drives_online);
+    let wire = WireConfig {
+        listener,
+        credentials: config.credentials.clone(),
+        region: config.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+    };
+    let stop = async {
+        let signal = stop.await;
+        tracing::info!("{signal}: finishing the requests under way");
+    };
+    let cut = wire::serve(rt, node.store.clone(), wire, stop)
+        .await
+        .map_err(StartError::Serve)?;
+    if cut > 0 {
+        tracing::warn!(connections = cut, "requests that did not end in time were broken off");
+    }
+    node.store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Binds the first of the address's candidates that can be bound.
+async fn listen(rt: &Rt, address: &ListenAddress) -> io::Result<(Box<dyn Listener>, SocketAddr)> {
+    let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
+    for candidate in address.candidates()? {
+        match rt.listen(candidate).await {
+            Ok(listener) => {
+                let bound = listener.local_addr()?;
+                return Ok((listener, bound));
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+fn node_config(config: &ServerConfig) -> NodeConfig {
+    let topology = &config.topology;
+    NodeConfig {
+        drives: topology.drives.clone(),
+        set_size: topology.set_size,
+        standard_parity: topology.standard_parity,
+        reduced_parity: topology.reduced_parity,
+    }
+}
+
+/// Completes at the first SIGTERM or SIGINT, with the signal's name. From the call on, not only from
+/// the first poll, these signals no longer end the process by themselves.
+///
+/// # Errors
+/// [`StartError::Signals`].
+pub fn shutdown_signal() -> Result<impl Future<Output = &'static str> + Send + 'static, StartError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
+    Ok(async move {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    })
+}
+
+/// Says that the server is up, as the flags ask for it: not at all, as a line of JSON, or as text.
+pub fn announce(config: &ServerConfig, bound: SocketAddr, drives_online: usize) {
+    let banner = Banner::new(config, bound, &interfaces(), drives_online);
+    match config.output {
+        Output { quiet: true, .. } => {}
+        Output { json: true, .. } => print(&banner.to_json()),
+        Output { .. } => print(&banner.to_text()),
+    }
+}
+
+/// This host's addresses. The banner is no reason not to start, so without them it shows fewer.
+fn interfaces() -> Vec<IpAddr> {
+    let found = if_addrs::get_if_addrs().unwrap_or_default();
+    found.into_iter().map(|interface| interface.ip()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_stop_signal_completes_the_future() {
+        runtime().block_on(async {
+            let stop = shutdown_signal().unwrap();
+            let kill = std::process::Command::new("kill")
+                .args(["-TERM", &std::process::id().to_string()])
+                .status();
+            assert!(kill.unwrap().success());
+            assert_eq!(stop.await, "SIGTERM");
+        });
+    }
+}

@@ -1,0 +1,298 @@
+//! What a server is started with: flags and environment, resolved and checked, before anything starts.
+
+mod address;
+mod credentials;
+mod env;
+
+pub use address::{InvalidAddress, ListenAddress};
+pub use credentials::CredentialError;
+pub use env::Env;
+
+use crate::access::Credentials;
+use crate::topology::{REDUCED_VARIABLE, STANDARD_VARIABLE, StorageClasses, Topology, TopologyError};
+use std::{io, path::Path};
+
+/// The port of the S3 API unless it is told otherwise.
+pub const DEFAULT_PORT: u16 = 9000;
+
+/// Sources of the drive arguments, first to last; the first that is not empty wins, and each beats the
+/// command line.
+const DRIVE_VARIABLES: [&str; 3] = ["MINIO_ARGS", "MINIO_VOLUMES", "MINIO_ENDPOINTS"];
+
+/// How the process speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Banner and logs as lines of JSON.
+    pub json: bool,
+    /// No banner.
+    pub quiet: bool,
+    /// The root user is not shown.
+    pub anonymous: bool,
+}
+
+/// A server's flags as they were given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// The drive arguments.
+    pub drives: Vec<String>,
+    /// `--address`.
+    pub address: Option<String>,
+    /// `--console-address`.
+    pub console_address: Option<String>,
+    /// How to speak.
+    pub output: Output,
+}
+
+/// A server's configuration. Nothing in it is unchecked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Where the S3 API listens.
+    pub address: ListenAddress,
+    /// Where the console will listen.
+    pub console_address: Option<ListenAddress>,
+    /// The root user.
+    pub credentials: Credentials,
+    /// The deployment's region; `None` when it is not set.
+    pub region: Option<String>,
+    /// Drives, sets and parity.
+    pub topology: Topology,
+    /// How to speak.
+    pub output: Output,
+    /// What the operator should know, in sentences, to be logged once.
+    pub warnings: Vec<String>,
+}
+
+/// Why a server does not start. One line, for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The drive arguments or storage classes.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// The root user.
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
+    /// A listening address.
+    #[error("{name} {source}")]
+    Address {
+        /// The flag or variable.
+        name: &'static str,
+        /// What is wrong with it.
+        source: InvalidAddress,
+    },
+    /// Both servers on one port.
+    #[error("--console-address must differ from --address")]
+    SameAddress,
+    /// A variable that changes what the store promises, and is not built.
+    #[error("{name} is set, but {what} is not supported yet; unset it to start without")]
+    Unsupported {
+        /// The variable.
+        name: String,
+        /// What it asks for.
+        what: &'static str,
+    },
+}
+
+impl ServerConfig {
+    /// Resolves flags and environment. `current_folder` is where relative drive paths start;
+    /// `read_file` reads a file that holds a secret.
+    ///
+    /// # Errors
+    /// The first thing found wrong. Nothing was touched.
+    pub fn resolve(
+        given: Given,
+        env: &Env,
+        current_folder: &Path,
+        read_file: &dyn Fn(&Path) -> io::Result<String>,
+    ) -> Result<ServerConfig, ConfigError> {
+        env.refuse_unsupported()?;
+        let mut warnings = Vec::new();
+        let topology = topology(&given.drives, env, current_folder)?;
+        let address = address([("--address", given.address.as_deref()), of_env(env, "MINIO_ADDRESS")])?;
+        let address = address.unwrap_or(ListenAddress {
+            host: None,
+            port: DEFAULT_PORT,
+        });
+        let console = ("--console-address", given.console_address.as_deref());
+        let console_address = self::address([console, of_env(env, "MINIO_CONSOLE_ADDRESS")])?;
+        if console_address.as_ref() == Some(&address) {
+            return Err(ConfigError::SameAddress);
+        }
+        if console_address.is_some() {
+            warnings.push("the console is not there yet: --console-address has no effect".into());
+        }
+        let credentials = credentials::root_user(env, read_file, &mut warnings)?;
+        warnings.extend(env.ignored().map(|name| format!("{name} is set but has no effect yet")));
+        let region = ["MINIO_SITE_REGION", "MINIO_REGION", "MINIO_REGION_NAME"];
+        Ok(ServerConfig {
+            address,
+            console_address,
+            credentials,
+            region: region.into_iter().find_map(|name| env.get(name)).map(str::to_owned),
+            topology,
+            output: given.output,
+            warnings,
+        })
+    }
+}
+
+fn topology(arguments: &[String], env: &Env, current_folder: &Path) -> Result<Topology, TopologyError> {
+    let words = |value: &str| value.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let from_env = DRIVE_VARIABLES
+        .into_iter()
+        .filter_map(|name| env.get(name))
+        .map(words)
+        .find(|w| !w.is_empty());
+    let arguments = from_env.as_deref().unwrap_or(arguments);
+    let forced_set_size = forced_set_size(env)?;
+    let classes = StorageClasses::parse(env.get(STANDARD_VARIABLE), env.get(REDUCED_VARIABLE))?;
+    Topology::local(arguments, current_folder, forced_set_size, classes)
+}
+
+/// `MINIO_ERASURE_SET_DRIVE_COUNT`; 0 means that the size is chosen.
+fn forced_set_size(env: &Env) -> Result<Option<usize>, TopologyError> {
+    let name = "MINIO_ERASURE_SET_DRIVE_COUNT";
+    let Some(value) = env.get(name) else { return Ok(None) };
+    match value.parse() {
+        Ok(0) => Ok(None),
+        Ok(size) => Ok(Some(size)),
+        Err(_) => Err(TopologyError::NotANumber {
+            name,
+            value: value.into(),
+        }),
+    }
+}
+
+/// A source of a setting: its name, and what it holds.
+type Source<'a> = (&'static str, Option<&'a str>);
+
+fn of_env<'a>(env: &'a Env, name: &'static str) -> Source<'a> {
+    (name, env.get(name))
+}
+
+/// The first source that is set.
+fn address(sources: [Source<'_>; 2]) -> Result<Option<ListenAddress>, ConfigError> {
+    let parse = |(name, text): (&'static str, Option<&str>)| {
+        Some(text?.parse().map_err(|source| ConfigError::Address { name, source }))
+    };
+    sources.into_iter().find_map(parse).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(drives: &str, env: &[(&str, &str)]) -> Result<ServerConfig, String> {
+        let given = Given {
+            drives: drives.split_whitespace().map(str::to_owned).collect(),
+            ..Given::default()
+        };
+        resolve_given(given, env)
+    }
+
+    fn resolve_given(given: Given, env: &[(&str, &str)]) -> Result<ServerConfig, String> {
+        let no_files = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+        ServerConfig::resolve(given, &Env::from_pairs(env), Path::new("/srv"), &no_files).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn defaults() {
+        let config = resolve("/data{1...4}", &[]).unwrap();
+        assert_eq!(config.address.to_string(), ":9000");
+        assert_eq!(config.console_address, None);
+        assert_eq!(config.region, None);
+        assert_eq!(config.topology.drives.len(), 4);
+        assert_eq!(config.credentials.access_key, "minioadmin");
+        assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn the_environment_beats_drive_arguments() {
+        let drives = |env: &[(&str, &str)]| resolve("/arg", env).unwrap().topology.drives;
+        assert_eq!(drives(&[]), [Path::new("/arg")]);
+        assert_eq!(drives(&[("MINIO_ENDPOINTS", "/c")]), [Path::new("/c")]);
+        assert_eq!(
+            drives(&[("MINIO_ENDPOINTS", "/c"), ("MINIO_VOLUMES", "/b")]),
+            [Path::new("/b")]
+        );
+        assert_eq!(
+            drives(&[("MINIO_VOLUMES", "/b"), ("MINIO_ARGS", "/a")]),
+            [Path::new("/a")]
+        );
+        assert_eq!(
+            drives(&[("MINIO_VOLUMES", "/b"), ("MINIO_ARGS", "  ")]),
+            [Path::new("/b")]
+        );
+        assert_eq!(drives(&[("MINIO_VOLUMES", " /a /b\t/c  /d ")]).len(), 4);
+    }
+
+    #[test]
+    fn flags_beat_the_environment() {
+        let given = Given {
+            drives: vec!["/d".into()],
+            address: Some("h:1".into()),
+            ..Given::default()
+        };
+        let env = [
+            ("MINIO_ADDRESS", ":2"),
+            ("MINIO_CONSOLE_ADDRESS", ":3"),
+            ("MINIO_SITE_REGION", "eu-1"),
+        ];
+        let config = resolve_given(given, &env).unwrap();
+        assert_eq!(config.address.to_string(), "h:1");
+        assert_eq!(config.console_address.unwrap().to_string(), ":3");
+        assert_eq!(config.region.as_deref(), Some("eu-1"));
+        assert!(
+            config.warnings.iter().any(|warning| warning.contains("console")),
+            "{:?}",
+            config.warnings
+        );
+    }
+
+    #[test]
+    fn storage_classes_and_set_size() {
+        let env = [
+            (STANDARD_VARIABLE, "EC:3"),
+            (REDUCED_VARIABLE, "EC:2"),
+            ("MINIO_ERASURE_SET_DRIVE_COUNT", "8"),
+        ];
+        let topology = resolve("/d{1...16}", &env).unwrap().topology;
+        assert_eq!((topology.sets, topology.set_size), (2, 8));
+        assert_eq!((topology.standard_parity, topology.reduced_parity), (3, 2));
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_refused() {
+        let refused = |env: &[(&str, &str)]| resolve("/d", env).unwrap_err();
+        for (name, value) in [
+            ("MINIO_KMS_SECRET_KEY", "k:AAAA"),
+            ("MINIO_API_ROOT_ACCESS", "off"),
+            ("MINIO_CONFIG_ENV_FILE", "/etc/default/minio"),
+        ] {
+            assert!(refused(&[(name, value)]).starts_with(name), "{name}");
+        }
+        assert_eq!(
+            refused(&[("MINIO_ADDRESS", "9000")]),
+            "MINIO_ADDRESS 9000: expected HOST:PORT or :PORT, for example :9000"
+        );
+        assert_eq!(
+            refused(&[("MINIO_ERASURE_SET_DRIVE_COUNT", "x")]),
+            "MINIO_ERASURE_SET_DRIVE_COUNT=x: expected a whole number"
+        );
+        assert_eq!(
+            refused(&[("MINIO_CONSOLE_ADDRESS", ":9000")]),
+            "--console-address must differ from --address"
+        );
+        assert!(resolve("", &[]).unwrap_err().starts_with("no drives given"));
+    }
+
+    #[test]
+    fn variables_without_effect_are_named() {
+        let env = [
+            ("MINIO_SCANNER_SPEED", "slow"),
+            ("MINIO_ROOT_USER", "admin"),
+            ("MINIO_ROOT_PASSWORD", "secret12"),
+        ];
+        let config = resolve("/d", &env).unwrap();
+        assert_eq!(config.warnings, ["MINIO_SCANNER_SPEED is set but has no effect yet"]);
+    }
+}

@@ -1,0 +1,166 @@
+//! Records and files for the tests of this module.
+#![allow(clippy::disallowed_methods, reason = "tests look at a drive's files from outside")]
+
+use crate::runtime::{File, Files, OpenMode, real::RealRuntime};
+use model::{
+    protocol::{Ballot, Drives, Folder, Register, Vote},
+    record::{Bucket, Content, Object, ObjectData, Part, PartData, Record, Upload, Version, VersionKind},
+};
+use proptest::prelude::*;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The ballot of a round.
+pub(crate) fn ballot(round: u64) -> Ballot {
+    let (epoch, node, boot) = (0, 1, 99);
+    Ballot {
+        epoch,
+        round,
+        node,
+        boot,
+    }
+}
+
+pub(crate) fn part_data(number: u16, folder: Folder, holders: Drives) -> PartData {
+    PartData {
+        number,
+        folder,
+        size: 4096,
+        etag: "0cc175b9c0f1b6a831c399e269772661".into(),
+        holders,
+        checksums: Vec::new(),
+    }
+}
+
+/// An object of one part in `folder`, as a plain put writes it.
+pub(crate) fn object(name: u128, folder: Folder, holders: Drives) -> Record {
+    object_of(name, vec![part_data(1, folder, holders)], Vec::new())
+}
+
+/// An object of these parts, with these uploads open.
+pub(crate) fn object_of(name: u128, parts: Vec<PartData>, uploads: Vec<Upload>) -> Record {
+    let data = ObjectData {
+        etag: "0cc175b9c0f1b6a831c399e269772661".into(),
+        size: 4096,
+        data_shards: 2,
+        parity_shards: 2,
+        parts,
+        headers: BTreeMap::from([("content-type".into(), "text/plain".into())]),
+        checksums: Vec::new(),
+    };
+    let version = Version {
+        id: 0,
+        change: name,
+        time_nanos: 1_700_000_000_000_000_000,
+        kind: VersionKind::Data(data),
+    };
+    let versions = vec![version];
+    Record::new(name, Content::Object(Object { versions, uploads }))
+}
+
+pub(crate) fn upload(id: u128) -> Upload {
+    Upload {
+        id,
+        started_nanos: 5,
+        data_shards: 2,
+        parity_shards: 2,
+        headers: BTreeMap::new(),
+        checksum: None,
+    }
+}
+
+pub(crate) fn part(name: u128, number: u16, folder: Folder, holders: Drives) -> Record {
+    let part = Part {
+        data_shards: 2,
+        parity_shards: 2,
+        time_nanos: 9,
+        data: part_data(number, folder, holders),
+    };
+    Record::new(name, Content::Part(part))
+}
+
+/// A vote for an object in folder `name`, that no drive need hold.
+pub(crate) fn vote(round: u64, name: u128) -> Vote<Record> {
+    Vote {
+        ballot: ballot(round),
+        value: object(name, name, Drives::NONE),
+    }
+}
+
+fn record_strategy() -> impl Strategy<Value = Record> {
+    let names = any::<u128>();
+    let content = prop_oneof![
+        Just(Content::Absent),
+        (any::<u128>(), any::<u64>()).prop_map(|(incarnation, created_nanos)| Content::Bucket(Bucket {
+            incarnation,
+            created_nanos
+        })),
+        (any::<u16>(), any::<u128>(), any::<u16>()).prop_map(|(number, folder, holders)| {
+            part(0, number, folder, Drives::from_bits(holders)).content().clone()
+        }),
+        (any::<u128>(), any::<u128>(), 0..4usize).prop_map(|(folder, id, uploads)| {
+            let parts = (1..4)
+                .map(|n| part_data(n, folder ^ u128::from(n), Drives::all(4)))
+                .collect();
+            let uploads = (0..uploads as u128).map(|n| upload(id ^ n)).collect();
+            object_of(0, parts, uploads).content().clone()
+        }),
+    ];
+    (names, content).prop_map(|(name, content)| Record::new(name, content))
+}
+
+fn vote_strategy() -> impl Strategy<Value = Vote<Record>> {
+    let ballot = (any::<u64>(), any::<u64>(), any::<u32>(), any::<u64>());
+    (ballot, record_strategy()).prop_map(|((epoch, round, node, boot), value)| Vote {
+        ballot: Ballot {
+            epoch,
+            round,
+            node,
+            boot,
+        },
+        value,
+    })
+}
+
+pub(crate) fn register_strategy() -> impl Strategy<Value = Register<Record>> {
+    (vote_strategy(), vote_strategy(), any::<bool>()).prop_map(|(accepted, prev, committed)| Register {
+        prev: if committed { accepted.clone() } else { prev },
+        accepted,
+        committed,
+    })
+}
+
+/// The host's files; the runtime that owns them may have ended.
+pub(crate) fn host_files() -> Arc<dyn Files> {
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let _context = tokio.enter();
+    RealRuntime::new().files()
+}
+
+pub(crate) fn open_file(path: &Path, mode: OpenMode) -> Arc<dyn File> {
+    host_files().open(path, mode).expect("opens")
+}
+
+/// Every file and folder below `root`, with its bytes: two trees are equal if nothing was changed.
+pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path.clone());
+                found.insert(path, None);
+            } else {
+                let bytes = std::fs::read(&path).expect("a file");
+                found.insert(path, Some(bytes));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,423 @@
+//! A drive's index: registers, held folders, small shards, in redb over verified blocks.
+
+mod blocks;
+mod header;
+mod rows;
+mod sums;
+mod unnamed;
+
+pub(crate) use blocks::{MakeRoom, is_full};
+pub use rows::RowError;
+pub(crate) use rows::{Held, Shard};
+
+use super::{ListFrom, RegisterKey};
+use crate::runtime::File;
+use blocks::{Backend, Blocks};
+use bytes::Bytes;
+use model::{
+    protocol::{Folder, Register},
+    record::Record,
+};
+use redb::{Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    ops::Bound,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+/// The version of the tables below. A newer one is refused.
+const VERSION: u64 = 1;
+/// redb's cache, of pages read and pages to be written. Its default is 1 GiB for each drive.
+const CACHE_BYTES: usize = 16 << 20;
+/// A page of a listing ends after this many bytes of rows.
+const LIST_BYTES_MAX: usize = 4 << 20;
+
+type ShardKey = &'static [u8; rows::SHARD_KEY_BYTES];
+const REGISTERS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("registers");
+const HELD: TableDefinition<&[u8], &[u8]> = TableDefinition::new("held");
+const SHARDS: TableDefinition<ShardKey, &[u8]> = TableDefinition::new("shards");
+const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+
+/// Why the index does not answer: the drive that it is of fails (`drive.index-verified`).
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// redb, or the file below it.
+    #[error("{0}")]
+    Redb(Box<redb::Error>),
+    /// The file below it.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// A row.
+    #[error(transparent)]
+    Row(#[from] RowError),
+    /// It is of a newer version.
+    #[error("it is of version {0}, this program knows versions up to {VERSION}")]
+    Version(u64),
+    /// A panic inside redb, which damaged bytes can cause.
+    #[error("panic: {0}")]
+    Panic(String),
+    /// It has been closed.
+    #[error("it is closed")]
+    Closed,
+}
+
+macro_rules! from_redb {
+    ($($error:ty),+) => {$(
+        impl From<$error> for IndexError {
+            fn from(error: $error) -> Self {
+                IndexError::Redb(Box::new(error.into()))
+            }
+        }
+    )+};
+}
+from_redb!(
+    redb::DatabaseError,
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError
+);
+
+/// Changes for one transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// The drive's epoch and `hi`.
+    pub(crate) drive: Option<(u64, u64)>,
+    /// Registers by key; `None` removes one.
+    pub(crate) registers: Vec<(RegisterKey, Option<Register<Record>>)>,
+    /// Held folders and shards, in order.
+    pub(crate) rows: Vec<RowChange>,
+}
+
+impl Changes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.drive.is_none() && self.registers.is_empty() && self.rows.is_empty()
+    }
+}
+
+/// One change of what is held.
+#[derive(Clone, Debug)]
+pub(crate) struct RowChange {
+    pub(crate) owner: RegisterKey,
+    pub(crate) folder: Folder,
+    pub(crate) held: Held,
+    pub(crate) change: Hold,
+}
+
+/// What becomes of a held folder.
+#[derive(Clone, Debug)]
+pub(crate) enum Hold {
+    /// Held from now on, with these bytes in the index.
+    Small(Bytes),
+    /// Held from now on, as a file.
+    File,
+    /// No longer held.
+    Removed,
+}
+
+/// The index of one drive.
+pub(crate) struct Index {
+    blocks: Arc<Blocks>,
+    /// `None` once closed. Held only while a transaction begins.
+    database: RwLock<Option<Database>>,
+    /// What readers share until the next commit.
+    view: Mutex<Option<Arc<View>>>,
+}
+
+impl Index {
+    /// Makes a new index in an empty file, durably; the file's name is the caller's to sync.
+    pub(crate) fn create(file: Arc<dyn File>) -> Result<(), IndexError> {
+        let index = Index::start(Blocks::create(file, Box::new(|| false)))?;
+        contained(|| {
+            let transaction = index.begin_write(true)?;
+            transaction.open_table(REGISTERS)?;
+            transaction.open_table(HELD)?;
+            transaction.open_table(SHARDS)?;
+            let mut meta = transaction.open_table(META)?;
+            for (name, value) in [("version", VERSION), ("epoch", 0), ("hi", 0)] {
+                meta.insert(name, value)?;
+            }
+            drop(meta);
+            Ok(transaction.commit()?)
+        })?;
+        index.close()
+    }
+
+    /// Opens an index. After a crash redb verifies or reads back its state first.
+    ///
+    /// # Errors
+    /// What is damaged, or newer than this program.
+    pub(crate) fn open(file: Arc<dyn File>, make_room: MakeRoom) -> Result<Index, IndexError> {
+        let index = Index::start(Blocks::open(file, make_room)?)?;
+        match index.meta("version")? {
+            VERSION => Ok(index),
+            other => Err(IndexError::Version(other)),
+        }
+    }
+
+    fn start(blocks: Blocks) -> Result<Index, IndexError> {
+        let blocks = Arc::new(blocks);
+        let (backend, verifying) = (Backend(blocks.clone()), blocks.clone());
+        let database = contained(move || {
+            let mut builder = Builder::new();
+            builder.set_cache_size(CACHE_BYTES);
+            // Called before redb verifies all pages, and only then.
+            builder.set_repair_callback(move |_| verifying.verify_by_redb());
+            Ok(builder.create_with_backend(backend)?)
+        })?;
+        let torn = blocks.verify_here()?;
+        if torn > 0 {
+            tracing::info!(blocks = torn, "sealed blocks of the index that a crash had torn");
+        }
+        Ok(Index {
+            blocks,
+            database: RwLock::new(Some(database)),
+            view: Mutex::new(None),
+        })
+    }
+
+    /// The drive's stored epoch and `hi`.
+    pub(crate) fn drive_state(&self) -> Result<(u64, u64), IndexError> {
+        Ok((self.meta("epoch")?, self.meta("hi")?))
+    }
+
+    fn meta(&self, name: &str) -> Result<u64, IndexError> {
+        contained(|| {
+            let transaction = self.begin_read()?;
+            let meta = transaction.open_table(META)?;
+            let value = meta.get(name)?.ok_or(RowError::Malformed)?;
+            Ok(value.value())
+        })
+    }
+
+    /// Makes changes durable in one transaction. `rest` makes it one that a crash brings back at once and
+    /// unconditionally, for some milliseconds more.
+    pub(crate) fn commit(&self, changes: &Changes, rest: bool) -> Result<(), IndexError> {
+        contained(|| {
+            let transaction = self.begin_write(rest)?;
+            if let Some((epoch, hi)) = changes.drive {
+                let mut meta = transaction.open_table(META)?;
+                meta.insert("epoch", epoch)?;
+                meta.insert("hi", hi)?;
+            }
+            if !changes.registers.is_empty() {
+                write_registers(&transaction, &changes.registers)?;
+            }
+            if !changes.rows.is_empty() {
+                write_rows(&transaction, &changes.rows)?;
+            }
+            Ok(transaction.commit()?)
+        })?;
+        // Readers that begin from here on see the commit.
+        *lock(&self.view) = None;
+        Ok(())
+    }
+
+    /// What is committed now.
+    pub(crate) fn view(&self) -> Result<Arc<View>, IndexError> {
+        let mut view = lock(&self.view);
+        if let Some(view) = &*view {
+            return Ok(view.clone());
+        }
+        let fresh = contained(|| {
+            let transaction = self.begin_read()?;
+            Ok(Arc::new(View {
+                registers: transaction.open_table(REGISTERS)?,
+                held: transaction.open_table(HELD)?,
+                shards: transaction.open_table(SHARDS)?,
+            }))
+        })?;
+        *view = Some(fresh.clone());
+        Ok(fresh)
+    }
+
+    /// Closes the index: it opens again at once. Views that are still held answer with errors.
+    pub(crate) fn close(&self) -> Result<(), IndexError> {
+        contained(|| {
+            *lock(&self.view) = None;
+            // Transactions that begin meanwhile are waited for, so that redb closes the file before this returns.
+            drop(self.database.write().unwrap_or_else(PoisonError::into_inner).take());
+            Ok(())
+        })
+    }
+
+    fn begin_write(&self, rest: bool) -> Result<WriteTransaction, IndexError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let mut transaction = database.as_ref().ok_or(IndexError::Closed)?.begin_write()?;
+        transaction.set_quick_repair(rest);
+        Ok(transaction)
+    }
+
+    fn begin_read(&self) -> Result<ReadTransaction, IndexError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(database.as_ref().ok_or(IndexError::Closed)?.begin_read()?)
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        // redb commits once more when it is dropped, and may panic at that.
+        self.close().ok();
+    }
+}
+
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Index")
+            .field("blocks", &self.blocks)
+            .finish_non_exhaustive()
+    }
+}
+
+fn write_registers(
+    transaction: &WriteTransaction,
+    registers: &[(RegisterKey, Option<Register<Record>>)],
+) -> Result<(), IndexError> {
+    let mut table = transaction.open_table(REGISTERS)?;
+    for (key, register) in registers {
+        match register {
+            Some(register) => drop(table.insert(key.as_bytes(), &rows::encode_register(register)?[..])?),
+            None => drop(table.remove(key.as_bytes())?),
+        }
+    }
+    Ok(())
+}
+
+fn write_rows(transaction: &WriteTransaction, changes: &[RowChange]) -> Result<(), IndexError> {
+    let mut held = transaction.open_table(HELD)?;
+    let mut shards = transaction.open_table(SHARDS)?;
+    for row in changes {
+        let held_key = rows::held_key(&row.owner, row.folder, row.held);
+        let shard_key = rows::shard_key(row.folder, row.held.part);
+        match &row.change {
+            Hold::Small(framed) => {
+                held.insert(&held_key[..], &rows::held_row(row.held)[..])?;
+                let mut shard = shards.insert_reserve(&shard_key, framed.len() + 1)?;
+                rows::fill_small_shard(shard.as_mut(), framed);
+            }
+            Hold::File => {
+                held.insert(&held_key[..], &rows::held_row(row.held)[..])?;
+                shards.insert(&shard_key, rows::FILE_SHARD)?;
+            }
+            Hold::Removed => {
+                held.remove(&held_key[..])?;
+                shards.remove(&shard_key)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What one commit left, unchanged by those after it.
+pub(crate) struct View {
+    registers: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    held: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    shards: ReadOnlyTable<ShardKey, &'static [u8]>,
+}
+
+/// Registers of a range: whether it ends with the last of them.
+pub(crate) type Listed = (Vec<(RegisterKey, Register<Record>)>, bool);
+
+impl View {
+    /// A key's register; absent if it has no row.
+    pub(crate) fn register(&self, key: &RegisterKey) -> Result<Register<Record>, IndexError> {
+        contained(|| match self.registers.get(key.as_bytes())? {
+            Some(row) => Ok(rows::decode_register(row.value())?),
+            None => Ok(Register::absent()),
+        })
+    }
+
+    /// The folders that are held for a register: all of an object key's, those of its own number for a part.
+    pub(crate) fn held(&self, key: &RegisterKey) -> Result<BTreeMap<Folder, Held>, IndexError> {
+        let prefix = match (key.part_of(), key.is_object()) {
+            (Some(part), _) => rows::held_part_prefix(&part.owner, part.upload, part.number),
+            (None, true) => rows::held_prefix(key),
+            (None, false) => return Ok(BTreeMap::new()),
+        };
+        contained(|| {
+            let mut held = BTreeMap::new();
+            for entry in self.held.range(&prefix[..]..)? {
+                let (key, row) = entry?;
+                if !key.value().starts_with(&prefix) {
+                    break;
+                }
+                let (folder, found) = rows::decode_held(key.value(), row.value())?;
+                held.insert(folder, found);
+            }
+            Ok(held)
+        })
+    }
+
+    /// A shard that is held, if it is.
+    pub(crate) fn shard(&self, folder: Folder, part: u16) -> Result<Option<Shard>, IndexError> {
+        contained(|| match self.shards.get(&rows::shard_key(folder, part))? {
+            Some(row) => Ok(Some(rows::decode_shard(row.value())?)),
+            None => Ok(None),
+        })
+    }
+
+    /// Whether any part of a folder is held.
+    pub(crate) fn holds_folder(&self, folder: Folder) -> Result<bool, IndexError> {
+        let (first, last) = (rows::shard_key(folder, 0), rows::shard_key(folder, u16::MAX));
+        contained(|| {
+            Ok(self
+                .shards
+                .range::<&[u8; rows::SHARD_KEY_BYTES]>(&first..=&last)?
+                .next()
+                .transpose()?
+                .is_some())
+        })
+    }
+
+    /// Registers below `prefix`, in order of their keys. At least one if there is any and `limit` allows,
+    /// fewer than `limit` when they are long.
+    pub(crate) fn list(&self, prefix: &[u8], from: &ListFrom, limit: usize) -> Result<Listed, IndexError> {
+        let start = match from {
+            ListFrom::Start => Bound::Included(prefix),
+            ListFrom::At(key) => Bound::Included(&key[..]),
+            ListFrom::After(key) => Bound::Excluded(&key[..]),
+        };
+        // A start before the prefix would walk over keys of others.
+        let start = match start {
+            Bound::Included(key) | Bound::Excluded(key) if key < prefix => Bound::Included(prefix),
+            other => other,
+        };
+        contained(|| {
+            let (mut listed, mut bytes) = (Vec::new(), 0);
+            for entry in self.registers.range::<&[u8]>((start, Bound::Unbounded))? {
+                let (key, row) = entry?;
+                if !key.value().starts_with(prefix) {
+                    break;
+                }
+                if listed.len() >= limit || bytes >= LIST_BYTES_MAX {
+                    return Ok((listed, false));
+                }
+                bytes += key.value().len() + row.value().len();
+                let register = rows::decode_register(row.value())?;
+                listed.push((RegisterKey::from_bytes(key.value().to_vec()), register));
+            }
+            Ok((listed, true))
+        })
+    }
+}
+
+/// Turns a panic into an error: redb's assumptions may not hold on damaged bytes.
+fn contained<T>(work: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(IndexError::Panic(text.unwrap_or("without a message").to_owned()))
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Values are replaced whole, so a panic leaves none half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,336 @@
+#![allow(clippy::disallowed_methods, reason = "tests damage the file from outside")]
+
+use super::*;
+use crate::{
+    drive::fixture::{open_file, vote},
+    runtime::OpenMode,
+};
+use std::path::{Path, PathBuf};
+
+fn scratch() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("temp folder");
+    let path = dir.path().join("index");
+    Index::create(open_file(&path, OpenMode::CreateNew)).expect("creates");
+    (dir, path)
+}
+
+fn open(path: &Path) -> Result<Index, IndexError> {
+    Index::open(open_file(path, OpenMode::Write), Box::new(|| false))
+}
+
+fn key(n: u64) -> RegisterKey {
+    RegisterKey::object(u128::from(n % 3), &format!("key-{:05}", n * 7919 % 100_000))
+}
+
+fn register(n: u64, round: u64) -> Register<Record> {
+    Register {
+        accepted: vote(round, u128::from(n) + 1),
+        prev: vote(round - 1, u128::from(n) + 1_000_000),
+        committed: n.is_multiple_of(2),
+    }
+}
+
+/// A small shard and its register, as a put leaves them.
+fn put(n: u64, round: u64) -> Changes {
+    let owner = key(n);
+    let (upload, part, file) = (0, 1, false);
+    let row = RowChange {
+        owner: owner.clone(),
+        folder: u128::from(n) + 1,
+        held: Held { upload, part, file },
+        change: Hold::Small(Bytes::from(vec![n as u8; 600])),
+    };
+    Changes {
+        drive: None,
+        registers: vec![(owner, Some(register(n, round)))],
+        rows: vec![row],
+    }
+}
+
+fn merge(all: impl IntoIterator<Item = Changes>) -> Changes {
+    all.into_iter().fold(Changes::default(), |mut sum, changes| {
+        sum.drive = changes.drive.or(sum.drive);
+        sum.registers.extend(changes.registers);
+        sum.rows.extend(changes.rows);
+        sum
+    })
+}
+
+fn fill(index: &Index, keys: u64) {
+    for first in (0..keys).step_by(100) {
+        index
+            .commit(&merge((first..first + 100).map(|n| put(n, 5))), false)
+            .expect("commits");
+    }
+}
+
+/// How the keys `0..keys` read: the number that are right; a wrong or missing one is a panic.
+fn read_all(index: &Index, keys: u64) -> Result<u64, IndexError> {
+    for n in 0..keys {
+        let view = index.view()?;
+        let expected = register(n, 5);
+        let found = view.register(&key(n))?;
+        assert_eq!(found.accepted, expected.accepted, "key {n}: wrong or lost");
+        assert_eq!(found.committed, expected.committed, "key {n}");
+        let held = view.held(&key(n))?;
+        assert!(held.contains_key(&(u128::from(n) + 1)), "key {n}: lost folder");
+        let shard = view.shard(u128::from(n) + 1, 1)?;
+        assert_eq!(shard, Some(Shard::Small(Bytes::from(vec![n as u8; 600]))), "key {n}");
+    }
+    Ok(keys)
+}
+
+#[test]
+fn changes_are_there_after_a_restart() {
+    let (_dir, path) = scratch();
+    let index = open(&path).expect("opens");
+    fill(&index, 300);
+    let removed = Changes {
+        drive: Some((3, 1 << 20)),
+        registers: vec![(key(7), None)],
+        rows: vec![RowChange {
+            change: Hold::Removed,
+            ..put(7, 5).rows.remove(0)
+        }],
+    };
+    index.commit(&removed, false).expect("commits");
+    index.close().expect("closes");
+    assert!(matches!(index.view(), Err(IndexError::Closed)));
+
+    let index = open(&path).expect("opens");
+    assert_eq!(index.drive_state().expect("reads"), (3, 1 << 20));
+    let view = index.view().expect("view");
+    assert_eq!(view.register(&key(7)).expect("reads"), Register::absent());
+    assert!(view.held(&key(7)).expect("reads").is_empty());
+    assert!(!view.holds_folder(8).expect("reads") && view.holds_folder(9).expect("reads"));
+    assert_eq!(view.shard(8, 1).expect("reads"), None);
+    assert_eq!(view.register(&key(8)).expect("reads").accepted, register(8, 5).accepted);
+}
+
+#[test]
+fn a_view_keeps_what_it_saw() {
+    let (_dir, path) = scratch();
+    let index = open(&path).expect("opens");
+    fill(&index, 100);
+    let before = index.view().expect("view");
+    let register = Some(register(4, 9));
+    let changes = Changes {
+        registers: vec![(key(4), register.clone())],
+        ..Changes::default()
+    };
+    index.commit(&changes, false).expect("commits");
+    assert_eq!(before.register(&key(4)).expect("reads").accepted, vote(5, 5));
+    let after = index.view().expect("view").register(&key(4)).expect("reads");
+    assert_eq!(Some(after.accepted), register.map(|register| register.accepted));
+}
+
+#[test]
+fn folders_of_a_part_are_those_of_its_number_and_an_owner_has_all() {
+    let (_dir, path) = scratch();
+    let index = open(&path).expect("opens");
+    let owner = RegisterKey::object(1, "a");
+    let held = |upload, part, folder: Folder| RowChange {
+        owner: owner.clone(),
+        folder,
+        held: Held {
+            upload,
+            part,
+            file: true,
+        },
+        change: Hold::File,
+    };
+    let longer = RowChange {
+        owner: RegisterKey::object(1, "a\0"),
+        ..held(0, 1, 99)
+    };
+    let rows = vec![
+        held(0, 1, 10),
+        held(5, 1, 11),
+        held(5, 2, 12),
+        held(5, 1, 13),
+        held(6, 1, 14),
+        longer,
+    ];
+    let changes = Changes {
+        rows,
+        ..Changes::default()
+    };
+    index.commit(&changes, false).expect("commits");
+    let view = index.view().expect("view");
+    let folders = |key: &RegisterKey| view.held(key).expect("reads").into_keys().collect::<Vec<_>>();
+    assert_eq!(folders(&owner), [10, 11, 12, 13, 14]);
+    assert_eq!(folders(&RegisterKey::part(1, 5, 1, "a")), [11, 13]);
+    assert_eq!(folders(&RegisterKey::part(1, 5, 2, "a")), [12]);
+    assert_eq!(folders(&RegisterKey::part(1, 7, 1, "a")), [] as [Folder; 0]);
+    assert_eq!(folders(&RegisterKey::bucket("a")), [] as [Folder; 0]);
+    assert_eq!(view.shard(12, 2).expect("reads"), Some(Shard::File));
+}
+
+#[test]
+fn listings_stay_below_their_prefix_and_say_where_they_end() {
+    let (_dir, path) = scratch();
+    let index = open(&path).expect("opens");
+    let keys: Vec<_> = ["a", "a/1", "a/2", "a/3", "b"]
+        .map(|key| RegisterKey::object(1, key))
+        .into();
+    let registers = keys.iter().map(|key| (key.clone(), Some(register(0, 5))));
+    let changes = Changes {
+        registers: registers
+            .chain([(RegisterKey::object(2, "a/9"), Some(register(0, 5)))])
+            .collect(),
+        ..Changes::default()
+    };
+    index.commit(&changes, false).expect("commits");
+    let view = index.view().expect("view");
+    let list = |prefix: &str, from, limit| {
+        let (listed, complete) = view
+            .list(&RegisterKey::objects_prefix(1, prefix), &from, limit)
+            .expect("lists");
+        let names = listed.iter().filter_map(|(key, _)| key.object_key().map(str::to_owned));
+        (names.collect::<Vec<_>>().join(" "), complete)
+    };
+    let bytes = |n: usize| keys[n].as_bytes().to_vec();
+    let expect = |found: (String, bool), names: &str, complete: bool| assert_eq!(found, (names.to_owned(), complete));
+    expect(list("a/", ListFrom::Start, 9), "a/1 a/2 a/3", true);
+    expect(list("a/", ListFrom::Start, 2), "a/1 a/2", false);
+    expect(list("a/", ListFrom::Start, 3), "a/1 a/2 a/3", true);
+    expect(list("a/", ListFrom::At(bytes(2)), 9), "a/2 a/3", true);
+    expect(list("a/", ListFrom::After(bytes(2)), 9), "a/3", true);
+    expect(list("a/", ListFrom::After(bytes(4)), 9), "", true);
+    expect(list("a/", ListFrom::After(bytes(0)), 1), "a/1", false);
+    expect(list("", ListFrom::Start, 9), "a a/1 a/2 a/3 b", true);
+    expect(list("c", ListFrom::Start, 9), "", true);
+}
+
+#[test]
+fn an_index_of_a_newer_version_is_refused_by_number() {
+    let (_dir, path) = scratch();
+    let index = open(&path).expect("opens");
+    let transaction = index.begin_write(false).expect("begins");
+    transaction
+        .open_table(META)
+        .expect("meta")
+        .insert("version", 2)
+        .expect("inserts");
+    transaction.commit().expect("commits");
+    index.close().expect("closes");
+    assert!(matches!(open(&path), Err(IndexError::Version(2))));
+}
+
+/// Bits flipped in a copy of the file: how often all was read, and how often there was an error. Anything
+/// else is a panic.
+fn sweep(path: &Path, keys: u64, flips: u64, mut at: impl FnMut(u64, usize) -> usize) -> (u64, u64) {
+    let base = std::fs::read(path).expect("reads");
+    let damaged = path.with_extension("damaged");
+    let (mut right, mut errors) = (0, 0);
+    for n in 0..flips {
+        let mut bytes = base.clone();
+        let at = at(n, bytes.len());
+        bytes[at] ^= 1 << (n % 8);
+        std::fs::write(&damaged, &bytes).expect("writes");
+        match open(&damaged).and_then(|index| read_all(&index, keys)) {
+            Ok(_) => right += 1,
+            Err(IndexError::Panic(panic)) => panic!("flipped byte {at}: a panic inside redb: {panic}"),
+            Err(_) => errors += 1,
+        }
+    }
+    (right, errors)
+}
+
+fn xorshift(mut state: u64) -> impl FnMut() -> u64 {
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    }
+}
+
+// `drive.index-verified`
+#[test]
+fn no_flipped_bit_gives_a_wrong_value_or_loses_a_key() {
+    let (_dir, path) = scratch();
+    let index = open(&path).expect("opens");
+    fill(&index, 600);
+    index.close().expect("closes");
+    drop(index);
+    let mut random = xorshift(88_172_645_463_325_252);
+    let (right, errors) = sweep(&path, 600, 400, |_, len| random() as usize % len);
+    assert!(right > 0 && errors > 100, "{right} right, {errors} errors");
+    // The header: one copy of it may go, whatever the bit.
+    let (right, errors) = sweep(&path, 600, 200, |n, _| (n % 4 * 4096 + random() % 512) as usize);
+    assert_eq!((right, errors), (200, 0));
+}
+
+// As after a power loss: the file of an index that was not closed.
+#[test]
+fn no_flipped_bit_of_an_index_at_rest_matters_after_a_crash() {
+    let (_dir, path) = scratch();
+    let index = open(&path).expect("opens");
+    fill(&index, 600);
+    index.commit(&Changes::default(), true).expect("commits");
+    let copy = path.with_extension("crashed");
+    std::fs::copy(&path, &copy).expect("copies");
+    let mut random = xorshift(7);
+    let (right, errors) = sweep(&copy, 600, 100, |_, len| random() as usize % len);
+    assert!(right > 0 && errors > 20, "{right} right, {errors} errors");
+}
+
+// The argument on torn writes in `blocks`: whatever sectors of the last, unsynced commit a crash keeps,
+// the index opens with that commit or with the one before, and every block that is in use matches.
+#[test]
+fn a_torn_commit_is_there_or_is_not() {
+    let (_dir, path) = scratch();
+    let index = open(&path).expect("opens");
+    fill(&index, 600);
+    let before = std::fs::read(&path).expect("reads");
+    index
+        .commit(&merge((0..600).step_by(7).map(|n| put(n, 9))), false)
+        .expect("commits");
+    let after = std::fs::read(&path).expect("reads");
+    drop(index);
+
+    let mut random = xorshift(99);
+    let crashed_path = path.with_extension("crashed");
+    let mut seen = [0; 2];
+    for round in 0..60u64 {
+        let mut crashed = before.clone();
+        crashed.resize(after.len().max(before.len()), 0);
+        for sector in 0..after.len() / 512 {
+            let range = sector * 512..(sector + 1) * 512;
+            // From hardly any sector to hardly none lost.
+            if random() % 60 < round {
+                crashed[range.clone()].copy_from_slice(&after[range]);
+            }
+        }
+        if round % 10 == 9 {
+            crashed.copy_from_slice(&after);
+        }
+        std::fs::write(&crashed_path, &crashed).expect("writes");
+        let index = open(&crashed_path).expect("opens after a crash");
+        let round_of = |n| {
+            index
+                .view()
+                .expect("view")
+                .register(&key(n))
+                .expect("reads")
+                .accepted
+                .ballot
+                .round
+        };
+        let kept = round_of(0);
+        assert!(kept == 5 || kept == 9);
+        seen[usize::from(kept == 9)] += 1;
+        for n in 0..600 {
+            assert_eq!(round_of(n), if n.is_multiple_of(7) { kept } else { 5 }, "key {n}");
+        }
+        // Written over and read again: the blocks that were let pass are sealed.
+        index
+            .commit(&merge((0..600).map(|n| put(n, 5))), false)
+            .expect("commits");
+        read_all(&index, 600).expect("reads");
+        index.close().expect("closes");
+        read_all(&open(&crashed_path).expect("opens"), 600).expect("reads");
+    }
+    assert!(seen[0] > 0 && seen[1] > 0, "{seen:?}");
+}

@@ -1,0 +1,83 @@
+//! Which held folders no register names.
+
+use super::{IndexError, View, contained, rows};
+use crate::drive::{RegisterKey, Unnamed};
+use model::{protocol::Value, record::Record};
+use std::{collections::BTreeSet, ops::Bound};
+
+impl View {
+    /// Held folders that neither the accepted nor the previous value of their owner names, in the order of
+    /// the table, after `after`, at most `limit`; parts of uploads that the accepted value has open left
+    /// out.
+    pub(crate) fn unnamed(&self, after: Option<&Unnamed>, limit: usize) -> Result<Vec<Unnamed>, IndexError> {
+        let after = after.map(|after| rows::held_key(&after.owner, after.folder, held_of(after)));
+        let start = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        contained(|| {
+            let mut found = Vec::new();
+            let mut owner: Option<Owner> = None;
+            for entry in self.held.range::<&[u8]>((start, Bound::Unbounded))? {
+                let (key, row) = entry?;
+                if found.len() >= limit {
+                    break;
+                }
+                let (folder, held) = rows::decode_held(key.value(), row.value())?;
+                let owner_key = rows::held_owner(key.value())?;
+                let current = match owner.take() {
+                    Some(known) if known.key == owner_key => known,
+                    _ => Owner::load(self, owner_key)?,
+                };
+                let upload = Some(held.upload).filter(|upload| *upload != 0);
+                if !current.names(folder, upload) {
+                    let (owner, part) = (current.key.clone(), held.part);
+                    found.push(Unnamed {
+                        owner,
+                        folder,
+                        upload,
+                        part,
+                    });
+                }
+                owner = Some(current);
+            }
+            Ok(found)
+        })
+    }
+}
+
+/// Where it was held does not matter for its key.
+fn held_of(unnamed: &Unnamed) -> rows::Held {
+    rows::Held {
+        upload: unnamed.upload.unwrap_or(0),
+        part: unnamed.part,
+        file: false,
+    }
+}
+
+/// What an object key's register names.
+struct Owner {
+    key: RegisterKey,
+    folders: BTreeSet<u128>,
+    uploads: BTreeSet<u128>,
+}
+
+impl Owner {
+    fn load(view: &View, key: RegisterKey) -> Result<Owner, IndexError> {
+        let register = view.register(&key)?;
+        let of = |record: &Record| record.folders().into_iter().map(|need| need.folder).collect::<Vec<_>>();
+        let folders = [of(&register.accepted.value), of(&register.prev.value)].concat();
+        let uploads = register
+            .accepted
+            .value
+            .object()
+            .map(|object| &object.uploads[..])
+            .unwrap_or_default();
+        Ok(Owner {
+            key,
+            folders: folders.into_iter().collect(),
+            uploads: uploads.iter().map(|upload| upload.id).collect(),
+        })
+    }
+
+    fn names(&self, folder: u128, upload: Option<u128>) -> bool {
+        self.folders.contains(&folder) || upload.is_some_and(|upload| self.uploads.contains(&upload))
+    }
+}

@@ -1,0 +1,266 @@
+//! A drive of this node: its index, its files, and the commit task between them.
+
+mod commit;
+mod keys;
+mod shards;
+mod state;
+mod sweep;
+
+use super::{
+    Drive, DriveError, DriveStatus, ListFrom, Page, RegisterKey, SMALL_SHARD_BYTES, ShardReader, ShardWriter, Staging,
+    Unnamed,
+    format::{DATA_FOLDER, ReadySlot, format_path, index_path},
+    index::Index,
+};
+use crate::runtime::{Executor, Lane, OpenMode, Rt, run, spawn};
+use async_trait::async_trait;
+use bytes::Bytes;
+use commit::{Core, Message};
+use model::{
+    protocol::{Acceptor, Ballot, DriveState, Folder, KeyState, Reply, Request, Snapshot},
+    record::Record,
+};
+use state::{Health, Reserve, Shared, lock};
+use std::{fmt, io, sync::Arc, sync::Mutex};
+use tokio::sync::{mpsc, oneshot};
+
+/// A drive of this node. Dropping it closes it too, in the background.
+pub struct LocalDrive {
+    shared: Arc<Shared>,
+    queue: mpsc::UnboundedSender<Message>,
+}
+
+impl LocalDrive {
+    /// Opens the drive of a slot and begins to serve it. Its lock is held until it is closed.
+    ///
+    /// # Errors
+    /// [`DriveError::Offline`], logged: its index is missing, damaged or newer than this program.
+    pub async fn open(rt: &Rt, slot: ReadySlot) -> Result<Arc<LocalDrive>, DriveError> {
+        let path = slot.path.display().to_string();
+        let executor = rt.executor(&path);
+        let (rt, on) = (rt.clone(), executor.clone());
+        let opened = run(&executor, Lane::Commit, move || open_blocking(&rt, on, slot)).await;
+        let (shared, drive) = match opened {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(reason)) => {
+                tracing::error!(drive = path, reason, "drive offline");
+                return Err(DriveError::Offline(reason));
+            }
+            Err(gone) => return Err(DriveError::Offline(gone.to_string())),
+        };
+        let (queue, messages) = mpsc::unbounded_channel();
+        let core = Core::new(shared.clone(), drive);
+        spawn(
+            &shared.rt,
+            "commit to a drive",
+            commit::serve(shared.clone(), core, messages),
+        );
+        spawn(&shared.rt, "sweep a drive", sweep::sweep(shared.clone()));
+        Ok(Arc::new(LocalDrive { shared, queue }))
+    }
+}
+
+fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Result<(Arc<Shared>, DriveState), String> {
+    let (files, path) = (rt.files(), slot.path);
+    let format = format_path(&path);
+    let id = files.id(&format);
+    let id = id.map_err(|error| format!("cannot find {}: {error}", format.display()))?;
+    let reserve = Arc::new(Reserve::new(files.clone(), path.clone()));
+    let file = index_path(&path);
+    let index_failed = |error: &dyn fmt::Display| format!("cannot open its index {}: {error}", file.display());
+    // `drive.index-never-remade`: without its index a drive has forgotten what it voted for.
+    let opened = files
+        .open(&file, OpenMode::Write)
+        .map_err(|error| index_failed(&error))?;
+    let room = reserve.clone();
+    let index = Index::open(opened, Box::new(move || room.release())).map_err(|error| index_failed(&error))?;
+    let (epoch, hi) = index.drive_state().map_err(|error| index_failed(&error))?;
+    // Folders that a process made which then crashed may not be durable yet.
+    let data = path.join(DATA_FOLDER);
+    let synced: io::Result<()> = files.create_dir_all(&data).and_then(|()| files.sync_dir(&data));
+    synced.map_err(|error| format!("cannot sync {}: {error}", data.display()))?;
+    let drive = DriveState::boot(epoch, hi);
+    let shared = Shared {
+        rt: rt.clone(),
+        health: Arc::new(Health::new(path.clone(), id)),
+        files,
+        executor,
+        path,
+        place: slot.index,
+        index,
+        reserve,
+        drive: Mutex::new(drive),
+        staging: Mutex::default(),
+        lock: Mutex::new(Some(slot.lock)),
+    };
+    Ok((Arc::new(shared), drive))
+}
+
+/// Hands a message to the commit task, at once, and waits for its answer.
+async fn ask<T>(
+    shared: &Shared,
+    queue: &mpsc::UnboundedSender<Message>,
+    message: impl FnOnce(oneshot::Sender<Result<T, DriveError>>) -> Message,
+) -> Result<T, DriveError> {
+    let (answer, answered) = oneshot::channel();
+    queue.send(message(answer)).ok();
+    answered.await.unwrap_or_else(|_| Err(shared.health.error_or("closed")))
+}
+
+impl LocalDrive {
+    async fn ask<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, DriveError>>) -> Message,
+    ) -> Result<T, DriveError> {
+        ask(&self.shared, &self.queue, message).await
+    }
+
+    /// A plain read never waits for commits: it sees what the last one left.
+    async fn read(&self, key: &RegisterKey) -> Result<Reply<Record>, DriveError> {
+        let key = key.clone();
+        let job = move |shared: &Shared| {
+            shared.health.check()?;
+            let read = || {
+                let view = shared.index.view()?;
+                Ok((view.register(&key)?, view.held(&key)?))
+            };
+            let (register, held) = read().map_err(|error| shared.index_failed(&error))?;
+            // The floor after the register: whatever was forgotten before is below it.
+            let mut drive = *lock(&shared.drive);
+            let mut key = KeyState {
+                promised: Ballot::ZERO,
+                register,
+                folders: held.into_keys().collect(),
+            };
+            let mut acceptor = Acceptor {
+                drive: &mut drive,
+                key: &mut key,
+                index: shared.place,
+            };
+            Ok(acceptor.step(Request::Read).0)
+        };
+        self.shared.run(job).await
+    }
+}
+
+impl fmt::Debug for LocalDrive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LocalDrive({})", self.shared.path.display())
+    }
+}
+
+#[async_trait]
+impl Drive for LocalDrive {
+    async fn register(&self, key: &RegisterKey, request: Request<Record>) -> Result<Reply<Record>, DriveError> {
+        if matches!(request, Request::Read) {
+            return self.read(key).await;
+        }
+        let key = key.clone();
+        self.ask(|answer| Message::Register { key, request, answer }).await
+    }
+
+    async fn stage_small(
+        &self,
+        staging: Staging,
+        framed: Bytes,
+        key: &RegisterKey,
+        then: Request<Record>,
+    ) -> Result<Reply<Record>, DriveError> {
+        self.shared.check_room()?;
+        if framed.len() > SMALL_SHARD_BYTES {
+            return Err(DriveError::Offline(format!(
+                "a shard of {} bytes is not small",
+                framed.len()
+            )));
+        }
+        let key = key.clone();
+        let message = |answer| Message::StageSmall {
+            staging,
+            framed,
+            key,
+            then,
+            answer,
+        };
+        self.ask(message).await
+    }
+
+    async fn stage_file(&self, staging: Staging) -> Result<Box<dyn ShardWriter>, DriveError> {
+        shards::stage(self, staging).await
+    }
+
+    async fn open_shard(&self, folder: Folder, part: u16) -> Result<Box<dyn ShardReader>, DriveError> {
+        self.shared.health.check()?;
+        shards::open(self, folder, part).await
+    }
+
+    async fn abandon(&self, owner: &RegisterKey, folder: Folder) -> Result<(), DriveError> {
+        let owner = owner.clone();
+        self.ask(|answer| Message::Abandon { owner, folder, answer }).await
+    }
+
+    async fn end_upload(&self, owner: &RegisterKey, upload: u128) -> Result<(), DriveError> {
+        let owner = owner.clone();
+        self.ask(|answer| Message::EndUpload { owner, upload, answer }).await
+    }
+
+    async fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Result<Vec<Unnamed>, DriveError> {
+        let job = move |shared: &Shared| {
+            shared.health.check()?;
+            let unnamed = || shared.index.view()?.unnamed(after.as_ref(), limit);
+            unnamed().map_err(|error| shared.index_failed(&error))
+        };
+        self.shared.run(job).await
+    }
+
+    async fn list(&self, prefix: &[u8], from: ListFrom, limit: usize) -> Result<Page, DriveError> {
+        let prefix = prefix.to_vec();
+        let job = move |shared: &Shared| {
+            shared.health.check()?;
+            let list = || shared.index.view()?.list(&prefix, &from, limit);
+            let (listed, complete) = list().map_err(|error| shared.index_failed(&error))?;
+            let floor = lock(&shared.drive).floor;
+            let registers = listed.into_iter().map(|(key, register)| {
+                let snapshot = Snapshot {
+                    accepted: register.accepted,
+                    prev: register.prev,
+                    committed: register.committed,
+                    folders: Vec::new(),
+                    authoritative: true,
+                    floor,
+                };
+                (key, snapshot)
+            });
+            let registers = registers.collect();
+            Ok(Page { registers, complete })
+        };
+        self.shared.run(job).await
+    }
+
+    async fn status(&self) -> DriveStatus {
+        let job = |shared: &Shared| {
+            shared.health.check()?;
+            let space = shared.files.space(&shared.path);
+            space.map_err(|error| DriveError::Offline(format!("cannot tell its space: {error}")))
+        };
+        let path = self.shared.path.display().to_string();
+        let (space, offline) = match self.shared.run(job).await {
+            Ok(space) => (Some(space), None),
+            Err(DriveError::Offline(reason)) => (None, Some(reason)),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        DriveStatus {
+            path,
+            offline,
+            total_bytes: space.map_or(0, |space| space.total_bytes),
+            free_bytes: space.map_or(0, |space| space.free_bytes),
+        }
+    }
+
+    async fn close(&self) {
+        // Already closed, or failed: there is nothing left to end.
+        self.ask(|answer| Message::Close { answer }).await.ok();
+    }
+}
+
+#[cfg(test)]
+mod tests;

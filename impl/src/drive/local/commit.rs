@@ -1,0 +1,497 @@
+//! Group commit: whatever waits is applied in its order, made durable by one transaction, and answered.
+//!
+//! One task per drive. Its batches run one after the other in the commit lane, and nothing else writes to
+//! the index. `drive.reply-after-durable`: no reply of a batch leaves before the batch is durable, also none
+//! that needs nothing itself, for it may tell of what an earlier message of the batch changed. A batch in
+//! which nothing has to be durable costs no transaction.
+
+use super::{
+    keys::Keys,
+    shards::{Staged, remove_shard},
+    state::{Shared, lock},
+};
+use crate::{
+    drive::{
+        DriveError, IndexError, ListFrom, RegisterKey, Staging,
+        index::{Changes, Held, Hold, RowChange},
+    },
+    runtime::{Lane, run, spawn},
+};
+use bytes::Bytes;
+use model::{
+    protocol::{Acceptor, DriveEffect, DriveState, Folder, Reply, Request, Value},
+    record::Record,
+};
+use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
+use tokio::sync::{mpsc, oneshot};
+
+/// Messages of one batch.
+const BATCH_MESSAGES_MAX: usize = 256;
+/// Bytes of small shards of one batch.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+/// How long a change that nobody waits for may wait.
+const LAZY_MAX: Duration = Duration::from_millis(100);
+/// How often a drive looks after itself.
+const TICK: Duration = Duration::from_secs(1);
+/// Part registers looked at at once when an upload ends.
+const PARTS_PAGE: usize = 1000;
+
+type Answer<T> = oneshot::Sender<Result<T, DriveError>>;
+
+/// What waits for the commit task.
+pub(super) enum Message {
+    Register {
+        key: RegisterKey,
+        request: Request<Record>,
+        answer: Answer<Reply<Record>>,
+    },
+    StageSmall {
+        staging: Staging,
+        framed: Bytes,
+        key: RegisterKey,
+        then: Request<Record>,
+        answer: Answer<Reply<Record>>,
+    },
+    /// A file and its folder are durable. The guard keeps the sweep away until its row is.
+    StagedFile {
+        staging: Staging,
+        guard: Staged,
+        answer: Answer<()>,
+    },
+    Abandon {
+        owner: RegisterKey,
+        folder: Folder,
+        answer: Answer<()>,
+    },
+    EndUpload {
+        owner: RegisterKey,
+        upload: u128,
+        answer: Answer<()>,
+    },
+    Close {
+        answer: Answer<()>,
+    },
+}
+
+impl Message {
+    fn bytes(&self) -> usize {
+        match self {
+            Message::StageSmall { framed, .. } => framed.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// An answer and whom it goes to, held back until the batch is durable.
+enum Outgoing {
+    Reply(Answer<Reply<Record>>, Reply<Record>),
+    Done(Answer<()>, Result<(), DriveError>),
+}
+
+impl Outgoing {
+    /// Whoever has stopped waiting does not get it.
+    fn send(self, failed: Option<&DriveError>) {
+        match self {
+            Outgoing::Reply(to, reply) => to
+                .send(failed.map_or(Ok(reply), |error| Err(error.clone())))
+                .ok()
+                .unwrap_or(()),
+            Outgoing::Done(to, result) => to
+                .send(failed.map_or(result, |error| Err(error.clone())))
+                .ok()
+                .unwrap_or(()),
+        }
+    }
+}
+
+/// Serves the queue until it is closed.
+pub(super) async fn serve(shared: Arc<Shared>, mut core: Core, mut queue: mpsc::UnboundedReceiver<Message>) {
+    let mut ticked = shared.rt.mono();
+    loop {
+        let now = shared.rt.mono();
+        let wait = (ticked + TICK).min(core.lazy_since.map_or(Duration::MAX, |since| since + LAZY_MAX));
+        let first = tokio::select! {
+            biased;
+            message = queue.recv() => Some(message),
+            () = shared.rt.sleep(wait.saturating_sub(now)) => None,
+        };
+        let (batch, closed) = match first {
+            Some(None) => (Vec::new(), true),
+            Some(Some(first)) => core.collect(first, &mut queue),
+            None => (Vec::new(), false),
+        };
+        let now = shared.rt.mono();
+        let tick = now >= ticked + TICK;
+        if tick {
+            ticked = now;
+        }
+        let job = move || {
+            core.step(batch, now, tick);
+            if closed {
+                core.close();
+            }
+            core
+        };
+        match run(&shared.executor, Lane::Commit, job).await {
+            Ok(_) if closed => return,
+            Ok(back) => core = back,
+            Err(gone) => {
+                shared.health.fail(format!("its commit thread ended: {gone}"));
+                return;
+            }
+        }
+    }
+}
+
+/// The drive's state machine with its effects.
+pub(super) struct Core {
+    shared: Arc<Shared>,
+    drive: DriveState,
+    keys: Keys,
+    /// What the next commit takes.
+    pending: Changes,
+    dirty: Vec<RegisterKey>,
+    drive_dirty: bool,
+    /// Somebody waits for it.
+    durable: bool,
+    /// Since when changes wait that nobody waits for.
+    lazy_since: Option<Duration>,
+    /// The last commit is one after which the index opens at once.
+    at_rest: bool,
+    /// Something came since the last tick.
+    busy: bool,
+    /// Files that nothing names once the next commit is durable.
+    unnamed: Vec<(Folder, u16)>,
+    outgoing: Vec<Outgoing>,
+    /// Files whose rows the next commit makes durable.
+    staged: Vec<Staged>,
+    /// Who waits for the end.
+    closing: Vec<Answer<()>>,
+}
+
+impl Core {
+    pub(super) fn new(shared: Arc<Shared>, drive: DriveState) -> Core {
+        Core {
+            shared,
+            drive,
+            keys: Keys::default(),
+            pending: Changes::default(),
+            dirty: Vec::new(),
+            drive_dirty: false,
+            durable: false,
+            lazy_since: None,
+            at_rest: false,
+            busy: false,
+            unnamed: Vec::new(),
+            outgoing: Vec::new(),
+            staged: Vec::new(),
+            closing: Vec::new(),
+        }
+    }
+
+    /// A batch: `first` and what waits behind it. Whether the drive is to be closed after it.
+    fn collect(&mut self, first: Message, queue: &mut mpsc::UnboundedReceiver<Message>) -> (Vec<Message>, bool) {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let mut next = Some(first);
+        while let Some(message) = next {
+            if let Message::Close { answer } = message {
+                self.closing.push(answer);
+                return (batch, true);
+            }
+            bytes += message.bytes();
+            batch.push(message);
+            let full = batch.len() >= BATCH_MESSAGES_MAX || bytes >= BATCH_BYTES_MAX;
+            next = if full { None } else { queue.try_recv().ok() };
+        }
+        (batch, false)
+    }
+
+    /// Applies a batch and answers it.
+    fn step(&mut self, batch: Vec<Message>, now: Duration, tick: bool) {
+        let failed = self.try_step(batch, now, tick).err();
+        for outgoing in self.outgoing.drain(..) {
+            outgoing.send(failed.as_ref());
+        }
+    }
+
+    fn try_step(&mut self, batch: Vec<Message>, now: Duration, tick: bool) -> Result<(), DriveError> {
+        // A failed drive has no state left to go on with; whoever waits in the batch sees the reason.
+        self.shared.health.check()?;
+        self.busy |= !batch.is_empty();
+        for message in batch {
+            self.apply(message).map_err(|error| self.shared.index_failed(&error))?;
+        }
+        let overdue = self.lazy_since.is_some_and(|since| now >= since + LAZY_MAX);
+        if self.durable || overdue {
+            self.commit(false)?;
+        } else if self.lazy_since.is_none() && self.has_changes() {
+            self.lazy_since = Some(now);
+        }
+        if tick {
+            self.tick()?;
+        }
+        self.keys.shrink(&mut self.drive);
+        lock(&self.shared.drive).floor = self.drive.floor;
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<(), DriveError> {
+        let busy = mem::take(&mut self.busy);
+        if !busy && !self.at_rest {
+            self.commit(true)?;
+        }
+        self.shared.check_still_there()?;
+        self.shared.reserve.tend();
+        Ok(())
+    }
+
+    /// Ends cleanly, if the drive still can.
+    fn close(&mut self) {
+        if self.shared.health.check().is_ok() && self.commit(true).is_ok() {
+            self.shared.health.close();
+        }
+        if let Err(error) = self.shared.index.close() {
+            tracing::warn!(drive = %self.shared.path.display(), %error, "the index was not closed cleanly");
+        }
+        lock(&self.shared.lock).take();
+        for answer in self.closing.drain(..) {
+            answer.send(Ok(())).ok();
+        }
+    }
+
+    fn has_changes(&self) -> bool {
+        self.drive_dirty || !self.dirty.is_empty() || !self.pending.is_empty()
+    }
+
+    /// Makes all changes durable, then removes the files that nothing names any more.
+    fn commit(&mut self, rest: bool) -> Result<(), DriveError> {
+        if self.drive_dirty {
+            self.pending.drive = Some((self.drive.epoch, self.drive.hi));
+        }
+        for key in &self.dirty {
+            if let Some(entry) = self.keys.get_mut(key).filter(|entry| entry.dirty) {
+                entry.dirty = false;
+                let register = entry.state.register.clone();
+                self.pending.registers.push((key.clone(), Some(register)));
+                self.keys.settle(key);
+            }
+        }
+        // What the commit makes readers forget is below the floor that they read after it.
+        *lock(&self.shared.drive) = self.drive;
+        let result = self.shared.index.commit(&self.pending, rest);
+        result.map_err(|error| self.shared.index_failed(&error))?;
+        self.shared.check_still_there()?;
+        self.pending = Changes::default();
+        self.dirty.clear();
+        self.staged.clear();
+        (self.drive_dirty, self.durable, self.lazy_since, self.at_rest) = (false, false, None, rest);
+        self.remove_unnamed();
+        Ok(())
+    }
+
+    /// Removes files beside the commits. What a crash leaves of them goes at the next start.
+    fn remove_unnamed(&mut self) {
+        if self.unnamed.is_empty() {
+            return;
+        }
+        let (shared, unnamed) = (self.shared.clone(), mem::take(&mut self.unnamed));
+        let removal = async move {
+            let job = move |shared: &Shared| {
+                for (folder, part) in unnamed {
+                    let paths = (shared.part_path(folder, part), shared.folder_path(folder));
+                    remove_shard(shared, paths);
+                }
+                Ok(())
+            };
+            shared.run(job).await.ok();
+        };
+        spawn(&self.shared.rt, "remove shards", removal);
+    }
+
+    fn apply(&mut self, message: Message) -> Result<(), IndexError> {
+        match message {
+            Message::Register { key, request, answer } => {
+                let reply = self.register(&key, request)?;
+                self.outgoing.push(Outgoing::Reply(answer, reply));
+            }
+            Message::StageSmall {
+                staging,
+                framed,
+                key,
+                then,
+                answer,
+            } => {
+                self.hold(staging, false, Hold::Small(framed));
+                let reply = self.register(&key, then)?;
+                self.outgoing.push(Outgoing::Reply(answer, reply));
+            }
+            Message::StagedFile { staging, guard, answer } => {
+                self.hold(staging, true, Hold::File);
+                self.staged.push(guard);
+                self.outgoing.push(Outgoing::Done(answer, Ok(())));
+            }
+            Message::Abandon { owner, folder, answer } => {
+                let done = self.abandon(&owner, folder)?;
+                self.outgoing.push(Outgoing::Done(answer, done));
+            }
+            Message::EndUpload { owner, upload, answer } => {
+                let done = self.end_upload(&owner, upload)?;
+                self.outgoing.push(Outgoing::Done(answer, done));
+            }
+            // Taken out when the batch was collected.
+            Message::Close { answer } => self.closing.push(answer),
+        }
+        Ok(())
+    }
+
+    fn register(&mut self, key: &RegisterKey, request: Request<Record>) -> Result<Reply<Record>, IndexError> {
+        let view = || self.shared.index.view();
+        let entry = self.keys.load(key, view, &self.pending)?;
+        let mut acceptor = Acceptor {
+            drive: &mut self.drive,
+            key: &mut entry.state,
+            index: self.shared.place,
+        };
+        let (reply, effects) = acceptor.step(request);
+        for effect in effects {
+            match effect {
+                DriveEffect::PersistDrive => (self.drive_dirty, self.durable) = (true, true),
+                DriveEffect::PersistRegister => {
+                    self.durable = true;
+                    self.mark_dirty(key);
+                }
+                DriveEffect::PersistRegisterLazily => self.mark_dirty(key),
+                DriveEffect::Remove(folders) => self.remove(key, &folders),
+            }
+        }
+        Ok(reply)
+    }
+
+    fn mark_dirty(&mut self, key: &RegisterKey) {
+        if let Some(entry) = self.keys.get_mut(key)
+            && !mem::replace(&mut entry.dirty, true)
+        {
+            self.dirty.push(key.clone());
+        }
+    }
+
+    fn hold(&mut self, staging: Staging, file: bool, change: Hold) {
+        let Staging {
+            owner,
+            folder,
+            upload,
+            part,
+        } = staging;
+        let upload = upload.unwrap_or(0);
+        let held = Held { upload, part, file };
+        self.change_row(RowChange {
+            owner,
+            folder,
+            held,
+            change,
+        });
+        self.durable = true;
+    }
+
+    /// Lets folders of a loaded key go.
+    fn remove(&mut self, key: &RegisterKey, folders: &[Folder]) {
+        let owner = key.part_of().map_or_else(|| key.clone(), |part| part.owner);
+        for folder in folders {
+            let held = self.keys.get_mut(key).and_then(|entry| entry.held.get(folder).copied());
+            if let Some(held) = held {
+                let (owner, folder, change) = (owner.clone(), *folder, Hold::Removed);
+                self.change_row(RowChange {
+                    owner,
+                    folder,
+                    held,
+                    change,
+                });
+            }
+        }
+    }
+
+    fn change_row(&mut self, row: RowChange) {
+        if matches!(row.change, Hold::Removed) && row.held.file {
+            self.unnamed.push((row.folder, row.held.part));
+        }
+        self.keys.apply(&row);
+        self.pending.rows.push(row);
+    }
+
+    /// `put.abandon-before-accept`. A folder that is not held was never staged, or has gone already.
+    fn abandon(&mut self, owner: &RegisterKey, folder: Folder) -> Result<Result<(), DriveError>, IndexError> {
+        if self.named(owner)?.contains(&folder) {
+            tracing::error!(drive = %self.shared.path.display(), ?owner, "asked to abandon a folder that a vote names");
+            return Ok(Err(DriveError::NoFolder));
+        }
+        self.remove(owner, &[folder]);
+        Ok(Ok(()))
+    }
+
+    /// The folders that the votes for a key name.
+    fn named(&mut self, key: &RegisterKey) -> Result<BTreeSet<Folder>, IndexError> {
+        let view = || self.shared.index.view();
+        let entry = self.keys.load(key, view, &self.pending)?;
+        let votes = [&entry.state.register.accepted, &entry.state.register.prev];
+        Ok(votes
+            .iter()
+            .flat_map(|vote| vote.value.folders())
+            .map(|need| need.folder)
+            .collect())
+    }
+
+    fn end_upload(&mut self, owner: &RegisterKey, upload: u128) -> Result<Result<(), DriveError>, IndexError> {
+        let named = self.named(owner)?;
+        let Some(entry) = self.keys.get_mut(owner) else {
+            return Ok(Err(DriveError::NoFolder));
+        };
+        let register = &entry.state.register;
+        let chosen = if register.committed {
+            &register.accepted
+        } else {
+            &register.prev
+        };
+        if chosen.value.object().and_then(|object| object.upload(upload)).is_some() {
+            return Ok(Err(DriveError::NoFolder));
+        }
+        let folders = entry
+            .held
+            .iter()
+            .filter(|(folder, held)| held.upload == upload && !named.contains(folder));
+        let folders: Vec<_> = folders.map(|(folder, _)| *folder).collect();
+        self.remove(owner, &folders);
+        self.forget_parts(owner, upload)?;
+        self.durable = true;
+        Ok(Ok(()))
+    }
+
+    /// Removes the registers of an upload's parts. What they promised and voted for is below the floor from
+    /// now on (`drive.promise-holds`).
+    fn forget_parts(&mut self, owner: &RegisterKey, upload: u128) -> Result<(), IndexError> {
+        let Some(prefix) = owner.parts_of(upload) else {
+            return Ok(());
+        };
+        for key in self.keys.below(&prefix) {
+            if let Some(entry) = self.keys.remove(&key) {
+                let ballot = entry.state.promised.max(entry.state.register.accepted.ballot);
+                self.drive.forget(ballot);
+                self.pending.registers.push((key, None));
+            }
+        }
+        let view = self.shared.index.view()?;
+        let mut from = ListFrom::Start;
+        loop {
+            let (parts, complete) = view.list(&prefix, &from, PARTS_PAGE)?;
+            if let Some((last, _)) = parts.last() {
+                from = ListFrom::After(last.as_bytes().to_vec());
+            }
+            for (key, register) in parts {
+                self.drive.forget(register.accepted.ballot);
+                self.pending.registers.push((key, None));
+            }
+            if complete {
+                return Ok(());
+            }
+        }
+    }
+}

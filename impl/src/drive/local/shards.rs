@@ -1,0 +1,283 @@
+//! Shards of a local drive: writers of files, readers of files and of small ones.
+
+use super::{
+    LocalDrive,
+    commit::Message,
+    state::{Shared, lock},
+};
+use crate::{
+    drive::{DriveError, ShardReader, ShardWriter, Staging, index::Shard},
+    runtime::{File, OpenMode, spawn},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use model::protocol::Folder;
+use std::{fmt, io, path::PathBuf, sync::Arc};
+use tokio::sync::mpsc;
+
+/// Writes are at least this long, but for the last.
+const WRITE_BYTES_MIN: usize = 1 << 20;
+
+/// Opens a shard.
+pub(super) async fn open(drive: &LocalDrive, folder: Folder, part: u16) -> Result<Box<dyn ShardReader>, DriveError> {
+    let shared = &drive.shared;
+    let found = shared.run(move |shared| open_blocking(shared, folder, part)).await?;
+    Ok(match found {
+        Found::Small(framed) => Box::new(SmallReader(framed)),
+        Found::File(file, len) => {
+            let shared = shared.clone();
+            Box::new(FileReader {
+                shared,
+                file,
+                len,
+                folder,
+                part,
+            })
+        }
+    })
+}
+
+enum Found {
+    Small(Bytes),
+    File(Arc<dyn File>, u64),
+}
+
+fn open_blocking(shared: &Shared, folder: Folder, part: u16) -> Result<Found, DriveError> {
+    let view = shared.index.view().map_err(|error| shared.index_failed(&error))?;
+    match view.shard(folder, part).map_err(|error| shared.index_failed(&error))? {
+        None => Err(DriveError::NoFolder),
+        Some(Shard::Small(framed)) => Ok(Found::Small(framed)),
+        Some(Shard::File) => {
+            let open = || {
+                let file = shared.files.open(&shared.part_path(folder, part), OpenMode::Read)?;
+                let len = file.len()?;
+                Ok(Found::File(file, len))
+            };
+            open().map_err(|error| read_failed(shared, folder, part, &error))
+        }
+    }
+}
+
+/// One shard that cannot be read is that shard's damage, unless the whole drive is gone.
+fn read_failed(shared: &Shared, folder: Folder, part: u16, error: &io::Error) -> DriveError {
+    if let Err(offline) = shared.check_still_there() {
+        return offline;
+    }
+    if error.kind() == io::ErrorKind::NotFound {
+        return DriveError::NoFolder;
+    }
+    let path = shared.part_path(folder, part);
+    tracing::warn!(path = %path.display(), %error, "cannot read a shard");
+    DriveError::Offline(format!("cannot read {}: {error}", path.display()))
+}
+
+struct SmallReader(Bytes);
+
+#[async_trait]
+impl ShardReader for SmallReader {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    async fn read(&self, offset: u64, len: usize) -> Result<Bytes, DriveError> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len());
+        let end = start.saturating_add(len).min(self.0.len());
+        Ok(self.0.slice(start..end))
+    }
+}
+
+struct FileReader {
+    shared: Arc<Shared>,
+    file: Arc<dyn File>,
+    len: u64,
+    folder: Folder,
+    part: u16,
+}
+
+#[async_trait]
+impl ShardReader for FileReader {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    async fn read(&self, offset: u64, len: usize) -> Result<Bytes, DriveError> {
+        let left = self.len.saturating_sub(offset);
+        let len = len.min(usize::try_from(left).unwrap_or(usize::MAX));
+        let (file, folder, part) = (self.file.clone(), self.folder, self.part);
+        let job = move |shared: &Shared| {
+            let mut buf = vec![0; len];
+            let n = file
+                .read_at(offset, &mut buf)
+                .map_err(|error| read_failed(shared, folder, part, &error))?;
+            buf.truncate(n);
+            Ok(Bytes::from(buf))
+        };
+        self.shared.run(job).await
+    }
+}
+
+/// Begins a shard in a file.
+pub(super) async fn stage(drive: &LocalDrive, staging: Staging) -> Result<Box<dyn ShardWriter>, DriveError> {
+    drive.shared.check_room()?;
+    // Before the folder exists: from here on the sweep leaves it alone.
+    let mut shard = Staged::new(drive.shared.clone(), &staging);
+    let (folder, part) = (staging.folder, staging.part);
+    let job = move |shared: &Shared| {
+        let path = shared.part_path(folder, part);
+        let made = shared.files.create_dir_all(&shared.folder_path(folder));
+        let opened = made.and_then(|()| shared.files.open(&path, OpenMode::CreateNew));
+        opened.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => DriveError::Offline(format!("{} is staged already", path.display())),
+            _ => shared.staging_failed(&path, &error),
+        })
+    };
+    let file = match drive.shared.run(job).await {
+        Ok(file) => file,
+        Err(error) => {
+            // Not ours to remove if it was there before.
+            shard.keep = true;
+            return Err(error);
+        }
+    };
+    Ok(Box::new(FileWriter {
+        queue: drive.queue.clone(),
+        staging,
+        shard,
+        file,
+        buffer: Vec::new(),
+        offset: 0,
+    }))
+}
+
+struct FileWriter {
+    queue: mpsc::UnboundedSender<Message>,
+    staging: Staging,
+    shard: Staged,
+    file: Arc<dyn File>,
+    buffer: Vec<u8>,
+    offset: u64,
+}
+
+impl fmt::Debug for FileWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileWriter")
+            .field("staging", &self.staging)
+            .finish_non_exhaustive()
+    }
+}
+
+impl FileWriter {
+    async fn write_out(&mut self, framed: Bytes) -> Result<(), DriveError> {
+        let (file, offset) = (self.file.clone(), self.offset);
+        self.offset += framed.len() as u64;
+        let (folder, part) = (self.staging.folder, self.staging.part);
+        let job = move |shared: &Shared| {
+            let written = file.write_at(offset, &framed);
+            written.map_err(|error| shared.staging_failed(&shared.part_path(folder, part), &error))
+        };
+        self.shard.shared.run(job).await
+    }
+}
+
+#[async_trait]
+impl ShardWriter for FileWriter {
+    async fn write(&mut self, framed: Bytes) -> Result<(), DriveError> {
+        if self.buffer.is_empty() && framed.len() >= WRITE_BYTES_MIN {
+            return self.write_out(framed).await;
+        }
+        self.buffer.extend_from_slice(&framed);
+        if self.buffer.len() < WRITE_BYTES_MIN {
+            return Ok(());
+        }
+        let full = std::mem::take(&mut self.buffer);
+        self.write_out(full.into()).await
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<(), DriveError> {
+        let (file, offset) = (self.file.clone(), self.offset);
+        let rest = std::mem::take(&mut self.buffer);
+        let (folder, part) = (self.staging.folder, self.staging.part);
+        let job = move |shared: &Shared| {
+            let write = || {
+                if !rest.is_empty() {
+                    file.write_at(offset, &rest)?;
+                }
+                file.sync()?;
+                shared.files.sync_dir(&shared.folder_path(folder))
+            };
+            write().map_err(|error| shared.staging_failed(&shared.part_path(folder, part), &error))
+        };
+        self.shard.shared.run(job).await?;
+        let FileWriter {
+            queue,
+            staging,
+            shard: mut guard,
+            ..
+        } = *self;
+        // From here on the row may become durable, whoever still waits: the file stays.
+        guard.keep = true;
+        let shared = guard.shared.clone();
+        super::ask(&shared, &queue, |answer| Message::StagedFile { staging, guard, answer }).await
+    }
+}
+
+/// A shard that is being staged: the sweep leaves it alone, and unless it is kept its file goes.
+pub(super) struct Staged {
+    shared: Arc<Shared>,
+    folder: Folder,
+    part: u16,
+    keep: bool,
+}
+
+impl Staged {
+    fn new(shared: Arc<Shared>, staging: &Staging) -> Staged {
+        let (folder, part) = (staging.folder, staging.part);
+        *lock(&shared.staging).entry(folder).or_default() += 1;
+        let keep = false;
+        Staged {
+            shared,
+            folder,
+            part,
+            keep,
+        }
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let (folder, part) = (self.folder, self.part);
+        let forget = move |shared: &Shared| {
+            let mut staging = lock(&shared.staging);
+            match staging.get_mut(&folder) {
+                Some(shards) if *shards > 1 => *shards -= 1,
+                _ => drop(staging.remove(&folder)),
+            }
+        };
+        if self.keep {
+            return forget(&self.shared);
+        }
+        let shared = self.shared.clone();
+        let removal = async move {
+            let job = move |shared: &Shared| {
+                remove_shard(shared, (shared.part_path(folder, part), shared.folder_path(folder)));
+                forget(shared);
+                Ok(())
+            };
+            shared.run(job).await.ok();
+        };
+        spawn(&self.shared.rt, "remove an unfinished shard", removal);
+    }
+}
+
+/// Removes a shard's file, and its folder once that is empty.
+pub(super) fn remove_shard(shared: &Shared, (part, folder): (PathBuf, PathBuf)) {
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    if let Err(error) = shared.files.remove_file(&part)
+        && !gone(&error)
+    {
+        tracing::warn!(path = %part.display(), %error, "cannot remove a shard; the next start tries again");
+        return;
+    }
+    // Other parts may still be in it.
+    shared.files.remove_dir(&folder).ok();
+}

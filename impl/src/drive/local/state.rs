@@ -1,0 +1,224 @@
+//! What the parts of a local drive share: its place, its index, its health and its reserve.
+
+use crate::{
+    drive::{
+        DriveError, IndexError,
+        format::{DATA_FOLDER, SYSTEM_FOLDER, format_path},
+        index::{Index, is_full},
+    },
+    runtime::{Executor, FileId, Files, Guard, Lane, OpenMode, Rt, run},
+};
+use model::protocol::{DriveState, Folder};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// The reserve's size, unless the file system is small.
+const RESERVE_BYTES: u64 = 16 << 20;
+
+/// Shared by a drive's tasks, readers and writers.
+pub(super) struct Shared {
+    pub(super) rt: Rt,
+    pub(super) files: Arc<dyn Files>,
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) path: PathBuf,
+    /// This drive's index in its set.
+    pub(super) place: u8,
+    pub(super) index: Index,
+    pub(super) health: Arc<Health>,
+    pub(super) reserve: Arc<Reserve>,
+    /// As the last batch left it. Readers take their floor from it after they have read.
+    pub(super) drive: Mutex<DriveState>,
+    /// Folders that are being staged as files, and how many shards of each.
+    pub(super) staging: Mutex<BTreeMap<Folder, usize>>,
+    /// Taken out when the drive is closed.
+    pub(super) lock: Mutex<Option<Guard>>,
+}
+
+impl Shared {
+    /// Runs a blocking job beside the commits.
+    pub(super) async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        job: impl FnOnce(&Shared) -> Result<T, DriveError> + Send + 'static,
+    ) -> Result<T, DriveError> {
+        let shared = self.clone();
+        match run(&self.executor, Lane::Data, move || job(&shared)).await {
+            Ok(result) => result,
+            Err(gone) => Err(self.health.error_or(&gone.to_string())),
+        }
+    }
+
+    /// The index has failed, and with it the drive.
+    pub(super) fn index_failed(&self, error: &IndexError) -> DriveError {
+        match error {
+            IndexError::Closed => self.health.error_or("closed"),
+            _ => self.health.fail(format!("its index failed: {error}")),
+        }
+    }
+
+    /// Staging has failed: for want of room, or with the drive.
+    pub(super) fn staging_failed(&self, what: &Path, error: &io::Error) -> DriveError {
+        if is_full(error) {
+            self.reserve.full.store(true, Ordering::Release);
+            return DriveError::Full;
+        }
+        self.health.fail(format!("cannot stage {}: {error}", what.display()))
+    }
+
+    /// `drive.still-there`: a descriptor of a folder that was unmounted, renamed or removed goes on
+    /// succeeding. What is at the drive's path must be what was opened.
+    pub(super) fn check_still_there(&self) -> Result<(), DriveError> {
+        let path = format_path(&self.path);
+        match self.files.id(&path) {
+            Ok(id) if id == self.health.format => Ok(()),
+            Ok(_) => Err(self
+                .health
+                .fail(format!("{} is another file than at the start", path.display()))),
+            Err(error) => Err(self.health.fail(format!("cannot find {}: {error}", path.display()))),
+        }
+    }
+
+    /// Whether there is room to stage.
+    pub(super) fn check_room(&self) -> Result<(), DriveError> {
+        self.health.check()?;
+        if self.reserve.full.load(Ordering::Acquire) {
+            return Err(DriveError::Full);
+        }
+        Ok(())
+    }
+
+    /// Where a folder of larger shards is.
+    pub(super) fn folder_path(&self, folder: Folder) -> PathBuf {
+        let name = format!("{folder:032x}");
+        self.path.join(DATA_FOLDER).join(&name[..2]).join(name)
+    }
+
+    /// Where a larger shard is.
+    pub(super) fn part_path(&self, folder: Folder, part: u16) -> PathBuf {
+        self.folder_path(folder).join(format!("part.{part}"))
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Values are replaced whole, so a panic leaves none half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the drive serves. Once it does not, it never does again: it has to be opened anew.
+pub(super) struct Health {
+    path: PathBuf,
+    /// The `format.json` that was opened.
+    format: FileId,
+    offline: Mutex<Option<String>>,
+}
+
+impl Health {
+    pub(super) fn new(path: PathBuf, format: FileId) -> Health {
+        let offline = Mutex::new(None);
+        Health { path, format, offline }
+    }
+
+    pub(super) fn check(&self) -> Result<(), DriveError> {
+        match &*lock(&self.offline) {
+            None => Ok(()),
+            Some(reason) => Err(DriveError::Offline(reason.clone())),
+        }
+    }
+
+    /// The reason why the drive is offline, or this one.
+    pub(super) fn error_or(&self, reason: &str) -> DriveError {
+        self.check()
+            .err()
+            .unwrap_or_else(|| DriveError::Offline(reason.to_owned()))
+    }
+
+    /// Takes the drive offline. The first reason stands, and is logged.
+    pub(super) fn fail(&self, reason: String) -> DriveError {
+        let mut offline = lock(&self.offline);
+        let first = offline.get_or_insert_with(|| {
+            tracing::error!(drive = %self.path.display(), reason, "drive offline");
+            reason
+        });
+        DriveError::Offline(first.clone())
+    }
+
+    /// Takes the drive offline because it was asked to close.
+    pub(super) fn close(&self) {
+        lock(&self.offline).get_or_insert_with(|| "closed".to_owned());
+    }
+}
+
+/// A file that takes up room for the day on which there is none (`drive.full-still-deletes`). When the
+/// index meets a full file system it goes, and nothing more is staged, so that the index can still take
+/// deletes and finalizes. When room comes back it is made again.
+pub(super) struct Reserve {
+    files: Arc<dyn Files>,
+    drive: PathBuf,
+    /// Nothing may be staged.
+    pub(super) full: AtomicBool,
+}
+
+impl Reserve {
+    pub(super) fn new(files: Arc<dyn Files>, drive: PathBuf) -> Reserve {
+        let full = AtomicBool::new(false);
+        Reserve { files, drive, full }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.drive.join(SYSTEM_FOLDER).join("reserve")
+    }
+
+    /// Gives its room to the index. Whether there was any.
+    pub(super) fn release(&self) -> bool {
+        self.full.store(true, Ordering::Release);
+        let released = self.files.remove_file(&self.path()).is_ok();
+        if released {
+            tracing::warn!(drive = %self.drive.display(), "drive full: its reserve is used for deletes");
+        }
+        released
+    }
+
+    /// Looks how much room there is. Called about every second.
+    pub(super) fn tend(&self) {
+        let Ok(space) = self.files.space(&self.drive) else {
+            return;
+        };
+        let wanted = RESERVE_BYTES.min(space.total_bytes / 64);
+        let made = self.files.id(&self.path()).is_ok();
+        // Twice: made again at the edge, it would go and come with every delete.
+        if !made && space.free_bytes > 2 * wanted && self.make(wanted).is_err() {
+            self.files.remove_file(&self.path()).ok();
+            return;
+        }
+        let room = if made {
+            space.free_bytes
+        } else {
+            space.free_bytes.saturating_sub(wanted)
+        };
+        self.full.store(room < wanted, Ordering::Release);
+    }
+
+    fn make(&self, bytes: u64) -> io::Result<()> {
+        let file = self.files.open(&self.path(), OpenMode::Create)?;
+        // Not zeroes: a file system that compresses would keep no room for them.
+        let mut noise = vec![0; 1 << 20];
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        for word in noise.chunks_exact_mut(8) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            word.copy_from_slice(&state.to_le_bytes());
+        }
+        for offset in (0..bytes).step_by(noise.len()) {
+            let len = (bytes - offset).min(noise.len() as u64) as usize;
+            file.write_at(offset, &noise[..len])?;
+        }
+        file.sync()
+    }
+}

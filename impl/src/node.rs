@@ -1,0 +1,122 @@
+//! A node: its drives opened, and the store over them. The same for the server and the simulation.
+
+use crate::{
+    drive::{Drive, DriveError, LocalDrive, OfflineDrive, Unnamed, format},
+    object::{Ballots, ErasureSet, Patience, Recovered, Store, StoreConfig},
+    runtime::{self, Lane, Rt},
+};
+use futures::future::join_all;
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use tokio::sync::Mutex;
+
+/// What a node is opened with.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// The drives' folders: absolute, in the order of the arguments.
+    pub drives: Vec<PathBuf>,
+    /// Drives of an erasure set; divides their number.
+    pub set_size: usize,
+    /// M of new objects.
+    pub standard_parity: u8,
+    /// M of new objects of reduced redundancy.
+    pub reduced_parity: u8,
+}
+
+/// Why a node does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The drives are not those of one deployment in their places.
+    #[error(transparent)]
+    Format(#[from] format::FormatError),
+    /// The process is ending.
+    #[error("the process is ending")]
+    Ending,
+}
+
+/// An open node.
+#[derive(Debug)]
+pub struct Node {
+    /// Its objects.
+    pub store: Arc<Store>,
+    /// Drives that serve.
+    pub drives_online: usize,
+    leftovers: Mutex<Vec<BTreeSet<Unnamed>>>,
+}
+
+/// Opens a node's drives, formatting them at the first start. A drive that cannot serve is offline, with
+/// its reason in the log; the others serve.
+///
+/// # Errors
+/// [`OpenError`]; nothing was changed on any drive then, unless it is a first start that failed.
+pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
+    let opened = format(&rt, &config).await?;
+    let drives: Vec<Arc<dyn Drive>> = join_all(opened.drives.into_iter().map(|slot| open_drive(&rt, slot))).await;
+    let mut drives_online = 0;
+    for drive in &drives {
+        drives_online += usize::from(drive.status().await.offline.is_none());
+    }
+    let ballots = Arc::new(Ballots::new(&rt, 0));
+    let set =
+        |drives: &[Arc<dyn Drive>]| ErasureSet::new(rt.clone(), drives.to_vec(), ballots.clone(), Patience::default());
+    let sets = drives.chunks(config.set_size).map(set).collect();
+    let store = Store::new(
+        rt.clone(),
+        StoreConfig {
+            deployment: opened.deployment.to_be_bytes(),
+            sets,
+            standard_parity: config.standard_parity,
+            reduced_parity: config.reduced_parity,
+        },
+    );
+    let leftovers = Mutex::new(store.leftovers().await);
+    Ok(Node {
+        store,
+        drives_online,
+        leftovers,
+    })
+}
+
+impl Node {
+    /// Finishes what the last life left; once, in the background of serving or before.
+    pub async fn recover(&self) -> Recovered {
+        let leftovers = std::mem::take(&mut *self.leftovers.lock().await);
+        let recovered = self.store.recover(leftovers).await;
+        if recovered != Recovered::default() {
+            let Recovered { settled, dropped, left } = recovered;
+            tracing::info!(settled, dropped, left, "finished what the last run left");
+        }
+        recovered
+    }
+}
+
+async fn format(rt: &Rt, config: &NodeConfig) -> Result<format::Opened, OpenError> {
+    let Some(first) = config.drives.first() else {
+        return Err(format::FormatError::TooFew { drives: 0 }.into());
+    };
+    let executor = rt.executor(&first.to_string_lossy());
+    let (files, paths, set_size, ids) = (rt.files(), config.drives.clone(), config.set_size, rt.clone());
+    let job = move || format::open_all(&files, &paths, set_size, &mut || runtime::random_id(&ids));
+    Ok(runtime::run(&executor, Lane::Data, job)
+        .await
+        .map_err(|_| OpenError::Ending)??)
+}
+
+/// The drive of a slot; an [`OfflineDrive`] in its place if it cannot serve.
+async fn open_drive(rt: &Rt, slot: format::Slot) -> Arc<dyn Drive> {
+    let (path, reason) = match slot {
+        format::Slot::Offline { path, reason } => {
+            tracing::error!(drive = %path.display(), reason, "drive offline");
+            (path, reason)
+        }
+        format::Slot::Ready(slot) => {
+            let path = slot.path.clone();
+            // It logs its own reason.
+            match LocalDrive::open(rt, slot).await {
+                Ok(drive) => return drive,
+                Err(DriveError::Offline(reason)) => (path, reason),
+                Err(error) => (path, error.to_string()),
+            }
+        }
+    };
+    Arc::new(OfflineDrive::new(path, reason))
+}

@@ -1,0 +1,234 @@
+//! Runs `model`'s coordinator against the drives of a set: carries its effects out, feeds it what happens.
+//!
+//! The machine decides; this file only moves messages and watches the clock.
+
+use super::{error::StoreError, set::ErasureSet};
+use crate::{
+    drive::{Drive, DriveError, RegisterKey, Staging},
+    runtime,
+};
+use bytes::Bytes;
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use model::{
+    protocol::{Ballot, Coordinator, Drives, Effect, Event, Outcome, Reply, Request, Unavailable},
+    record::{Op, Record, Refusal},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::oneshot;
+
+/// Small shards that ride with the first Prepare, by drive index.
+#[derive(Debug)]
+pub(super) struct SmallShards {
+    pub staging: Staging,
+    pub framed: Vec<Bytes>,
+}
+
+/// What an operation on a register came to.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub outcome: Outcome<Record, Refusal>,
+    /// Whether a drive had no room for it.
+    pub full: bool,
+    /// The last round's ballot: of the vote, if the outcome is [`Outcome::Written`].
+    pub ballot: Ballot,
+}
+
+/// Runs `op` on the register `key` to its end, in a task of its own: a client that goes away leaves no
+/// operation half-driven.
+pub(super) async fn execute(set: &Arc<ErasureSet>, key: RegisterKey, op: Op, small: Option<SmallShards>) -> Ended {
+    let (tx, rx) = oneshot::channel();
+    let task_set = set.clone();
+    runtime::spawn(&set.rt, "operation", async move {
+        let guard = task_set
+            .locks
+            .lock(&task_set.rt, &key, task_set.patience.operation)
+            .await;
+        let run = Run::new(&task_set, &key, op, small);
+        run.drive(|outcome| {
+            drop(guard);
+            drop(tx.send(outcome));
+        })
+        .await;
+    });
+    rx.await.unwrap_or(Ended {
+        outcome: Outcome::Ambiguous(Unavailable::Deadline),
+        full: false,
+        ballot: Ballot::ZERO,
+    })
+}
+
+/// The outcome of an operation that only reads or changes metadata, as a record.
+pub(super) fn settled(outcome: Outcome<Record, Refusal>) -> Result<Record, StoreError> {
+    match outcome {
+        Outcome::Written(record) | Outcome::Kept(record) => Ok(record),
+        Outcome::Refused { refusal, .. } => Err(refused(refusal)),
+        Outcome::Unavailable(why) => Err(unavailable(why)),
+        Outcome::Ambiguous(why) => Err(StoreError::Ambiguous(why)),
+    }
+}
+
+/// What a refused precondition is to a caller.
+pub(super) fn refused(refusal: Refusal) -> StoreError {
+    match refusal {
+        Refusal::PreconditionFailed => StoreError::PreconditionFailed,
+        Refusal::NoSuchKey => StoreError::NoSuchKey,
+        Refusal::NoSuchUpload => StoreError::NoSuchUpload,
+        Refusal::BucketExists => StoreError::BucketExists,
+        Refusal::NoSuchBucket => StoreError::NoSuchBucket,
+    }
+}
+
+/// What an operation that was certainly not done is to a caller.
+pub(super) fn unavailable(why: Unavailable) -> StoreError {
+    match why {
+        Unavailable::PrepareQuorum => StoreError::Unwritable("too few drives answer".into()),
+        Unavailable::StagedQuorum => StoreError::Unwritable("too few drives hold the new data".into()),
+        Unavailable::Stuck => StoreError::Unreadable("an unfinished write has lost too many shards".into()),
+        Unavailable::Deadline => StoreError::Unwritable("drives did not answer in time".into()),
+    }
+}
+
+type Answer = (u8, Ballot, Result<Reply<Record>, DriveError>);
+
+struct Run<'a> {
+    set: &'a ErasureSet,
+    key: &'a RegisterKey,
+    machine: Coordinator<Record, Op>,
+    small: Option<SmallShards>,
+    calls: FuturesUnordered<BoxFuture<'static, Answer>>,
+    todo: Vec<Effect<Record>>,
+    full: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(set: &'a ErasureSet, key: &'a RegisterKey, op: Op, small: Option<SmallShards>) -> Run<'a> {
+        let (machine, todo) = Coordinator::new(set.quorums, op);
+        Run {
+            set,
+            key,
+            machine,
+            small,
+            calls: FuturesUnordered::new(),
+            todo,
+            full: false,
+        }
+    }
+
+    /// Drives the machine; calls `ended` with its outcome, then lets messages that are on their way arrive.
+    async fn drive(mut self, ended: impl FnOnce(Ended)) {
+        let patience = self.set.patience;
+        let mut deadline = self.set.rt.sleep(patience.operation);
+        let mut hurry = self.set.rt.sleep(patience.straggler);
+        let mut ended = Some(ended);
+        loop {
+            if self.carry_out().await {
+                hurry = self.set.rt.sleep(patience.straggler);
+            }
+            if let Some(outcome) = self.machine.outcome()
+                && let Some(ended) = ended.take()
+            {
+                ended(Ended {
+                    outcome: outcome.clone(),
+                    full: self.full,
+                    ballot: self.machine.ballot(),
+                });
+            }
+            if ended.is_none() && self.calls.is_empty() {
+                return;
+            }
+            let event = tokio::select! {
+                biased;
+                Some(answer) = self.calls.next(), if !self.calls.is_empty() => self.event(answer),
+                () = &mut hurry, if ended.is_some() => {
+                    hurry = self.set.rt.sleep(patience.straggler);
+                    Event::Hurry
+                }
+                () = &mut deadline => {
+                    if ended.is_none() {
+                        return;
+                    }
+                    deadline = self.set.rt.sleep(patience.operation);
+                    Event::Deadline
+                }
+            };
+            if ended.is_some() {
+                self.todo = self.machine.on(event);
+            }
+        }
+    }
+
+    /// Carries out what the machine wants; whether a new round has begun.
+    async fn carry_out(&mut self) -> bool {
+        let mut begun = false;
+        while !self.todo.is_empty() {
+            for effect in std::mem::take(&mut self.todo) {
+                match effect {
+                    Effect::Send { to, request } => self.send(to, &request),
+                    Effect::Begin { epoch, round, pause } => {
+                        begun = true;
+                        if pause {
+                            let pause = random_below(&self.set.rt, self.set.patience.pause_max);
+                            self.set.rt.sleep(pause).await;
+                        }
+                        let ballot = self.set.ballots.issue(epoch, round);
+                        self.todo.extend(self.machine.on(Event::Begin(ballot)));
+                    }
+                }
+            }
+        }
+        begun
+    }
+
+    fn send(&mut self, to: Drives, request: &Request<Record>) {
+        let ballot = request.ballot().unwrap_or(Ballot::ZERO);
+        let small = matches!(request, Request::Prepare { .. })
+            .then(|| self.small.take())
+            .flatten();
+        for index in to.iter() {
+            let Some(drive) = self.set.drives.get(usize::from(index)).cloned() else {
+                continue;
+            };
+            let (key, request) = (self.key.clone(), request.clone());
+            let staged = small
+                .as_ref()
+                .and_then(|small| Some((small.staging.clone(), small.framed.get(usize::from(index))?.clone())));
+            self.calls.push(Box::pin(async move {
+                let reply = match staged {
+                    Some((staging, framed)) => drive.stage_small(staging, framed, &key, request).await,
+                    None => drive.register(&key, request).await,
+                };
+                (index, ballot, reply)
+            }));
+        }
+    }
+
+    fn event(&mut self, (from, ballot, reply): Answer) -> Event<Record> {
+        match reply {
+            Ok(reply) => Event::Reply { from, ballot, reply },
+            Err(error) => {
+                self.full |= error == DriveError::Full;
+                Event::Failed { from, ballot }
+            }
+        }
+    }
+}
+
+/// A random duration below `limit`.
+fn random_below(rt: &runtime::Rt, limit: Duration) -> Duration {
+    let mut bytes = [0u8; 4];
+    rt.fill_random(&mut bytes);
+    limit.mul_f64(f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX))
+}
+
+/// Gives up a folder of which no Accept has left, on every drive (`put.abandon-before-accept`).
+pub(super) fn abandon(set: &Arc<ErasureSet>, owner: RegisterKey, folder: u128) {
+    let task_set = set.clone();
+    runtime::spawn(&set.rt, "abandon", async move {
+        let calls = task_set
+            .drives
+            .iter()
+            .map(|drive: &Arc<dyn Drive>| drive.abandon(&owner, folder));
+        // A drive that does not hear of it keeps a folder that no value names, for the staging clean-up.
+        drop(futures::future::join_all(calls).await);
+    });
+}

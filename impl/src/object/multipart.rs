@@ -1,0 +1,267 @@
+//! Multipart uploads: open in their key's value, parts in registers of their own, completed in one vote.
+
+use super::{
+    Store,
+    driver::{execute, settled},
+    error::StoreError,
+    latest_info,
+    list::upload_info,
+    read,
+    scan::scan,
+    set::ErasureSet,
+    types::{CompletedPart, ObjectInfo, PartInfo, PutOptions, UploadInfo, WriteMeta},
+    write::{Erasure, ObjectWriter, Target},
+};
+use crate::{
+    drive::{DriveError, ListFrom, RegisterKey},
+    runtime,
+};
+use futures::future::join_all;
+use model::record::{Change, ObjectData, Op, Part, Precondition, Record, Upload};
+use std::{sync::Arc, time::Duration};
+
+/// Part registers asked for at once.
+const PAGE: usize = 1000;
+
+/// How often, and how far apart, a drive is asked to remove an upload's parts: it refuses until it knows
+/// that the upload is gone.
+const END_TRIES: u32 = 5;
+const END_PAUSE: Duration = Duration::from_millis(50);
+
+impl Store {
+    /// Begins a multipart upload; its id.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchBucket`], or unavailable.
+    pub async fn create_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        options: PutOptions,
+        meta: WriteMeta,
+    ) -> Result<u128, StoreError> {
+        let incarnation = self.incarnation(bucket).await?;
+        let set = self.set_of(key);
+        let erasure = Erasure::new(set.len(), self.parity(options.class))?;
+        let upload = Upload {
+            id: runtime::random_id(self.rt()),
+            started_nanos: self.rt().wall_nanos(),
+            data_shards: erasure.data,
+            parity_shards: erasure.parity,
+            headers: meta.headers,
+            checksum: options.checksum,
+        };
+        let id = upload.id;
+        let _bucket = self.buckets().enter(bucket, incarnation).await?;
+        settled(
+            self.change(set, RegisterKey::object(incarnation, key), Change::OpenUpload(upload))
+                .await,
+        )?;
+        Ok(id)
+    }
+
+    /// Describes an open upload.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchUpload`], or unavailable.
+    pub async fn upload(&self, bucket: &str, key: &str, upload: u128) -> Result<UploadInfo, StoreError> {
+        let owner = RegisterKey::object(self.incarnation(bucket).await?, key);
+        let upload = open_upload(self.set_of(key), &owner, upload).await?;
+        Ok(upload_info(key, &upload))
+    }
+
+    /// Begins to write a part (`number` 1 to 10,000). Commit with a [`WriteMeta`] that has the part's ETag
+    /// and checksums.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchUpload`], or unavailable.
+    pub async fn put_part(
+        self: &Arc<Self>,
+        bucket: &str,
+        key: &str,
+        upload: u128,
+        number: u16,
+        size: Option<u64>,
+    ) -> Result<ObjectWriter, StoreError> {
+        let incarnation = self.incarnation(bucket).await?;
+        let set = self.set_of(key).clone();
+        let open = open_upload(&set, &RegisterKey::object(incarnation, key), upload).await?;
+        let erasure = Erasure::new(set.len(), open.parity_shards)?;
+        let target = Target {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            incarnation,
+            part: Some((upload, number)),
+        };
+        Ok(ObjectWriter::new(self.clone(), set, target, erasure, size))
+    }
+
+    /// That the upload is still open, before a part of it is voted on.
+    pub(super) async fn check_upload(
+        &self,
+        set: &Arc<ErasureSet>,
+        owner: &RegisterKey,
+        upload: u128,
+    ) -> Result<(), StoreError> {
+        open_upload(set, owner, upload).await.map(drop)
+    }
+
+    /// Parts of an open upload with numbers above `after`, in order, at most `limit`; and whether there
+    /// are more.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchUpload`], or unavailable.
+    pub async fn list_parts(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: u128,
+        after: u16,
+        limit: usize,
+    ) -> Result<(Vec<PartInfo>, bool), StoreError> {
+        let incarnation = self.incarnation(bucket).await?;
+        let set = self.set_of(key);
+        open_upload(set, &RegisterKey::object(incarnation, key), upload).await?;
+        let mut parts = parts(set, incarnation, key, upload, after, limit.saturating_add(1)).await?;
+        let more = parts.len() > limit;
+        parts.truncate(limit);
+        let info = |part: Part| PartInfo {
+            time_nanos: part.time_nanos,
+            data: part.data,
+        };
+        Ok((parts.into_iter().map(info).collect(), more))
+    }
+
+    /// Makes an object of an upload's parts. `meta` carries the object's ETag and checksums as computed by
+    /// the caller from the parts named (their stored ETags must match: [`StoreError::InvalidPart`]); its
+    /// headers are ignored, the upload's count.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchUpload`], [`StoreError::InvalidPart`], [`StoreError::PreconditionFailed`], or unavailable.
+    pub async fn complete_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: u128,
+        named: &[CompletedPart],
+        meta: WriteMeta,
+        precondition: Precondition,
+    ) -> Result<ObjectInfo, StoreError> {
+        let incarnation = self.incarnation(bucket).await?;
+        let set = self.set_of(key);
+        let owner = RegisterKey::object(incarnation, key);
+        let open = open_upload(set, &owner, upload).await?;
+        let stored = parts(set, incarnation, key, upload, 0, usize::MAX).await?;
+        let mut chosen = Vec::with_capacity(named.len());
+        for part in named {
+            let found = stored.binary_search_by_key(&part.number, |part| part.data.number);
+            let found = found
+                .ok()
+                .map(|at| &stored[at].data)
+                .filter(|data| data.etag == part.etag);
+            chosen.push(found.ok_or(StoreError::InvalidPart(part.number))?.clone());
+        }
+        let data = ObjectData {
+            etag: meta.etag,
+            size: chosen.iter().map(|part| part.size).sum(),
+            data_shards: open.data_shards,
+            parity_shards: open.parity_shards,
+            parts: chosen,
+            headers: open.headers,
+            checksums: meta.checksums,
+        };
+        let _bucket = self.buckets().enter(bucket, incarnation).await?;
+        let change = Change::CompleteUpload {
+            upload,
+            data,
+            precondition,
+        };
+        let record = settled(self.change(set, owner.clone(), change).await)?;
+        end_upload(set, owner, upload);
+        latest_info(key, &record).ok_or_else(|| StoreError::Internal("a completion without a version".into()))
+    }
+
+    /// Forgets an upload and its parts.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchUpload`], or unavailable.
+    pub async fn abort_upload(&self, bucket: &str, key: &str, upload: u128) -> Result<(), StoreError> {
+        let incarnation = self.incarnation(bucket).await?;
+        let set = self.set_of(key);
+        let owner = RegisterKey::object(incarnation, key);
+        settled(self.change(set, owner.clone(), Change::AbortUpload(upload)).await)?;
+        end_upload(set, owner, upload);
+        Ok(())
+    }
+
+    pub(super) async fn change(
+        &self,
+        set: &Arc<ErasureSet>,
+        key: RegisterKey,
+        kind: Change,
+    ) -> model::protocol::Outcome<Record, model::record::Refusal> {
+        let op = Op {
+            change: runtime::random_id(self.rt()),
+            now_nanos: self.rt().wall_nanos(),
+            kind,
+        };
+        execute(set, key, op, None).await.outcome
+    }
+}
+
+async fn open_upload(set: &Arc<ErasureSet>, owner: &RegisterKey, upload: u128) -> Result<Upload, StoreError> {
+    let record = read::read(set, owner).await?;
+    record
+        .object()
+        .and_then(|object| object.upload(upload))
+        .cloned()
+        .ok_or(StoreError::NoSuchUpload)
+}
+
+/// The parts of an upload with numbers above `after`, in order.
+async fn parts(
+    set: &Arc<ErasureSet>,
+    incarnation: u128,
+    key: &str,
+    upload: u128,
+    after: u16,
+    limit: usize,
+) -> Result<Vec<Part>, StoreError> {
+    let owner = RegisterKey::object(incarnation, key);
+    let prefix = RegisterKey::parts_prefix(incarnation, upload);
+    let mut from = match after.checked_add(1) {
+        Some(first) => ListFrom::At(RegisterKey::part(incarnation, upload, first, "").as_bytes().to_vec()),
+        None => return Ok(Vec::new()),
+    };
+    let mut parts = Vec::new();
+    loop {
+        let scanned = scan(std::slice::from_ref(set), &prefix, &from, limit.min(PAGE)).await?;
+        let of_key = scanned
+            .registers
+            .iter()
+            .filter(|(register, _)| register.part_of().is_some_and(|of| of.owner == owner));
+        parts.extend(of_key.filter_map(|(_, record)| record.part().cloned()));
+        match scanned.covered {
+            Some(covered) if parts.len() < limit => from = ListFrom::After(covered.as_bytes().to_vec()),
+            _ => break,
+        }
+    }
+    parts.truncate(limit);
+    Ok(parts)
+}
+
+/// Removes what an upload that is gone has left on the drives, in the background.
+fn end_upload(set: &Arc<ErasureSet>, owner: RegisterKey, upload: u128) {
+    let task_set = set.clone();
+    runtime::spawn(&set.rt, "end upload", async move {
+        let ends = task_set.drives.iter().map(|drive| async {
+            for _ in 0..END_TRIES {
+                if drive.end_upload(&owner, upload).await != Err(DriveError::NoFolder) {
+                    return;
+                }
+                task_set.rt.sleep(END_PAUSE).await;
+            }
+        });
+        join_all(ends).await;
+    });
+}

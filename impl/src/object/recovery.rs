@@ -1,0 +1,151 @@
+//! What a start does about what the last one left: votes that nobody finalized, and staged folders that no
+//! value names.
+//!
+//! Both would be found in time by whoever next uses the key. Doing it at once keeps the window small in
+//! which the loss of further drives would make an acknowledged key unreadable.
+
+use super::{
+    Store,
+    driver::{Ended, execute},
+    error::StoreError,
+    read,
+    set::ErasureSet,
+};
+use crate::{
+    drive::{Drive, ListFrom, RegisterKey, Unnamed},
+    runtime,
+};
+use futures::future::join_all;
+use model::{
+    protocol::{Outcome, Request, Value},
+    record::{Change, Op},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Registers, or folders, asked for at once.
+const PAGE: usize = 1000;
+
+/// What a recovery has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Keys that had a vote which a drive did not know to be chosen.
+    pub settled: usize,
+    /// Folders that no value named, and that are gone.
+    pub dropped: usize,
+    /// Keys that could not be settled or cleaned now: too few drives answered.
+    pub left: usize,
+}
+
+impl Store {
+    /// The folders that no value names now. Asked before the first write, these are leftovers; later some
+    /// belong to writes at hand.
+    pub async fn leftovers(&self) -> Vec<BTreeSet<Unnamed>> {
+        let of_set = |set: &Arc<ErasureSet>| {
+            let set = set.clone();
+            async move {
+                join_all(set.drives.iter().map(unnamed_on))
+                    .await
+                    .into_iter()
+                    .flatten()
+                    .collect()
+            }
+        };
+        join_all(self.sets().iter().map(of_set)).await
+    }
+
+    /// Settles every key that a drive holds uncommitted, then drops the `leftovers`.
+    pub async fn recover(&self, leftovers: Vec<BTreeSet<Unnamed>>) -> Recovered {
+        let mut done = Recovered::default();
+        for (set, leftovers) in self.sets().iter().zip(leftovers) {
+            for key in unsettled(set).await {
+                match read::resolve(set, &key).await {
+                    Ok(_) => done.settled += 1,
+                    Err(_) => done.left += 1,
+                }
+            }
+            let mut by_owner: BTreeMap<RegisterKey, Vec<Unnamed>> = BTreeMap::new();
+            for folder in leftovers {
+                by_owner.entry(folder.owner.clone()).or_default().push(folder);
+            }
+            for (owner, folders) in by_owner {
+                match clean(set, &owner, &folders).await {
+                    Ok(dropped) => done.dropped += dropped,
+                    Err(_) => done.left += 1,
+                }
+            }
+        }
+        done
+    }
+}
+
+/// Every folder on a drive that no value names; none if the drive does not answer.
+async fn unnamed_on(drive: &Arc<dyn Drive>) -> Vec<Unnamed> {
+    let mut all: Vec<Unnamed> = Vec::new();
+    loop {
+        match drive.unnamed(all.last().cloned(), PAGE).await {
+            Ok(page) if page.is_empty() => return all,
+            Ok(page) => all.extend(page),
+            Err(_) => return all,
+        }
+    }
+}
+
+/// The keys that some drive of a set holds a vote for without knowing it to be chosen.
+async fn unsettled(set: &Arc<ErasureSet>) -> BTreeSet<RegisterKey> {
+    join_all(set.drives.iter().map(unsettled_on))
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+async fn unsettled_on(drive: &Arc<dyn Drive>) -> Vec<RegisterKey> {
+    let mut keys = Vec::new();
+    let mut from = ListFrom::Start;
+    while let Ok(page) = drive.list(&[], from, PAGE).await {
+        let open = page.registers.iter().filter(|(_, snapshot)| !snapshot.committed);
+        keys.extend(open.map(|(key, _)| key.clone()));
+        match page.registers.last() {
+            Some((last, _)) if !page.complete => from = ListFrom::After(last.as_bytes().to_vec()),
+            _ => break,
+        }
+    }
+    keys
+}
+
+/// Staging clean-up of one key: votes for its value again, under a ballot of its own; then whoever staged
+/// the folders has lost their turn, and what the chosen value does not name may go. Never by age alone.
+async fn clean(set: &Arc<ErasureSet>, owner: &RegisterKey, folders: &[Unnamed]) -> Result<usize, StoreError> {
+    let op = Op {
+        change: runtime::random_id(&set.rt),
+        now_nanos: set.rt.wall_nanos(),
+        kind: Change::Touch,
+    };
+    let Ended { outcome, ballot, .. } = execute(set, owner.clone(), op, None).await;
+    let Outcome::Written(record) = outcome else {
+        return Err(StoreError::Unwritable("the clean-up was not voted for".into()));
+    };
+    let named: BTreeSet<u128> = record.folders().iter().map(|need| need.folder).collect();
+    let open = |upload: u128| record.object().is_some_and(|object| object.upload(upload).is_some());
+    let mut dropped = 0;
+    for leftover in folders.iter().filter(|leftover| !named.contains(&leftover.folder)) {
+        match leftover.upload {
+            Some(upload) if open(upload) => continue,
+            Some(upload) => {
+                join_all(set.drives.iter().map(|drive| drive.end_upload(owner, upload))).await;
+            }
+            None => {
+                let request = Request::Drop {
+                    ballot,
+                    folder: leftover.folder,
+                };
+                join_all(set.drives.iter().map(|drive| drive.register(owner, request.clone()))).await;
+            }
+        }
+        dropped += 1;
+    }
+    Ok(dropped)
+}

@@ -1,0 +1,127 @@
+//! Scans of a range of registers: the union over Q drives of each set, page by page.
+//!
+//! A drive speaks only for the range that its page covers. Where the drives differ, each key is read as a
+//! single read would (`list.complete`).
+
+use super::{error::StoreError, read, set::ErasureSet};
+use crate::{
+    drive::{ListFrom, Page, RegisterKey},
+    runtime,
+};
+use futures::future::join_all;
+use model::{
+    protocol::{Ballot, ReadDecision, Snapshot, Value, Vote, decide_read},
+    record::Record,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// The chosen values of a range, in order of the keys, absent ones left out.
+#[derive(Debug, Default)]
+pub(super) struct Scanned {
+    pub registers: Vec<(RegisterKey, Record)>,
+    /// Up to where the scan has come, if the range goes on.
+    pub covered: Option<RegisterKey>,
+}
+
+/// Scans the registers of all `sets` that begin with `prefix`. At most about `limit` per set and call.
+///
+/// # Errors
+/// [`StoreError::Unreadable`] when fewer than Q drives of a set answer for the range.
+pub(super) async fn scan(
+    sets: &[Arc<ErasureSet>],
+    prefix: &[u8],
+    from: &ListFrom,
+    limit: usize,
+) -> Result<Scanned, StoreError> {
+    let mut parts = Vec::with_capacity(sets.len());
+    for part in join_all(sets.iter().map(|set| scan_set(set, prefix, from, limit))).await {
+        parts.push(part?);
+    }
+    let covered = parts.iter().filter_map(|part| part.covered.clone()).min();
+    let mut registers: Vec<_> = parts.into_iter().flat_map(|part| part.registers).collect();
+    registers.retain(|(key, _)| covered.as_ref().is_none_or(|covered| key <= covered));
+    registers.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(Scanned { registers, covered })
+}
+
+async fn scan_set(set: &Arc<ErasureSet>, prefix: &[u8], from: &ListFrom, limit: usize) -> Result<Scanned, StoreError> {
+    let pages = pages(set, prefix, from, limit).await?;
+    let covered = pages.values().filter(|page| !page.complete).filter_map(last_key).min();
+    let covers = |key: &RegisterKey| covered.as_ref().is_none_or(|covered| key <= covered);
+    let keys: BTreeSet<&RegisterKey> = pages
+        .values()
+        .flat_map(|page| page.registers.iter().map(|(key, _)| key))
+        .filter(|key| covers(key))
+        .collect();
+    let mut cursors: BTreeMap<u8, usize> = pages.keys().map(|index| (*index, 0)).collect();
+    let mut registers = Vec::with_capacity(keys.len());
+    for key in keys {
+        let mut answers = BTreeMap::new();
+        for (index, page) in &pages {
+            let cursor = cursors.entry(*index).or_default();
+            let snapshot = match page.registers.get(*cursor) {
+                Some((at, snapshot)) if at == key => {
+                    *cursor += 1;
+                    snapshot.clone()
+                }
+                _ => not_listed(),
+            };
+            answers.insert(*index, snapshot);
+        }
+        let record = match decide_read(set.quorums, &answers) {
+            ReadDecision::Chosen(vote) => vote.value,
+            ReadDecision::Undecided | ReadDecision::TooFew => read::read(set, key).await?,
+        };
+        if !record.is_absent() {
+            registers.push((key.clone(), record));
+        }
+    }
+    Ok(Scanned { registers, covered })
+}
+
+/// What a drive says of a key that is not in its page: nothing, and it may have purged it.
+fn not_listed() -> Snapshot<Record> {
+    Snapshot {
+        accepted: Vote::absent(),
+        prev: Vote::absent(),
+        committed: true,
+        folders: Vec::new(),
+        authoritative: true,
+        floor: Ballot::ceiling(u64::MAX, u64::MAX),
+    }
+}
+
+/// Pages of Q drives, asked side by side; of others when some fail.
+async fn pages(
+    set: &Arc<ErasureSet>,
+    prefix: &[u8],
+    from: &ListFrom,
+    limit: usize,
+) -> Result<BTreeMap<u8, Page>, StoreError> {
+    let wanted = usize::from(set.quorums.prepare);
+    let mut pages = BTreeMap::new();
+    let mut rest = 0..set.len();
+    while pages.len() < wanted {
+        let batch: Vec<usize> = rest.by_ref().take(wanted - pages.len()).collect();
+        if batch.is_empty() {
+            return Err(StoreError::Unreadable("too few drives answer for the listing".into()));
+        }
+        let ask = |index: &usize| set.drives[*index].list(prefix, from.clone(), limit);
+        let answers = batch
+            .iter()
+            .map(|index| runtime::timeout(&set.rt, set.patience.shard, ask(index)));
+        for (index, answer) in batch.iter().zip(join_all(answers).await) {
+            if let Some(Ok(page)) = answer {
+                pages.insert(*index as u8, page);
+            }
+        }
+    }
+    Ok(pages)
+}
+
+fn last_key(page: &Page) -> Option<RegisterKey> {
+    page.registers.last().map(|(key, _)| key.clone())
+}

@@ -1,0 +1,123 @@
+//! An erasure set as the driver sees it: its drives, its quorums, and who issues ballots.
+
+use super::locks::KeyLocks;
+use crate::{
+    drive::{Drive, DriveStatus},
+    erasure::Distribution,
+    runtime::Rt,
+};
+use futures::future::join_all;
+use model::protocol::{Ballot, Quorums};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// How long the driver waits for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// A moment for stragglers, once a quorum has answered.
+    pub straggler: Duration,
+    /// The same for a plain read, before it asks further drives.
+    pub read_straggler: Duration,
+    /// For a whole operation on a register.
+    pub operation: Duration,
+    /// The longest pause after another coordinator got in the way.
+    pub pause_max: Duration,
+    /// For one drive to take or give one run of stripes.
+    pub shard: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            straggler: Duration::from_millis(250),
+            read_straggler: Duration::from_millis(100),
+            operation: Duration::from_secs(10),
+            pause_max: Duration::from_millis(20),
+            shard: Duration::from_secs(5),
+        }
+    }
+}
+
+/// One erasure set.
+#[derive(Debug)]
+pub struct ErasureSet {
+    pub(super) rt: Rt,
+    pub(super) drives: Vec<Arc<dyn Drive>>,
+    pub(super) quorums: Quorums,
+    pub(super) ballots: Arc<Ballots>,
+    pub(super) locks: KeyLocks,
+    pub(super) patience: Patience,
+}
+
+impl ErasureSet {
+    /// A set of these drives, in the order of their indices.
+    ///
+    /// # Panics
+    /// If there are none, or more than 16.
+    #[must_use]
+    pub fn new(rt: Rt, drives: Vec<Arc<dyn Drive>>, ballots: Arc<Ballots>, patience: Patience) -> ErasureSet {
+        let quorums = Quorums::of(u8::try_from(drives.len()).unwrap_or(u8::MAX));
+        ErasureSet {
+            rt,
+            drives,
+            quorums,
+            ballots,
+            locks: KeyLocks::default(),
+            patience,
+        }
+    }
+
+    /// The state of each drive, in the order of their indices.
+    pub(super) async fn statuses(&self) -> Vec<DriveStatus> {
+        join_all(self.drives.iter().map(|drive| drive.status())).await
+    }
+
+    /// N.
+    pub(super) fn len(&self) -> usize {
+        self.drives.len()
+    }
+
+    /// Which drive holds which shard of a key.
+    pub(super) fn distribution(&self, bucket: &str, key: &str) -> Distribution {
+        Distribution::new(bucket, key, self.quorums.drives)
+    }
+}
+
+/// Issues this process's ballots: never the same one twice, each above what was seen.
+#[derive(Debug)]
+pub struct Ballots {
+    node: u32,
+    boot: u64,
+    round: AtomicU64,
+}
+
+impl Ballots {
+    /// For a process that starts now: `boot` is 64 fresh random bits.
+    #[must_use]
+    pub fn new(rt: &Rt, node: u32) -> Ballots {
+        let mut boot = [0u8; 8];
+        rt.fill_random(&mut boot);
+        Ballots {
+            node,
+            boot: u64::from_le_bytes(boot),
+            round: AtomicU64::new(0),
+        }
+    }
+
+    /// A ballot of at least `epoch`, in a round above `round` and above all that this process has issued.
+    pub(super) fn issue(&self, epoch: u64, round: u64) -> Ballot {
+        self.round.fetch_max(round, Ordering::Relaxed);
+        let round = self.round.fetch_add(1, Ordering::Relaxed) + 1;
+        Ballot {
+            epoch,
+            round,
+            node: self.node,
+            boot: self.boot,
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Reading one version: any K shards of each stripe, verified, from the drives that have them.
+
+use super::{error::StoreError, set::ErasureSet, types::ObjectInfo};
+use crate::{
+    drive::{DriveError, ShardReader},
+    erasure::{Codec, Decoder, Layout, STRIPE_LEN, ShardSet},
+    runtime,
+};
+use bytes::Bytes;
+use futures::future::join_all;
+use model::record::PartData;
+use std::{collections::VecDeque, ops::Range, sync::Arc};
+
+/// Stripes that are read from the drives at once: bounds a stream's memory at about twice as many MiB.
+const STRIPES_AT_ONCE: u64 = 4;
+
+/// Reads one version: its description is here at once, its bytes on [`ObjectReader::stream`].
+#[derive(Debug)]
+pub struct ObjectReader {
+    set: Arc<ErasureSet>,
+    bucket: String,
+    info: ObjectInfo,
+    /// The shards of a one-part object, opened before anything is answered: they stay readable when the
+    /// object is replaced meanwhile (`read.one-data-folder`).
+    opened: Option<PartReader>,
+}
+
+/// The bytes of a range of one version, in order.
+#[derive(Debug)]
+pub struct ByteStream {
+    source: Source,
+    ready: VecDeque<Bytes>,
+    failed: bool,
+}
+
+#[derive(Debug)]
+struct Source {
+    set: Arc<ErasureSet>,
+    bucket: String,
+    key: String,
+    codec: Codec,
+    /// The parts that are left, each with the range of it that is wanted.
+    parts: VecDeque<(PartData, Range<u64>)>,
+    /// The part at hand.
+    current: Option<(PartReader, Range<u64>)>,
+    opened: Option<PartReader>,
+}
+
+impl ObjectReader {
+    /// Opens a version's shards.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`]; the data folder may have been dropped by an overwrite, so the caller
+    /// reads the key again once.
+    pub(super) async fn open(set: Arc<ErasureSet>, bucket: &str, info: ObjectInfo) -> Result<ObjectReader, StoreError> {
+        let mut reader = ObjectReader {
+            set,
+            bucket: bucket.to_owned(),
+            info,
+            opened: None,
+        };
+        if let [part] = &reader.info.data.parts[..]
+            && part.size > 0
+        {
+            let codec = codec(&reader.info)?;
+            reader.opened = Some(PartReader::open(&reader.set, bucket, &reader.info.key, codec, part).await?);
+        }
+        Ok(reader)
+    }
+
+    /// What the object is.
+    #[must_use]
+    pub fn info(&self) -> &ObjectInfo {
+        &self.info
+    }
+
+    /// Its bytes in `range` (within its size). The first stripe is read before this returns, so an object
+    /// that cannot be read is an error here and not a broken response.
+    ///
+    /// # Errors
+    /// Unavailable: fewer than K shards are left.
+    pub async fn stream(self, range: Range<u64>) -> Result<ByteStream, StoreError> {
+        let codec = codec(&self.info)?;
+        let mut parts = VecDeque::new();
+        let mut start = 0;
+        for part in &self.info.data.parts {
+            let wanted = range.start.max(start)..range.end.min(start + part.size);
+            if wanted.start < wanted.end {
+                parts.push_back((part.clone(), wanted.start - start..wanted.end - start));
+            }
+            start += part.size;
+        }
+        let source = Source {
+            set: self.set,
+            bucket: self.bucket,
+            key: self.info.key,
+            codec,
+            parts,
+            current: None,
+            opened: self.opened,
+        };
+        let mut stream = ByteStream {
+            source,
+            ready: VecDeque::new(),
+            failed: false,
+        };
+        stream.fill().await?;
+        Ok(stream)
+    }
+}
+
+impl ByteStream {
+    /// The next bytes; `None` at the end. An error means that the response must be broken off.
+    pub async fn next(&mut self) -> Option<Result<Bytes, StoreError>> {
+        if self.failed {
+            return None;
+        }
+        if self.ready.is_empty()
+            && let Err(error) = self.fill().await
+        {
+            self.failed = true;
+            return Some(Err(error));
+        }
+        self.ready.pop_front().map(Ok)
+    }
+
+    /// Reads the next run of stripes.
+    async fn fill(&mut self) -> Result<(), StoreError> {
+        while self.ready.is_empty() {
+            let source = &mut self.source;
+            if source.current.is_none() {
+                let Some((part, range)) = source.parts.pop_front() else {
+                    return Ok(());
+                };
+                let reader = match source.opened.take() {
+                    Some(reader) => reader,
+                    None => PartReader::open(&source.set, &source.bucket, &source.key, source.codec, &part).await?,
+                };
+                source.current = Some((reader, range));
+            }
+            let Some((reader, range)) = &mut source.current else {
+                return Ok(());
+            };
+            reader.read(&source.set, range, &mut self.ready).await?;
+            if range.is_empty() {
+                source.current = None;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn codec(info: &ObjectInfo) -> Result<Codec, StoreError> {
+    Codec::new(info.data.data_shards, info.data.parity_shards).map_err(|error| StoreError::Internal(error.to_string()))
+}
+
+/// A shard of the part at hand.
+enum Shard {
+    /// Not asked for yet.
+    Untried,
+    Open(Box<dyn ShardReader>),
+    /// Missing, unreachable, or rotten.
+    Bad,
+}
+
+/// The shards of one part.
+struct PartReader {
+    part: PartData,
+    layout: Layout,
+    decoder: Decoder,
+    data_shards: usize,
+    /// By shard index: the drive that has it.
+    drive_of: Vec<usize>,
+    /// By shard index.
+    shards: Vec<Shard>,
+}
+
+impl std::fmt::Debug for PartReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PartReader({:032x})", self.part.folder)
+    }
+}
+
+impl PartReader {
+    async fn open(
+        set: &Arc<ErasureSet>,
+        bucket: &str,
+        key: &str,
+        codec: Codec,
+        part: &PartData,
+    ) -> Result<PartReader, StoreError> {
+        let distribution = set.distribution(bucket, key);
+        let layout = Layout::new(codec, part.size).map_err(|error| StoreError::Internal(error.to_string()))?;
+        let count = set.len();
+        let mut reader = PartReader {
+            part: part.clone(),
+            layout,
+            decoder: Decoder::new(codec),
+            data_shards: codec.data(),
+            drive_of: (0..count).map(|shard| distribution.drive_of(shard)).collect(),
+            shards: (0..count).map(|_| Shard::Untried).collect(),
+        };
+        reader.ensure(set).await?;
+        Ok(reader)
+    }
+
+    /// Opens shards until K are open: data shards first, as they need no decoding.
+    async fn ensure(&mut self, set: &ErasureSet) -> Result<(), StoreError> {
+        loop {
+            let open = self
+                .shards
+                .iter()
+                .filter(|shard| matches!(shard, Shard::Open(_)))
+                .count();
+            let missing = self.data_shards.saturating_sub(open);
+            if missing == 0 {
+                return Ok(());
+            }
+            let untried = self
+                .shards
+                .iter()
+                .enumerate()
+                .filter(|(_, shard)| matches!(shard, Shard::Untried));
+            let next: Vec<usize> = untried.map(|(index, _)| index).take(missing).collect();
+            if next.len() < missing {
+                return Err(StoreError::Unreadable(format!(
+                    "fewer than {} shards of data folder {:032x} can be read",
+                    self.data_shards, self.part.folder
+                )));
+            }
+            let (folder, number) = (self.part.folder, self.part.number);
+            let opening = next.iter().map(|shard| {
+                let drive = &set.drives[self.drive_of[*shard]];
+                runtime::timeout(&set.rt, set.patience.shard, drive.open_shard(folder, number))
+            });
+            for (shard, opened) in next.iter().zip(join_all(opening).await) {
+                self.shards[*shard] = match opened {
+                    // A shard of another length is not this one (a file cut short).
+                    Some(Ok(reader)) if reader.len() == self.layout.shard_file_len() => Shard::Open(reader),
+                    _ => Shard::Bad,
+                };
+            }
+        }
+    }
+
+    /// Reads the next run of stripes of `range` into `out`, and moves the range's start behind it.
+    async fn read(
+        &mut self,
+        set: &ErasureSet,
+        range: &mut Range<u64>,
+        out: &mut VecDeque<Bytes>,
+    ) -> Result<(), StoreError> {
+        let all = self.layout.stripes_of(range.clone());
+        let stripes = all.start..all.end.min(all.start + STRIPES_AT_ONCE);
+        let bytes = self.layout.frames_range(stripes.clone());
+        let mut runs: Vec<Option<Bytes>> = vec![None; self.shards.len()];
+        loop {
+            self.ensure(set).await?;
+            self.read_runs(set, &bytes, &mut runs).await;
+            match self.decode(&stripes, range, &runs) {
+                Ok(segments) => {
+                    out.extend(segments);
+                    range.start = range.end.min(stripes.end * STRIPE_LEN as u64);
+                    return Ok(());
+                }
+                Err(bad) => {
+                    for shard in bad.iter() {
+                        tracing::warn!(folder = %format_args!("{:032x}", self.part.folder), shard, "bitrot: a shard's hash does not match");
+                        self.shards[shard] = Shard::Bad;
+                        runs[shard] = None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the bytes of the shards that are open and not read yet.
+    async fn read_runs(&mut self, set: &ErasureSet, bytes: &Range<u64>, runs: &mut [Option<Bytes>]) {
+        let len = (bytes.end - bytes.start) as usize;
+        let reads = self
+            .shards
+            .iter()
+            .zip(runs.iter())
+            .enumerate()
+            .filter_map(|(index, (shard, run))| match shard {
+                Shard::Open(reader) if run.is_none() => Some(async move {
+                    let read = runtime::timeout(&set.rt, set.patience.shard, reader.read(bytes.start, len));
+                    (
+                        index,
+                        read.await
+                            .unwrap_or_else(|| Err(DriveError::Offline("too slow".into()))),
+                    )
+                }),
+                _ => None,
+            });
+        for (index, read) in join_all(reads).await {
+            match read {
+                Ok(run) if run.len() == len => runs[index] = Some(run),
+                _ => self.shards[index] = Shard::Bad,
+            }
+        }
+    }
+
+    /// The bytes of the stripes; or the shards of which a frame does not hold (none: too few were read).
+    fn decode(
+        &mut self,
+        stripes: &Range<u64>,
+        range: &Range<u64>,
+        runs: &[Option<Bytes>],
+    ) -> Result<Vec<Bytes>, ShardSet> {
+        let base = self.layout.frame_offset(stripes.start);
+        let mut segments = Vec::new();
+        for stripe in stripes.clone() {
+            let start = (self.layout.frame_offset(stripe) - base) as usize;
+            let frame = start..start + self.layout.frame_len(stripe);
+            let frames: Vec<Option<Bytes>> = runs
+                .iter()
+                .map(|run| run.as_ref().map(|run| run.slice(frame.clone())))
+                .collect();
+            let wanted = self.layout.range_in_stripe(stripe, range.clone());
+            match self.decoder.decode(self.layout.stripe_len(stripe), wanted, &frames) {
+                Ok(decoded) => segments.extend(decoded.segments),
+                Err(too_few) => return Err(too_few.corrupt),
+            }
+        }
+        Ok(segments)
+    }
+}

@@ -1,0 +1,388 @@
+//! Writing one object or part: stage its shards on every drive, then one vote on its key.
+
+use super::{
+    Store,
+    driver::{self, SmallShards, abandon, execute},
+    error::StoreError,
+    set::ErasureSet,
+    types::{ObjectInfo, WriteMeta},
+};
+use crate::{
+    drive::{DriveError, RegisterKey, SMALL_SHARD_BYTES, ShardWriter, Staging},
+    erasure::{Codec, Distribution, Encoder, Stripe},
+    runtime::{self},
+};
+use bytes::{Bytes, BytesMut};
+use futures::future::join_all;
+use model::{
+    protocol::{Drives, Outcome, Unavailable, write_quorum},
+    record::{Change, ObjectData, Op, Part, PartData, Precondition, Record},
+};
+use std::sync::Arc;
+
+/// Writes one object or part. Dropped before [`ObjectWriter::commit`], nothing of it becomes visible and
+/// its staged shards are removed.
+#[derive(Debug)]
+pub struct ObjectWriter {
+    store: Arc<Store>,
+    target: Target,
+    erasure: Erasure,
+    encoder: Option<Encoder>,
+    sink: Sink,
+    staged: Staged,
+    size: u64,
+}
+
+/// What is written.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub bucket: String,
+    pub key: String,
+    pub incarnation: u128,
+    /// Of a part: its upload and number.
+    pub part: Option<(u128, u16)>,
+}
+
+impl Target {
+    fn owner(&self) -> RegisterKey {
+        RegisterKey::object(self.incarnation, &self.key)
+    }
+
+    /// The register that the write is voted on.
+    fn register(&self) -> RegisterKey {
+        match self.part {
+            Some((upload, number)) => RegisterKey::part(self.incarnation, upload, number, &self.key),
+            None => self.owner(),
+        }
+    }
+}
+
+/// How an object is cut into shards.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Erasure {
+    pub codec: Codec,
+    pub data: u8,
+    pub parity: u8,
+}
+
+impl Erasure {
+    /// K and M of a set of `drives` at this parity.
+    ///
+    /// # Errors
+    /// [`StoreError::Internal`]: the configuration was checked at the start.
+    pub fn new(drives: usize, parity: u8) -> Result<Erasure, StoreError> {
+        let data = (drives as u8).saturating_sub(parity);
+        let codec = Codec::new(data, parity).map_err(|error| StoreError::Internal(error.to_string()))?;
+        Ok(Erasure { codec, data, parity })
+    }
+}
+
+/// Where framed blocks go: to memory while the shard is small, then to a file on each drive.
+enum Sink {
+    Small(Vec<BytesMut>),
+    Files(Vec<Option<Box<dyn ShardWriter>>>),
+}
+
+impl std::fmt::Debug for Sink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Sink::Small(_) => "Small",
+            Sink::Files(_) => "Files",
+        })
+    }
+}
+
+/// The data folder of a write. Dropped while it may be given up, it is removed from every drive.
+#[derive(Debug)]
+struct Staged {
+    set: Arc<ErasureSet>,
+    staging: Staging,
+    distribution: Distribution,
+    /// Whether a drive may hold something of it that no value will ever name.
+    abandon_on_drop: bool,
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if self.abandon_on_drop {
+            abandon(&self.set, self.staging.owner.clone(), self.staging.folder);
+        }
+    }
+}
+
+impl ObjectWriter {
+    pub(super) fn new(
+        store: Arc<Store>,
+        set: Arc<ErasureSet>,
+        target: Target,
+        erasure: Erasure,
+        size: Option<u64>,
+    ) -> ObjectWriter {
+        let staging = Staging {
+            owner: target.owner(),
+            folder: runtime::random_id(&set.rt),
+            upload: target.part.map(|(upload, _)| upload),
+            part: target.part.map_or(1, |(_, number)| number),
+        };
+        let distribution = set.distribution(&target.bucket, &target.key);
+        let encoder = match size {
+            Some(size) => Encoder::with_expected_len(erasure.codec, size),
+            None => Encoder::new(erasure.codec),
+        };
+        let sink = Sink::Small(vec![BytesMut::new(); set.len()]);
+        let staged = Staged {
+            set,
+            staging,
+            distribution,
+            abandon_on_drop: false,
+        };
+        ObjectWriter {
+            store,
+            target,
+            erasure,
+            encoder: Some(encoder),
+            sink,
+            staged,
+            size: 0,
+        }
+    }
+
+    /// Appends bytes; returns when there is room for more.
+    ///
+    /// # Errors
+    /// Unavailable (too few drives are left for the write quorum), or full.
+    pub async fn write(&mut self, data: Bytes) -> Result<(), StoreError> {
+        self.size += data.len() as u64;
+        let mut input = &data[..];
+        while let Some(stripe) = self.encoder.as_mut().and_then(|encoder| encoder.push(&mut input)) {
+            self.take(stripe).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes what was written the key's latest version, durably. Call it only when the body has ended
+    /// well and its hashes are right.
+    ///
+    /// # Errors
+    /// [`StoreError::PreconditionFailed`], [`StoreError::NoSuchKey`] (`If-Match` on an absent key),
+    /// [`StoreError::NoSuchUpload`], unavailable, or full.
+    pub async fn commit(mut self, meta: WriteMeta, precondition: Precondition) -> Result<ObjectInfo, StoreError> {
+        if let Some(stripe) = self.encoder.take().and_then(Encoder::finish) {
+            self.take(stripe).await?;
+        }
+        let small = match std::mem::replace(&mut self.sink, Sink::Small(Vec::new())) {
+            Sink::Small(shards) => {
+                let framed = shards.into_iter().map(BytesMut::freeze).collect();
+                Some(SmallShards {
+                    staging: self.staged.staging.clone(),
+                    framed,
+                })
+            }
+            Sink::Files(writers) => {
+                self.finish(writers).await?;
+                None
+            }
+        };
+        // A deleted bucket takes no more objects: its deletion waits for the commits at hand.
+        let bucket = self
+            .store
+            .buckets()
+            .enter(&self.target.bucket, self.target.incarnation)
+            .await?;
+        if let Some((upload, _)) = self.target.part {
+            self.store
+                .check_upload(&self.staged.set, &self.staged.staging.owner, upload)
+                .await?;
+        }
+        let op = self.op(meta, precondition);
+        // From here on the operation runs to its end even if the caller goes away; until it has ended,
+        // nobody may remove the folder.
+        self.staged.abandon_on_drop = false;
+        let (set, register) = (self.staged.set.clone(), self.target.register());
+        let ended = execute(&set, register, op, small).await;
+        drop(bucket);
+        self.staged.abandon_on_drop = matches!(ended.outcome, Outcome::Refused { .. } | Outcome::Unavailable(_));
+        match ended.outcome {
+            Outcome::Unavailable(Unavailable::StagedQuorum) if ended.full => Err(StoreError::Full),
+            _ => self.info(&driver::settled(ended.outcome)?),
+        }
+    }
+
+    fn op(&self, meta: WriteMeta, precondition: Precondition) -> Op {
+        let set = &self.staged.set;
+        let now_nanos = set.rt.wall_nanos();
+        let (data_shards, parity_shards) = (self.erasure.data, self.erasure.parity);
+        let part = PartData {
+            number: self.staged.staging.part,
+            folder: self.staged.staging.folder,
+            size: self.size,
+            etag: meta.etag.clone(),
+            holders: Drives::NONE,
+            checksums: meta.checksums.clone(),
+        };
+        let kind = match self.target.part {
+            Some(_) => Change::PutPart(Part {
+                data_shards,
+                parity_shards,
+                time_nanos: now_nanos,
+                data: part,
+            }),
+            None => Change::Put {
+                data: ObjectData {
+                    etag: meta.etag,
+                    size: self.size,
+                    data_shards,
+                    parity_shards,
+                    parts: vec![part],
+                    headers: meta.headers,
+                    checksums: meta.checksums,
+                },
+                precondition,
+            },
+        };
+        Op {
+            change: runtime::random_id(&set.rt),
+            now_nanos,
+            kind,
+        }
+    }
+
+    /// What was written, as the chosen record says.
+    fn info(&self, record: &Record) -> Result<ObjectInfo, StoreError> {
+        let key = self.target.key.clone();
+        if let Some(part) = record.part() {
+            let data = ObjectData {
+                etag: part.data.etag.clone(),
+                size: part.data.size,
+                data_shards: part.data_shards,
+                parity_shards: part.parity_shards,
+                parts: vec![part.data.clone()],
+                checksums: part.data.checksums.clone(),
+                ..ObjectData::default()
+            };
+            return Ok(ObjectInfo {
+                key,
+                version: 0,
+                time_nanos: part.time_nanos,
+                data,
+            });
+        }
+        super::latest_info(&key, record)
+            .ok_or_else(|| StoreError::Internal("a put ended in a record without a version".into()))
+    }
+
+    /// Puts a stripe's frames where they go.
+    async fn take(&mut self, stripe: Stripe) -> Result<(), StoreError> {
+        if let Sink::Small(shards) = &mut self.sink {
+            let frame_len = stripe.frames.first().map_or(0, Bytes::len);
+            if shards.first().map_or(0, BytesMut::len) + frame_len <= SMALL_SHARD_BYTES {
+                for (drive, shard) in shards.iter_mut().enumerate() {
+                    shard.extend_from_slice(&stripe.frames[self.staged.distribution.shard_of(drive)]);
+                }
+                return Ok(());
+            }
+            let early = std::mem::take(shards);
+            self.open_files().await?;
+            self.append(early.into_iter().map(BytesMut::freeze).collect()).await?;
+        }
+        let frames =
+            (0..self.staged.set.len()).map(|drive| stripe.frames[self.staged.distribution.shard_of(drive)].clone());
+        self.append(frames.collect()).await
+    }
+
+    async fn open_files(&mut self) -> Result<(), StoreError> {
+        let set = self.staged.set.clone();
+        self.staged.abandon_on_drop = true;
+        let opened = join_all(set.drives.iter().map(|drive| {
+            runtime::timeout(
+                &set.rt,
+                set.patience.shard,
+                drive.stage_file(self.staged.staging.clone()),
+            )
+        }))
+        .await;
+        let mut tally = Tally::default();
+        self.sink = Sink::Files(opened.into_iter().map(|writer| tally.keep(writer)).collect());
+        tally.check(self.erasure)
+    }
+
+    /// Appends bytes to each drive's file, by drive index. A drive that fails or is too slow is left behind.
+    async fn append(&mut self, blocks: Vec<Bytes>) -> Result<(), StoreError> {
+        let Sink::Files(writers) = &mut self.sink else {
+            return Err(StoreError::Internal("blocks for files that are not open".into()));
+        };
+        let (rt, limit) = (&self.staged.set.rt, self.staged.set.patience.shard);
+        let writes = std::mem::take(writers)
+            .into_iter()
+            .zip(blocks)
+            .map(|(writer, block)| async move {
+                let mut writer = writer?;
+                if block.is_empty() {
+                    return Some(Some(Ok(writer)));
+                }
+                Some(runtime::timeout(rt, limit, async { writer.write(block).await.map(|()| writer) }).await)
+            });
+        let mut tally = Tally::default();
+        let kept = join_all(writes)
+            .await
+            .into_iter()
+            .map(|done| tally.keep(done?))
+            .collect();
+        *writers = kept;
+        tally.check(self.erasure)
+    }
+
+    /// Makes the files durable on at least W drives; waits a moment for the others.
+    async fn finish(&mut self, writers: Vec<Option<Box<dyn ShardWriter>>>) -> Result<(), StoreError> {
+        let (rt, limit) = (&self.staged.set.rt, self.staged.set.patience.shard);
+        let finished = join_all(
+            writers
+                .into_iter()
+                .flatten()
+                .map(|writer| runtime::timeout(rt, limit, writer.finish())),
+        )
+        .await;
+        let mut tally = Tally::default();
+        for done in finished {
+            tally.keep(done);
+        }
+        tally.check(self.erasure)
+    }
+}
+
+/// Counts the drives that are still with a write.
+#[derive(Default)]
+struct Tally {
+    kept: usize,
+    full: bool,
+}
+
+impl Tally {
+    fn keep<T>(&mut self, result: Option<Result<T, DriveError>>) -> Option<T> {
+        match result? {
+            Ok(value) => {
+                self.kept += 1;
+                Some(value)
+            }
+            Err(error) => {
+                self.full |= error == DriveError::Full;
+                None
+            }
+        }
+    }
+
+    /// Whether they are enough for the write quorum (`put.ack-needs-write-quorum`).
+    fn check(&self, erasure: Erasure) -> Result<(), StoreError> {
+        let needed = usize::from(write_quorum(erasure.data, erasure.parity));
+        if self.kept >= needed {
+            return Ok(());
+        }
+        if self.full {
+            return Err(StoreError::Full);
+        }
+        Err(StoreError::Unwritable(format!(
+            "{} drives take the data, {needed} are needed",
+            self.kept
+        )))
+    }
+}

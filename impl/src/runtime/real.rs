@@ -1,1 +1,0 @@
-//! tokio and the host.

@@ -1,0 +1,213 @@
+use super::*;
+use crate::protocol::Drives;
+use crate::protocol::fixture::{Named, ballot, named};
+
+/// A drive of a set with K = M = 2.
+struct Drive {
+    drive: DriveState,
+    key: KeyState<Named>,
+}
+
+impl Drive {
+    fn new() -> Drive {
+        Drive {
+            drive: DriveState::boot(0, 0),
+            key: KeyState::empty(),
+        }
+    }
+
+    fn reboot(&mut self) {
+        self.drive = DriveState::boot(self.drive.epoch, self.drive.hi);
+        self.key.promised = Ballot::ZERO;
+    }
+
+    /// Sends a message, given as words; asserts the answer and the effects, given as words.
+    fn check(&mut self, message: &str, expected: &str) {
+        let (reply, effects) = Acceptor {
+            drive: &mut self.drive,
+            key: &mut self.key,
+            index: 0,
+        }
+        .step(request(message));
+        let mut said = match reply {
+            Reply::Granted(s) => format!("granted {}", shown(&s)),
+            Reply::Read(s) => format!("read {}", shown(&s)),
+            Reply::Accepted => "accepted".into(),
+            Reply::Done => "done".into(),
+            Reply::Refused(nack) => format!("refused {}", nack.promised.round),
+        };
+        for effect in effects {
+            said += &match effect {
+                DriveEffect::PersistDrive => "; drive".into(),
+                DriveEffect::PersistRegister => "; register".into(),
+                DriveEffect::PersistRegisterLazily => "; register lazily".into(),
+                DriveEffect::Remove(folders) => format!("; remove {folders:?}"),
+            };
+        }
+        assert_eq!(said, expected, "{message}");
+    }
+}
+
+fn shown(s: &Snapshot<Named>) -> String {
+    let vote = |v: &Vote<Named>| format!("{}@{}", v.value.name, v.ballot.round);
+    let known = if s.committed { "*" } else { "" };
+    format!("{}{known}<{} {:?}", vote(&s.accepted), vote(&s.prev), s.folders)
+}
+
+/// `prepare 1`, `accept 1@2<0@0` (with a trailing `!` the value lists this drive as a holder),
+/// `finalize 2`, `drop 3 7`, `read`; a leading `e1` is the ballot's epoch.
+fn request(words: &str) -> Request<Named> {
+    let (epoch, words) = match words.strip_prefix('e') {
+        Some(rest) => rest.split_once(' ').map(|(e, w)| (e.parse().unwrap(), w)).unwrap(),
+        None => (0, words),
+    };
+    let at = |round: &str| Ballot {
+        epoch,
+        ..ballot(round.parse().unwrap())
+    };
+    let mut words = words.split(' ');
+    match (words.next().unwrap(), words.next()) {
+        ("prepare", Some(round)) => Request::Prepare { ballot: at(round) },
+        ("accept", Some(votes)) => {
+            let held = votes.ends_with('!');
+            let (vote, prev) = votes.trim_end_matches('!').split_once('<').unwrap();
+            let parse = |text: &str, epoch: u64| {
+                let (name, round) = text.split_once('@').unwrap();
+                Vote {
+                    ballot: Ballot {
+                        epoch,
+                        ..ballot(round.parse().unwrap())
+                    },
+                    value: named(name.parse().unwrap(), 2, 2),
+                }
+            };
+            let mut vote = parse(vote, epoch);
+            if held {
+                vote.value.holders = Drives::one(0);
+            }
+            Request::Accept {
+                vote,
+                prev: parse(prev, 0),
+            }
+        }
+        ("finalize", Some(round)) => Request::Finalize { ballot: at(round) },
+        ("drop", Some(round)) => Request::Drop {
+            ballot: at(round),
+            folder: words.next().unwrap().parse().unwrap(),
+        },
+        ("read", None) => Request::Read,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_promise_is_for_higher_ballots_only_and_waits_for_hi_once() {
+    let mut d = Drive::new();
+    d.check("prepare 0", "refused 0");
+    d.check("prepare 2", "granted 0@0*<0@0 []; drive");
+    d.check("prepare 2", "refused 2");
+    d.check("prepare 1", "refused 2");
+    d.check("prepare 3", "granted 0@0*<0@0 []");
+    d.check("accept 1@2<0@0", "refused 3");
+    assert_eq!(d.drive.hi, 2 + DriveState::RESERVE);
+}
+
+#[test]
+fn a_vote_is_a_promise_too_and_repeating_it_changes_nothing() {
+    let mut d = Drive::new();
+    d.check("accept 1@2<0@0", "accepted; drive; register");
+    d.check("prepare 2", "refused 2");
+    d.check("accept 1@2<0@0", "accepted");
+    d.check("accept 2@2<0@0", "refused 2");
+    d.check("finalize 2", "done; register lazily");
+    d.check("accept 1@2<0@0", "accepted");
+    d.check("read", "read 1@2*<1@2 []");
+}
+
+#[test]
+fn a_vote_follows_something_older() {
+    Drive::new().check("accept 1@2<3@2", "refused 0");
+    Drive::new().check("accept 0@0<0@0", "accepted");
+}
+
+#[test]
+fn a_holder_must_hold() {
+    let mut d = Drive::new();
+    d.check("accept 7@1<0@0!", "refused 0");
+    d.key.folders.insert(7);
+    d.check("accept 7@1<0@0!", "accepted; drive; register");
+    // It may vote again for what it voted for, though the shard is lost by now.
+    d.key.folders.clear();
+    d.check("accept 7@2<0@0!", "accepted; register");
+}
+
+#[test]
+fn data_goes_when_its_successor_is_known_chosen_and_not_before() {
+    let mut d = Drive::new();
+    d.key.folders.extend([1, 2, 3]);
+    d.check("accept 1@1<0@0", "accepted; drive; register");
+    d.check("finalize 1", "done; register lazily");
+    d.check("accept 2@2<1@1", "accepted; register");
+    d.check("read", "read 2@2<1@1 [1, 2, 3]");
+    d.check("finalize 1", "done");
+    // 3 is staged for a write that is still under way.
+    d.check("finalize 2", "done; register; remove [1]");
+    d.check("finalize 2", "done");
+    d.check("read", "read 2@2*<2@2 [2, 3]");
+}
+
+#[test]
+fn a_repeat_keeps_the_data() {
+    let mut d = Drive::new();
+    d.key.folders.insert(1);
+    d.check("accept 1@1<0@0", "accepted; drive; register");
+    d.check("accept 1@2<1@1", "accepted; register");
+    d.check("finalize 2", "done; register lazily");
+    d.check("read", "read 1@2*<1@2 [1]");
+}
+
+#[test]
+fn staging_is_dropped_only_under_the_clean_ups_own_vote() {
+    let mut d = Drive::new();
+    d.key.folders.extend([1, 7]);
+    d.check("accept 1@1<0@0", "accepted; drive; register");
+    d.check("drop 1 1", "done");
+    d.check("drop 2 7", "done");
+    d.check("prepare 3", "granted 1@1<0@0 [1, 7]");
+    d.check("drop 1 7", "done");
+    d.check("accept 1@3<1@1", "accepted; register");
+    d.check("drop 3 7", "done; remove [7]");
+    d.check("drop 3 7", "done");
+}
+
+#[test]
+fn an_older_epoch_is_refused_and_a_newer_one_is_stored() {
+    let mut d = Drive::new();
+    d.check("prepare 5", "granted 0@0*<0@0 []; drive");
+    d.check("e2 prepare 1", "granted 0@0*<0@0 []; drive");
+    d.check("accept 1@5<0@0", "refused 1");
+    d.check("finalize 5", "refused 1");
+    d.check("e3 finalize 1", "done; drive");
+    assert_eq!(d.drive.epoch, 3);
+}
+
+#[test]
+fn a_reboot_forgets_no_promise() {
+    let mut d = Drive::new();
+    d.check("prepare 5", "granted 0@0*<0@0 []; drive");
+    d.reboot();
+    d.check("accept 1@4<0@0", "refused 0");
+    d.check("accept 1@5<0@0", "refused 0");
+    d.check(&format!("prepare {}", d.drive.hi), "refused 0");
+    d.check(&format!("prepare {}", d.drive.hi + 1), "granted 0@0*<0@0 []; drive");
+}
+
+#[test]
+fn a_forgotten_key_raises_the_floor() {
+    let mut d = Drive::new();
+    d.check("prepare 5", "granted 0@0*<0@0 []; drive");
+    d.drive.forget(std::mem::take(&mut d.key.promised));
+    d.check("accept 1@4<0@0", "refused 0");
+    d.check("prepare 5", "refused 0");
+    d.check("prepare 6", "granted 0@0*<0@0 []");
+}

@@ -1,0 +1,78 @@
+//! Deliberate breaks of the protocol, one switch each: the checker must notice every one.
+//!
+//! Without the feature `mutants` a [`Mutation`] is empty and every question to it is the constant `false`,
+//! so a server carries no trace of them.
+
+/// One way to break the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
+pub enum Mutant {
+    /// A drive grants and accepts whatever its promise.
+    NoFencing,
+    /// A drive drops what the previous value named when it accepts, not when the new value is chosen.
+    PreviousDroppedAtAccept,
+    /// A drive votes for a value that names it as a holder of a shard which has yet to arrive.
+    AcceptWithoutShard,
+    /// A drive drops a staged folder whatever it accepted since.
+    DropWithoutAccepted,
+    /// A drive restarts without raising its floor: promises of its last life are forgotten.
+    FloorNotRaised,
+    /// A drive answers an Accept before the vote is durable.
+    ReplyBeforeDurable,
+    /// A drive takes its vote back when the coordinator asks, and removes the shard.
+    BestEffortUndo,
+    /// Resolve rolls back whatever is not known to be chosen, without counting.
+    RollBackWithoutCounting,
+    /// Resolve counts votes of the top ballot instead of the lineage.
+    AbortCountedByBallot,
+    /// A reader returns the highest value that it sees, chosen or not.
+    ReadWithoutWriteBack,
+    /// A reader takes too few visible shards for absence.
+    NotFoundBelowK,
+    /// A coordinator proposes its change again after an Accept of it has left.
+    ProposeAgain,
+    /// A coordinator counts stage acknowledgements instead of grants that hold the folder.
+    TrustStaging,
+    /// A coordinator evaluates its precondition on the highest value, chosen or not.
+    BaseNotChosen,
+}
+
+/// Which break is switched on, if any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mutation(#[cfg(feature = "mutants")] Option<Mutant>);
+
+impl Mutation {
+    /// The protocol as it is.
+    #[cfg(feature = "mutants")]
+    pub const NONE: Mutation = Mutation(None);
+    /// The protocol as it is.
+    #[cfg(not(feature = "mutants"))]
+    pub const NONE: Mutation = Mutation();
+
+    /// Whether the break is `mutant`.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn is(self, mutant: Mutant) -> bool {
+        self.0 == Some(mutant)
+    }
+
+    /// Never, in a server.
+    #[cfg(not(feature = "mutants"))]
+    pub(crate) const fn is(self, _mutant: Mutant) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "mutants")]
+impl From<Mutant> for Mutation {
+    fn from(mutant: Mutant) -> Mutation {
+        Mutation(Some(mutant))
+    }
+}
+
+#[cfg(feature = "mutants")]
+impl From<Option<Mutant>> for Mutation {
+    fn from(mutant: Option<Mutant>) -> Mutation {
+        Mutation(mutant)
+    }
+}

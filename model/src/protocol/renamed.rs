@@ -1,0 +1,84 @@
+//! Renaming of drives: what the checker needs to treat states alike that differ only in which drive is
+//! called which. Not compiled into a server.
+
+use super::coordinator::Phase;
+use super::{Coordinator, Drives, Operation, Snapshot, Value};
+use std::collections::BTreeMap;
+
+/// The new index of each drive, by old index.
+#[derive(Clone, Copy, Debug)]
+pub struct Renaming<'a>(pub &'a [u8]);
+
+impl Renaming<'_> {
+    /// A set of drives under their new names.
+    #[must_use]
+    pub fn drives(self, drives: Drives) -> Drives {
+        drives.iter().map(|old| self.0[usize::from(old)]).collect()
+    }
+
+    /// What drives said, under their new names.
+    #[must_use]
+    pub fn snapshots<V: Clone>(self, snapshots: &BTreeMap<u8, Snapshot<V>>) -> BTreeMap<u8, Snapshot<V>> {
+        let renamed = snapshots.iter().map(|(old, s)| (self.0[usize::from(*old)], s.clone()));
+        renamed.collect()
+    }
+}
+
+/// A drive as a coordinator sees it: its grant; then whether it accepted, stands in a higher ballot's
+/// way, failed, or holds the staged folder.
+pub type Sight<'a, V> = (Option<&'a Snapshot<V>>, [bool; 4]);
+
+impl<V: Value, O: Operation<V>> Coordinator<V, O> {
+    /// What the machine knows of a drive in this round.
+    #[must_use]
+    pub fn sight_of(&self, drive: u8) -> Sight<'_, V> {
+        match &self.phase {
+            Phase::Preparing { grants, missing, .. } => {
+                let (contended, failed) = (missing.contended.contains(drive), missing.failed.contains(drive));
+                (grants.get(&drive), [false, contended, failed, false])
+            }
+            Phase::Voting {
+                accepted,
+                missing,
+                holders,
+                ..
+            } => {
+                let (contended, failed) = (missing.contended.contains(drive), missing.failed.contains(drive));
+                (
+                    None,
+                    [accepted.contains(drive), contended, failed, holders.contains(drive)],
+                )
+            }
+            Phase::Starting | Phase::Done => (None, [false; 4]),
+        }
+    }
+
+    /// Whether the machine waits for grants.
+    #[must_use]
+    pub fn is_preparing(&self) -> bool {
+        matches!(self.phase, Phase::Preparing { .. })
+    }
+
+    /// Renames the drives. Values are named by their change, so they stay as they are.
+    pub fn rename(&mut self, to: Renaming<'_>) {
+        match &mut self.phase {
+            Phase::Preparing { grants, missing, .. } => {
+                *grants = to.snapshots(grants);
+                missing.contended = to.drives(missing.contended);
+                missing.failed = to.drives(missing.failed);
+            }
+            Phase::Voting {
+                accepted,
+                missing,
+                holders,
+                ..
+            } => {
+                *accepted = to.drives(*accepted);
+                missing.contended = to.drives(missing.contended);
+                missing.failed = to.drives(missing.failed);
+                *holders = to.drives(*holders);
+            }
+            Phase::Starting | Phase::Done => {}
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What each rule demands of a step. Drives are counted from N, K and M here and never by the protocol's
+//! own quorum code: a shared mistake must not hide.
+
+use crate::change::{Content, Kind, Told};
+use crate::rules::{Occasion, Rule};
+use crate::world::{Record, Stage, State, World};
+use model::protocol::{Ballot, Drives, Folder, KeyState, Outcome, Reply, Request, Value, Vote};
+
+impl World {
+    /// More than half of the drives.
+    pub fn majority(&self) -> usize {
+        usize::from(self.drives) / 2 + 1
+    }
+
+    /// K shards, or one more where that is half of the drives.
+    pub fn enough_staged(&self, data: u8) -> usize {
+        let data = usize::from(data);
+        if data * 2 == usize::from(self.drives) {
+            data + 1
+        } else {
+            data
+        }
+    }
+
+    fn lost(&self, s: &State) -> usize {
+        usize::from(self.faults.losses - s.faults.losses)
+    }
+
+    /// After a drive's step.
+    pub fn audit_step(
+        &self,
+        s: &mut State,
+        drive: u8,
+        before: &KeyState<Content>,
+        request: &Request<Content>,
+        reply: &Reply<Content>,
+    ) {
+        let state = s.drives[usize::from(drive)].clone();
+        let (key, own) = (&state.key, &state.own);
+        let covered = own.hi >= key.promised.round && own.hi >= key.register.accepted.ballot.round;
+        s.demand(Rule::HiCovers, covered);
+        if let (Reply::Granted(_), Request::Prepare { ballot }) = (reply, request) {
+            s.demand(Rule::PromiseHolds, *ballot > before.promised.max(state.promised_before));
+        }
+        if let Request::Accept { vote, .. } = request
+            && key.register.accepted.ballot == vote.ballot
+            && before.register.accepted.ballot != vote.ballot
+        {
+            let promised = before.promised.max(state.promised_before);
+            s.demand(Rule::PromiseHolds, vote.ballot >= promised);
+            self.audit_vote(s, drive, vote);
+        }
+        let state = s.drive(drive);
+        if state.promised_before <= state.key.promised.max(state.key.register.accepted.ballot) {
+            state.promised_before = Ballot::ZERO;
+        }
+    }
+
+    fn audit_vote(&self, s: &mut State, drive: u8, vote: &Vote<Content>) {
+        let value = vote.value;
+        if !value.absent && value.holders.contains(drive) {
+            self.see(Occasion::HolderVoted);
+            let holds = s.drives[usize::from(drive)]
+                .key
+                .folders
+                .contains(&Folder::from(value.name));
+            s.demand(Rule::AcceptedMeansStaged, holds || self.lost(s) > 0);
+        }
+        let majority = self.majority();
+        let Some(record) = s.votes.get_mut(&vote.ballot) else {
+            return;
+        };
+        if record.chosen {
+            return;
+        }
+        record.voters.insert(drive);
+        if record.voters.count() >= majority {
+            record.chosen = true;
+            record.voters = Drives::NONE;
+            // What was staged is still there, unless the value has been replaced meanwhile.
+            if s.latest() == value && !value.absent {
+                let kept = s.holding(value.name) + self.lost(s) >= self.enough_staged(value.data);
+                s.demand(Rule::AcceptedMeansStaged, kept);
+            }
+            self.audit_chain(s);
+        }
+    }
+
+    /// When a ballot has become chosen.
+    fn audit_chain(&self, s: &mut State) {
+        let chosen: Vec<Record> = s.chosen().copied().collect();
+        let first = if self.initial {
+            chosen[0].value
+        } else {
+            Content::absent()
+        };
+        let mut chain = vec![first];
+        for record in &chosen {
+            let last = *chain.last().expect("it has a first");
+            let follows = record.value == last || record.prev == last || (record.prev.absent && last.absent);
+            s.demand(Rule::Chain, follows || (self.initial && record.value == first));
+            if record.value != last {
+                chain.push(record.value);
+            } else if !record.value.absent {
+                self.see(Occasion::Repeated);
+            }
+        }
+        if chain.len() > 2 {
+            self.see(Occasion::TwoChosen);
+        }
+        for pair in chain.windows(2) {
+            let Some(client) = pair[1].name.checked_sub(1) else {
+                continue;
+            };
+            if usize::from(client) < self.changes.len() {
+                s.demand(Rule::Precondition, self.change(client).may_follow(&pair[0]));
+            }
+            if !pair[0].absent && !pair[1].absent && pair[0].data != pair[1].data {
+                self.see(Occasion::MixedParity);
+            }
+        }
+        for (at, deleted) in chain.iter().enumerate().filter(|(_, value)| value.absent) {
+            let back = chain[..at].iter().any(|old| !old.absent && chain[at..].contains(old));
+            s.demand(
+                Rule::NoResurrection,
+                !back || deleted.name == 0 && !self.initial && at == 0,
+            );
+        }
+        let absent = s.latest().absent;
+        for client in 0..s.clients.len() as u8 {
+            let asks = matches!(s.clients[usize::from(client)].stage, Stage::Reading | Stage::Running);
+            if absent && asks && self.change(client).is_get() {
+                s.client(client).saw_absent = true;
+            }
+        }
+    }
+
+    /// When a coordinator sends an Accept.
+    pub fn audit_proposal(&self, s: &mut State, client: u8, vote: &Vote<Content>, prev: &Vote<Content>) {
+        let known = prev.ballot.is_zero() || s.votes.get(&prev.ballot).is_some_and(|record| record.chosen);
+        s.demand(Rule::PrevIsChosen, known);
+        let record = Record {
+            value: vote.value,
+            prev: prev.value,
+            voters: Drives::NONE,
+            chosen: false,
+        };
+        let earlier = s.votes.insert(vote.ballot, record);
+        s.demand(Rule::OneValuePerBallot, earlier.is_none());
+        let change = self.change(client);
+        if change.has_data() && vote.value.name == change.name && s.holders[usize::from(client)].is_empty() {
+            s.holders[usize::from(client)] = vote.value.holders;
+            let staged = vote.value.holders.count() >= self.enough_staged(change.data);
+            s.demand(Rule::AcceptedMeansStaged, staged);
+        }
+    }
+
+    /// When an operation ends; `voted` is the ballot if its last acceptance ended it.
+    pub fn audit_outcome(&self, s: &mut State, client: u8, outcome: &Outcome<Content, ()>, voted: Option<Ballot>) {
+        let change = self.change(client);
+        let Outcome::Written(value) = outcome else { return };
+        if !change.is_asked_for() || value.name != change.name {
+            return;
+        }
+        s.acks = (s.acks + 1).min(2);
+        match change.kind {
+            Kind::Create | Kind::Match(_) => self.see(Occasion::ConditionalAcked),
+            Kind::Delete => self.see(Occasion::DeleteAcked),
+            _ => {}
+        }
+        if s.acks > 1 {
+            self.see(Occasion::TwoAcked);
+        }
+        let Some(ballot) = voted else { return };
+        s.acked = s.acked.max(ballot);
+        let Some(record) = s.votes.get(&ballot).copied() else {
+            return;
+        };
+        s.demand(Rule::BySet, record.chosen);
+        if !record.chosen {
+            let alone = s.acked_by.iter().any(|other| other.without(record.voters) == *other);
+            s.demand(Rule::NoSplitBrain, !alone);
+            s.acked_by.push(record.voters);
+        }
+    }
+
+    /// When a plain read answers from what `answers` drives said.
+    pub fn audit_read(&self, s: &mut State, answers: usize) {
+        s.demand(Rule::BySet, answers + self.majority() > usize::from(self.drives));
+    }
+
+    /// When a get is answered.
+    pub fn audit_value(&self, s: &mut State, client: u8, told: Told) {
+        if told == Told::Value(0) {
+            self.see(Occasion::NotFound);
+            let known = s.clients[usize::from(client)].saw_absent;
+            s.demand(Rule::NotFoundIsKnown, known);
+        }
+    }
+
+    /// What holds in every state.
+    pub fn judge(&self, s: &mut State) {
+        let latest = s.latest();
+        let readable = latest.absent || s.holding(latest.name) >= usize::from(latest.data);
+        s.demand(Rule::AckedSurvives, readable);
+        if !s.acked.is_zero() {
+            let acked = s.acked;
+            let voted = s
+                .drives
+                .iter()
+                .filter(|d| d.key.register.accepted.ballot >= acked)
+                .count();
+            s.demand(Rule::PowerLoss, voted >= self.majority());
+        }
+        if s.clients.iter().all(|client| client.answered) {
+            self.see(Occasion::AllAnswered);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The values and operations that the checker runs the machines with, and what clients may see of them.
+
+use model::protocol::{Decision, Drives, Folder, FolderNeed, Operation, Value};
+use stateright::semantics::SequentialSpec;
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+
+/// The value that a key starts with in configurations that start with one.
+pub const INITIAL: u8 = 9;
+
+/// A value: named by the change that made it, with one data folder of the same name unless it is absent.
+#[derive(Clone, Copy, Debug)]
+pub struct Content {
+    pub name: u8,
+    pub absent: bool,
+    pub data: u8,
+    pub write: u8,
+    /// Follows from the name (`State::holders` has it); the copy here is out of date once drives were
+    /// renamed.
+    pub holders: Drives,
+}
+
+impl PartialEq for Content {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Content {}
+
+impl PartialOrd for Content {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Content {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name.cmp(&other.name)
+    }
+}
+
+impl Hash for Content {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl Value for Content {
+    fn absent() -> Self {
+        Content {
+            name: 0,
+            absent: true,
+            data: 0,
+            write: 0,
+            holders: Drives::NONE,
+        }
+    }
+
+    fn is_absent(&self) -> bool {
+        self.absent
+    }
+
+    fn folders(&self) -> Vec<FolderNeed> {
+        if self.absent {
+            return Vec::new();
+        }
+        vec![FolderNeed {
+            folder: Folder::from(self.name),
+            data: self.data,
+            write: self.write,
+            holders: self.holders,
+        }]
+    }
+}
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Put,
+    /// A put if the key is absent.
+    Create,
+    /// A put if the value is this one.
+    Match(u8),
+    Delete,
+    /// A plain read, escalated to Prepare and Resolve when it must be.
+    Get,
+    /// A read that begins with Prepare.
+    PreparedGet,
+    /// Nobody's request: resolves what was left uncommitted.
+    Recover,
+    /// Drops the staged folder of that change, unless it is in use.
+    CleanUp(u8),
+}
+
+/// One client's operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Change {
+    pub name: u8,
+    pub kind: Kind,
+    /// K of what it writes.
+    pub data: u8,
+    /// How many shards it stages before it votes.
+    pub write: u8,
+    /// The break in which shards are sent only with Accept: N, else 0.
+    pub shards_late: u8,
+}
+
+impl Change {
+    pub fn is_get(self) -> bool {
+        matches!(self.kind, Kind::Get | Kind::PreparedGet)
+    }
+
+    pub fn has_data(self) -> bool {
+        matches!(self.kind, Kind::Put | Kind::Create | Kind::Match(_))
+    }
+
+    /// Whether clients wait for it.
+    pub fn is_asked_for(self) -> bool {
+        !matches!(self.kind, Kind::Recover | Kind::CleanUp(_))
+    }
+
+    /// Whether its precondition holds on `base`.
+    pub fn may_follow(self, base: &Content) -> bool {
+        match self.kind {
+            Kind::Create => base.absent,
+            Kind::Match(expected) => base.name == expected,
+            _ => true,
+        }
+    }
+}
+
+impl Operation<Content> for Change {
+    type Refusal = ();
+
+    fn staged(&self) -> Option<(Folder, u8)> {
+        self.has_data().then_some((Folder::from(self.name), self.write))
+    }
+
+    fn decide(&self, base: &Content, holders: Drives) -> Decision<Content, ()> {
+        let value = Content {
+            name: self.name,
+            absent: self.kind == Kind::Delete,
+            data: self.data,
+            write: self.write,
+            holders: if self.shards_late > 0 {
+                Drives::all(self.shards_late)
+            } else {
+                holders
+            },
+        };
+        match self.kind {
+            Kind::Get | Kind::PreparedGet | Kind::Recover => Decision::Keep,
+            Kind::Delete if base.absent => Decision::Keep,
+            Kind::CleanUp(name) if base.name == name => Decision::Keep,
+            Kind::CleanUp(_) => Decision::Write(*base),
+            _ if !self.may_follow(base) => Decision::Refuse(()),
+            _ => Decision::Write(value),
+        }
+    }
+
+    fn is_in(&self, value: &Content) -> bool {
+        value.name == self.name
+    }
+}
+
+/// A key as clients see it: the name of its value, 0 when absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Key(pub u8);
+
+/// What a client was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Told {
+    Done,
+    Refused,
+    Value(u8),
+    /// Not done, and it never will be.
+    Unavailable,
+}
+
+impl SequentialSpec for Key {
+    type Op = Change;
+    type Ret = Told;
+
+    fn invoke(&mut self, change: &Change) -> Told {
+        match change.kind {
+            Kind::Create if self.0 != 0 => return Told::Refused,
+            Kind::Match(expected) if self.0 != expected => return Told::Refused,
+            Kind::Put | Kind::Create | Kind::Match(_) => self.0 = change.name,
+            Kind::Delete => self.0 = 0,
+            Kind::Get | Kind::PreparedGet => return Told::Value(self.0),
+            Kind::Recover | Kind::CleanUp(_) => {}
+        }
+        Told::Done
+    }
+
+    fn is_valid_step(&mut self, change: &Change, told: &Told) -> bool {
+        *told == Told::Unavailable || self.invoke(change) == *told
+    }
+}

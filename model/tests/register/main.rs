@@ -1,0 +1,15 @@
+//! Checks the protocol's machines exhaustively within stated bounds (`specs/model.md`), and that each way
+//! to break the protocol is noticed (`specs/mutants.md`).
+
+#![allow(clippy::disallowed_methods)] // measures how long a check takes
+
+mod audit;
+mod bounds;
+mod change;
+mod mutants;
+mod order;
+mod rules;
+mod settle;
+mod steps;
+mod walks;
+mod world;

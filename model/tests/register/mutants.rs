@@ -1,0 +1,189 @@
+//! Each way to break the protocol is noticed, by the rule that it breaks.
+
+use crate::bounds::{NONE, explore, world};
+use crate::rules::Rule;
+use crate::world::{Faults, World};
+use model::protocol::Quorums;
+use model::protocol::mutant::Mutant;
+
+fn with(mutant: Mutant, mut world: World) -> World {
+    world.mutation = mutant.into();
+    world.broken = true;
+    if mutant == Mutant::AcceptWithoutShard {
+        world
+            .changes
+            .iter_mut()
+            .for_each(|change| change.shards_late = world.drives);
+    }
+    world
+}
+
+/// The world with other quorums: A, Q and W.
+fn with_quorums(mut world: World, accept: u8, prepare: u8, write: u8) -> World {
+    let quorums = Quorums {
+        drives: world.drives,
+        accept,
+        prepare,
+    };
+    world.quorums.fill(quorums);
+    world.changes.iter_mut().for_each(|change| change.write = write);
+    world.broken = true;
+    world
+}
+
+/// The world with quorums of each operation from its own K, as if they were those of the version.
+fn with_quorums_of_versions(world: World) -> World {
+    let mut world = world;
+    for (quorums, change) in world.quorums.iter_mut().zip(&world.changes) {
+        *quorums = Quorums {
+            drives: world.drives,
+            accept: change.write,
+            prepare: world.drives - change.write + 1,
+        };
+    }
+    world.broken = true;
+    world
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    use Rule::*;
+    let lossy = Faults { losses: 1, ..NONE };
+    let rebooting = Faults { boots: 1, ..NONE };
+    let silent = Faults { silences: 1, ..NONE };
+    let table: Vec<(&str, &[Rule], World)> = vec![
+        (
+            "no fencing",
+            &[PromiseHolds, Precondition, Linearizable],
+            with(Mutant::NoFencing, world(3, 2, "cc", 1, NONE)),
+        ),
+        (
+            "read without write-back",
+            &[Linearizable],
+            with(Mutant::ReadWithoutWriteBack, world(2, 1, "pgg", 1, NONE)),
+        ),
+        (
+            "Q - 1",
+            &[Linearizable],
+            with_quorums(world(4, 2, "pg", 1, NONE), 3, 1, 3),
+        ),
+        (
+            "previous data dropped at accept",
+            &[AckedSurvives],
+            with(Mutant::PreviousDroppedAtAccept, world(3, 2, "pG", 1, NONE).on_a_value()),
+        ),
+        (
+            "roll back without counting",
+            &[Chain, Linearizable],
+            with(Mutant::RollBackWithoutCounting, world(4, 2, "pG", 2, NONE)),
+        ),
+        (
+            "abort counted by ballot",
+            &[Chain, Linearizable],
+            with(Mutant::AbortCountedByBallot, world(2, 1, "pGG", 1, lossy)),
+        ),
+        (
+            "404 when fewer than K are seen",
+            &[NotFoundIsKnown],
+            with(Mutant::NotFoundBelowK, world(4, 2, "pg", 1, NONE)),
+        ),
+        (
+            "best-effort undo",
+            &[AckedSurvives, Linearizable],
+            with(
+                Mutant::BestEffortUndo,
+                world(
+                    2,
+                    1,
+                    "pGG",
+                    1,
+                    Faults {
+                        silences: 1,
+                        deadlines: 1,
+                        ..NONE
+                    },
+                ),
+            ),
+        ),
+        (
+            "shard sent only with Accept",
+            &[AcceptedMeansStaged, AckedSurvives],
+            with(Mutant::AcceptWithoutShard, world(2, 1, "pG", 2, lossy)),
+        ),
+        (
+            "W too small",
+            &[AcceptedMeansStaged, AckedSurvives],
+            with_quorums(world(4, 2, "p", 1, lossy), 3, 2, 2),
+        ),
+        (
+            "W = K with K = M",
+            &[NoSplitBrain],
+            with_quorums(world(4, 2, "pp", 1, NONE), 2, 2, 2),
+        ),
+        (
+            "proposed again",
+            &[NoResurrection],
+            with(Mutant::ProposeAgain, world(3, 2, "pd", 2, silent)),
+        ),
+        (
+            "quorums from the version's K",
+            &[BySet, NotFoundIsKnown, Linearizable],
+            with_quorums_of_versions(world(4, 2, "pg", 1, NONE).with_data(&[2, 4])),
+        ),
+        (
+            "floor not raised at boot",
+            &[PromiseHolds, Precondition, Linearizable],
+            with(Mutant::FloorNotRaised, world(3, 2, "cc", 1, rebooting)),
+        ),
+        (
+            "stage acknowledgements instead of grants",
+            &[AcceptedMeansStaged, AckedSurvives],
+            with(Mutant::TrustStaging, world(3, 2, "px", 2, NONE)),
+        ),
+        (
+            "Drop without accepted = h",
+            &[AckedSurvives],
+            with(Mutant::DropWithoutAccepted, world(3, 2, "px", 2, NONE)),
+        ),
+        (
+            "precondition on a base not known to be chosen",
+            &[Precondition, PrevIsChosen],
+            with(Mutant::BaseNotChosen, world(3, 2, "pm", 1, NONE)),
+        ),
+        (
+            "reply before durable",
+            &[PowerLoss],
+            with(Mutant::ReplyBeforeDurable, world(3, 2, "p", 1, rebooting)),
+        ),
+    ];
+    println!(
+        "{:<46} {:<32} {:>6} {:>8} {:>5}",
+        "mutant", "rule", "length", "states", "s"
+    );
+    let mut missed = Vec::new();
+    for (name, rules, world) in table {
+        let found = explore(world, rules, 100);
+        for rule in rules {
+            match found.broken.iter().find(|(broken, _)| *broken == rule.name()) {
+                Some((rule, length)) => {
+                    println!(
+                        "{name:<46} {rule:<32} {length:>6} {:>8} {:>5.1}",
+                        found.states, found.seconds
+                    );
+                }
+                None => missed.push((name, rule.name(), found.states)),
+            }
+        }
+    }
+    assert_eq!(missed, [], "mutants that broke no rule");
+}
+
+/// With a majority to accept there is no split brain, K = M or not; with K there is.
+#[test]
+fn a_majority_prevents_split_brain() {
+    let cut = || world(4, 2, "pp", 1, NONE);
+    let half = explore(with_quorums(cut(), 2, 2, 2), &[Rule::NoSplitBrain], 100);
+    assert!(half.broken.iter().any(|(rule, _)| *rule == Rule::NoSplitBrain.name()));
+    let majority = explore(cut(), &[], 100);
+    assert_eq!(majority.broken, []);
+}

@@ -1,0 +1,123 @@
+//! Which drive is called which makes no difference: states are kept in an order of their drives.
+//!
+//! The order is by a digest of all that is known of a drive, which does not depend on the names of the
+//! drives. Two drives with the same digest stay as they are: at worst a state is then kept twice.
+
+use crate::world::State;
+use model::protocol::renamed::Renaming;
+use model::protocol::{Drives, Snapshot};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// Renames the drives of a state into their order.
+pub fn sort_drives(state: &mut State) {
+    let digests: Vec<u64> = (0..state.drives.len() as u8)
+        .map(|drive| digest(state, drive))
+        .collect();
+    let mut order: Vec<u8> = (0..state.drives.len() as u8).collect();
+    order.sort_by_key(|drive| digests[usize::from(*drive)]);
+    if order.is_sorted() {
+        return;
+    }
+    state.drives = order
+        .iter()
+        .map(|old| state.drives[usize::from(*old)].clone())
+        .collect();
+    let mut to = vec![0; order.len()];
+    for (new, old) in order.iter().enumerate() {
+        to[usize::from(*old)] = new as u8;
+    }
+    rename(state, Renaming(&to));
+}
+
+fn rename(state: &mut State, to: Renaming<'_>) {
+    for client in &mut state.clients {
+        let client = Arc::make_mut(client);
+        client.answers = to.snapshots(&client.answers);
+        client.unread = to.drives(client.unread);
+        if let Some(machine) = &mut client.machine {
+            machine.rename(to);
+        }
+        for mail in &mut client.mail {
+            mail.to = to.drives(mail.to);
+            mail.delivered = to.drives(mail.delivered);
+        }
+    }
+    for record in state.votes.values_mut() {
+        record.voters = to.drives(record.voters);
+    }
+    let sets = state.holders.iter_mut().chain(&mut state.acked_by);
+    for drives in sets {
+        *drives = to.drives(*drives);
+    }
+}
+
+fn digest(state: &State, drive: u8) -> u64 {
+    let mut h = Mixer::default();
+    state.drives[usize::from(drive)].hash(&mut h);
+    let is_in = |drives: &Drives| drives.contains(drive);
+    for client in &state.clients {
+        let answer: Option<&Snapshot<_>> = client.answers.get(&drive);
+        answer.hash(&mut h);
+        is_in(&client.unread).hash(&mut h);
+        client
+            .machine
+            .as_ref()
+            .map(|machine| machine.sight_of(drive))
+            .hash(&mut h);
+        for mail in &client.mail {
+            (is_in(&mail.to), is_in(&mail.delivered)).hash(&mut h);
+        }
+    }
+    for record in state.votes.values() {
+        is_in(&record.voters).hash(&mut h);
+    }
+    for drives in state.holders.iter().chain(&state.acked_by) {
+        is_in(drives).hash(&mut h);
+    }
+    h.finish()
+}
+
+/// A quick hasher: a collision costs a state that is kept twice, no more.
+#[derive(Default)]
+struct Mixer(u64);
+
+impl Mixer {
+    fn mix(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(26) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for Mixer {
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.mix(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, word: u8) {
+        self.mix(u64::from(word));
+    }
+
+    fn write_u16(&mut self, word: u16) {
+        self.mix(u64::from(word));
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.mix(u64::from(word));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.mix(word);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.mix(word as u64);
+    }
+}

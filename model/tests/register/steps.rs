@@ -1,0 +1,296 @@
+//! What the actions do: clients that invoke, drives that answer, coordinators that react.
+
+use crate::change::{Content, Kind, Told};
+use crate::rules::{Occasion, Rule};
+use crate::world::{Client, Drive, Mail, Stage, State, World};
+use model::protocol::mutant::Mutant;
+use model::protocol::resolve::decide_read_mutated;
+use model::protocol::{
+    Acceptor, Ballot, Coordinator, DriveEffect, DriveState, Drives, Effect, Event, Folder, Outcome, ReadDecision,
+    Reply, Request,
+};
+use stateright::semantics::ConsistencyTester;
+use std::collections::BTreeMap;
+
+impl World {
+    /// Invokes an operation, with its shards staged on these drives and its first ballot issued.
+    pub fn invoke(&self, s: &mut State, client: u8, staged: Drives) {
+        let change = self.change(client);
+        if change.is_asked_for() {
+            s.history.on_invoke(client, change).expect("a client asks once");
+        }
+        for drive in staged.iter() {
+            s.drive(drive).key.folders.insert(Folder::from(change.name));
+        }
+        let saw_absent = s.latest().absent && change.is_get();
+        let state = s.client(client);
+        state.saw_absent = saw_absent;
+        if change.kind == Kind::Get {
+            state.stage = Stage::Reading;
+            state.unread = Drives::all(self.drives);
+        } else {
+            self.start_machine(s, client);
+        }
+    }
+
+    fn start_machine(&self, s: &mut State, client: u8) {
+        let (machine, effects) = Coordinator::new(self.quorums[usize::from(client)], self.change(client));
+        let state = s.client(client);
+        state.stage = Stage::Running;
+        state.machine = Some(machine.with_mutation(self.mutation));
+        self.carry_out(s, client, effects, false);
+    }
+
+    pub fn boot(&self, s: &mut State, drive: u8) {
+        s.faults.boots -= 1;
+        if s.acks > 0 {
+            self.see(Occasion::BootAfterAck);
+        }
+        let Drive {
+            own,
+            key,
+            durable,
+            promised_before,
+        } = s.drive(drive);
+        *promised_before = key.promised.max(*promised_before);
+        key.promised = Ballot::ZERO;
+        if let Some(register) = durable.take() {
+            key.register = register;
+        }
+        if !self.mutation.is(Mutant::FloorNotRaised) {
+            *own = DriveState::boot(own.epoch, own.hi);
+        }
+    }
+
+    /// Hands a request to a drive, and its answer, if it is not lost, to the client's coordinator.
+    pub fn deliver(&self, s: &mut State, client: u8, mail: usize, drive: u8, answered: bool) {
+        let state = s.client(client);
+        let letter = &mut state.mail[mail];
+        letter.to.remove(drive);
+        if self.faults.doubles > 0 {
+            letter.delivered.insert(drive);
+        }
+        let mut request = letter.request.clone();
+        if let Request::Accept { vote, .. } = &mut request
+            && let Some(holders) = self.holders_of(s, vote.value.name)
+        {
+            vote.value.holders = holders;
+        }
+        let reply = self.step_drive(s, drive, request.clone());
+        self.bring_shard(s, client, drive, &request, &reply);
+        let Some(ballot) = request.ballot() else { return };
+        let state = s.client(client);
+        if answered && let Some(machine) = &mut state.machine {
+            let by_vote = reply == Reply::Accepted;
+            let effects = machine.on(Event::Reply {
+                from: drive,
+                ballot,
+                reply,
+            });
+            self.carry_out(s, client, effects, by_vote);
+        }
+    }
+
+    /// The break in which the writer's shard comes with its Accept.
+    fn bring_shard(&self, s: &mut State, client: u8, drive: u8, request: &Request<Content>, reply: &Reply<Content>) {
+        if let (Request::Accept { vote, .. }, Reply::Accepted) = (request, reply)
+            && self.mutation.is(Mutant::AcceptWithoutShard)
+            && vote.value.name == self.change(client).name
+        {
+            s.drive(drive).key.folders.insert(Folder::from(vote.value.name));
+        }
+    }
+
+    /// A drive will not answer, as far as the client knows; what was sent may still arrive.
+    pub fn fail(&self, s: &mut State, client: u8, drive: u8) {
+        let Some(machine) = &mut s.client(client).machine else {
+            return;
+        };
+        let ballot = machine.ballot();
+        let effects = machine.on(Event::Failed { from: drive, ballot });
+        self.carry_out(s, client, effects, false);
+    }
+
+    fn holders_of(&self, s: &State, name: u8) -> Option<Drives> {
+        let client = usize::from(name).checked_sub(1)?;
+        s.holders.get(client).copied()
+    }
+
+    fn step_drive(&self, s: &mut State, drive: u8, request: Request<Content>) -> Reply<Content> {
+        let may_boot = s.faults.boots > 0;
+        let Drive { own, key, durable, .. } = s.drive(drive);
+        let before = key.clone();
+        let hi = own.hi;
+        let mut acceptor = Acceptor {
+            drive: own,
+            key,
+            index: drive,
+        };
+        let (reply, effects) = acceptor.step_mutated(request.clone(), self.mutation);
+        if own.hi > hi && !own.floor.is_zero() {
+            self.see(Occasion::HiRaised);
+        }
+        for effect in effects {
+            match effect {
+                DriveEffect::PersistRegister => *durable = None,
+                DriveEffect::PersistRegisterLazily if may_boot && durable.is_none() => {
+                    *durable = Some(before.register.clone());
+                }
+                DriveEffect::Remove(_) if matches!(request, Request::Finalize { .. }) => {
+                    self.see(Occasion::PrevDropped);
+                }
+                _ => {}
+            }
+        }
+        self.audit_step(s, drive, &before, &request, &reply);
+        reply
+    }
+
+    /// Carries out what a coordinator wants done. `by_vote`: an acceptance is what it reacts to.
+    pub fn carry_out(&self, s: &mut State, client: u8, effects: Vec<Effect<Content>>, by_vote: bool) {
+        for effect in effects {
+            match effect {
+                Effect::Begin { epoch, round, .. } => self.begin(s, client, epoch, round),
+                Effect::Send { to, request } => {
+                    if let Request::Accept { vote, prev } = &request {
+                        self.audit_proposal(s, client, vote, prev);
+                    }
+                    let state = s.client(client);
+                    state
+                        .mail
+                        .retain(|mail| !matches!(mail.request, Request::Prepare { .. }));
+                    state.mail.push(Mail {
+                        request,
+                        to,
+                        delivered: Drives::NONE,
+                    });
+                }
+            }
+        }
+        let state = &s.clients[usize::from(client)];
+        let Some(machine) = &state.machine else { return };
+        let Some(outcome) = machine.outcome().cloned() else {
+            return;
+        };
+        let ballot = machine.ballot();
+        self.audit_outcome(s, client, &outcome, by_vote.then_some(ballot));
+        if let (Kind::CleanUp(name), Outcome::Written(_)) = (self.change(client).kind, &outcome) {
+            let request = Request::Drop {
+                ballot,
+                folder: Folder::from(name),
+            };
+            let to = Drives::all(self.drives);
+            s.client(client).mail.push(Mail {
+                request,
+                to,
+                delivered: Drives::NONE,
+            });
+        }
+        self.tell(s, client, outcome);
+    }
+
+    /// Issues the next ballot, if there is one left.
+    fn begin(&self, s: &mut State, client: u8, epoch: u64, round: u64) {
+        let state = s.client(client);
+        if state.rounds == self.rounds {
+            return self.leave(s, client);
+        }
+        state.rounds += 1;
+        let ballot = Ballot {
+            epoch,
+            // Its process has seen the rounds of the initial value.
+            round: (round + 1).max(if self.initial { 2 } else { 1 }),
+            node: u32::from(client) + 1,
+            boot: 0,
+        };
+        let machine = state.machine.as_mut().expect("it asked");
+        let effects = machine.on(Event::Begin(ballot));
+        self.carry_out(s, client, effects, false);
+    }
+
+    fn tell(&self, s: &mut State, client: u8, outcome: Outcome<Content, ()>) {
+        let change = self.change(client);
+        let told = match outcome {
+            Outcome::Written(_) => Some(Told::Done),
+            Outcome::Kept(value) if change.is_get() => return self.tell_value(s, client, value),
+            Outcome::Kept(_) => Some(Told::Done),
+            Outcome::Refused { .. } => Some(Told::Refused),
+            Outcome::Unavailable(_) => Some(Told::Unavailable),
+            Outcome::Ambiguous(_) => None,
+        };
+        if let Some(told) = told.filter(|_| change.is_asked_for()) {
+            self.tell_client(s, client, told);
+        }
+        self.leave(s, client);
+    }
+
+    /// Answers a get: the value's bytes have to be there.
+    fn tell_value(&self, s: &mut State, client: u8, value: Content) {
+        let told = if value.absent {
+            Told::Value(0)
+        } else if s.holding(value.name) >= usize::from(value.data) {
+            Told::Value(value.name)
+        } else {
+            Told::Unavailable
+        };
+        self.audit_value(s, client, told);
+        self.tell_client(s, client, told);
+        self.leave(s, client);
+    }
+
+    fn tell_client(&self, s: &mut State, client: u8, told: Told) {
+        s.history.on_return(client, told).expect("a client is answered once");
+        s.client(client).answered = true;
+        let consistent = s.history.is_consistent();
+        s.demand(Rule::Linearizable, consistent);
+    }
+
+    /// The client reacts to nothing any more; what it sent may still arrive.
+    pub fn leave(&self, s: &mut State, client: u8) {
+        let state = s.client(client);
+        let mut mail = std::mem::take(&mut state.mail);
+        mail.retain(|mail| !matches!(mail.request, Request::Prepare { .. }));
+        *state = Client {
+            stage: Stage::Over,
+            rounds: 0,
+            machine: None,
+            answers: BTreeMap::new(),
+            unread: Drives::NONE,
+            mail,
+            saw_absent: false,
+            answered: state.answered,
+        };
+    }
+
+    pub fn read(&self, s: &mut State, client: u8, drive: u8) {
+        let reply = self.step_drive(s, drive, Request::Read);
+        let state = s.client(client);
+        state.unread.remove(drive);
+        if let Reply::Read(snapshot) = reply {
+            state.answers.insert(drive, snapshot);
+        }
+    }
+
+    pub fn conclude(&self, s: &mut State, client: u8) -> Option<()> {
+        let quorums = self.quorums[usize::from(client)];
+        let answers = s.clients[usize::from(client)].answers.clone();
+        let value = match decide_read_mutated(quorums, &answers, self.mutation) {
+            ReadDecision::Chosen(vote) => vote.value,
+            ReadDecision::TooFew => return None,
+            ReadDecision::Undecided => {
+                let state = s.client(client);
+                state.answers.clear();
+                state.unread = Drives::NONE;
+                self.start_machine(s, client);
+                return Some(());
+            }
+        };
+        // Shards that are gone: the read would be begun again.
+        if !value.absent && s.holding(value.name) < usize::from(value.data) {
+            return None;
+        }
+        self.audit_read(s, answers.len());
+        self.tell_value(s, client, value);
+        Some(())
+    }
+}

@@ -1,0 +1,162 @@
+//! Random walks where exhausting is out of reach: sets of 16 drives, many operations, all faults at once.
+//! At the end the faults stop, and every operation must end.
+
+use crate::bounds::{NONE, world};
+use crate::rules::Rule;
+use crate::world::{Action, Faults, Stage, State, World};
+use model::protocol::Drives;
+use stateright::Model;
+
+/// Steps of a walk before the faults stop.
+const STEPS: usize = 600;
+
+/// A small generator: walks must be the same on every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % sides
+    }
+}
+
+fn is_fault(action: &Action) -> bool {
+    match action {
+        Action::Deliver { answered, .. } => !answered,
+        Action::Double { .. }
+        | Action::Crash(_)
+        | Action::Deadline(_)
+        | Action::Fail(..)
+        | Action::Boot(_)
+        | Action::Lose(..) => true,
+        Action::Invoke(..) | Action::Hurry(_) | Action::Read(..) | Action::Conclude(_) => false,
+    }
+}
+
+fn assert_holds(state: &State, seed: u64) {
+    for rule in Rule::ALL {
+        assert!(
+            !state.is_broken(*rule),
+            "{} is broken in the walk of seed {seed}",
+            rule.name()
+        );
+    }
+}
+
+/// Walks, then lets every client finish in turn, the last one being a read that begins only then. Returns
+/// how many clients were answered.
+fn walk(world: &World, seed: u64) -> usize {
+    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut state = world.init_states().remove(0);
+    let last = state.clients.len() as u8 - 1;
+    for _ in 0..STEPS {
+        let mut actions = Vec::new();
+        world.actions(&state, &mut actions);
+        actions.retain(|action| !matches!(action, Action::Invoke(client, _) if *client == last));
+        if actions.is_empty() {
+            break;
+        }
+        let action = actions[dice.roll(actions.len())];
+        if is_fault(&action) && dice.roll(20) > 0 {
+            continue;
+        }
+        state = world.next_state(&state, action).unwrap_or(state);
+        assert_holds(&state, seed);
+    }
+    state.faults = NONE;
+    for client in 0..=last {
+        finish(world, &mut state, client, seed);
+    }
+    assert!(
+        state.clients[usize::from(last)].answered,
+        "live.resolves: the last read has no answer, seed {seed}"
+    );
+    state.clients.iter().filter(|client| client.answered).count()
+}
+
+/// Delivers what a client sends, in order, until it is through.
+fn finish(world: &World, state: &mut State, client: u8, seed: u64) {
+    for _ in 0..10_000 {
+        if state.clients[usize::from(client)].stage == Stage::Over {
+            return;
+        }
+        let mut actions = Vec::new();
+        world.actions(state, &mut actions);
+        let own = |action: &&Action| match action {
+            Action::Invoke(c, _) | Action::Hurry(c) | Action::Read(c, _) | Action::Conclude(c) => *c == client,
+            Action::Deliver { client: c, .. } => *c == client,
+            _ => false,
+        };
+        let is_delivery = |action: &&Action| matches!(action, Action::Deliver { .. } | Action::Read(..));
+        let next = actions
+            .iter()
+            .filter(own)
+            .find(is_delivery)
+            .or_else(|| actions.iter().find(own));
+        let Some(next) = next.and_then(|action| world.next_state(state, *action)) else {
+            if state.clients[usize::from(client)].stage == Stage::Reading {
+                // What it saw has been replaced: a server would read again.
+                return;
+            }
+            // Answers that it waits for were lost.
+            let before = state.clone();
+            (0..world.drives).for_each(|drive| world.fail(state, client, drive));
+            assert_ne!(*state, before, "live.resolves: stuck, seed {seed}");
+            continue;
+        };
+        *state = next;
+        assert_holds(state, seed);
+    }
+    panic!("live.resolves: no end, seed {seed}");
+}
+
+fn check(world: World, seeds: u64) {
+    let last = world.changes.len();
+    assert!(world.changes[last - 1].is_get());
+    let mut answered = 0;
+    for seed in 0..seeds {
+        answered += walk(&world, seed);
+    }
+    let asked = seeds as usize * last;
+    println!(
+        "{} drives: {answered} of {asked} operations were answered",
+        world.drives
+    );
+    assert!(answered * 2 > asked, "most operations are answered");
+}
+
+#[test]
+fn walks_through_large_sets() {
+    let faults = |losses| Faults {
+        losses,
+        boots: 3,
+        crashes: 1,
+        silences: 10,
+        doubles: 10,
+        deadlines: 1,
+        failures: 3,
+    };
+    let wide = |mut world: World, least: u8| {
+        let all = Drives::all(world.drives);
+        let first = Drives::all(least);
+        let even = (0..world.drives).filter(|drive| drive % 4 != 1).collect();
+        world.stagings = vec![all, first, even];
+        world
+            .stagings
+            .retain(|drives: &Drives| drives.count() >= usize::from(least));
+        world
+    };
+    check(wide(world(16, 8, "ppdcgG", 30, faults(1)), 9), 300);
+    check(wide(world(16, 12, "ppdcgG", 30, faults(0)), 12), 300);
+    check(
+        wide(
+            world(16, 8, "ppmgdG", 30, faults(0)).with_data(&[8, 12, 8, 8, 8, 8]),
+            12,
+        ),
+        300,
+    );
+    check(wide(world(5, 3, "pxpmgG", 30, faults(0)), 3), 300);
+    check(wide(world(1, 1, "pcdgG", 30, faults(0)), 1), 100);
+}

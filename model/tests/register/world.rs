@@ -1,0 +1,440 @@
+//! A set of drives, clients with their coordinators and the network between them, as a stateright model.
+//!
+//! Drives and coordinators are the server's own machines. What surrounds them is reduced where an
+//! argument says that no behaviour is lost:
+//!
+//! - A request may be lost, delayed and reordered without bound: it lies in the sender's `mail` until it
+//!   is delivered, if ever. So an operation begins with the delivery of its first Prepare, and to invoke
+//!   it, to stage its shards and to issue its first ballot is one step; later ballots are issued at once.
+//! - An answer comes back at once or never. What a coordinator does on an answer is to send, which may be
+//!   delayed, and to answer its client, where the earlier answer is the stricter demand.
+//! - A Prepare of a round that its coordinator has left is forgotten: it could only make a drive refuse
+//!   what may as well never arrive.
+//! - A request that a drive will refuse now and for ever, because promises only rise, is refused at once:
+//!   its coordinator waits for no answer that could still be another.
+//! - A ballot that can no longer be chosen is forgotten by the bookkeeping.
+
+use crate::change::{Change, Content, INITIAL, Key, Kind};
+use crate::order::sort_drives;
+use crate::rules::{Occasion, Rule, properties};
+use model::protocol::mutant::{Mutant, Mutation};
+use model::protocol::{
+    Ballot, Coordinator, DriveState, Drives, Event, Folder, KeyState, Quorums, Register, Request, Snapshot, Value, Vote,
+};
+use stateright::semantics::LinearizabilityTester;
+use stateright::{Model, Property};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The bounds of a run.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// N.
+    pub drives: u8,
+    /// The operations, one client each.
+    pub changes: Vec<Change>,
+    /// Whether the key starts with a committed value on all drives.
+    pub initial: bool,
+    /// Ballots that an operation may use.
+    pub rounds: u8,
+    /// The sets of drives that shards may be staged on; if none is given, each that is just large enough.
+    pub stagings: Vec<Drives>,
+    /// How many faults there may be.
+    pub faults: Faults,
+    /// What the coordinators of each client think that the quorums are.
+    pub quorums: Vec<Quorums>,
+    pub mutation: Mutation,
+    /// Whether anything, mutation or bounds, departs from the protocol.
+    pub broken: bool,
+    /// The occasions that arose in some state.
+    pub seen: Arc<AtomicU32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    pub drives: Vec<Arc<Drive>>,
+    pub clients: Vec<Arc<Client>>,
+    /// By change, the drives that its value names as holders.
+    pub holders: Vec<Drives>,
+    /// What is left of the faults.
+    pub faults: Faults,
+    /// What clients asked and were told.
+    pub history: LinearizabilityTester<u8, Key>,
+    /// Every ballot that is chosen or may be.
+    pub votes: BTreeMap<Ballot, Record>,
+    /// The highest ballot by which a write was acknowledged.
+    pub acked: Ballot,
+    pub acks: u8,
+    /// The votes of writes that were acknowledged without being chosen.
+    pub acked_by: Vec<Drives>,
+    /// The rules that were broken, by bit.
+    pub broken: u32,
+}
+
+/// How many faults there may be, or are left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Faults {
+    /// Shards that are lost.
+    pub losses: u8,
+    /// Drives that lose power and restart: what was not durable is gone.
+    pub boots: u8,
+    /// Coordinators that crash.
+    pub crashes: u8,
+    /// Answers that are lost.
+    pub silences: u8,
+    /// Requests that are delivered twice.
+    pub doubles: u8,
+    /// Operations that are given up by their deadline.
+    pub deadlines: u8,
+    /// Drives that are taken for failed while a request is on its way to them.
+    pub failures: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Drive {
+    pub own: DriveState,
+    pub key: KeyState<Content>,
+    /// The register on the media, where it lags behind.
+    pub durable: Option<Register<Content>>,
+    /// The highest promise that a restart has taken from memory.
+    pub promised_before: Ballot,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    Idle,
+    Reading,
+    Running,
+    /// Answered, crashed, or out of ballots.
+    Over,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Client {
+    pub stage: Stage,
+    pub rounds: u8,
+    pub machine: Option<Coordinator<Content, Change>>,
+    /// A plain read's.
+    pub answers: BTreeMap<u8, Snapshot<Content>>,
+    pub unread: Drives,
+    pub mail: Vec<Mail>,
+    /// A get's: absence was chosen at some moment since it began.
+    pub saw_absent: bool,
+    pub answered: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Mail {
+    pub request: Request<Content>,
+    pub to: Drives,
+    /// Kept only where requests may be doubled.
+    pub delivered: Drives,
+}
+
+/// A ballot's votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Record {
+    pub value: Content,
+    pub prev: Content,
+    pub voters: Drives,
+    pub chosen: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Invokes a client's operation, its shards staged on these drives.
+    Invoke(u8, Drives),
+    /// Delivers one of a client's requests to a drive.
+    Deliver {
+        client: u8,
+        mail: u8,
+        drive: u8,
+        answered: bool,
+    },
+    /// Delivers it once more.
+    Double {
+        client: u8,
+        mail: u8,
+        drive: u8,
+    },
+    Hurry(u8),
+    Read(u8, u8),
+    /// A plain read answers, or turns to Prepare.
+    Conclude(u8),
+    Crash(u8),
+    Deadline(u8),
+    /// A client takes a drive for failed.
+    Fail(u8, u8),
+    Boot(u8),
+    Lose(u8, Folder),
+}
+
+impl State {
+    pub fn is_broken(&self, rule: Rule) -> bool {
+        self.broken >> rule as u32 & 1 == 1
+    }
+
+    pub fn demand(&mut self, rule: Rule, holds: bool) {
+        self.broken |= u32::from(!holds) << rule as u32;
+    }
+
+    pub fn drive(&mut self, drive: u8) -> &mut Drive {
+        Arc::make_mut(&mut self.drives[usize::from(drive)])
+    }
+
+    pub fn client(&mut self, client: u8) -> &mut Client {
+        Arc::make_mut(&mut self.clients[usize::from(client)])
+    }
+
+    /// How many drives hold a folder.
+    pub fn holding(&self, name: u8) -> usize {
+        let holds = |d: &&Arc<Drive>| d.key.folders.contains(&Folder::from(name));
+        self.drives.iter().filter(holds).count()
+    }
+
+    /// Votes that are chosen, lowest ballot first.
+    pub fn chosen(&self) -> impl Iterator<Item = &Record> {
+        self.votes.values().filter(|record| record.chosen)
+    }
+
+    /// The value that the highest chosen ballot carries.
+    pub fn latest(&self) -> Content {
+        self.chosen().last().map_or(Content::absent(), |record| record.value)
+    }
+}
+
+impl Model for World {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![self.initial_state()]
+    }
+
+    fn actions(&self, s: &State, actions: &mut Vec<Action>) {
+        for (client, state) in s.clients.iter().enumerate() {
+            self.client_actions(s, client as u8, state, actions);
+        }
+        for (drive, state) in s.drives.iter().enumerate() {
+            let drive = drive as u8;
+            let has_state = !state.key.promised.is_zero() || state.durable.is_some();
+            if s.faults.boots > 0 && has_state {
+                actions.push(Action::Boot(drive));
+            }
+            if s.faults.losses > 0 {
+                actions.extend(state.key.folders.iter().map(|folder| Action::Lose(drive, *folder)));
+            }
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut s = last.clone();
+        match action {
+            Action::Invoke(client, staged) => self.invoke(&mut s, client, staged),
+            Action::Deliver {
+                client,
+                mail,
+                drive,
+                answered,
+            } => {
+                s.faults.silences -= u8::from(!answered);
+                self.deliver(&mut s, client, usize::from(mail), drive, answered);
+            }
+            Action::Double { client, mail, drive } => {
+                s.faults.doubles -= 1;
+                self.deliver(&mut s, client, usize::from(mail), drive, true);
+            }
+            Action::Hurry(client) => {
+                let effects = s.client(client).machine.as_mut()?.on(Event::Hurry);
+                if effects.is_empty() && s.clients[usize::from(client)].machine.as_ref()?.outcome().is_none() {
+                    return None;
+                }
+                self.carry_out(&mut s, client, effects, false);
+            }
+            Action::Read(client, drive) => self.read(&mut s, client, drive),
+            Action::Conclude(client) => self.conclude(&mut s, client)?,
+            Action::Crash(client) => {
+                s.faults.crashes -= 1;
+                self.leave(&mut s, client);
+            }
+            Action::Deadline(client) => {
+                s.faults.deadlines -= 1;
+                let effects = s.client(client).machine.as_mut()?.on(Event::Deadline);
+                self.carry_out(&mut s, client, effects, false);
+            }
+            Action::Fail(client, drive) => {
+                s.faults.failures -= 1;
+                self.fail(&mut s, client, drive);
+            }
+            Action::Boot(drive) => self.boot(&mut s, drive),
+            Action::Lose(drive, folder) => {
+                s.faults.losses -= 1;
+                let latest = s.latest();
+                if s.acks > 0 && Folder::from(latest.name) == folder {
+                    self.see(Occasion::AckedAndLost);
+                }
+                s.drive(drive).key.folders.remove(&folder);
+            }
+        }
+        self.settle(&mut s);
+        self.judge(&mut s);
+        sort_drives(&mut s);
+        Some(s)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties()
+    }
+}
+
+impl World {
+    pub fn see(&self, occasion: Occasion) {
+        self.seen.fetch_or(1 << occasion as u32, Ordering::Relaxed);
+    }
+
+    pub fn has_seen(&self, occasion: Occasion) -> bool {
+        self.seen.load(Ordering::Relaxed) >> occasion as u32 & 1 == 1
+    }
+
+    pub fn change(&self, client: u8) -> Change {
+        self.changes[usize::from(client)]
+    }
+
+    fn initial_state(&self) -> State {
+        let value = Content {
+            name: INITIAL,
+            absent: false,
+            data: self.changes[0].data,
+            write: self.changes[0].write,
+            holders: Drives::all(self.drives),
+        };
+        let first = Ballot {
+            round: 1,
+            ..Ballot::ZERO
+        };
+        let mut drive = Drive {
+            own: DriveState::boot(0, if self.faults.boots > 0 { 0 } else { u64::MAX / 2 }),
+            key: KeyState::empty(),
+            durable: None,
+            promised_before: Ballot::ZERO,
+        };
+        drive.own.floor = Ballot::ZERO;
+        let mut votes = BTreeMap::new();
+        if self.initial {
+            drive.own.hi = drive.own.hi.max(1);
+            let vote = Vote { ballot: first, value };
+            drive.key.register = Register {
+                accepted: vote.clone(),
+                prev: vote,
+                committed: true,
+            };
+            drive.key.folders.insert(Folder::from(INITIAL));
+            let record = Record {
+                value,
+                prev: Content::absent(),
+                voters: Drives::NONE,
+                chosen: true,
+            };
+            votes.insert(first, record);
+        }
+        let client = Client {
+            stage: Stage::Idle,
+            rounds: 0,
+            machine: None,
+            answers: BTreeMap::new(),
+            unread: Drives::NONE,
+            mail: Vec::new(),
+            saw_absent: false,
+            answered: false,
+        };
+        State {
+            drives: (0..self.drives).map(|_| Arc::new(drive.clone())).collect(),
+            clients: self.changes.iter().map(|_| Arc::new(client.clone())).collect(),
+            holders: vec![Drives::NONE; self.changes.len()],
+            faults: self.faults,
+            history: LinearizabilityTester::new(Key(if self.initial { INITIAL } else { 0 })),
+            votes,
+            acked: Ballot::ZERO,
+            acks: 0,
+            acked_by: Vec::new(),
+            broken: 0,
+        }
+    }
+
+    fn client_actions(&self, s: &State, client: u8, state: &Client, actions: &mut Vec<Action>) {
+        match state.stage {
+            Stage::Idle if self.may_begin(s, client) => {
+                actions.extend(self.stagings(client).into_iter().map(|on| Action::Invoke(client, on)))
+            }
+            Stage::Idle | Stage::Over => {}
+            Stage::Reading => {
+                actions.extend(state.unread.iter().map(|drive| Action::Read(client, drive)));
+                if state.answers.len() >= usize::from(self.quorums[usize::from(client)].prepare) {
+                    actions.push(Action::Conclude(client));
+                }
+            }
+            Stage::Running => {
+                actions.push(Action::Hurry(client));
+                if s.faults.crashes > 0 {
+                    actions.push(Action::Crash(client));
+                }
+                if s.faults.deadlines > 0 {
+                    actions.push(Action::Deadline(client));
+                }
+                if s.faults.failures > 0 {
+                    let waited_for = state.mail.last().map_or(Drives::NONE, |mail| mail.to);
+                    actions.extend(waited_for.iter().map(|drive| Action::Fail(client, drive)));
+                }
+            }
+        }
+        for (index, mail) in state.mail.iter().enumerate() {
+            let index = index as u8;
+            for drive in mail
+                .to
+                .iter()
+                .filter(|d| Self::is_of_use(&s.drives[usize::from(*d)], &mail.request))
+            {
+                let deliver = |answered| Action::Deliver {
+                    client,
+                    mail: index,
+                    drive,
+                    answered,
+                };
+                actions.push(deliver(true));
+                if s.faults.silences > 0 && state.stage == Stage::Running {
+                    actions.push(deliver(false));
+                }
+            }
+            if s.faults.doubles > 0 {
+                actions.extend(mail.delivered.iter().map(|drive| Action::Double {
+                    client,
+                    mail: index,
+                    drive,
+                }));
+            }
+        }
+    }
+
+    /// A clean-up begins once there is something staged to clean up.
+    fn may_begin(&self, s: &State, client: u8) -> bool {
+        match self.change(client).kind {
+            Kind::CleanUp(name) => s.clients[usize::from(name) - 1].stage != Stage::Idle,
+            _ => true,
+        }
+    }
+
+    /// The sets of drives that an operation's shards may be staged on.
+    fn stagings(&self, client: u8) -> Vec<Drives> {
+        let change = self.change(client);
+        if !change.has_data() || self.mutation.is(Mutant::AcceptWithoutShard) {
+            return vec![Drives::NONE];
+        }
+        if !self.stagings.is_empty() {
+            return self.stagings.clone();
+        }
+        let sets = (0..=Drives::all(self.drives).bits()).map(Drives::from_bits);
+        sets.filter(|drives| drives.count() == usize::from(change.write))
+            .collect()
+    }
+}

@@ -1,0 +1,212 @@
+//! A simulated drive: folders and files with a page cache that is lost, media that stays, and faults.
+//!
+//! `specs/simulation.md` says what survives a power loss.
+
+mod content;
+mod faults;
+mod files;
+mod inode;
+mod names;
+mod state;
+
+pub use faults::Faults;
+pub(crate) use files::SimFiles;
+
+use crate::{lock, trace::Trace};
+use madsim::rand::{Rng, thread_rng};
+use state::State;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// A drive of a node, as the scenario sees it. The server sees it through [`store::runtime::Files`].
+#[derive(Clone)]
+pub struct SimDrive {
+    node: u32,
+    mount: Arc<Path>,
+    trace: Arc<Trace>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+struct Shared {
+    device: u64,
+    state: State,
+}
+
+/// Where bitrot struck.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rot {
+    /// Offset in the file, in bytes.
+    pub offset: u64,
+    /// Which bit of that byte, 0 being the lowest.
+    pub bit: u32,
+}
+
+impl SimDrive {
+    pub(crate) fn new(node: u32, mount: PathBuf, device: u64, trace: Arc<Trace>) -> Self {
+        let shared = Arc::new(Mutex::new(Shared {
+            device,
+            state: State::default(),
+        }));
+        SimDrive {
+            node,
+            mount: mount.into(),
+            trace,
+            shared,
+        }
+    }
+
+    /// The path at which the node sees it.
+    pub fn mount(&self) -> &Path {
+        &self.mount
+    }
+
+    /// The switches as they are.
+    pub fn faults(&self) -> Faults {
+        self.with(|state| state.faults.clone())
+    }
+
+    /// Turns switches.
+    pub fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
+        let faults = self.with(|state| {
+            change(&mut state.faults);
+            state.faults.clone()
+        });
+        self.event(&format!("{faults:?}"));
+    }
+
+    /// Power loss: synced bytes and names stay; of the others an arbitrary part survives, sector by sector.
+    /// Descriptors and locks are gone. Kill the node first, or use [`crate::World::power_off`].
+    pub fn power_loss(&self) {
+        self.with(|state| state.power_loss(&mut thread_rng()));
+        self.event("power loss");
+    }
+
+    /// Lets `writes` more writes and syncs succeed. From then on each of them fails, the first one perhaps
+    /// after it took effect in part. Ends with [`SimDrive::power_loss`], which cuts the media there.
+    pub fn cut_after(&self, writes: u64) {
+        self.with(|state| state.cut_after(writes));
+        self.event(&format!("will be cut off after {writes} writes"));
+    }
+
+    /// Whether the moment that [`SimDrive::cut_after`] set has come.
+    pub fn is_cut(&self) -> bool {
+        self.with(|state| state.cut)
+    }
+
+    /// Waits for the moment that [`SimDrive::cut_after`] set.
+    pub async fn until_cut(&self) {
+        while !self.is_cut() {
+            madsim::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Pulls the drive out: paths on it are `NotFound`, open files fail with EIO. Its media stays.
+    pub fn remove(&self) {
+        self.with(|state| {
+            state.removed = true;
+            state.epoch += 1;
+        });
+        self.event("removed");
+    }
+
+    /// Puts a removed drive back in. Its page cache is gone like after a power loss.
+    pub fn insert(&self) {
+        self.with(|state| {
+            state.power_loss(&mut thread_rng());
+            state.removed = false;
+        });
+        self.event("inserted");
+    }
+
+    /// Puts a new, empty drive in its place.
+    pub fn replace(&self) {
+        {
+            let mut shared = lock(&self.shared);
+            let old = std::mem::take(&mut shared.state);
+            shared.state.epoch = old.epoch + 1;
+            // Far from the numbers that the world hands out.
+            shared.device += 1 << 32;
+        }
+        self.event("replaced by an empty drive");
+    }
+
+    /// Bitrot at rest: inverts `bits` random bits of the file at `path` below the mount. Where; nothing when
+    /// there is no such file, or when it has no byte on the media.
+    pub fn rot(&self, path: impl AsRef<Path>, bits: usize) -> Vec<Rot> {
+        let path = path.as_ref();
+        let names = files::names(path).unwrap_or_default();
+        let rotten = self.with(|state| {
+            state
+                .walk(&names)
+                .map(|inode| rot(state, inode, bits))
+                .unwrap_or_default()
+        });
+        self.event(&format!("bitrot in {}: {rotten:?}", path.display()));
+        rotten
+    }
+
+    /// Bitrot at rest in a random byte of all that the drive holds. Whether there was one.
+    pub fn rot_anywhere(&self) -> bool {
+        let struck = self.with(|state| {
+            let total: u64 = state.slots.values().map(|slot| slot.inode.media_len()).sum();
+            if total == 0 {
+                return None;
+            }
+            // Every byte is equally likely to rot.
+            let mut left = thread_rng().gen_range(0..total);
+            let (&inode, slot) = state.slots.iter_mut().find(|(_, slot)| {
+                let len = slot.inode.media_len();
+                let here = left < len;
+                if !here {
+                    left -= len;
+                }
+                here
+            })?;
+            let bit = thread_rng().gen_range(0..8);
+            slot.inode.rot(left, bit);
+            Some((inode, Rot { offset: left, bit }))
+        });
+        self.event(&format!("bitrot: {struck:?}"));
+        struck.is_some()
+    }
+
+    /// Space taken by files, in bytes.
+    pub fn used_bytes(&self) -> u64 {
+        self.with(|state| state.used_bytes)
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut lock(&self.shared).state)
+    }
+
+    fn event(&self, what: &str) {
+        self.trace
+            .event(self.node, &format!("drive {} {what}", self.mount.display()));
+    }
+}
+
+impl fmt::Debug for SimDrive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{}:{}", self.node, self.mount.display())
+    }
+}
+
+fn rot(state: &mut State, inode: u64, bits: usize) -> Vec<Rot> {
+    let mut rng = thread_rng();
+    let Ok(slot) = state.slot(inode) else { return Vec::new() };
+    let len = slot.inode.media_len();
+    let bits = if len == 0 { 0 } else { bits };
+    let strike = |_| {
+        let struck = Rot {
+            offset: rng.gen_range(0..len),
+            bit: rng.gen_range(0..8),
+        };
+        slot.inode.rot(struck.offset, struck.bit);
+        struck
+    };
+    (0..bits).map(strike).collect()
+}

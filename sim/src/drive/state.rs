@@ -1,0 +1,419 @@
+//! What a simulated drive holds, and the operations on it. Locked by [`super::SimDrive`].
+
+use super::{
+    faults::{Faults, eio},
+    inode::Inode,
+    names::{Change, Name, Names, ROOT},
+};
+use crate::world::Process;
+use madsim::rand::Rng;
+use std::{collections::BTreeMap, io, sync::Arc};
+use store::runtime::{Entry, Kind, OpenMode};
+
+/// A file, and why it is still there.
+#[derive(Default)]
+pub(super) struct Slot {
+    pub(super) inode: Inode,
+    linked: bool,
+    opens: u32,
+}
+
+impl Slot {
+    fn in_use(&self) -> bool {
+        self.linked || self.opens > 0
+    }
+}
+
+struct Lock {
+    ticket: u64,
+    process: Arc<Process>,
+}
+
+/// See [`super::SimDrive`].
+pub(super) struct State {
+    pub(super) faults: Faults,
+    names: Names,
+    pub(super) slots: BTreeMap<u64, Slot>,
+    /// By inode. A lock whose process is dead is free.
+    locks: BTreeMap<u64, Lock>,
+    next_inode: u64,
+    next_ticket: u64,
+    /// Raised when every descriptor becomes stale.
+    pub(super) epoch: u64,
+    pub(super) used_bytes: u64,
+    pub(super) removed: bool,
+    /// Writes and syncs that still succeed before the drive is cut off.
+    cut_after: Option<u64>,
+    pub(super) cut: bool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            faults: Faults::default(),
+            names: Names::default(),
+            slots: BTreeMap::new(),
+            locks: BTreeMap::new(),
+            next_inode: ROOT + 1,
+            next_ticket: 0,
+            epoch: 0,
+            used_bytes: 0,
+            removed: false,
+            cut_after: None,
+            cut: false,
+        }
+    }
+}
+
+/// What becomes of one mutation.
+#[derive(PartialEq, Eq)]
+enum Fate {
+    Succeeds,
+    /// Reports an error although it took effect: the drive was cut off while it was under way.
+    Ambiguous,
+}
+
+impl State {
+    // ---- names
+
+    pub(super) fn walk(&self, path: &[String]) -> io::Result<u64> {
+        if self.removed {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let mut inode = ROOT;
+        for name in path {
+            let folder = self.names.folder(inode).ok_or(io::ErrorKind::NotADirectory)?;
+            inode = *folder.get(name).ok_or(io::ErrorKind::NotFound)?;
+        }
+        Ok(inode)
+    }
+
+    /// A path as a name in a folder that exists.
+    fn name(&self, path: &[String]) -> io::Result<Name> {
+        // The top of a mounted drive can be neither made, renamed nor removed.
+        let (name, parent) = path.split_last().ok_or(io::ErrorKind::ResourceBusy)?;
+        let folder = self.walk(parent)?;
+        self.names.folder(folder).ok_or(io::ErrorKind::NotADirectory)?;
+        Ok((folder, name.clone()))
+    }
+
+    pub(super) fn kind(&self, inode: u64) -> Kind {
+        if self.names.folder(inode).is_some() {
+            Kind::Folder
+        } else {
+            Kind::File
+        }
+    }
+
+    pub(super) fn read_dir(&self, path: &[String], rng: &mut impl Rng) -> io::Result<Vec<Entry>> {
+        let inode = self.walk(path)?;
+        let folder = self.names.folder(inode).ok_or(io::ErrorKind::NotADirectory)?;
+        self.read_fault(rng)?;
+        Ok(folder
+            .iter()
+            .map(|(name, inode)| Entry {
+                name: name.clone(),
+                kind: self.kind(*inode),
+            })
+            .collect())
+    }
+
+    pub(super) fn create_dir_all(&mut self, path: &[String], rng: &mut impl Rng) -> io::Result<()> {
+        for depth in 1..=path.len() {
+            match self.walk(&path[..depth]) {
+                Ok(inode) if self.kind(inode) == Kind::Folder => continue,
+                Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !self.removed => {}
+                Err(error) => return Err(error),
+            }
+            let name = self.name(&path[..depth])?;
+            self.need_space(1)?;
+            let fate = self.mutation(rng)?;
+            let inode = self.new_inode();
+            self.names.change(Change::LinkFolder(name, inode));
+            fate.end()?;
+            self.sync_dir(&path[..depth - 1], rng)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a file; its inode.
+    pub(super) fn open(&mut self, path: &[String], mode: OpenMode, rng: &mut impl Rng) -> io::Result<u64> {
+        let inode = match self.walk(path) {
+            Ok(_) if mode == OpenMode::CreateNew => return Err(io::ErrorKind::AlreadyExists.into()),
+            Ok(inode) if self.kind(inode) == Kind::Folder => return Err(io::ErrorKind::IsADirectory.into()),
+            Ok(inode) => {
+                self.read_fault(rng)?;
+                inode
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && makes(mode) => self.make_file(path, rng)?,
+            Err(error) => return Err(error),
+        };
+        self.slot(inode)?.opens += 1;
+        Ok(inode)
+    }
+
+    fn make_file(&mut self, path: &[String], rng: &mut impl Rng) -> io::Result<u64> {
+        let name = self.name(path)?;
+        self.need_space(1)?;
+        let fate = self.mutation(rng)?;
+        let inode = self.new_inode();
+        self.slots.insert(
+            inode,
+            Slot {
+                linked: true,
+                ..Slot::default()
+            },
+        );
+        self.names.change(Change::LinkFile(name, inode));
+        fate.end()?;
+        Ok(inode)
+    }
+
+    /// Forgets one descriptor of a file.
+    pub(super) fn close(&mut self, inode: u64) {
+        if let Some(slot) = self.slots.get_mut(&inode) {
+            slot.opens -= 1;
+            self.release(inode);
+        }
+    }
+
+    pub(super) fn rename(&mut self, from: &[String], to: &[String], rng: &mut impl Rng) -> io::Result<()> {
+        let into_itself = to.len() > from.len() && to.starts_with(from);
+        let (from, to, inode) = (self.name(from)?, self.name(to)?, self.walk(from)?);
+        if into_itself {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let replaced = self.names.get(&to).filter(|replaced| *replaced != inode);
+        if let Some(replaced) = replaced {
+            match (self.kind(inode), self.kind(replaced)) {
+                (Kind::File, Kind::Folder) => return Err(io::ErrorKind::IsADirectory.into()),
+                (Kind::Folder, Kind::File) => return Err(io::ErrorKind::NotADirectory.into()),
+                (Kind::Folder, _) if self.names.folder(replaced).is_some_and(|names| !names.is_empty()) => {
+                    return Err(io::ErrorKind::DirectoryNotEmpty.into());
+                }
+                _ => {}
+            }
+        }
+        let fate = self.mutation(rng)?;
+        self.names.change(Change::Rename(from, to));
+        if let Some(replaced) = replaced {
+            self.unlinked(replaced);
+        }
+        fate.end()
+    }
+
+    pub(super) fn remove(&mut self, path: &[String], kind: Kind, rng: &mut impl Rng) -> io::Result<()> {
+        let (name, inode) = (self.name(path)?, self.walk(path)?);
+        match (kind, self.kind(inode)) {
+            (Kind::File, Kind::Folder) => return Err(io::ErrorKind::IsADirectory.into()),
+            (Kind::Folder, Kind::File) => return Err(io::ErrorKind::NotADirectory.into()),
+            _ => {}
+        }
+        if self.names.folder(inode).is_some_and(|names| !names.is_empty()) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        let fate = self.mutation(rng)?;
+        self.names.change(Change::Unlink(name));
+        self.unlinked(inode);
+        fate.end()
+    }
+
+    pub(super) fn sync_dir(&mut self, path: &[String], rng: &mut impl Rng) -> io::Result<()> {
+        let inode = self.walk(path)?;
+        self.names.folder(inode).ok_or(io::ErrorKind::NotADirectory)?;
+        if self.mutation(rng)? == Fate::Ambiguous || rng.gen_bool(self.faults.sync_error) {
+            return Err(eio());
+        }
+        if !rng.gen_bool(self.faults.lying_sync) {
+            self.names.sync(inode);
+            self.forget_nameless();
+        }
+        Ok(())
+    }
+
+    /// Takes the lock of an inode; a ticket to release it with.
+    pub(super) fn lock(&mut self, inode: u64, process: &Arc<Process>) -> io::Result<u64> {
+        if self.locks.get(&inode).is_some_and(|held| held.process.is_alive()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.next_ticket += 1;
+        self.locks.insert(
+            inode,
+            Lock {
+                ticket: self.next_ticket,
+                process: process.clone(),
+            },
+        );
+        Ok(self.next_ticket)
+    }
+
+    pub(super) fn unlock(&mut self, inode: u64, ticket: u64) {
+        if self.locks.get(&inode).is_some_and(|held| held.ticket == ticket) {
+            self.locks.remove(&inode);
+        }
+    }
+
+    // ---- content
+
+    pub(super) fn read(&mut self, inode: u64, offset: u64, buf: &mut [u8], rng: &mut impl Rng) -> io::Result<usize> {
+        self.read_fault(rng)?;
+        let len = self.slot(inode)?.inode.read(offset, buf);
+        if len > 0 && rng.gen_bool(self.faults.read_flip) {
+            buf[rng.gen_range(0..len)] ^= 1 << rng.gen_range(0..8);
+        }
+        Ok(len)
+    }
+
+    pub(super) fn write(&mut self, inode: u64, offset: u64, data: &[u8], rng: &mut impl Rng) -> io::Result<()> {
+        offset
+            .checked_add(data.len() as u64)
+            .ok_or(io::ErrorKind::FileTooLarge)?;
+        let missing = self.slot(inode)?.inode.missing(offset, data.len() as u64);
+        self.need_space(missing)?;
+        let fate = self.mutation(rng)?;
+        self.change(inode, |inode| inode.write(offset, data))?;
+        fate.end()
+    }
+
+    pub(super) fn set_len(&mut self, inode: u64, len: u64, rng: &mut impl Rng) -> io::Result<()> {
+        let fate = self.mutation(rng)?;
+        self.change(inode, |inode| inode.set_len(len))?;
+        fate.end()
+    }
+
+    pub(super) fn punch(&mut self, inode: u64, offset: u64, len: u64, rng: &mut impl Rng) -> io::Result<()> {
+        let fate = self.mutation(rng)?;
+        self.change(inode, |inode| inode.punch(offset, len))?;
+        fate.end()
+    }
+
+    pub(super) fn sync(&mut self, inode: u64, rng: &mut impl Rng) -> io::Result<()> {
+        if self.mutation(rng)? == Fate::Ambiguous {
+            return Err(eio());
+        }
+        if rng.gen_bool(self.faults.sync_error) {
+            self.slot(inode)?.inode.sync_in_vain(rng);
+            return Err(eio());
+        }
+        if !rng.gen_bool(self.faults.lying_sync) {
+            self.slot(inode)?.inode.sync();
+        }
+        Ok(())
+    }
+
+    pub(super) fn slot(&mut self, inode: u64) -> io::Result<&mut Slot> {
+        self.slots.get_mut(&inode).ok_or_else(eio)
+    }
+
+    // ---- faults
+
+    /// The power goes: what was not synced survives or not, at random; descriptors and locks are gone.
+    pub(super) fn power_loss(&mut self, rng: &mut impl Rng) {
+        self.epoch += 1;
+        self.locks.clear();
+        (self.cut_after, self.cut) = (None, false);
+        self.names.power_loss(rng);
+        let named = self.names.named();
+        self.slots.retain(|inode, _| named.contains(inode));
+        for slot in self.slots.values_mut() {
+            slot.inode.power_loss(rng);
+            (slot.linked, slot.opens) = (true, 0);
+        }
+        self.used_bytes = self.slots.values().map(|slot| slot.inode.allocated()).sum();
+    }
+
+    pub(super) fn cut_after(&mut self, writes: u64) {
+        self.cut_after = Some(writes);
+    }
+
+    /// The fate of the next write or sync.
+    fn mutation(&mut self, rng: &mut impl Rng) -> io::Result<Fate> {
+        if self.cut {
+            return Err(eio());
+        }
+        match &mut self.cut_after {
+            Some(0) => {
+                self.cut = true;
+                // What was under way may have reached the cache of the drive, and then perhaps the media.
+                return if rng.gen_bool(0.5) {
+                    Ok(Fate::Ambiguous)
+                } else {
+                    Err(eio())
+                };
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        if rng.gen_bool(self.faults.write_error) {
+            Err(eio())
+        } else {
+            Ok(Fate::Succeeds)
+        }
+    }
+
+    fn read_fault(&self, rng: &mut impl Rng) -> io::Result<()> {
+        if rng.gen_bool(self.faults.read_error) {
+            Err(eio())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn need_space(&self, bytes: u64) -> io::Result<()> {
+        if bytes > 0 && self.used_bytes + bytes > self.faults.capacity_bytes {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+
+    // ---- inodes
+
+    fn new_inode(&mut self) -> u64 {
+        self.next_inode += 1;
+        self.next_inode - 1
+    }
+
+    /// Changes a file's content and the count of used space with it.
+    fn change(&mut self, inode: u64, change: impl FnOnce(&mut Inode)) -> io::Result<()> {
+        let slot = self.slot(inode)?;
+        let before = slot.inode.allocated();
+        change(&mut slot.inode);
+        let after = slot.inode.allocated();
+        self.used_bytes = self.used_bytes + after - before;
+        Ok(())
+    }
+
+    fn unlinked(&mut self, inode: u64) {
+        if let Some(slot) = self.slots.get_mut(&inode) {
+            slot.linked = false;
+            self.release(inode);
+        }
+    }
+
+    /// Counts a file's space as free once it has neither a name nor a descriptor. Its bytes stay: the
+    /// media may still have a name for it, which comes back with a power loss.
+    fn release(&mut self, inode: u64) {
+        if let Some(slot) = self.slots.get(&inode).filter(|slot| !slot.in_use()) {
+            self.used_bytes -= slot.inode.allocated();
+        }
+    }
+
+    /// Drops the bytes of files that nothing can name any more.
+    fn forget_nameless(&mut self) {
+        if self.slots.values().any(|slot| !slot.in_use()) {
+            let named = self.names.named();
+            self.slots.retain(|inode, slot| slot.in_use() || named.contains(inode));
+        }
+    }
+}
+
+impl Fate {
+    fn end(self) -> io::Result<()> {
+        if self == Fate::Ambiguous { Err(eio()) } else { Ok(()) }
+    }
+}
+
+fn makes(mode: OpenMode) -> bool {
+    matches!(mode, OpenMode::CreateNew | OpenMode::Create)
+}

@@ -1,0 +1,129 @@
+//! A drive's executor in the simulation: jobs run inline, after a delay, in a task of the node.
+
+use crate::{
+    drive::SimDrive,
+    world::{Process, World},
+};
+use madsim::{
+    rand::{Rng, thread_rng},
+    task::{spawn, yield_now},
+    time::sleep,
+};
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+use store::runtime::{BoxFuture, Executor, Job, Lane};
+use tokio::sync::{mpsc, oneshot};
+
+/// How often a job on a hung drive looks whether it may begin.
+const HUNG_RETRY: Duration = Duration::from_millis(100);
+
+/// As in production, a commit that was handed over runs even if nobody waits for it; a data job that
+/// nobody waits for any more may run or not.
+pub(crate) struct SimExecutor {
+    place: Place,
+    commit: mpsc::UnboundedSender<Work>,
+}
+
+/// Where jobs run.
+#[derive(Clone)]
+struct Place {
+    world: World,
+    node: u32,
+    process: Arc<Process>,
+    drive: SimDrive,
+}
+
+struct Work {
+    job: Job,
+    done: oneshot::Sender<()>,
+}
+
+impl SimExecutor {
+    pub(crate) fn new(world: World, node: u32, process: Arc<Process>, drive: SimDrive) -> Self {
+        let place = Place {
+            world,
+            node,
+            process,
+            drive,
+        };
+        let (commit, mut queue) = mpsc::unbounded_channel();
+        if place.process.is_alive() {
+            let place = place.clone();
+            spawn(async move {
+                while let Some(work) = queue.recv().await {
+                    place.run(Lane::Commit, work).await;
+                }
+            });
+        }
+        SimExecutor { place, commit }
+    }
+}
+
+impl Executor for SimExecutor {
+    fn run_boxed(&self, lane: Lane, job: Job) -> BoxFuture<()> {
+        let (done, ended) = oneshot::channel();
+        let work = Work { job, done };
+        match lane {
+            // A closed queue drops the work, and `ended` completes.
+            Lane::Commit => drop(self.commit.send(work)),
+            Lane::Data if self.place.process.is_alive() => {
+                let place = self.place.clone();
+                spawn(async move { place.run(Lane::Data, work).await });
+            }
+            Lane::Data => drop(work),
+        }
+        Box::pin(async move {
+            ended.await.ok();
+        })
+    }
+}
+
+impl Place {
+    async fn run(&self, lane: Lane, Work { job, done }: Work) {
+        self.delay().await;
+        let abandoned = lane == Lane::Data && done.is_closed() && thread_rng().gen_bool(0.5);
+        if self.process.is_alive() && !abandoned {
+            run_contained(&self.world, self.node, job);
+        }
+        done.send(()).ok();
+    }
+
+    /// Half of the jobs find their bytes in a cache and begin at once, in any order; the others wait for
+    /// the drive. All wait while it hangs.
+    async fn delay(&self) {
+        if thread_rng().gen_bool(0.5) {
+            yield_some().await;
+        } else {
+            let longest = self.drive.faults().delay_max;
+            sleep(thread_rng().gen_range(Duration::ZERO..=longest)).await;
+        }
+        while self.drive.faults().hung {
+            sleep(HUNG_RETRY).await;
+        }
+    }
+}
+
+/// Lets other tasks go first, a few times.
+pub(crate) async fn yield_some() {
+    for _ in 0..thread_rng().gen_range(0..6) {
+        yield_now().await;
+    }
+}
+
+/// Runs a job so that its panic ends the job alone.
+pub(crate) fn run_contained(world: &World, node: u32, job: Job) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
+        world.job_panicked(node, panic_message(&*panic));
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message").to_owned()
+}

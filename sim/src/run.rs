@@ -1,0 +1,285 @@
+//! Runs scenarios: each seed in a thread of its own, failures with the command that replays them.
+//!
+//! A scenario is a test of `cargo test`:
+//!
+//! ```no_run
+//! sim::run::Scenario::new("nothing_synced_is_lost").seeds(20).check(|world| async move {
+//!     world.start(1, |rt| async move { drop(rt) });
+//! });
+//! ```
+//!
+//! `SIM_SEED=17` runs that seed alone, `SIM_SEEDS=1000` more of them, `SIM_FIRST=5000` others.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this is the outside of the simulation: threads and trace files"
+)]
+
+use crate::{World, executor::panic_message};
+use madsim::{Config, runtime::Runtime};
+use std::{
+    env, fs,
+    future::Future,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
+
+/// How many failing seeds are reported before the others are given up.
+const FAILURES_MAX: usize = 3;
+/// Set for a child process: where it writes the trace of the one seed that it runs.
+const CHILD: &str = "SIM_DETERMINISM_TRACE";
+
+/// A named scenario and how much of it to run.
+pub struct Scenario {
+    name: &'static str,
+    seeds: u64,
+    limit: Duration,
+}
+
+/// How a run ended badly.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What the panic said.
+    pub message: String,
+    /// What had happened until then.
+    pub trace: Vec<String>,
+}
+
+/// The time of a run, virtual: a run that takes longer fails.
+const LIMIT_DEFAULT: Duration = Duration::from_secs(3600);
+
+/// Runs `scenario` with `seed` in a fresh thread (hash maps are seeded by thread); its trace.
+///
+/// # Errors
+/// When it panicked, ran longer than `limit` (virtual), came to a standstill, or left a panic of a job
+/// that nobody took with [`World::take_job_panics`].
+pub fn simulate<F>(
+    seed: u64,
+    limit: Duration,
+    scenario: impl FnOnce(World) -> F + Send + 'static,
+) -> Result<Vec<String>, Failure>
+where
+    F: Future<Output = ()> + 'static,
+{
+    let world = World::new(seed);
+    let inside = world.clone();
+    let simulation = move || {
+        let mut runtime = Runtime::with_seed_and_config(seed, Config::default());
+        runtime.set_time_limit(limit);
+        let world = inside.clone();
+        runtime.block_on(async { scenario(world).await });
+        let panics = inside.take_job_panics();
+        assert!(panics.is_empty(), "jobs panicked: {panics:?}");
+    };
+    let thread = std::thread::Builder::new().name(format!("seed {seed}"));
+    let ended = thread.spawn(simulation).expect("the machine has a thread left").join();
+    match ended {
+        Ok(()) => Ok(world.trace()),
+        Err(panic) => Err(Failure {
+            message: panic_message(&*panic),
+            trace: world.trace(),
+        }),
+    }
+}
+
+impl Scenario {
+    /// A scenario with the name of its test function (as `cargo test` prints it), 10 seeds, and an hour
+    /// of virtual time.
+    pub fn new(name: &'static str) -> Self {
+        Scenario {
+            name,
+            seeds: 10,
+            limit: LIMIT_DEFAULT,
+        }
+    }
+
+    /// How many seeds to run unless the environment says otherwise.
+    pub fn seeds(self, seeds: u64) -> Self {
+        Scenario { seeds, ..self }
+    }
+
+    /// How long a run may take in virtual time.
+    pub fn limit(self, limit: Duration) -> Self {
+        Scenario { limit, ..self }
+    }
+
+    /// Runs the seeds. The first is run twice: an unequal trace makes every other result worthless.
+    ///
+    /// # Panics
+    /// When a seed fails, after printing how to replay it.
+    pub fn check<F, S>(&self, scenario: S)
+    where
+        S: Fn(World) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + 'static,
+    {
+        let scenario = Arc::new(scenario);
+        let run = |seed| {
+            let scenario = scenario.clone();
+            simulate(seed, self.limit, move |world| scenario(world))
+        };
+        let (first, count) = match (from_env("SIM_SEED"), from_env("SIM_FIRST"), from_env("SIM_SEEDS")) {
+            (Some(seed), _, _) => (seed, 1),
+            (None, first, count) => (first.unwrap_or(0), count.unwrap_or(self.seeds)),
+        };
+        let mut failed = Vec::new();
+        for seed in first..first + count {
+            let result = run(seed);
+            if seed == first {
+                assert_equal(
+                    self.name,
+                    seed,
+                    trace_of(&result),
+                    trace_of(&run(seed)),
+                    "twice in one process",
+                );
+            }
+            if count == 1 {
+                let path = write_trace(self.name, seed, trace_of(&result));
+                println!("trace of seed {seed}: {}", path.display());
+            }
+            if let Err(failure) = result {
+                self.report(seed, &failure);
+                failed.push(seed);
+            }
+            if failed.len() == FAILURES_MAX {
+                break;
+            }
+        }
+        assert!(
+            failed.is_empty(),
+            "{}: seeds {failed:?} failed; see above how to replay them",
+            self.name
+        );
+    }
+
+    /// Checks that a seed decides the trace: twice in this process, once in another, byte for byte; and
+    /// that another seed decides otherwise.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn check_determinism<F, S>(&self, seed: u64, scenario: S)
+    where
+        S: Fn(World) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + 'static,
+    {
+        let scenario = Arc::new(scenario);
+        let run = |seed| {
+            let scenario = scenario.clone();
+            let result = simulate(seed, self.limit, move |world| scenario(world));
+            result.unwrap_or_else(|failure| panic!("seed {seed} failed: {}", failure.message))
+        };
+        let here = run(seed);
+        if let Some(path) = env::var_os(CHILD) {
+            return fs::write(path, here.join("\n")).expect("the trace can be written");
+        }
+        assert_equal(self.name, seed, &here, &run(seed), "twice in one process");
+        let there = self.run_in_another_process(seed);
+        assert_equal(self.name, seed, &here, &there, "in two processes");
+        assert_ne!(
+            here,
+            run(seed + 1),
+            "{}: the trace does not depend on the seed",
+            self.name
+        );
+    }
+
+    fn run_in_another_process(&self, seed: u64) -> Vec<String> {
+        let path = trace_path(&format!("{}-child", self.name), seed);
+        let exe = env::current_exe().expect("a running test has a path");
+        let output = Command::new(exe)
+            .args([self.name, "--exact", "--test-threads=1"])
+            .env(CHILD, &path)
+            .output()
+            .expect("the test binary runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "the other process failed: {said}");
+        let trace = fs::read_to_string(&path).unwrap_or_else(|_| {
+            panic!(
+                "no trace from the other process: is `{}` the name of the test? {said}",
+                self.name
+            )
+        });
+        fs::remove_file(&path).ok();
+        trace.lines().map(str::to_owned).collect()
+    }
+
+    fn report(&self, seed: u64, failure: &Failure) {
+        let path = write_trace(self.name, seed, &failure.trace);
+        eprintln!(
+            "{}: seed {seed} failed at commit {}: {}",
+            self.name,
+            commit(),
+            failure.message
+        );
+        eprintln!("  trace:  {}", path.display());
+        eprintln!(
+            "  replay: SIM_SEED={seed} cargo test -p sim {} -- {} --exact --nocapture",
+            test_target(),
+            self.name
+        );
+    }
+}
+
+fn trace_of(result: &Result<Vec<String>, Failure>) -> &[String] {
+    match result {
+        Ok(trace) => trace,
+        Err(failure) => &failure.trace,
+    }
+}
+
+/// # Panics
+/// At the first line in which the traces differ.
+fn assert_equal(name: &str, seed: u64, a: &[String], b: &[String], how: &str) {
+    if a == b {
+        return;
+    }
+    let line = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    panic!(
+        "{name}: seed {seed}, run {how}, differs in line {line}:\n  {:?}\n  {:?}",
+        a.get(line),
+        b.get(line)
+    );
+}
+
+fn from_env(name: &str) -> Option<u64> {
+    let value = env::var(name).ok()?;
+    Some(
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={value} is not a number")),
+    )
+}
+
+/// The option of `cargo test` that picks this test binary, from its file name: `log-1f3a…` is `--test log`.
+fn test_target() -> String {
+    let exe = env::current_exe().unwrap_or_default();
+    let stem = exe.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    match stem.rsplit_once('-') {
+        Some(("sim", _)) | None => "--lib".to_owned(),
+        Some((target, _)) => format!("--test {target}"),
+    }
+}
+
+fn commit() -> String {
+    let output = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    output
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default()
+}
+
+fn write_trace(name: &str, seed: u64, trace: &[String]) -> PathBuf {
+    let path = trace_path(name, seed);
+    if let Err(error) = fs::write(&path, trace.join("\n")) {
+        eprintln!("cannot write {}: {error}", path.display());
+    }
+    path
+}
+
+/// `target/sim/{name}-{seed}.trace` of the workspace.
+fn trace_path(name: &str, seed: u64) -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = manifest.parent().unwrap_or(manifest).join("target/sim");
+    fs::create_dir_all(&folder).ok();
+    folder.join(format!("{}-{seed}.trace", name.replace("::", ".")))
+}

@@ -1,0 +1,131 @@
+//! The server's runtime on madsim, one per process of a simulated node.
+
+use crate::{
+    drive::SimFiles,
+    executor::{SimExecutor, run_contained, yield_some},
+    net,
+    world::{Process, World},
+};
+use madsim::{
+    rand::{RngCore, thread_rng},
+    task::AbortHandle,
+    time::{self, TimeHandle},
+};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration, time::SystemTime};
+use store::runtime::{BoxFuture, Executor, Files, Job, Listener, Runtime, Stream, Task};
+use tokio::sync::oneshot;
+
+/// See [`World::runtime`].
+pub(crate) struct SimRuntime {
+    world: World,
+    node: u32,
+    process: Arc<Process>,
+    files: Arc<SimFiles>,
+}
+
+impl SimRuntime {
+    pub(crate) fn new(world: World, node: u32, process: Arc<Process>) -> Self {
+        let files = Arc::new(SimFiles {
+            world: world.clone(),
+            node,
+            process: process.clone(),
+        });
+        SimRuntime {
+            world,
+            node,
+            process,
+            files,
+        }
+    }
+}
+
+impl Runtime for SimRuntime {
+    fn wall_nanos(&self) -> u64 {
+        let time = TimeHandle::current();
+        let wall = time
+            .now_time()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        self.world
+            .clock(self.node)
+            .wall_nanos(time.elapsed(), wall.as_nanos() as u64)
+    }
+
+    fn mono(&self) -> Duration {
+        self.world.clock(self.node).mono(TimeHandle::current().elapsed())
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<()> {
+        // madsim adds the duration to its clock: a hundred years do not overflow that.
+        let longest = Duration::from_secs(100 * 365 * 24 * 3600);
+        Box::pin(time::sleep(
+            self.world.clock(self.node).to_virtual(duration).min(longest),
+        ))
+    }
+
+    fn spawn_boxed(&self, _what: &'static str, future: BoxFuture<()>) -> Arc<dyn Task> {
+        // A destructor of a killed process may still ask.
+        let task = self
+            .process
+            .is_alive()
+            .then(|| madsim::task::spawn(future).abort_handle());
+        Arc::new(SimTask(task))
+    }
+
+    fn cpu_boxed(&self, job: Job) -> BoxFuture<()> {
+        let (done, ended) = oneshot::channel();
+        let (world, node) = (self.world.clone(), self.node);
+        if self.process.is_alive() {
+            madsim::task::spawn(async move {
+                yield_some().await;
+                run_contained(&world, node, job);
+                done.send(()).ok();
+            });
+        }
+        Box::pin(async move {
+            ended.await.ok();
+        })
+    }
+
+    fn fill_random(&self, buf: &mut [u8]) {
+        thread_rng().fill_bytes(buf);
+    }
+
+    fn listen(&self, addr: SocketAddr) -> BoxFuture<io::Result<Box<dyn Listener>>> {
+        Box::pin(net::listen(addr))
+    }
+
+    fn connect(&self, addr: SocketAddr) -> BoxFuture<io::Result<Box<dyn Stream>>> {
+        Box::pin(net::connect(addr))
+    }
+
+    fn files(&self) -> Arc<dyn Files> {
+        self.files.clone()
+    }
+
+    fn executor(&self, drive: &str) -> Arc<dyn Executor> {
+        let drive = self.world.drive_of(self.node, Path::new(drive));
+        Arc::new(SimExecutor::new(
+            self.world.clone(),
+            self.node,
+            self.process.clone(),
+            drive,
+        ))
+    }
+
+    fn trace(&self, event: &dyn Fn() -> String) {
+        if self.process.is_alive() {
+            self.world.event(self.node, &event());
+        }
+    }
+}
+
+struct SimTask(Option<AbortHandle>);
+
+impl Task for SimTask {
+    fn abort(&self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The simulated world: nodes with their processes, clocks and drives, and the trace.
+
+use crate::{clock::Clock, drive::SimDrive, lock, runtime::SimRuntime, trace::Trace};
+use madsim::{
+    net::NetSim,
+    runtime::Handle,
+    task::NodeId,
+    time::{Duration, TimeHandle},
+};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    io,
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use store::runtime::{Gone, Rt};
+
+/// Everything that a run consists of. Clones are the same world.
+#[derive(Clone)]
+pub struct World(Arc<Inner>);
+
+struct Inner {
+    seed: u64,
+    trace: Arc<Trace>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    nodes: BTreeMap<u32, Node>,
+    drives: BTreeMap<(u32, PathBuf), SimDrive>,
+    job_panics: Vec<String>,
+}
+
+#[derive(Default)]
+struct Node {
+    clock: Clock,
+    process: Option<Arc<Process>>,
+    id: Option<NodeId>,
+}
+
+/// One life of a node's server, from its start to its end.
+#[derive(Debug)]
+pub(crate) struct Process {
+    alive: AtomicBool,
+}
+
+impl Process {
+    fn new() -> Arc<Self> {
+        Arc::new(Process {
+            alive: AtomicBool::new(true),
+        })
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Relaxed)
+    }
+
+    /// # Errors
+    /// When the process has been killed: its destructors still run, and must not reach the world.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        if self.is_alive() {
+            Ok(())
+        } else {
+            Err(io::Error::other("the process was killed"))
+        }
+    }
+
+    fn end(&self) {
+        self.alive.store(false, Ordering::Relaxed);
+    }
+}
+
+impl World {
+    /// An empty world. [`crate::run`] makes one for each seed.
+    pub fn new(seed: u64) -> Self {
+        World(Arc::new(Inner {
+            seed,
+            trace: Arc::default(),
+            state: Mutex::default(),
+        }))
+    }
+
+    /// The seed that decides everything.
+    pub fn seed(&self) -> u64 {
+        self.0.seed
+    }
+
+    /// The address of a node: 10.0.x.y for node 256x + y.
+    pub fn ip(&self, node: u32) -> IpAddr {
+        let [_, _, high, low] = node.to_be_bytes();
+        IpAddr::V4(Ipv4Addr::new(10, 0, high, low))
+    }
+
+    /// Brings up a node (1 to 65535, unused so far) and runs `server` there, and again after each
+    /// [`World::restart`]. The node ends when `server` returns. Call it inside the simulation.
+    pub fn start<F>(&self, node: u32, server: impl Fn(Rt) -> F + Send + Sync + 'static) -> NodeId
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let (world, server) = (self.clone(), Arc::new(server));
+        let init = move || {
+            let (world, server) = (world.clone(), server.clone());
+            async move {
+                let process = world.new_process(node);
+                server(world.runtime(node)).await;
+                process.end();
+            }
+        };
+        let handle = Handle::current()
+            .create_node()
+            .name(format!("n{node}"))
+            .ip(self.ip(node))
+            .init(init)
+            .build();
+        self.event(node, "start");
+        lock(&self.0.state).nodes.entry(node).or_default().id = Some(handle.id());
+        handle.id()
+    }
+
+    /// Runs `task` on a node to its end, in the node's process or a new one: a client, or a part of a server.
+    /// Brings up a node that is unknown so far. Call it inside the simulation.
+    ///
+    /// # Errors
+    /// [`Gone`] when the node is killed meanwhile.
+    pub async fn run_on<F>(&self, node: u32, task: impl FnOnce(Rt) -> F + Send + 'static) -> Result<F::Output, Gone>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        let handle = Handle::current();
+        let known = self.id(node).and_then(|id| handle.get_node(id));
+        let place = known.unwrap_or_else(|| {
+            let built = handle.create_node().name(format!("n{node}")).ip(self.ip(node)).build();
+            lock(&self.0.state).nodes.entry(node).or_default().id = Some(built.id());
+            built
+        });
+        let world = self.clone();
+        place
+            .spawn(async move { task(world.runtime(node)).await })
+            .await
+            .map_err(|_| Gone)
+    }
+
+    /// madsim's name of a node that was started, for [`madsim::net::NetSim`] and the like.
+    pub fn id(&self, node: u32) -> Option<NodeId> {
+        lock(&self.0.state).nodes.get(&node).and_then(|node| node.id)
+    }
+
+    /// Kills a node's process, as `kill -9` does: page caches stay, locks and connections go.
+    pub fn kill(&self, node: u32) {
+        self.event(node, "kill");
+        let id = {
+            let mut state = lock(&self.0.state);
+            let node = state.nodes.entry(node).or_default();
+            // First: the destructors that run when its tasks are dropped must find it dead.
+            if let Some(process) = node.process.take() {
+                process.end();
+            }
+            node.id
+        };
+        if let Some(id) = id {
+            Handle::current().kill(id);
+        }
+    }
+
+    /// Kills a node and cuts the power of its drives.
+    pub fn power_off(&self, node: u32) {
+        self.kill(node);
+        for drive in self.drives(node) {
+            drive.power_loss();
+        }
+    }
+
+    /// Starts a killed node again.
+    pub fn restart(&self, node: u32) {
+        self.event(node, "restart");
+        if let Some(id) = self.id(node) {
+            Handle::current().restart(id);
+        }
+    }
+
+    /// The runtime of a node's process; a new process when the last one was killed. Tasks and executors
+    /// are made on the node whose task asks for them, so hand it to code that runs there.
+    pub fn runtime(&self, node: u32) -> Rt {
+        let process = lock(&self.0.state).nodes.entry(node).or_default().process.clone();
+        let process = process.unwrap_or_else(|| self.new_process(node));
+        Arc::new(SimRuntime::new(self.clone(), node, process))
+    }
+
+    /// The drive of a node that is mounted at `mount`, an absolute path. Made when first asked for; ask
+    /// before the server touches the path. Paths on no such drive are on one mounted at `/`.
+    pub fn drive(&self, node: u32, mount: impl Into<PathBuf>) -> SimDrive {
+        let mount = mount.into();
+        let mut state = lock(&self.0.state);
+        let device = state.drives.len() as u64 + 1;
+        let new = || SimDrive::new(node, mount.clone(), device, self.0.trace.clone());
+        state.drives.entry((node, mount.clone())).or_insert_with(new).clone()
+    }
+
+    /// All drives of a node that exist so far, by mount.
+    pub fn drives(&self, node: u32) -> Vec<SimDrive> {
+        let state = lock(&self.0.state);
+        state
+            .drives
+            .iter()
+            .filter(|((n, _), _)| *n == node)
+            .map(|(_, drive)| drive.clone())
+            .collect()
+    }
+
+    /// Sets by how much a node's wall clock is ahead, in nanoseconds. A change while it runs is a step.
+    pub fn set_clock_offset(&self, node: u32, offset_nanos: i64) {
+        self.event(node, &format!("clock offset {offset_nanos} ns"));
+        lock(&self.0.state).nodes.entry(node).or_default().clock.offset_nanos = offset_nanos;
+    }
+
+    /// Sets by how much a node's clocks and timers run fast, in parts per million (at most ±900,000).
+    pub fn set_clock_drift(&self, node: u32, drift_ppm: i32) {
+        self.event(node, &format!("clock drift {drift_ppm} ppm"));
+        let now = TimeHandle::try_current().map(|time| time.elapsed()).unwrap_or_default();
+        lock(&self.0.state)
+            .nodes
+            .entry(node)
+            .or_default()
+            .clock
+            .set_drift(now, drift_ppm);
+    }
+
+    /// Lets messages from one node to another through, or drops them. Connections see silence; both nodes
+    /// must be up. Finer faults (loss, latency) are those of [`NetSim::update_config`].
+    pub fn set_link(&self, from: u32, to: u32, up: bool) {
+        self.event(from, &format!("link to n{to} {}", if up { "up" } else { "down" }));
+        if let (Some(from), Some(to)) = (self.id(from), self.id(to)) {
+            let network = NetSim::current();
+            if up {
+                network.unclog_link(from, to)
+            } else {
+                network.clog_link(from, to)
+            }
+        }
+    }
+
+    /// Virtual time since the run began. Histories take their times from here: it has no skew.
+    pub fn now(&self) -> Duration {
+        TimeHandle::current().elapsed()
+    }
+
+    /// Records an event.
+    pub fn event(&self, node: u32, what: &str) {
+        self.0.trace.event(node, what);
+    }
+
+    /// The trace so far. Its last line is a digest of all file operations.
+    pub fn trace(&self) -> Vec<String> {
+        self.0.trace.lines()
+    }
+
+    /// Panics of jobs on executors so far, and forgets them. Such a panic is contained, as it is in
+    /// production, but a run fails when it ends with one that nobody took.
+    pub fn take_job_panics(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.0.state).job_panics)
+    }
+
+    pub(crate) fn job_panicked(&self, node: u32, message: String) {
+        self.event(node, &format!("a job panicked: {message}"));
+        lock(&self.0.state).job_panics.push(message);
+    }
+
+    pub(crate) fn clock(&self, node: u32) -> Clock {
+        lock(&self.0.state)
+            .nodes
+            .get(&node)
+            .map(|node| node.clock)
+            .unwrap_or_default()
+    }
+
+    /// The drive with the longest mount that holds `path`.
+    pub(crate) fn drive_of(&self, node: u32, path: &Path) -> SimDrive {
+        let state = lock(&self.0.state);
+        let mounted = path
+            .ancestors()
+            .find_map(|mount| state.drives.get(&(node, mount.to_owned())).cloned());
+        drop(state);
+        mounted.unwrap_or_else(|| self.drive(node, "/"))
+    }
+
+    fn new_process(&self, node: u32) -> Arc<Process> {
+        let process = Process::new();
+        let mut state = lock(&self.0.state);
+        if let Some(old) = state.nodes.entry(node).or_default().process.replace(process.clone()) {
+            old.end();
+        }
+        process
+    }
+}

@@ -1,0 +1,134 @@
+//! Without faults the simulated file system behaves like the host's: the same random calls on both.
+#![allow(missing_docs, reason = "a test")]
+
+use madsim::rand::{Rng, seq::SliceRandom, thread_rng};
+use sim::run::simulate;
+use std::{
+    fmt::Debug,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use store::runtime::{File, Files, Kind, OpenMode, real::RealRuntime};
+
+const CALLS: usize = 800;
+
+/// One of the two file systems: its files, and the folder in which the test takes place.
+struct Side {
+    files: Arc<dyn Files>,
+    folder: PathBuf,
+    open: Vec<Arc<dyn File>>,
+}
+
+#[test]
+fn the_simulated_drive_behaves_like_the_host() {
+    for seed in 0..6 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tokio = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("tokio");
+        let entered = tokio.enter();
+        let files = RealRuntime::new().files();
+        drop(entered);
+        let host = Side {
+            files,
+            folder: folder.path().to_owned(),
+            open: Vec::new(),
+        };
+        let run = simulate(seed, Duration::from_secs(1), |world| async move {
+            world.drive(1, "/drive");
+            let files = world.runtime(1).files();
+            files.create_dir_all(Path::new("/drive/test")).expect("makes");
+            let mut sides = [
+                host,
+                Side {
+                    files,
+                    folder: "/drive/test".into(),
+                    open: Vec::new(),
+                },
+            ];
+            let succeeded = (0..CALLS).filter(|_| call(&mut sides)).count();
+            assert!(succeeded > CALLS / 3, "{succeeded} calls did something");
+        });
+        run.expect("the same answers");
+    }
+}
+
+/// Makes one random call on both sides and compares what they answer. Whether it succeeded.
+fn call(sides: &mut [Side; 2]) -> bool {
+    let mut rng = thread_rng();
+    let (path, other) = (random_path(), random_path());
+    let call = rng.gen_range(0..12);
+    let offset = rng.gen_range(0..20_000);
+    let data = vec![rng.r#gen::<u8>(); rng.gen_range(0..6000)];
+    let mode = *[OpenMode::Read, OpenMode::Write, OpenMode::CreateNew, OpenMode::Create]
+        .choose(&mut rng)
+        .expect("not empty");
+    let handle = rng.r#gen::<usize>();
+    let answer = |side: &mut Side| -> io::Result<String> {
+        let (path, other) = (side.folder.join(&path), side.folder.join(&other));
+        let open = side.open.len();
+        let file = (open > 0).then(|| side.open[handle % open].clone());
+        match (call, file) {
+            (0, _) => said(side.files.create_dir_all(&path)),
+            (1, _) => said(side.files.read_dir(&path)),
+            (2, _) => said(side.files.rename(&path, &other)),
+            (3, _) => said(side.files.remove_file(&path)),
+            (4, _) => said(side.files.remove_dir(&path)),
+            (5, _) => said(side.files.kind(&path)),
+            // The host opens folders to read; nothing in the store does.
+            (6 | 7, _) if matches!(side.files.kind(&path), Ok(Kind::Folder)) => said(side.files.sync_dir(&path)),
+            (6 | 7, _) => {
+                side.open.push(side.files.open(&path, mode)?);
+                Ok("opened".to_owned())
+            }
+            (_, None) => Ok("nothing is open".to_owned()),
+            (8, Some(file)) => said(file.write_at(offset, &data)),
+            (9, Some(file)) => said(file.set_len(offset)),
+            (10, Some(file)) => {
+                // A hole changes nothing on a file system that has none.
+                let len = data.len() as u64;
+                let end = file.len()?.min(offset + len);
+                file.punch(offset, len)
+                    .and_then(|()| file.write_at(offset, &zeroes(offset, end)))?;
+                said(file.sync())
+            }
+            (_, Some(file)) => {
+                let mut bytes = vec![1; data.len() * 4];
+                let read = file.read_at(offset, &mut bytes)?;
+                said(Ok((file.len()?, read, bytes)))
+            }
+        }
+    };
+    let [host, simulated] = sides.each_mut().map(answer);
+    let same = match (&host, &simulated) {
+        (Ok(a), Ok(b)) => a == b,
+        // Which of two errors comes first is up to the file system, but these are told apart.
+        (Err(a), Err(b)) => {
+            let told_apart = [io::ErrorKind::NotFound, io::ErrorKind::AlreadyExists];
+            told_apart.iter().all(|kind| (a.kind() == *kind) == (b.kind() == *kind))
+        }
+        _ => false,
+    };
+    assert!(
+        same,
+        "call {call} {path:?} {other:?} {mode:?} {offset}: {host:?} or {simulated:?}"
+    );
+    host.is_ok()
+}
+
+fn zeroes(offset: u64, end: u64) -> Vec<u8> {
+    vec![0; end.saturating_sub(offset) as usize]
+}
+
+fn said<T: Debug>(result: io::Result<T>) -> io::Result<String> {
+    result.map(|answer| format!("{answer:?}"))
+}
+
+fn random_path() -> PathBuf {
+    (0..thread_rng().gen_range(1..4))
+        .map(|_| ["a", "b", "c"].choose(&mut thread_rng()).expect("not empty"))
+        .collect()
+}

@@ -1,0 +1,270 @@
+//! What the measurement says: tables for people, one JSON document for programs.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::load::Run;
+use crate::workload::{LARGE_BYTES, LISTED_KEYS, Operation};
+
+/// Figures of one run of an operation on one server.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    pub ops_per_second: f64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    /// CPU time of the server for one operation; none if its process is not known.
+    pub server_cpu_us: Option<f64>,
+    /// CPU time of the load generator for one operation.
+    pub client_cpu_us: f64,
+}
+
+impl Figures {
+    /// Figures of a run during which server and generator used so much CPU time.
+    pub fn new(run: &Run, server_cpu: Option<Duration>, client_cpu: Duration) -> Figures {
+        let ops = run.ops().max(1) as f64;
+        let milliseconds = |latency: Duration| latency.as_secs_f64() * 1e3;
+        Figures {
+            ops_per_second: ops / run.elapsed.as_secs_f64(),
+            p50_ms: milliseconds(run.percentile(0.5)),
+            p99_ms: milliseconds(run.percentile(0.99)),
+            server_cpu_us: server_cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / ops),
+            client_cpu_us: client_cpu.as_secs_f64() * 1e6 / ops,
+        }
+    }
+
+    /// Figure by figure the median of several rounds.
+    fn median(rounds: &[Figures]) -> Figures {
+        let of = |figure: fn(&Figures) -> f64| median(rounds.iter().map(figure));
+        let server_cpu_us = rounds.iter().filter_map(|round| round.server_cpu_us);
+        Figures {
+            ops_per_second: of(|round| round.ops_per_second),
+            p50_ms: of(|round| round.p50_ms),
+            p99_ms: of(|round| round.p99_ms),
+            server_cpu_us: (server_cpu_us.clone().count() > 0).then(|| median(server_cpu_us)),
+            client_cpu_us: of(|round| round.client_cpu_us),
+        }
+    }
+}
+
+/// All rounds of one operation on one server.
+pub struct Row {
+    pub operation: Operation,
+    pub connections: usize,
+    pub rounds: Vec<Figures>,
+}
+
+/// All that was measured of one server.
+pub struct Target {
+    pub name: String,
+    pub rows: Vec<Row>,
+    /// Labels and values of what was measured once: starts, stop, memory.
+    pub facts: Vec<(String, String)>,
+    /// What went wrong after the figures were taken.
+    pub failure: Option<String>,
+}
+
+/// All that was measured on one file system: one server, or two whose rounds alternated.
+pub struct Report {
+    /// What and where, such as `tmpfs, 4 drives`.
+    pub setting: String,
+    pub targets: Vec<Target>,
+}
+
+impl Report {
+    /// Prints tables, and the ratio of the second server to the first.
+    pub fn print(&self) {
+        println!("\n## {}", self.setting);
+        for target in &self.targets {
+            println!("\n{}", target.name);
+            println!(
+                "| operation        | conn. |    op/s |  p50 ms |  p99 ms | CPU µs/op | CPU s/GiB | client µs/op |"
+            );
+            println!(
+                "|------------------|------:|--------:|--------:|--------:|----------:|----------:|-------------:|"
+            );
+            for row in &target.rows {
+                println!("{}", row.text());
+            }
+            for (label, value) in &target.facts {
+                println!("{label}: {value}");
+            }
+            if let Some(failure) = &target.failure {
+                println!("FAILED {failure}");
+            }
+        }
+        if let [a, b] = self.targets.as_slice() {
+            println!("\nratio {} / {}, median of the pairs", b.name, a.name);
+            for (row_a, row_b) in a.rows.iter().zip(&b.rows) {
+                println!("{}", ratio_text(row_a, row_b));
+            }
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let targets: Vec<Value> = self.targets.iter().map(Target::to_json).collect();
+        json!({ "setting": self.setting, "targets": targets })
+    }
+}
+
+impl Target {
+    fn to_json(&self) -> Value {
+        let rows = self.rows.iter().map(|row| {
+            let rounds: Vec<Value> = row.rounds.iter().map(figures_json).collect();
+            json!({ "operation": row.operation.to_string(), "connections": row.connections, "rounds": rounds })
+        });
+        json!({ "name": self.name, "rows": rows.collect::<Vec<_>>(), "facts": self.facts, "failure": self.failure })
+    }
+}
+
+impl Row {
+    fn text(&self) -> String {
+        let figures = Figures::median(&self.rounds);
+        format!(
+            "| {:<16} | {:>5} | {:>7.*} | {:>7.2} | {:>7.2} | {:>9} | {:>12} | {:>12.0} |",
+            self.operation,
+            self.connections,
+            if figures.ops_per_second < 10.0 { 2 } else { 0 },
+            figures.ops_per_second,
+            figures.p50_ms,
+            figures.p99_ms,
+            figures.server_cpu_us.map_or("-".into(), |us| format!("{us:.0}")),
+            figures
+                .server_cpu_us
+                .map_or("-".into(), |us| cpu_for_unit(us, self.operation)),
+            figures.client_cpu_us,
+        )
+    }
+}
+
+/// One JSON document with the machine and all reports.
+pub fn json_document(command: &str, reports: &[Report]) -> Value {
+    let reports: Vec<Value> = reports.iter().map(Report::to_json).collect();
+    json!({ "machine": machine(), "command": command, "reports": reports })
+}
+
+/// The machine in one line: processor, number of CPUs, memory, kernel.
+pub fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let field = |text: &str, name: &str| {
+        let value = text
+            .lines()
+            .find(|line| line.starts_with(name))
+            .and_then(|line| line.split_once(':'));
+        value.map_or_else(|| "unknown".to_string(), |(_, value)| value.trim().to_string())
+    };
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    let model = field(&read("/proc/cpuinfo"), "model name");
+    let memory = field(&read("/proc/meminfo"), "MemTotal");
+    format!(
+        "{model}, {cpus} CPUs, {memory} memory, Linux {}",
+        read("/proc/sys/kernel/osrelease").trim()
+    )
+}
+
+fn figures_json(figures: &Figures) -> Value {
+    json!({
+        "ops_per_second": figures.ops_per_second,
+        "p50_ms": figures.p50_ms,
+        "p99_ms": figures.p99_ms,
+        "server_cpu_us": figures.server_cpu_us,
+        "client_cpu_us": figures.client_cpu_us,
+    })
+}
+
+/// CPU time for what the operation is about: a GiB of object bytes, a listed key, or nothing but itself.
+fn cpu_for_unit(server_cpu_us: f64, operation: Operation) -> String {
+    match operation {
+        Operation::PutSmall | Operation::GetSmall => "-".into(),
+        Operation::List => format!("{:.1} µs/key", server_cpu_us / LISTED_KEYS as f64),
+        Operation::PutLarge | Operation::GetLarge => {
+            let ops_per_gib = f64::from(1 << 30) / LARGE_BYTES as f64;
+            format!("{:.2} s/GiB", server_cpu_us * ops_per_gib / 1e6)
+        }
+    }
+}
+
+/// Ratios of a pair: rounds that ran next to each other are compared, so that a machine whose speed drifts does not
+/// decide.
+fn ratio_text(a: &Row, b: &Row) -> String {
+    let of = |figure: fn(&Figures) -> Option<f64>| {
+        let pairs = a.rounds.iter().zip(&b.rounds);
+        let ratios: Vec<f64> = pairs.filter_map(|(a, b)| Some(figure(b)? / figure(a)?)).collect();
+        if ratios.is_empty() {
+            "-".into()
+        } else {
+            format!("{:.3}", median(ratios))
+        }
+    };
+    let ops = of(|figures| Some(figures.ops_per_second));
+    let p99 = of(|figures| Some(figures.p99_ms));
+    let cpu = of(|figures| figures.server_cpu_us);
+    format!("{:<16}  op/s {ops}  p99 {p99}  CPU per op {cpu}", a.operation)
+}
+
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[n / 2],
+        n => (values[n / 2 - 1] + values[n / 2]) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(ops_per_second: f64, server_cpu_us: Option<f64>) -> Figures {
+        Figures {
+            ops_per_second,
+            p50_ms: 1.0,
+            p99_ms: 2.0,
+            server_cpu_us,
+            client_cpu_us: 10.0,
+        }
+    }
+
+    #[test]
+    fn figures_of_a_run() {
+        let run = Run {
+            elapsed: Duration::from_secs(2),
+            latencies: vec![Duration::from_millis(4); 1_000],
+        };
+        let figures = Figures::new(&run, Some(Duration::from_secs(1)), Duration::from_millis(100));
+        assert_eq!(
+            (figures.ops_per_second, figures.p50_ms, figures.p99_ms),
+            (500.0, 4.0, 4.0)
+        );
+        assert_eq!((figures.server_cpu_us, figures.client_cpu_us), (Some(1_000.0), 100.0));
+        assert_eq!(cpu_for_unit(1_000.0, Operation::PutLarge), "1.02 s/GiB");
+        assert_eq!(cpu_for_unit(61_000.0, Operation::List), "6.1 µs/key");
+    }
+
+    #[test]
+    fn medians() {
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
+        let rounds = [
+            figures(100.0, None),
+            figures(300.0, Some(7.0)),
+            figures(200.0, Some(9.0)),
+        ];
+        let middle = Figures::median(&rounds);
+        assert_eq!((middle.ops_per_second, middle.server_cpu_us), (200.0, Some(8.0)));
+    }
+
+    #[test]
+    fn ratios_are_of_neighbours() {
+        let row = |rounds: [f64; 3]| Row {
+            operation: Operation::PutSmall,
+            connections: 16,
+            rounds: rounds.map(|ops| figures(ops, None)).to_vec(),
+        };
+        // The machine halves its speed after the first round; the second server is 10 % faster throughout.
+        let text = ratio_text(&row([200.0, 100.0, 100.0]), &row([220.0, 110.0, 110.0]));
+        assert_eq!(text, "PUT 4 KiB         op/s 1.100  p99 1.000  CPU per op -");
+    }
+}
