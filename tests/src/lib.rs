@@ -1,3 +1,10 @@
-//! What the black-box tests and the measurement share.
+//! What the black-box tests and the measurement share: the real server binary on temporary drives, and clients.
+#![allow(clippy::disallowed_methods, reason = "tests run on the host, not on the server's Runtime")]
 
+pub mod clients;
+pub mod damage;
+pub mod http;
 pub mod s3;
+pub mod server;
+
+pub use server::{Server, binary};

@@ -278,7 +278,7 @@ mod tests {
     fn composite_checksums_are_over_the_parts_checksums() {
         let stored = [part(ChecksumKind::Sha256, b"a"), part(ChecksumKind::Sha256, b"b")];
         let combined = combine(ChecksumKind::Sha256, false, &stored.iter().collect::<Vec<_>>()).unwrap();
-        let of_sums: Vec<u8> = [&b"a"[..], b"b"].iter().flat_map(|data| Sha256::digest(data)).collect();
+        let of_sums: Vec<u8> = [&b"a"[..], b"b"].iter().flat_map(Sha256::digest).collect();
         assert_eq!(combined.value, format!("{}-2", encode(&Sha256::digest(of_sums))));
         assert!(combine(ChecksumKind::Crc32, true, &stored.iter().collect::<Vec<_>>()).is_err());
     }

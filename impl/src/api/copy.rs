@@ -6,11 +6,11 @@ use super::{
     conditions::ReadConditions,
     headers,
     ingest::{Body, Expected, Incoming, ingest},
-    names,
+    multipart, names,
 };
-use crate::object::{ByteStream, ObjectInfo, PutOptions, Store, WriteMeta};
+use crate::object::{ByteStream, ObjectInfo, PutOptions, Store, UploadInfo, WriteMeta};
 use futures::stream;
-use model::record::{ChecksumKind, Precondition};
+use model::record::{Checksum, ChecksumKind, Precondition};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What to copy, and to where.
@@ -68,14 +68,63 @@ pub async fn copy(store: &Arc<Store>, request: CopyRequest) -> Result<ObjectInfo
         size,
         md5: None,
         checksum: Expected::Compute(request.checksum.or(source_kind).unwrap_or(DEFAULT_KIND)),
+        also: None,
     };
     let ingested = ingest(store.rt(), &mut writer, incoming).await?;
     let meta = WriteMeta {
         etag: ingested.md5,
         headers,
-        checksums: vec![ingested.checksum],
+        checksums: ingested.checksums,
     };
     Ok(writer.commit(meta, request.precondition).await?)
+}
+
+/// A part to copy out of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyPartRequest {
+    /// The source's bucket.
+    pub source_bucket: String,
+    /// The source's key.
+    pub source_key: String,
+    /// On what conditions on the source.
+    pub source_conditions: ReadConditions,
+    /// Which bytes of it: first and last; all of them by default.
+    pub source_range: Option<(u64, u64)>,
+    /// The upload's bucket.
+    pub bucket: String,
+    /// The upload.
+    pub upload: UploadInfo,
+    /// The part's number.
+    pub number: u16,
+}
+
+/// Copies bytes of one version of the source into a part; its ETag and checksum.
+///
+/// # Errors
+/// As reading and putting a part; [`Code::InvalidArgument`] for bytes that the source does not have.
+pub async fn copy_part(store: &Arc<Store>, request: CopyPartRequest) -> Result<(String, Option<Checksum>), ApiError> {
+    names::check_key(&request.source_key)?;
+    let reader = store.get(&request.source_bucket, &request.source_key).await?;
+    let size = reader.info().data.size;
+    request.source_conditions.check_copy(reader.info())?;
+    let range = match request.source_range {
+        None => 0..size,
+        Some((first, last)) if first <= last && last < size => first..last + 1,
+        Some(_) => {
+            return Err(ApiError::new(
+                Code::InvalidArgument,
+                format!("The x-amz-copy-source-range is not within the source's {size} bytes."),
+            ));
+        }
+    };
+    let incoming = Incoming {
+        size: range.end - range.start,
+        body: body(reader.stream(range).await?),
+        md5: None,
+        checksum: Expected::Compute(multipart::upload_checksum(&request.upload).0),
+        also: None,
+    };
+    multipart::put_part(store, &request.bucket, &request.upload, request.number, incoming).await
 }
 
 fn refuse_idle_copy(request: &CopyRequest, source: &ObjectInfo) -> Result<(), ApiError> {

@@ -34,6 +34,8 @@ pub struct Incoming {
     pub md5: Option<[u8; 16]>,
     /// The checksum to verify or to compute.
     pub checksum: Expected,
+    /// One more to compute, if it is another.
+    pub also: Option<ChecksumKind>,
 }
 
 /// What is known of the checksum of a body before its end.
@@ -79,8 +81,8 @@ impl Incoming {
 pub(super) struct Ingested {
     /// MD5, in hex.
     pub md5: String,
-    /// Verified, or computed.
-    pub checksum: Checksum,
+    /// The one that was verified if there was one, then those computed.
+    pub checksums: Vec<Checksum>,
 }
 
 /// Copies a whole body into `writer` and verifies it. After an error the caller drops the writer, and
@@ -91,10 +93,16 @@ pub(super) async fn ingest(rt: &Rt, writer: &mut ObjectWriter, incoming: Incomin
         size,
         md5: expected_md5,
         checksum: expected,
+        also,
     } = incoming;
+    let kinds = [Some(expected.kind()), also.filter(|kind| *kind != expected.kind())];
     let mut hashes = Hashes {
         md5: Md5::new(),
-        checksum: Hasher::new(expected.kind()),
+        checksums: kinds
+            .into_iter()
+            .flatten()
+            .map(|kind| (kind, Hasher::new(kind)))
+            .collect(),
     };
     let mut received = 0;
     loop {
@@ -166,14 +174,16 @@ async fn write_all(writer: &mut ObjectWriter, batch: Vec<Bytes>) -> Result<(), A
 
 struct Hashes {
     md5: Md5,
-    checksum: Hasher,
+    checksums: Vec<(ChecksumKind, Hasher)>,
 }
 
 impl Hashes {
     fn update(&mut self, batch: &[Bytes]) {
         for data in batch {
             self.md5.update(data);
-            self.checksum.update(data);
+            for (_, hasher) in &mut self.checksums {
+                hasher.update(data);
+            }
         }
     }
 
@@ -182,13 +192,19 @@ impl Hashes {
         if expected_md5.is_some_and(|expected| expected != md5) {
             return Err(Code::BadDigest.into());
         }
-        let value = checksum::encode(&self.checksum.finish());
+        let finish = |(kind, hasher): (ChecksumKind, Hasher)| Checksum {
+            kind,
+            full_object: true,
+            value: checksum::encode(&hasher.finish()),
+        };
+        let checksums: Vec<Checksum> = self.checksums.into_iter().map(finish).collect();
         let announced = match expected {
             Expected::Compute(_) => None,
             Expected::Is(_, announced) => Some(announced.clone()),
             Expected::InTrailer(_, trailer) => Some(trailer().ok_or(Code::MalformedTrailer)?),
         };
-        if announced.is_some_and(|announced| announced != value) {
+        let actual = checksums.first().map(|checksum| &checksum.value);
+        if announced.is_some() && announced.as_ref() != actual {
             let name = checksum::kind_name(expected.kind());
             return Err(ApiError::new(
                 Code::BadDigest,
@@ -197,11 +213,7 @@ impl Hashes {
         }
         Ok(Ingested {
             md5: hex(&md5),
-            checksum: Checksum {
-                kind: expected.kind(),
-                full_object: true,
-                value,
-            },
+            checksums,
         })
     }
 }

@@ -84,18 +84,22 @@ pub fn parse_upload_id(text: &str) -> Result<u128, ApiError> {
     id.ok_or_else(|| Code::NoSuchUpload.into())
 }
 
-/// Begins an upload; its id, and the checksum that its parts carry.
+/// Begins an upload; its id, and the checksum that its parts must carry, if the client has said so.
 ///
 /// # Errors
 /// [`Code::NoSuchBucket`], and what [`headers::stored`] and [`checksum::of_upload`] refuse.
-pub async fn create(store: &Store, request: CreateRequest) -> Result<(u128, (ChecksumKind, bool)), ApiError> {
+pub async fn create(store: &Store, request: CreateRequest) -> Result<(u128, Option<(ChecksumKind, bool)>), ApiError> {
     names::check_key(&request.key)?;
     let (headers, class) = headers::stored(request.headers, request.storage_class.as_deref())?;
-    let checksum = checksum::of_upload(request.checksum, request.checksum_type.as_deref())?;
+    // Without an algorithm, parts may come with any, and the object has the default one.
+    let checksum = match (request.checksum, request.checksum_type.as_deref()) {
+        (None, None) => None,
+        (kind, checksum_type) => Some(checksum::of_upload(kind, checksum_type)?),
+    };
     let options = PutOptions {
         class,
         size: None,
-        checksum: Some(checksum),
+        checksum,
     };
     let meta = WriteMeta {
         headers,
@@ -140,27 +144,29 @@ pub async fn put_part(
     bucket: &str,
     upload: &UploadInfo,
     number: u16,
-    incoming: Incoming,
-) -> Result<(String, Checksum), ApiError> {
+    mut incoming: Incoming,
+) -> Result<(String, Option<Checksum>), ApiError> {
     incoming.validate()?;
-    let (expected, actual) = (upload_checksum(upload).0, incoming.checksum.kind());
-    if expected != actual {
-        let (expected, actual) = (checksum::kind_name(expected), checksum::kind_name(actual));
+    let (declared, actual) = (upload.checksum.map(|(kind, _)| kind), incoming.checksum.kind());
+    if declared.is_some_and(|declared| declared != actual) {
+        let (declared, actual) = (declared.map_or("", checksum::kind_name), checksum::kind_name(actual));
         return Err(ApiError::new(
             Code::InvalidRequest,
-            format!("Checksum Type mismatch occurred, expected checksum Type: {expected}, actual: {actual}"),
+            format!("Checksum Type mismatch occurred, expected checksum Type: {declared}, actual: {actual}"),
         ));
     }
+    // The one that the object's is made of.
+    incoming.also = Some(upload_checksum(upload).0);
     let size = Some(incoming.size);
     let mut writer = store.put_part(bucket, &upload.key, upload.id, number, size).await?;
     let ingested = ingest(store.rt(), &mut writer, incoming).await?;
     let meta = WriteMeta {
         etag: ingested.md5.clone(),
         headers: BTreeMap::new(),
-        checksums: vec![ingested.checksum.clone()],
+        checksums: ingested.checksums.clone(),
     };
     writer.commit(meta, Precondition::default()).await?;
-    Ok((ingested.md5, ingested.checksum))
+    Ok((ingested.md5, ingested.checksums.into_iter().next()))
 }
 
 /// The checksum of an upload's parts, and whether the object's is over the whole object.

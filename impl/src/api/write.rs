@@ -45,7 +45,7 @@ pub async fn put(store: &Arc<Store>, request: PutRequest) -> Result<ObjectInfo, 
     let meta = WriteMeta {
         etag: ingested.md5,
         headers,
-        checksums: vec![ingested.checksum],
+        checksums: ingested.checksums,
     };
     Ok(writer.commit(meta, request.precondition).await?)
 }

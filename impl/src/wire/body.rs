@@ -1,7 +1,10 @@
 //! The body of a request on its way in: a limit on how slowly it may come, the digests of small XML bodies,
 //! and what is left of it when the answer is ready early.
 
-use super::timer::IdleTimer;
+use super::{
+    chunks::{ChunkTooLarge, Chunks},
+    timer::IdleTimer,
+};
 use crate::{
     api::{
         ApiError, Code,
@@ -17,9 +20,10 @@ use hyper::body::Incoming;
 use md5::{Digest, Md5};
 use model::record::ChecksumKind;
 use std::{
+    collections::VecDeque,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -38,6 +42,8 @@ pub(super) enum BodyError {
     Broken,
     #[error("RequestBody: WrongDigest")]
     WrongDigest,
+    #[error("RequestBody: ChunkTooLarge")]
+    ChunkTooLarge,
 }
 
 /// Says what went wrong with a body that ended in an error, by the texts of s3s's stream errors (their
@@ -53,6 +59,8 @@ pub(super) fn classify(error: &(dyn std::error::Error + 'static)) -> ApiError {
         Code::RequestTimeout.into()
     } else if is("Incomplete") || is("LengthMismatch") || is("RequestBody: Broken") {
         Code::IncompleteBody.into()
+    } else if is("RequestBody: ChunkTooLarge") {
+        ApiError::new(Code::InvalidRequest, "A signed chunk is larger than 16 MiB.")
     } else if is("Trailer") {
         Code::MalformedTrailer.into()
     } else {
@@ -104,16 +112,24 @@ pub(super) struct RequestBody {
     incoming: Option<Incoming>,
     idle: IdleTimer,
     digests: Option<Digests>,
+    chunks: Option<Chunks>,
+    /// What is ready to be handed on.
+    ready: VecDeque<Bytes>,
     state: BodyState,
 }
 
 impl RequestBody {
     /// `incoming`, of a request with this method and these headers.
     pub(super) fn new(rt: &Rt, incoming: Incoming, limit: Duration, method: &Method, headers: &HeaderMap) -> Self {
+        let content_sha256 = headers
+            .get("x-amz-content-sha256")
+            .and_then(|value| value.to_str().ok());
         RequestBody {
             incoming: Some(incoming),
             idle: IdleTimer::new(rt, limit),
             digests: (method == Method::POST).then(|| Digests::announced(headers)).flatten(),
+            chunks: content_sha256.and_then(Chunks::of),
+            ready: VecDeque::new(),
             state: BodyState::default(),
         }
     }
@@ -123,10 +139,35 @@ impl RequestBody {
         self.state.clone()
     }
 
-    fn finish(&mut self) -> Option<BodyError> {
-        let code = self.digests.take()?.wrong()?;
-        self.state.lock().verdict = Some(code);
-        Some(BodyError::WrongDigest)
+    /// At the end: whether the digests are right.
+    fn finish(&mut self) -> Result<(), BodyError> {
+        match self.digests.take().and_then(Digests::wrong) {
+            None => Ok(()),
+            Some(code) => {
+                self.state.lock().verdict = Some(code);
+                Err(BodyError::WrongDigest)
+            }
+        }
+    }
+
+    /// Takes what has come in; what is to be handed on at once, if it is not in `ready`.
+    fn take(&mut self, frame: Frame<Bytes>) -> Result<Option<Frame<Bytes>>, BodyError> {
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(trailers) => return Ok(Some(trailers)),
+        };
+        if let Some(chunks) = &mut self.chunks {
+            let pushed = chunks.push(data, &mut self.ready);
+            return pushed.map(|()| None).map_err(|ChunkTooLarge| BodyError::ChunkTooLarge);
+        }
+        if let Some(digests) = &mut self.digests {
+            digests.update(&data);
+        }
+        // Who knows the length may not ask for the end: this frame may be the last one asked for.
+        if self.incoming.as_ref().is_some_and(Incoming::is_end_stream) {
+            self.finish()?;
+        }
+        Ok(Some(Frame::data(data)))
     }
 }
 
@@ -136,38 +177,45 @@ impl Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        let Some(incoming) = &mut this.incoming else {
-            return Poll::Ready(None);
-        };
-        let polled = Pin::new(incoming).poll_frame(cx);
-        if polled.is_ready() {
-            this.idle.touch();
-        }
-        match polled {
-            Poll::Pending => this.idle.poll_idle(cx).map(|()| {
-                this.state.lock().verdict = Some(Code::RequestTimeout);
-                Some(Err(BodyError::TimedOut))
-            }),
-            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(BodyError::Broken))),
-            Poll::Ready(Some(Ok(frame))) => {
-                if let (Some(digests), Some(data)) = (&mut this.digests, frame.data_ref()) {
-                    digests.update(data);
-                }
-                Poll::Ready(Some(Ok(frame)))
+        loop {
+            if let Some(data) = this.ready.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
             }
-            Poll::Ready(None) => Poll::Ready(this.finish().map(Err)),
+            let Some(incoming) = &mut this.incoming else {
+                return Poll::Ready(None);
+            };
+            let polled = Pin::new(incoming).poll_frame(cx);
+            if polled.is_ready() {
+                this.idle.touch();
+            }
+            match polled {
+                Poll::Pending => {
+                    ready!(this.idle.poll_idle(cx));
+                    this.state.lock().verdict = Some(Code::RequestTimeout);
+                    return Poll::Ready(Some(Err(BodyError::TimedOut)));
+                }
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(Some(Err(BodyError::Broken))),
+                Poll::Ready(None) => return Poll::Ready(this.finish().err().map(Err)),
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Some(taken) = this.take(frame).transpose() {
+                        return Poll::Ready(Some(taken));
+                    }
+                }
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         // With digests to check, the end is not the end before it was polled.
-        self.digests.is_none() && self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+        self.digests.is_none() && self.ready.is_empty() && self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming
-            .as_ref()
-            .map_or_else(SizeHint::default, Incoming::size_hint)
+        match &self.incoming {
+            // Cut into pieces, a body becomes longer.
+            Some(incoming) if self.chunks.is_none() => incoming.size_hint(),
+            _ => SizeHint::default(),
+        }
     }
 }
 

@@ -146,6 +146,23 @@ pub(super) fn parse_algorithm(name: Option<&dto::ChecksumAlgorithm>) -> Result<O
     name.map(|name| checksum::parse_kind(name.as_str())).transpose()
 }
 
+/// Bucket and key of a copy's source.
+///
+/// # Errors
+/// `NotImplemented` for versions and access points.
+pub(super) fn copy_source(source: dto::CopySource) -> Result<(String, String), ApiError> {
+    match source {
+        dto::CopySource::Bucket {
+            version_id: Some(id), ..
+        } if &*id != "null" => Err(ApiError::new(Code::NotImplemented, "Versions are not implemented.")),
+        dto::CopySource::Bucket { bucket, key, .. } => Ok((bucket.into(), key.into())),
+        _ => Err(ApiError::new(
+            Code::NotImplemented,
+            "Access points are not implemented.",
+        )),
+    }
+}
+
 /// Whether `encoding-type` asks for URL encoding.
 ///
 /// # Errors
@@ -307,6 +324,7 @@ pub(super) fn incoming<T>(
         size,
         md5,
         checksum,
+        also: None,
     })
 }
 

@@ -5,6 +5,7 @@
 //! may be read, and the size of XML bodies.
 
 mod body;
+mod chunks;
 mod convert;
 mod gate;
 mod health;

@@ -75,4 +75,5 @@ serve! {
     list_parts: ListPartsInput => ListPartsOutput in multipart
     put_object: PutObjectInput => PutObjectOutput in objects
     upload_part: UploadPartInput => UploadPartOutput in multipart
+    upload_part_copy: UploadPartCopyInput => UploadPartCopyOutput in multipart
 }

@@ -2,11 +2,12 @@
 
 use super::Operations;
 use crate::{
-    api::{ApiError, Code, headers, list, multipart},
+    api::{ApiError, Code, copy, headers, list, multipart},
     object::{PartInfo, UploadInfo, UploadsQuery},
     wire::convert::{
-        algorithm, checksum_type, common_prefixes, encode, etag, get_checksums, headers_to_store, incoming, owner,
-        parse_algorithm, precondition, set_checksums, timestamp, type_name, wants_url,
+        algorithm, checksum_type, common_prefixes, copy_source, encode, etag, get_checksums, headers_to_store,
+        incoming, owner, parse_algorithm, precondition, read_conditions, set_checksums, timestamp, type_name,
+        wants_url,
     },
 };
 use model::record::ChecksumKind;
@@ -27,13 +28,13 @@ pub(super) async fn create_multipart_upload(
         checksum: parse_algorithm(input.checksum_algorithm.as_ref())?,
         checksum_type: input.checksum_type.map(|name| name.as_str().to_owned()),
     };
-    let (id, (kind, full_object)) = multipart::create(&ops.store, request).await?;
+    let (id, checksum) = multipart::create(&ops.store, request).await?;
     Ok(S3Response::new(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(multipart::upload_id(id)),
-        checksum_algorithm: Some(algorithm(kind)),
-        checksum_type: Some(type_name(full_object)),
+        checksum_algorithm: checksum.map(|(kind, _)| algorithm(kind)),
+        checksum_type: checksum.map(|(_, full_object)| type_name(full_object)),
         ..CreateMultipartUploadOutput::default()
     }))
 }
@@ -55,8 +56,56 @@ pub(super) async fn upload_part(
         e_tag: Some(etag(&bare_etag)),
         ..UploadPartOutput::default()
     };
-    set_checksums!(output, [&checksum]);
+    set_checksums!(output, checksum.iter());
     Ok(S3Response::new(output))
+}
+
+pub(super) async fn upload_part_copy(
+    ops: &Operations,
+    req: S3Request<UploadPartCopyInput>,
+) -> S3Result<S3Response<UploadPartCopyOutput>> {
+    let input = req.input;
+    let number = multipart::check_part_number(input.part_number)?;
+    let id = multipart::parse_upload_id(&input.upload_id)?;
+    let (source_bucket, source_key) = copy_source(input.copy_source)?;
+    let request = copy::CopyPartRequest {
+        source_bucket,
+        source_key,
+        source_conditions: read_conditions(
+            input.copy_source_if_match.as_ref(),
+            input.copy_source_if_none_match.as_ref(),
+            input.copy_source_if_modified_since,
+            input.copy_source_if_unmodified_since,
+        ),
+        source_range: input.copy_source_range.as_deref().map(parse_source_range).transpose()?,
+        upload: multipart::describe(&ops.store, &input.bucket, &input.key, id).await?,
+        bucket: input.bucket,
+        number,
+    };
+    let now = ops.store.rt().wall_nanos();
+    let (bare_etag, checksum) = copy::copy_part(&ops.store, request).await?;
+    let mut result = CopyPartResult {
+        e_tag: Some(etag(&bare_etag)),
+        last_modified: Some(timestamp(now)),
+        ..CopyPartResult::default()
+    };
+    set_checksums!(result, checksum.iter());
+    Ok(S3Response::new(UploadPartCopyOutput {
+        copy_part_result: Some(result),
+        ..UploadPartCopyOutput::default()
+    }))
+}
+
+/// S3 takes no other form here than both ends.
+fn parse_source_range(text: &str) -> Result<(u64, u64), ApiError> {
+    let ends = text.strip_prefix("bytes=").and_then(|ends| ends.split_once('-'));
+    ends.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)))
+        .ok_or_else(|| {
+            ApiError::new(
+                Code::InvalidArgument,
+                "The x-amz-copy-source-range must be bytes=first-last.",
+            )
+        })
 }
 
 pub(super) async fn complete_multipart_upload(

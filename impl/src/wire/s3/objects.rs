@@ -12,8 +12,9 @@ use crate::{
     object::{ByteStream, ObjectInfo},
     wire::{
         convert::{
-            checksum_type, content_range, etag, headers_to_store, if_range, incoming, metadata, parse_algorithm,
-            precondition, precondition_of, read_conditions, section, set_checksums, standard_headers, timestamp,
+            checksum_type, content_range, copy_source, etag, headers_to_store, if_range, incoming, metadata,
+            parse_algorithm, precondition, precondition_of, read_conditions, section, set_checksums, standard_headers,
+            timestamp,
         },
         gate::{parse_query, query_value},
     },
@@ -318,19 +319,6 @@ fn parts_count(found: &Found, part_number: Option<i32>) -> Option<i32> {
 fn reduced(info: &ObjectInfo) -> Option<StorageClass> {
     let class = info.data.headers.get(headers::STORAGE_CLASS)?;
     Some(StorageClass::from(class.clone()))
-}
-
-fn copy_source(source: CopySource) -> Result<(String, String), ApiError> {
-    match source {
-        CopySource::Bucket {
-            version_id: Some(id), ..
-        } if &*id != "null" => Err(ApiError::new(Code::NotImplemented, "Versions are not implemented.")),
-        CopySource::Bucket { bucket, key, .. } => Ok((bucket.into(), key.into())),
-        _ => Err(ApiError::new(
-            Code::NotImplemented,
-            "Access points are not implemented.",
-        )),
-    }
 }
 
 /// A key of a request to delete many; what cannot be served is this key's error alone.

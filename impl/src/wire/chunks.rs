@@ -1,0 +1,185 @@
+//! Bounds the memory that an aws-chunked body takes. s3s gathers each chunk whole before it hands it on, and
+//! some SDKs send an object of any size as one chunk.
+
+use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
+
+/// The largest signed chunk, in bytes. SDKs sign chunks of 64 KiB to 1 MiB.
+const SIGNED_CHUNK_BYTES_MAX: u64 = 16 << 20;
+
+/// The longest line before a chunk, in bytes: its size and its signature.
+const LINE_BYTES_MAX: usize = 1024;
+
+/// A signed chunk that is too large to be held until its signature is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ChunkTooLarge;
+
+/// Watches the framing of an aws-chunked body on its way to s3s. Unsigned chunks are cut into the pieces in
+/// which they come. What is not such framing passes as it is: s3s refuses it.
+pub(super) struct Chunks {
+    signed: bool,
+    at: At,
+    line: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// In the line before a chunk.
+    Line,
+    /// So many bytes before the end of a chunk.
+    Data(u64),
+    /// So many bytes before the end of the line end after a chunk.
+    LineEnd(usize),
+    /// Behind the last chunk, or lost.
+    Rest,
+}
+
+impl Chunks {
+    /// For a body with this `x-amz-content-sha256`; `None` if it is not aws-chunked.
+    pub(super) fn of(content_sha256: &str) -> Option<Chunks> {
+        content_sha256.starts_with("STREAMING-").then(|| Chunks {
+            signed: !content_sha256.starts_with("STREAMING-UNSIGNED-"),
+            at: At::Line,
+            line: Vec::new(),
+        })
+    }
+
+    /// Takes the next bytes of the body, and appends what s3s is to see to `out`.
+    pub(super) fn push(&mut self, mut data: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), ChunkTooLarge> {
+        while !data.is_empty() {
+            match self.at {
+                At::Line => self.line(&mut data, out)?,
+                At::Data(left) => {
+                    let piece = data.split_to(data.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+                    let left = left - piece.len() as u64;
+                    self.at = if left == 0 { At::LineEnd(2) } else { At::Data(left) };
+                    self.emit(piece, out);
+                }
+                At::LineEnd(left) => {
+                    let end = data.split_to(data.len().min(left));
+                    let left = left - end.len();
+                    self.at = if left == 0 { At::Line } else { At::LineEnd(left) };
+                    if self.signed {
+                        out.push_back(end);
+                    }
+                }
+                At::Rest => out.push_back(std::mem::take(&mut data)),
+            }
+        }
+        Ok(())
+    }
+
+    fn emit(&self, piece: Bytes, out: &mut VecDeque<Bytes>) {
+        if self.signed {
+            out.push_back(piece);
+        } else {
+            out.push_back(format!("{:x}\r\n", piece.len()).into());
+            out.push_back(piece);
+            out.push_back(Bytes::from_static(b"\r\n"));
+        }
+    }
+
+    fn line(&mut self, data: &mut Bytes, out: &mut VecDeque<Bytes>) -> Result<(), ChunkTooLarge> {
+        let end = data.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(data.len(), |end| end + 1);
+        self.line.extend_from_slice(&data[..taken]);
+        data.advance(taken);
+        if end.is_none() && self.line.len() <= LINE_BYTES_MAX {
+            return Ok(());
+        }
+        let line = Bytes::from(std::mem::take(&mut self.line));
+        match end.and_then(|_| chunk_size(&line)) {
+            Some(size) if size > 0 => {
+                self.at = At::Data(size);
+                if !self.signed {
+                    return Ok(());
+                }
+                if size > SIGNED_CHUNK_BYTES_MAX {
+                    return Err(ChunkTooLarge);
+                }
+            }
+            // The last chunk, or no chunk.
+            _ => self.at = At::Rest,
+        }
+        out.push_back(line);
+        Ok(())
+    }
+}
+
+/// The size of a chunk by the line before it.
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(line).ok()?;
+    let size = text.split([';', '\r', '\n']).next()?;
+    u64::from_str_radix(size, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Feeds `body` in pieces of `size`; all that comes out, and the largest chunk in it.
+    fn pass(content_sha256: &str, body: &[u8], size: usize) -> Result<Vec<u8>, ChunkTooLarge> {
+        let mut chunks = Chunks::of(content_sha256).unwrap();
+        let mut out = VecDeque::new();
+        for piece in body.chunks(size) {
+            chunks.push(Bytes::copy_from_slice(piece), &mut out)?;
+        }
+        Ok(out.into_iter().flatten().collect())
+    }
+
+    /// The data and the trailer of an aws-chunked body, and its largest chunk.
+    fn decode(mut body: &[u8]) -> (Vec<u8>, Vec<u8>, usize) {
+        let (mut data, mut largest) = (Vec::new(), 0);
+        loop {
+            let end = body.iter().position(|byte| *byte == b'\n').unwrap();
+            let size = usize::try_from(chunk_size(&body[..end]).unwrap()).unwrap();
+            body = &body[end + 1..];
+            if size == 0 {
+                return (data, body.to_vec(), largest);
+            }
+            data.extend_from_slice(&body[..size]);
+            assert_eq!(&body[size..size + 2], b"\r\n");
+            body = &body[size + 2..];
+            largest = largest.max(size);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn unsigned_chunks_are_cut_into_pieces(
+            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..300), 0..5),
+            size in 1..50_usize,
+        ) {
+            let mut body = Vec::new();
+            for chunk in &chunks {
+                body.extend_from_slice(format!("{:X}\r\n", chunk.len()).as_bytes());
+                body.extend_from_slice(chunk);
+                body.extend_from_slice(b"\r\n");
+            }
+            let trailer = b"x-amz-checksum-crc32:AAAAAA==\r\n\r\n";
+            body.extend_from_slice(b"0\r\n");
+            body.extend_from_slice(trailer);
+            let passed = pass("STREAMING-UNSIGNED-PAYLOAD-TRAILER", &body, size).unwrap();
+            let (data, rest, largest) = decode(&passed);
+            prop_assert_eq!(data, chunks.concat());
+            prop_assert_eq!(rest, trailer);
+            prop_assert!(largest <= size);
+            prop_assert_eq!(pass("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", &body, size).unwrap(), body);
+        }
+
+        #[test]
+        fn what_is_no_framing_passes(body in prop::collection::vec(any::<u8>(), 0..3000)) {
+            let _ = pass("STREAMING-UNSIGNED-PAYLOAD-TRAILER", &body, 100);
+        }
+    }
+
+    #[test]
+    fn signed_chunks_are_limited() {
+        let signed = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
+        assert!(pass(signed, b"1000000;chunk-signature=0\r\n", 7).is_ok());
+        assert_eq!(pass(signed, b"1000001;chunk-signature=0\r\n", 7), Err(ChunkTooLarge));
+        assert!(pass("STREAMING-UNSIGNED-PAYLOAD-TRAILER", b"FFFFFFFFF\r\nx", 7).is_ok());
+        assert!(Chunks::of("UNSIGNED-PAYLOAD").is_none());
+    }
+}

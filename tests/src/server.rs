@@ -1,0 +1,260 @@
+//! A server process on temporary drives: started, killed by its id, and gone with its folder when dropped.
+
+use crate::http;
+use std::{
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom, Write},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// The root user of the servers under test.
+pub const ACCESS_KEY: &str = "tests-root";
+/// The root user's secret.
+pub const SECRET_KEY: &str = "tests-secret-key";
+
+/// How long a server may take until it is ready: other tests keep the machine busy.
+const READY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// The server's binary, built from the current sources once per test process (`IMPL_BIN` names another).
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("IMPL_BIN") {
+        Some(path) => path.into(),
+        None => build(),
+    })
+}
+
+/// The root of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Builds the release binary. Cargo's own lock makes test processes take turns.
+fn build() -> PathBuf {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo
+        .args(["build", "--quiet", "--release", "--package", "impl"])
+        .current_dir(workspace());
+    assert!(
+        cargo.status().expect("cargo runs").success(),
+        "the server does not build"
+    );
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
+    target.join("release/impl")
+}
+
+/// A running (or killed) server.
+pub struct Server {
+    folder: TempDir,
+    drives: Vec<PathBuf>,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// Starts a server on `drives` new drives and waits until it is ready. `TEST_TMPDIR` says where.
+    #[must_use]
+    pub fn start(drives: usize) -> Server {
+        let mut server = Server::prepare(drives);
+        server.restart();
+        server
+    }
+
+    /// The folders of a server that does not run yet.
+    #[must_use]
+    pub fn prepare(drives: usize) -> Server {
+        let parent = std::env::var_os("TEST_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from);
+        let folder = tempfile::Builder::new()
+            .prefix("impl-test-")
+            .tempdir_in(parent)
+            .expect("a temporary folder");
+        let drives: Vec<PathBuf> = (1..=drives)
+            .map(|number| folder.path().join(format!("d{number}")))
+            .collect();
+        for drive in &drives {
+            fs::create_dir(drive).expect("a drive's folder");
+        }
+        Server {
+            folder,
+            drives,
+            port: 0,
+            child: None,
+        }
+    }
+
+    /// Starts the server again on the same drives and the same port, and waits until it answers.
+    pub fn restart(&mut self) {
+        self.spawn();
+        self.wait("/minio/health/ready");
+    }
+
+    /// Starts the server without waiting until it can write.
+    pub fn restart_damaged(&mut self) {
+        self.spawn();
+        self.wait("/minio/health/live");
+    }
+
+    fn spawn(&mut self) {
+        assert!(self.child.is_none(), "it runs");
+        if self.port == 0 {
+            self.port = free_port();
+        }
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .expect("a log file");
+        let stderr = log.try_clone().expect("a log file");
+        let child = self
+            .command(self.port)
+            .stdout(log)
+            .stderr(stderr)
+            .spawn()
+            .expect("the server starts");
+        self.child = Some(child);
+    }
+
+    /// The command that would serve these drives on `port`.
+    #[must_use]
+    pub fn command(&self, port: u16) -> Command {
+        let mut command = Command::new(binary());
+        command.arg("server").arg("--address").arg(format!("127.0.0.1:{port}"));
+        match self.drives.len() {
+            1 => command.arg(&self.drives[0]),
+            count => command.arg(self.folder.path().join(format!("d{{1...{count}}}"))),
+        };
+        command
+            .env("MINIO_ROOT_USER", ACCESS_KEY)
+            .env("MINIO_ROOT_PASSWORD", SECRET_KEY)
+            .env_remove("MINIO_VOLUMES")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn wait(&mut self, path: &str) {
+        let started = Instant::now();
+        while started.elapsed() < READY_TIME_MAX {
+            if http::status(self.port, "GET", path) == Some(200) {
+                return;
+            }
+            let child = self.child.as_mut().expect("it was spawned");
+            if let Some(status) = child.try_wait().expect("a child") {
+                panic!("the server ended with {status}:\n{}", self.log());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the server is not ready:\n{}", self.log());
+    }
+
+    /// Where clients reach it.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its drives.
+    #[must_use]
+    pub fn drives(&self) -> &[PathBuf] {
+        &self.drives
+    }
+
+    /// A folder for a test's own files; it goes with the server.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What it has logged so far, the end of it.
+    #[must_use]
+    pub fn log(&self) -> String {
+        const TAIL_BYTES: i64 = 20_000;
+        let Ok(mut file) = File::open(self.log_path()) else {
+            return String::new();
+        };
+        // A shorter log is read from its start.
+        let _ = file.seek(SeekFrom::End(-TAIL_BYTES));
+        let mut text = Vec::new();
+        let _ = file.read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// The most memory that it has had resident, in bytes.
+    #[must_use]
+    pub fn peak_memory_bytes(&self) -> u64 {
+        let id = self.child.as_ref().expect("it runs").id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("its status");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM:"))
+            .expect("its peak");
+        let kib = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|number| number.parse::<u64>().ok());
+        kib.expect("a number") << 10
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("it can be killed");
+            child.wait().expect("it ends");
+        }
+    }
+
+    /// Ends it with SIGTERM, and waits.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.signal_terminate();
+        self.wait_ended()
+    }
+
+    /// Sends SIGTERM.
+    pub fn signal_terminate(&self) {
+        let id = self.child.as_ref().expect("it runs").id().to_string();
+        let killed = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        assert!(killed.success());
+    }
+
+    /// Waits until it has ended.
+    pub fn wait_ended(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        child.wait().expect("it ends")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // Best effort: the test has failed already.
+            let _ = writeln!(std::io::stderr(), "--- log of the server ---\n{}", self.log());
+        }
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A port that nobody listens on now.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}

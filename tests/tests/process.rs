@@ -1,0 +1,140 @@
+//! The process: killed, ended, started twice.
+#![allow(clippy::disallowed_methods, reason = "tests run on the host")]
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
+use tests::{Server, clients, http, server::free_port};
+
+/// How often the server is killed.
+const KILLS: u64 = 8;
+
+/// Killed under load eight times, the server keeps what it has acknowledged, and whole.
+#[test]
+fn kill_under_load() {
+    let mut server = Server::start(4);
+    let state = server.folder().join("state.json");
+    let state = state.to_str().unwrap();
+    for round in 0..KILLS {
+        let mut client = clients::command(&server, "crash.py", &[state]);
+        let mut client = client.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(client.stdout.take().unwrap());
+        let mut line = String::new();
+        // An empty line: the verification has failed, and the client has ended.
+        lines.read_line(&mut line).unwrap();
+        println!("round {round}: {line}");
+        thread::sleep(Duration::from_millis(400 + 137 * round));
+        server.kill();
+        let output = client.wait_with_output().unwrap();
+        clients::check("crash.py", &[state], &output);
+        assert!(line.starts_with("loading"), "{line}");
+        server.restart();
+    }
+    let output = clients::command(&server, "crash.py", &[state, "0.2"]).output().unwrap();
+    clients::check("crash.py", &[state, "0.2"], &output);
+    let acknowledged = String::from_utf8_lossy(&output.stdout);
+    let count: u64 = acknowledged
+        .trim()
+        .rsplit(' ')
+        .next()
+        .and_then(|count| count.parse().ok())
+        .unwrap();
+    assert!(
+        count >= 10 * KILLS,
+        "only {count} writes were acknowledged: the load was none"
+    );
+}
+
+#[test]
+fn sigterm_ends_with_success() {
+    let mut server = Server::start(4);
+    clients::run(&server, "conformance.py", &["test_round_trip"]);
+    let started = Instant::now();
+    assert_eq!(server.terminate().code(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(20));
+    server.restart();
+    assert_eq!(server.terminate().code(), Some(0));
+}
+
+#[test]
+fn requests_in_flight_finish_after_sigterm() {
+    let mut server = Server::start(4);
+    let mut client = clients::command(&server, "drain.py", &[]);
+    let client = client
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut client = client.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(client.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "half\n");
+    server.signal_terminate();
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(
+        http::status(server.port(), "GET", "/minio/health/live"),
+        None,
+        "new connections are taken"
+    );
+    client.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let output = client.wait_with_output().unwrap();
+    clients::check("drain.py", &[], &output);
+    assert_eq!(server.wait_ended().code(), Some(0));
+}
+
+#[test]
+fn a_second_process_on_the_same_drives_is_refused() {
+    let server = Server::start(4);
+    let mut second = server
+        .command(free_port())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = second.try_wait().unwrap() {
+            break status;
+        }
+        if started.elapsed() > Duration::from_secs(30) {
+            second.kill().unwrap();
+            second.wait().unwrap();
+            panic!("the second server runs");
+        }
+        thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(status.code(), Some(1));
+    let mut message = String::new();
+    second.stderr.take().unwrap().read_to_string(&mut message).unwrap();
+    assert!(
+        message.contains("in use") || message.contains("another process"),
+        "{message}"
+    );
+    // The first one goes on.
+    assert_eq!(http::status(server.port(), "GET", "/minio/health/ready"), Some(200));
+}
+
+#[test]
+fn health_endpoints_need_no_signature() {
+    let server = Server::start(4);
+    for method in ["GET", "HEAD"] {
+        for path in ["live", "ready", "cluster", "cluster/read"] {
+            let path = format!("/minio/health/{path}");
+            assert_eq!(http::status(server.port(), method, &path), Some(200), "{method} {path}");
+        }
+    }
+    let answer = http::request(server.port(), "GET", "/minio/health/cluster").unwrap();
+    assert!(
+        answer.to_ascii_lowercase().contains("x-minio-write-quorum: 3\r\n"),
+        "{answer}"
+    );
+    let answer = http::request(server.port(), "GET", "/minio/health/cluster/read").unwrap();
+    assert!(
+        answer.to_ascii_lowercase().contains("x-minio-read-quorum: 2\r\n"),
+        "{answer}"
+    );
+}
