@@ -1,5 +1,8 @@
 //! What the black-box tests and the measurement share: the real server binary on temporary drives, and clients.
-#![allow(clippy::disallowed_methods, reason = "tests run on the host, not on the server's Runtime")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests run on the host, not on the server's Runtime"
+)]
 
 pub mod clients;
 pub mod damage;
