@@ -87,7 +87,8 @@ fn error_xml(code: &str, message: &str, asked: &Asked) -> Bytes {
     // Writing to a String cannot fail.
     let _ = write!(
         xml,
-        "<Error><Code>{code}</Code><Message>{message}</Message><Resource>{}</Resource><RequestId>{}</RequestId></Error>",
+        "<Error><Code>{code}</Code><Message>{message}</Message>\
+         <Resource>{}</Resource><RequestId>{}</RequestId></Error>",
         escape(&resource),
         asked.request_id
     );
