@@ -52,6 +52,32 @@ fn two_drives_are_rotten_at_restart() {
     run(&server, "verify");
 }
 
+/// The indices are whole, so that every read meets rotten shards.
+#[test]
+fn the_shards_of_two_drives_are_rotten() {
+    let server = filled();
+    for drive in [1, 2] {
+        assert!(damage::rot(&server.drives()[drive].join("data")) > 0, "nothing to rot");
+    }
+    run(&server, "verify");
+    run(&server, "work");
+}
+
+#[test]
+fn of_rotten_shards_on_three_drives_come_errors_or_right_bytes() {
+    let server = filled();
+    for drive in [0, 1, 3] {
+        assert!(damage::rot(&server.drives()[drive].join("data")) > 0, "nothing to rot");
+    }
+    let output = clients::command(&server, "drives.py", &["verify_or_error"])
+        .output()
+        .unwrap();
+    clients::check("drives.py", &["verify_or_error"], &output);
+    // Small objects are in the indices, and right; larger ones are lost.
+    let outcomes = String::from_utf8_lossy(&output.stdout);
+    assert!(outcomes.contains("'right'") && outcomes.contains("503"), "{outcomes}");
+}
+
 #[test]
 fn of_three_rotten_drives_come_errors_or_right_bytes() {
     let mut server = filled();

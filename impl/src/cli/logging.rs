@@ -1,13 +1,15 @@
 //! Log lines on standard error.
 
 use std::io::IsTerminal;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing_subscriber::EnvFilter;
 
-/// Sends log lines to standard error, for people or as JSON. `RUST_LOG` sets the level, `info` without it.
+/// What is logged without `RUST_LOG`. The library behind the S3 requests logs every 404 as an error: it is
+/// silent, and the server says itself what operators must know.
+const DEFAULT_FILTER: &str = "info,s3s=off";
+
+/// Sends log lines to standard error, for people or as JSON. `RUST_LOG` says what, [`DEFAULT_FILTER`] without it.
 pub fn init(json: bool) {
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .from_env_lossy();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -67,9 +67,6 @@ pub(super) use get_checksums;
 
 impl From<ApiError> for S3Error {
     fn from(error: ApiError) -> S3Error {
-        if error.code.status() >= 500 && error.code != Code::NotImplemented {
-            tracing::warn!(%error, "request failed");
-        }
         let mut s3 = S3Error::with_message(S3ErrorCode::Custom(error.code.name().into()), error.message);
         if let Ok(status) = http::StatusCode::from_u16(error.code.status()) {
             s3.set_status_code(status);

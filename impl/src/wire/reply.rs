@@ -63,11 +63,27 @@ fn rewrite_error(response: Response<Body>, asked: &Asked) -> Response<Body> {
         return Response::from_parts(parts, Body::from(bytes));
     };
     let message = element(&text, "Message").unwrap_or(code);
+    log(parts.status, code, message, asked);
     let xml = error_xml(code, message, asked);
     // s3s may have set the length of the body that it wrote.
     parts.headers.remove(header::CONTENT_LENGTH);
     set_xml(&mut parts.headers);
     Response::from_parts(parts, Body::from(xml))
+}
+
+/// Logs what operators must know. A 503 is not among it: the drives have said why they do not serve.
+fn log(status: StatusCode, code: &str, message: &str, asked: &Asked) {
+    if matches!(
+        status,
+        StatusCode::INTERNAL_SERVER_ERROR | StatusCode::INSUFFICIENT_STORAGE
+    ) {
+        let Asked {
+            method,
+            path,
+            request_id,
+        } = asked;
+        tracing::warn!(%method, path, code, message, request_id, "request failed");
+    }
 }
 
 fn set_xml(headers: &mut HeaderMap) {
