@@ -105,21 +105,13 @@ macro_rules! codes {
 
 codes! {
     AccessDenied "AccessDenied" 403 "Access denied."
-<<<<<<< HEAD
-    AuthorizationQueryParametersError "AuthorizationQueryParametersError" 400 "The signature parameters are not valid."
-=======
     AuthorizationQueryParametersError "AuthorizationQueryParametersError" 400 "The signature in the query is not valid."
->>>>>>> s3
     BadDigest "BadDigest" 400 "The Content-MD5 or checksum you specified did not match what we received."
     BucketAlreadyOwnedByYou "BucketAlreadyOwnedByYou" 409 "The bucket exists, and you own it."
     BucketNotEmpty "BucketNotEmpty" 409 "The bucket is not empty."
     EntityTooLarge "EntityTooLarge" 400 "The object is larger than 5 TiB."
     EntityTooSmall "EntityTooSmall" 400 "A part other than the last one is smaller than 5 MiB."
-<<<<<<< HEAD
-    IllegalLocationConstraint "IllegalLocationConstraintException" 400 "The location is not this deployment's region."
-=======
     IllegalLocationConstraint "IllegalLocationConstraintException" 400 "The location is not this region."
->>>>>>> s3
     IncompleteBody "IncompleteBody" 400 "The body ended before its declared length."
     InternalError "InternalError" 500 "An internal error occurred."
     InvalidArgument "InvalidArgument" 400 "An argument is not valid."
@@ -134,11 +126,7 @@ codes! {
     InvalidStorageClass "InvalidStorageClass" 400 "The storage class is not STANDARD or REDUCED_REDUNDANCY."
     InvalidToken "InvalidToken" 400 "Session tokens are not known here."
     KeyTooLong "KeyTooLongError" 400 "The key is longer than 1024 bytes."
-<<<<<<< HEAD
-    MalformedTrailer "MalformedTrailerError" 400 "The announced trailer did not come, or is malformed."
-=======
     MalformedTrailer "MalformedTrailerError" 400 "The announced trailer is missing or malformed."
->>>>>>> s3
     MalformedXml "MalformedXML" 400 "The XML is not well-formed or does not fit its schema."
     MaxMessageLengthExceeded "MaxMessageLengthExceeded" 400 "The request is too long."
     MetadataTooLarge "MetadataTooLarge" 400 "The user metadata is larger than 2 KiB."
@@ -163,11 +151,7 @@ codes! {
     ServiceUnavailable "ServiceUnavailable" 503 "Too few drives are available. Please retry."
     SignatureDoesNotMatch "SignatureDoesNotMatch" 403 "The signature does not match the request."
     StorageFull "XMinioStorageFull" 507 "The drives are full."
-<<<<<<< HEAD
-    ContentSha256Mismatch "XAmzContentSHA256Mismatch" 400 "The body does not match x-amz-content-sha256."
-=======
     ContentSha256Mismatch "XAmzContentSHA256Mismatch" 400 "The x-amz-content-sha256 does not match what came."
->>>>>>> s3
 }
 
 #[cfg(test)]
