@@ -2,6 +2,7 @@
 
 use crate::{
     drive::{Drive, DriveError, LocalDrive, OfflineDrive, format},
+    erasure::{Codec, CodecError},
     object::{Ballots, ErasureSet, Patience, Recovered, Store, StoreConfig},
     runtime::{self, Lane, Rt},
 };
@@ -27,6 +28,9 @@ pub enum OpenError {
     /// The drives are not those of one deployment in their places.
     #[error(transparent)]
     Format(#[from] format::FormatError),
+    /// The erasure code does not run here, or not in this shape.
+    #[error(transparent)]
+    Erasure(#[from] CodecError),
     /// The process is ending.
     #[error("the process is ending")]
     Ending,
@@ -47,6 +51,10 @@ pub struct Node {
 /// # Errors
 /// [`OpenError`]; nothing was changed on any drive then, unless it is a first start that failed.
 pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
+    for parity in [config.standard_parity, config.reduced_parity] {
+        let data = (config.set_size as u8).saturating_sub(parity);
+        Codec::new(data, parity)?;
+    }
     let opened = format(&rt, &config).await?;
     let drives: Vec<Arc<dyn Drive>> = join_all(opened.drives.into_iter().map(|slot| open_drive(&rt, slot))).await;
     let mut drives_online = 0;

@@ -9,7 +9,7 @@ use super::{
 const LAYERS: [(&str, &[&str]); 16] = [
     ("cli", &["config", "topology"]),
     ("config", &["access", "topology"]),
-    ("node", &["object", "drive", "runtime"]),
+    ("node", &["object", "drive", "erasure", "runtime"]),
     ("topology", &[]),
     ("wire", &["access", "api", "object", "runtime"]),
     ("access", &[]),
