@@ -122,8 +122,11 @@ pub fn open_all(
         .iter()
         .any(|drive| drive.format().is_some_and(|format| format.complete));
     if !formatted {
-        // No drive has ever served: what an earlier start began is finished.
-        return match drives.iter().find_map(Found::offline) {
+        // No drive has ever served: what an earlier start began is finished. A drive whose `format.json` has
+        // rotted since is offline from the start, as it would be later; to wait for one helps only if it can
+        // come back.
+        let absent = drives.iter().filter(|drive| !drive.is_damaged());
+        return match absent.filter_map(Found::offline).next() {
             Some(reason) => Err(FormatError::Unfinished { reason }),
             None => first_start(&**files, drives, &reference),
         };
@@ -176,6 +179,8 @@ enum State {
     },
     Offline {
         reason: String,
+        /// Its `format.json` has been read, and is not to be used.
+        damaged: bool,
     },
 }
 
@@ -187,9 +192,13 @@ impl Found {
         }
     }
 
+    fn is_damaged(&self) -> bool {
+        matches!(self.state, State::Offline { damaged: true, .. })
+    }
+
     fn offline(&self) -> Option<String> {
         match &self.state {
-            State::Offline { reason } => Some(format!("{}: {reason}", self.path.display())),
+            State::Offline { reason, .. } => Some(format!("{}: {reason}", self.path.display())),
             _ => None,
         }
     }
@@ -203,7 +212,8 @@ fn look_at(files: &dyn Files, path: &Path) -> Result<Found, FormatError> {
     };
     let offline = |what: &str, error: &dyn fmt::Display| {
         let reason = format!("{what}: {error}");
-        found(State::Offline { reason })
+        let damaged = false;
+        found(State::Offline { reason, damaged })
     };
     let entries = match files.read_dir(path) {
         Ok(entries) => entries,
@@ -225,7 +235,10 @@ fn look_at(files: &dyn Files, path: &Path) -> Result<Found, FormatError> {
     match read_all(files, &format_path(path)) {
         Ok(bytes) => match file::parse(path, &bytes)? {
             Parsed::Ours(format) => Ok(found(State::Formatted { format, lock })),
-            Parsed::Corrupt(error) => Ok(offline("format.json is not readable", &error)),
+            Parsed::Corrupt(error) => {
+                let (reason, damaged) = (format!("format.json is not readable: {error}"), true);
+                Ok(found(State::Offline { reason, damaged }))
+            }
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // A first start that was cut short before its first file left an empty folder, or half a file.
@@ -302,7 +315,7 @@ fn slot(files: &dyn Files, drive: Found) -> Slot {
     let Found { path, state } = drive;
     let (format, lock) = match state {
         State::Formatted { format, lock } => (format, lock),
-        State::Offline { reason } => return Slot::Offline { path, reason },
+        State::Offline { reason, .. } => return Slot::Offline { path, reason },
         // `format.wiped-is-unknown`
         State::Clean { missing } => {
             let what = if missing {
@@ -344,26 +357,33 @@ fn ready(path: PathBuf, format: &Format, lock: Guard) -> Slot {
 /// (`format.complete-after-all`).
 fn first_start(files: &dyn Files, drives: Vec<Found>, format: &Format) -> Result<Opened, FormatError> {
     let mut begun = Vec::with_capacity(drives.len());
-    for (this, drive) in format.drives().zip(drives) {
+    for (this, Found { path, state }) in format.drives().zip(drives) {
         let format = Format {
             this,
             complete: false,
             ..format.clone()
         };
-        let failed = |error| FormatError::first_start(&drive.path, error);
-        let lock = match drive.state {
-            State::Formatted { lock, .. } => lock,
-            _ => begin(files, &drive.path, &format).map_err(failed)?,
-        };
-        begun.push((drive.path, format, lock));
+        begun.push(match state {
+            State::Formatted { lock, .. } => Ok((path, format, lock)),
+            State::Offline { reason, .. } => Err(Slot::Offline { path, reason }),
+            State::Clean { .. } => match begin(files, &path, &format) {
+                Ok(lock) => Ok((path, format, lock)),
+                Err(error) => return Err(FormatError::first_start(&path, error)),
+            },
+        });
     }
-    for (path, ..) in &begun {
+    for (path, ..) in begun.iter().flatten() {
         create_index(files, path).map_err(|error| FormatError::first_start(path, error))?;
     }
     let mut slots = Vec::with_capacity(begun.len());
-    for (path, format, lock) in begun {
-        complete(files, &path, &format).map_err(|error| FormatError::first_start(&path, error))?;
-        slots.push(ready(path, &format, lock));
+    for drive in begun {
+        slots.push(match drive {
+            Ok((path, format, lock)) => {
+                complete(files, &path, &format).map_err(|error| FormatError::first_start(&path, error))?;
+                ready(path, &format, lock)
+            }
+            Err(offline) => offline,
+        });
     }
     Ok(Opened {
         deployment: format.deployment,

@@ -301,8 +301,19 @@ fn an_unfinished_first_start_needs_every_drive() {
     for n in 1..=3 {
         drives.edit_json(n, |json| json["complete"] = false.into());
     }
-    fs::write(drives.json(4), "{").expect("writes");
+    // It may come back, whatever it holds.
+    fs::rename(drives.path(4), drives.path(5)).expect("renames");
+    fs::write(drives.path(4), "not a folder").expect("writes");
     drives.refused_all(4, 4, "the first start was not finished, which needs every drive");
+    fs::remove_file(drives.path(4)).expect("removes");
+    fs::rename(drives.path(5), drives.path(4)).expect("renames");
+    // One that has rotted is offline for good, and left as it is.
+    fs::write(drives.json(4), "{").expect("writes");
+    let before = tree(&drives.path(4));
+    let opened = drives.open(4, 4).expect("finishes");
+    assert_eq!((ready(&opened).len(), offline(&opened).len()), (3, 1));
+    assert!((1..=3).all(|n| drives.complete(n)) && before == tree(&drives.path(4)));
+    drop(opened);
     // With a complete one, the fourth was formatted with the others, and is empty because it was wiped.
     let mut drives = Drives::formatted(4, 4);
     drives.edit_json(1, |json| json["complete"] = false.into());
