@@ -1,13 +1,12 @@
 //! A node: its drives opened, and the store over them. The same for the server and the simulation.
 
 use crate::{
-    drive::{Drive, DriveError, LocalDrive, OfflineDrive, Unnamed, format},
+    drive::{Drive, DriveError, LocalDrive, OfflineDrive, format},
     object::{Ballots, ErasureSet, Patience, Recovered, Store, StoreConfig},
     runtime::{self, Lane, Rt},
 };
 use futures::future::join_all;
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
-use tokio::sync::Mutex;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// What a node is opened with.
 #[derive(Clone, Debug)]
@@ -40,7 +39,6 @@ pub struct Node {
     pub store: Arc<Store>,
     /// Drives that serve.
     pub drives_online: usize,
-    leftovers: Mutex<Vec<BTreeSet<Unnamed>>>,
 }
 
 /// Opens a node's drives, formatting them at the first start. A drive that cannot serve is offline, with
@@ -68,19 +66,16 @@ pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
             reduced_parity: config.reduced_parity,
         },
     );
-    let leftovers = Mutex::new(store.leftovers().await);
-    Ok(Node {
-        store,
-        drives_online,
-        leftovers,
-    })
+    Ok(Node { store, drives_online })
 }
 
 impl Node {
-    /// Finishes what the last life left; once, in the background of serving or before.
-    pub async fn recover(&self) -> Recovered {
-        let leftovers = std::mem::take(&mut *self.leftovers.lock().await);
-        let recovered = self.store.recover(leftovers).await;
+    /// Finishes what the last life left; once, in the background of serving or before it.
+    ///
+    /// Writes at hand hold folders that no value names yet. To drop one is safe, and makes its write fail:
+    /// so what is unnamed now gets `grace` to be named.
+    pub async fn recover(&self, grace: Duration) -> Recovered {
+        let recovered = self.store.recover(grace).await;
         if recovered != Recovered::default() {
             let Recovered { settled, dropped, left } = recovered;
             tracing::info!(settled, dropped, left, "finished what the last run left");

@@ -7,6 +7,7 @@ use common::{Honesty, chatter, power_failures};
 use sim::{World, run::Scenario};
 use std::collections::HashMap;
 
+// `sim.seed-decides`
 #[test]
 fn a_seed_decides_the_trace_of_drives() {
     Scenario::new("a_seed_decides_the_trace_of_drives")

@@ -89,6 +89,7 @@ fn is_eio<T>(result: io::Result<T>) -> bool {
     result.is_err_and(|error| error.raw_os_error() == Some(5))
 }
 
+// `sim.synced-survives`
 #[test]
 fn what_is_synced_with_its_name_survives() {
     once(|node| {
@@ -99,6 +100,7 @@ fn what_is_synced_with_its_name_survives() {
     });
 }
 
+// `sim.unsynced-is-lost`
 #[test]
 fn content_and_name_are_durable_apart_from_each_other() {
     let nameless = outcomes(|node| {
@@ -238,6 +240,7 @@ fn a_removed_file_lives_as_long_as_its_descriptor() {
     });
 }
 
+// `sim.kill-is-silent`
 #[test]
 fn a_killed_process_leaves_its_writes_and_nothing_else() {
     once(|node| {

@@ -21,6 +21,7 @@ struct Side {
     open: Vec<Arc<dyn File>>,
 }
 
+// `sim.drive-like-host`
 #[test]
 fn the_simulated_drive_behaves_like_the_host() {
     for seed in 0..6 {

@@ -9,7 +9,7 @@
 use bytes::Bytes;
 use madsim::{
     rand::{Rng, seq::SliceRandom, thread_rng},
-    time::{Duration, sleep},
+    time::{Duration, sleep, timeout},
 };
 use model::record::{EtagMatch, Precondition};
 use sim::{
@@ -90,15 +90,20 @@ async fn power_fails(world: World) {
     let server = shared.clone();
     world.start(NODE, move |rt| live(rt, server.clone()));
     for _ in 0..thread_rng().gen_range(2..6) {
+        let life = Duration::from_millis(thread_rng().gen_range(5..1500));
+        let mut cut = false;
         if thread_rng().gen_bool(0.4) {
             // In the middle of whatever is being written, an index commit more often than not.
-            drives
-                .choose(&mut thread_rng())
-                .expect("there are drives")
-                .cut_after(thread_rng().gen_range(0..300));
+            let drive = drives.choose(&mut thread_rng()).expect("there are drives");
+            drive.cut_after(thread_rng().gen_range(0..300));
+            cut = timeout(life, drive.until_cut()).await.is_ok();
+            if !cut {
+                drive.cut_after(u64::MAX);
+            }
+        } else {
+            sleep(life).await;
         }
-        sleep(Duration::from_millis(thread_rng().gen_range(5..1500))).await;
-        if thread_rng().gen_bool(0.8) {
+        if cut || thread_rng().gen_bool(0.8) {
             world.power_off(NODE);
         } else {
             world.kill(NODE);
@@ -107,7 +112,7 @@ async fn power_fails(world: World) {
             if n == 0 && index_may_rot && thread_rng().gen_bool(0.3) {
                 victim.rot_anywhere();
             } else if thread_rng().gen_bool(0.5) {
-                rot_data(victim);
+                victim.rot_below("data");
             }
         }
         world.restart(NODE);
@@ -151,11 +156,17 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
         standard_parity: 2,
         reduced_parity: 1,
     };
-    let node = node::open(rt.clone(), config)
-        .await
-        .expect("a node with at most two bad drives starts");
+    let node = match node::open(rt.clone(), config).await {
+        Ok(node) => node,
+        // The power fails while it starts.
+        Err(error) if shared.world.drives(NODE).iter().any(sim::SimDrive::is_cut) => {
+            shared.world.event(NODE, &format!("no start: {error}"));
+            return std::future::pending().await;
+        }
+        Err(error) => panic!("a node with at most two bad drives starts: {error}"),
+    };
     let phase = *shared.phase.lock().expect("no panic");
-    let recovered = node.recover().await;
+    let recovered = node.recover(Duration::ZERO).await;
     shared.world.event(NODE, &format!("recovered {recovered:?}"));
     let store = node.store.clone();
     match phase {
@@ -362,11 +373,6 @@ fn body_of(value: u64) -> Vec<u8> {
     let mut body: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next().to_le_bytes()).collect();
     body.truncate(len as usize);
     body
-}
-
-/// Flips bits in some file of shards.
-fn rot_data(drive: &sim::SimDrive) {
-    let _ = drive;
 }
 
 fn paths() -> Vec<PathBuf> {

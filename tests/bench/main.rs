@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use ::tests::s3::Client;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 mod load;
 mod report;
@@ -59,6 +59,9 @@ struct Args {
     /// Rounds of each operation; figures are medians of the rounds
     #[arg(long, default_value_t = 1)]
     rounds: u32,
+    /// Operation to measure; once for each [default: all]
+    #[arg(long = "operation")]
+    operations: Vec<Operation>,
     /// Connections of PUT and GET
     #[arg(long, default_value_t = 16)]
     concurrency: usize,
@@ -79,7 +82,10 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let mut args = Args::parse();
+    if args.operations.is_empty() {
+        args.operations = Operation::value_variants().to_vec();
+    }
     match measure(&args) {
         Ok(reports) => {
             if args.json {
@@ -209,14 +215,14 @@ struct Subject {
 
 impl Subject {
     fn new(args: &Args, name: String, client: &Client, pid: Option<u32>) -> Result<Subject, Box<dyn Error>> {
-        let rows = Operation::ALL.map(|operation| Row {
+        let rows = args.operations.iter().map(|&operation| Row {
             operation,
             connections: operation.connections(args.concurrency),
             rounds: Vec::new(),
         });
         let target = Target {
             name,
-            rows: rows.into(),
+            rows: rows.collect(),
             facts: Vec::new(),
             failure: None,
         };
@@ -255,9 +261,9 @@ impl Subject {
     }
 }
 
-/// Runs every operation in every round on every server; the servers take turns.
+/// Runs the operations in every round on every server; the servers take turns.
 fn run_all(args: &Args, subjects: &mut [Subject]) -> Result<(), Box<dyn Error>> {
-    for (index, operation) in Operation::ALL.into_iter().enumerate() {
+    for (index, &operation) in args.operations.iter().enumerate() {
         for subject in &mut *subjects {
             subject.workload.prepare(operation)?;
             subject.run(operation, args.seconds * WARM_UP_SHARE)?;

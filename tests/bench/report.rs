@@ -79,10 +79,10 @@ impl Report {
         for target in &self.targets {
             println!("\n{}", target.name);
             println!(
-                "| operation        | conn. |    op/s |  p50 ms |  p99 ms | CPU µs/op | CPU s/GiB | client µs/op |"
+                "| operation        | conn. |    op/s |  p50 ms |  p99 ms | CPU µs/op |     CPU for | client µs/op |"
             );
             println!(
-                "|------------------|------:|--------:|--------:|--------:|----------:|----------:|-------------:|"
+                "|------------------|------:|--------:|--------:|--------:|----------:|------------:|-------------:|"
             );
             for row in &target.rows {
                 println!("{}", row.text());
@@ -122,7 +122,7 @@ impl Row {
     fn text(&self) -> String {
         let figures = Figures::median(&self.rounds);
         format!(
-            "| {:<16} | {:>5} | {:>7.*} | {:>7.2} | {:>7.2} | {:>9} | {:>12} | {:>12.0} |",
+            "| {:<16} | {:>5} | {:>7.*} | {:>7.2} | {:>7.2} | {:>9} | {:>11} | {:>12.0} |",
             self.operation,
             self.connections,
             if figures.ops_per_second < 10.0 { 2 } else { 0 },

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::tests::s3::{Client, Error};
+use clap::ValueEnum;
 
 use crate::load::{self, Limit, Run};
 
@@ -16,9 +17,11 @@ pub const LARGE_BYTES: usize = 1 << 20;
 pub const LISTED_KEYS: u64 = 10_000;
 /// Large objects that one run writes at most, so that a fast server does not fill a small tmpfs.
 const LARGE_OPS_MAX: u64 = 1_024;
+/// Large objects among which one is read, at least.
+const LARGE_READ_MIN: u64 = 64;
 
-/// One measured operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One measured operation; in the order in which they run, so that what is read was written before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Operation {
     /// PUT of a new 4 KiB object.
     PutSmall,
@@ -33,15 +36,6 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// All of them in the order in which they must run: what is read was written before.
-    pub const ALL: [Operation; 5] = [
-        Operation::PutSmall,
-        Operation::GetSmall,
-        Operation::List,
-        Operation::PutLarge,
-        Operation::GetLarge,
-    ];
-
     /// How many of `concurrency` connections it uses.
     pub fn connections(self, concurrency: usize) -> usize {
         if self == Operation::List { 1 } else { concurrency }
@@ -98,7 +92,7 @@ impl Workload {
     pub fn prepare(&mut self, operation: Operation) -> Result<(), Error> {
         let (write, written, wanted) = match operation {
             Operation::GetSmall | Operation::List => (Operation::PutSmall, &self.small_written, LISTED_KEYS),
-            Operation::GetLarge => (Operation::PutLarge, &self.large_written, 1),
+            Operation::GetLarge => (Operation::PutLarge, &self.large_written, LARGE_READ_MIN),
             Operation::PutSmall | Operation::PutLarge => return Ok(()),
         };
         let ops_max = wanted.saturating_sub(written.load(Ordering::Relaxed));
@@ -115,18 +109,16 @@ impl Workload {
     /// Checks on new connections that a restarted server still has what it acknowledged.
     pub fn check_after_restart(&mut self, client: &Client) -> Result<(), Error> {
         self.clients.fill_with(|| client.clone());
-        for (operation, ops_max) in [
-            (Operation::List, 1),
-            (Operation::GetSmall, 256),
-            (Operation::GetLarge, 64),
-        ] {
-            self.run_limited(
-                operation,
-                Limit {
-                    time: Duration::from_secs(600),
-                    ops_max,
-                },
-            )?;
+        let small = self.small_written.load(Ordering::Relaxed).min(1);
+        let large = self.large_written.load(Ordering::Relaxed).min(1);
+        let checks = [
+            (Operation::List, small),
+            (Operation::GetSmall, 256 * small),
+            (Operation::GetLarge, 64 * large),
+        ];
+        let time = Duration::from_secs(600);
+        for (operation, ops_max) in checks {
+            self.run_limited(operation, Limit { time, ops_max })?;
         }
         Ok(())
     }
@@ -141,6 +133,7 @@ impl Workload {
         } = self;
         let connections = operation.connections(clients.len());
         let clients = &mut clients[..connections];
+        let small_count = small_written.load(Ordering::Relaxed).min(LISTED_KEYS);
         let large_count = large_written.load(Ordering::Relaxed);
         match operation {
             Operation::PutSmall => load::run(clients, limit, small_written, |client, number| {
@@ -153,7 +146,7 @@ impl Workload {
                     .map(drop)
             }),
             Operation::GetSmall => load::run(clients, limit, reads, |client, number| {
-                let number = scatter(number) % LISTED_KEYS;
+                let number = scatter(number) % small_count;
                 let key = small_key(number);
                 check(&key, &client.get(BUCKET, &key)?, contents.of(number, SMALL_BYTES))
             }),
@@ -164,7 +157,7 @@ impl Workload {
             }),
             Operation::List => load::run(clients, limit, reads, |client, _| {
                 let keys = client.list_all(BUCKET, &small_prefix(0))?;
-                match keys.iter().eq(&(0..LISTED_KEYS).map(small_key).collect::<Vec<_>>()) {
+                match keys.iter().eq(&(0..small_count).map(small_key).collect::<Vec<_>>()) {
                     true => Ok(()),
                     false => Err(Error::Wrong(format!(
                         "the listing, of {} keys, is not right",

@@ -8,8 +8,12 @@ use crate::{
     wire::{self, WireConfig},
 };
 use clap::Args;
-use std::{io, net::IpAddr, net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
+use std::{io, net::IpAddr, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// For how long staged data that nothing names may still belong to a write at hand: longer than any write
+/// takes from there to its end.
+const RECOVERY_GRACE: Duration = Duration::from_secs(60);
 
 /// The region unless one is configured.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -164,7 +168,7 @@ pub async fn serve(config: ServerConfig) -> Result<(), StartError> {
     })?;
     let recovering = node.clone();
     runtime::spawn(&rt, "recovery", async move {
-        recovering.recover().await;
+        recovering.recover(RECOVERY_GRACE).await;
     });
     announce(&config, bound, node.drives_online);
     let wire = WireConfig {

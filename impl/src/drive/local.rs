@@ -21,8 +21,15 @@ use model::{
     record::Record,
 };
 use state::{Health, Reserve, Shared, lock};
-use std::{fmt, io, sync::Arc, sync::Mutex};
+use std::{
+    fmt, io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::sync::{mpsc, oneshot};
+
+/// Opening takes this long only when redb verifies every page.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// A drive of this node. Dropping it closes it too, in the background.
 pub struct LocalDrive {
@@ -39,7 +46,14 @@ impl LocalDrive {
         let path = slot.path.display().to_string();
         let executor = rt.executor(&path);
         let (rt, on) = (rt.clone(), executor.clone());
+        let began = rt.mono();
+        let clock = rt.clone();
         let opened = run(&executor, Lane::Commit, move || open_blocking(&rt, on, slot)).await;
+        let took = clock.mono().saturating_sub(began);
+        if took >= SLOW {
+            let secs = took.as_secs_f64();
+            tracing::info!(drive = path, secs, "the index was not closed and had to be verified");
+        }
         let (shared, drive) = match opened {
             Ok(Ok(opened)) => opened,
             Ok(Err(reason)) => {

@@ -35,7 +35,7 @@ pub enum Corrupt {
 }
 
 /// The block of a frame, if its hash vouches for it (rule `bitrot.verify`). What the hash cannot know is whether
-/// this is the frame that was asked for: the caller checks at least the length.
+/// this is the frame that was asked for (rule `bitrot.position`): the caller checks at least the length.
 ///
 /// # Errors
 /// [`Corrupt`] if the frame has no room for a hash, or the block does not match it.

@@ -228,7 +228,8 @@ proptest! {
             prop_assert_eq!(stripe.len, layout.stripe_len(index));
             prop_assert_eq!(layout.frame_offset(index), file_len);
             file_len += stripe.frames[0].len() as u64;
-            let frames: Vec<_> = stripe.frames.iter().zip(&case.damage).map(|(f, &damage)| damaged(f, damage)).collect();
+            let pairs = stripe.frames.iter().zip(&case.damage);
+            let frames: Vec<_> = pairs.map(|(frame, &damage)| damaged(frame, damage)).collect();
             let decoded = decoder.decode(stripe.len, 0..stripe.len, &frames).unwrap();
             decoded.segments.iter().for_each(|segment| read.extend_from_slice(segment));
             for (shard, &damage) in case.damage.iter().enumerate() {

@@ -23,6 +23,7 @@ use model::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 /// Registers, or folders, asked for at once.
@@ -40,35 +41,28 @@ pub struct Recovered {
 }
 
 impl Store {
-    /// The folders that no value names now. Asked before the first write, these are leftovers; later some
-    /// belong to writes at hand.
-    pub async fn leftovers(&self) -> Vec<BTreeSet<Unnamed>> {
-        let of_set = |set: &Arc<ErasureSet>| {
-            let set = set.clone();
-            async move {
-                join_all(set.drives.iter().map(unnamed_on))
-                    .await
-                    .into_iter()
-                    .flatten()
-                    .collect()
-            }
-        };
-        join_all(self.sets().iter().map(of_set)).await
-    }
-
-    /// Settles every key that a drive holds uncommitted, then drops the `leftovers`.
-    pub async fn recover(&self, leftovers: Vec<BTreeSet<Unnamed>>) -> Recovered {
+    /// Settles every key that a drive holds uncommitted; then drops the folders that no value names now
+    /// and that none has come to name after `grace`.
+    pub async fn recover(&self, grace: Duration) -> Recovered {
         let mut done = Recovered::default();
-        for (set, leftovers) in self.sets().iter().zip(leftovers) {
+        let leftovers = join_all(self.sets().iter().map(unnamed)).await;
+        for set in self.sets() {
             for key in unsettled(set).await {
                 match read::resolve(set, &key).await {
                     Ok(_) => done.settled += 1,
                     Err(_) => done.left += 1,
                 }
             }
+        }
+        if leftovers.iter().all(BTreeSet::is_empty) {
+            return done;
+        }
+        self.rt().sleep(grace).await;
+        for (set, leftovers) in self.sets().iter().zip(leftovers) {
+            let still = unnamed(set).await;
             let mut by_owner: BTreeMap<RegisterKey, Vec<Unnamed>> = BTreeMap::new();
-            for folder in leftovers {
-                by_owner.entry(folder.owner.clone()).or_default().push(folder);
+            for folder in leftovers.intersection(&still) {
+                by_owner.entry(folder.owner.clone()).or_default().push(folder.clone());
             }
             for (owner, folders) in by_owner {
                 match clean(set, &owner, &folders).await {
@@ -79,6 +73,15 @@ impl Store {
         }
         done
     }
+}
+
+/// The folders that some drive of a set holds and its registers do not name.
+async fn unnamed(set: &Arc<ErasureSet>) -> BTreeSet<Unnamed> {
+    join_all(set.drives.iter().map(unnamed_on))
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Every folder on a drive that no value names; none if the drive does not answer.

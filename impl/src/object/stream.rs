@@ -265,7 +265,8 @@ impl PartReader {
                 }
                 Err(bad) => {
                     for shard in bad.iter() {
-                        tracing::warn!(folder = %format_args!("{:032x}", self.part.folder), shard, "bitrot: a shard's hash does not match");
+                        let folder = format_args!("{:032x}", self.part.folder);
+                        tracing::warn!(%folder, shard, "bitrot: a shard's hash does not match");
                         self.shards[shard] = Shard::Bad;
                         runs[shard] = None;
                     }

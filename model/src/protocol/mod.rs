@@ -1,7 +1,7 @@
 //! The erasure-coded register: one per object key, part and bucket.
 //!
 //! A register lives on the N drives of an erasure set. [`acceptor`] is a drive's side, [`coordinator`]
-//! the side of the node that serves a request, which runs an [`operation`]; [`resolve`] takes the decisions
+//! the side of the node that serves a request, which runs an [`operation`]; [`mod@resolve`] takes the decisions
 //! of both reads and writes on what drives report. Bytes of objects never pass through here: machines see
 //! ballots, values and the names of data folders.
 

@@ -194,6 +194,9 @@ impl Operation<Record> for Op {
         match &self.kind {
             // An absent key is what a delete promises, whoever deleted it.
             Change::Delete { precondition } => *precondition == Precondition::default() && latest(value).is_none(),
+            Change::DeleteBucket { incarnation } => value.bucket().is_none_or(|b| b.incarnation != *incarnation),
+            Change::CreateBucket { incarnation } => value.bucket().is_some_and(|b| b.incarnation == *incarnation),
+            Change::OpenUpload(upload) => value.object().is_some_and(|object| object.upload(upload.id).is_some()),
             _ => value
                 .object()
                 .is_some_and(|object| object.versions.iter().any(|v| v.change == self.change)),

@@ -151,15 +151,22 @@ impl SimDrive {
 
     /// Bitrot at rest in a random byte of all that the drive holds. Whether there was one.
     pub fn rot_anywhere(&self) -> bool {
+        self.rot_below("")
+    }
+
+    /// Bitrot at rest in a random byte of the files below a folder of the mount. Whether there was one.
+    pub fn rot_below(&self, folder: impl AsRef<Path>) -> bool {
+        let names = files::names(folder.as_ref()).unwrap_or_default();
         let struck = self.with(|state| {
-            let total: u64 = state.slots.values().map(|slot| slot.inode.media_len()).sum();
+            let inodes = state.files_below(&names);
+            let total: u64 = inodes.iter().map(|inode| state.slots[inode].inode.media_len()).sum();
             if total == 0 {
                 return None;
             }
             // Every byte is equally likely to rot.
             let mut left = thread_rng().gen_range(0..total);
-            let (&inode, slot) = state.slots.iter_mut().find(|(_, slot)| {
-                let len = slot.inode.media_len();
+            let inode = inodes.into_iter().find(|inode| {
+                let len = state.slots[inode].inode.media_len();
                 let here = left < len;
                 if !here {
                     left -= len;
@@ -167,7 +174,7 @@ impl SimDrive {
                 here
             })?;
             let bit = thread_rng().gen_range(0..8);
-            slot.inode.rot(left, bit);
+            state.slots.get_mut(&inode)?.inode.rot(left, bit);
             Some((inode, Rot { offset: left, bit }))
         });
         self.event(&format!("bitrot: {struck:?}"));

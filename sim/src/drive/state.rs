@@ -88,6 +88,19 @@ impl State {
         Ok(inode)
     }
 
+    /// The inodes of the files below a folder, in order of their names.
+    pub(super) fn files_below(&self, path: &[String]) -> Vec<u64> {
+        let mut files = Vec::new();
+        let mut left: Vec<u64> = self.walk(path).into_iter().collect();
+        while let Some(inode) = left.pop() {
+            match self.names.folder(inode) {
+                Some(folder) => left.extend(folder.values().rev()),
+                None => files.push(inode),
+            }
+        }
+        files
+    }
+
     /// A path as a name in a folder that exists.
     fn name(&self, path: &[String]) -> io::Result<Name> {
         // The top of a mounted drive can be neither made, renamed nor removed.

@@ -253,6 +253,7 @@ fn take_effect(value: &mut Option<u64>, input: &Input<u64>) -> Output<u64> {
     Done
 }
 
+// `sim.checker-agrees`
 #[test]
 fn histories_of_a_true_register_pass_and_corrupted_ones_mostly_fail() {
     let limit = Duration::from_secs(1);

@@ -4,6 +4,7 @@ use super::error::{FormatError, Given};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The value of `format` that is ours. MinIO's are refused by name, and it refuses ours.
 pub const FORMAT: &str = "erasure-register";
@@ -63,9 +64,10 @@ impl Format {
             id: uuid(&self.deployment),
             this: uuid(&self.this),
             sets: self.sets.iter().map(|set| set.iter().map(uuid).collect()).collect(),
+            checksum: UNSEALED.to_owned(),
         };
         // Strings, a bool and lists of them: no value of these types fails.
-        serde_json::to_string_pretty(&file).unwrap_or_default() + "\n"
+        seal(serde_json::to_string_pretty(&file).unwrap_or_default() + "\n")
     }
 }
 
@@ -83,13 +85,37 @@ struct FormatFile {
     id: Uuid,
     this: Uuid,
     sets: Vec<Vec<Uuid>>,
+    checksum: String,
 }
 
-/// What every version and every kind of `format.json` has.
+/// What every version and every kind of `format.json` has. Those of ours have a checksum.
 #[derive(Deserialize)]
 struct Kind {
     version: String,
     format: String,
+    checksum: Option<String>,
+}
+
+/// Stands for the checksum while it is computed.
+const UNSEALED: &str = "00000000000000000000000000000000";
+
+/// Fills in the checksum, over the text in which it is zero (`format.unreadable-is-offline`): a flipped bit in
+/// a UUID would otherwise be another drive, and one in the version a newer program.
+pub(super) fn seal(unsealed: String) -> String {
+    let checksum = format!("{:032x}", xxh3_128(unsealed.as_bytes()));
+    match unsealed.rfind(UNSEALED) {
+        Some(at) => [&unsealed[..at], &checksum, &unsealed[at + UNSEALED.len()..]].concat(),
+        None => unsealed,
+    }
+}
+
+fn is_sealed(bytes: &[u8], checksum: &str) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let at = text.rfind(checksum).filter(|_| checksum.len() == UNSEALED.len());
+    at.is_some_and(|at| {
+        let unsealed = [&text[..at], UNSEALED, &text[at + checksum.len()..]].concat();
+        seal(unsealed).as_bytes() == bytes
+    })
 }
 
 /// # Errors
@@ -101,7 +127,10 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, FormatError> {
         Err(error) => return corrupt(&error),
     };
     let (path, format) = (path.to_owned(), kind.format);
+    let sealed = kind.checksum.map(|checksum| is_sealed(bytes, &checksum));
     match &*format {
+        _ if sealed == Some(false) => return corrupt(&"it does not match its checksum"),
+        FORMAT if sealed.is_none() => return corrupt(&"it has no checksum"),
         FORMAT => {}
         "xl" | "xl-single" | "fs" => return Err(FormatError::MinioFormat { path, format }),
         _ => return Err(FormatError::UnknownFormat { path, format }),

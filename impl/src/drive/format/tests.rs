@@ -63,7 +63,8 @@ impl Drives {
     fn edit_json(&self, n: usize, edit: impl FnOnce(&mut serde_json::Value)) {
         let mut json = serde_json::from_slice(&fs::read(self.json(n)).expect("reads")).expect("JSON");
         edit(&mut json);
-        fs::write(self.json(n), serde_json::to_vec(&json).expect("JSON")).expect("writes");
+        json["checksum"] = "0".repeat(32).into();
+        fs::write(self.json(n), file::seal(json.to_string())).expect("writes");
     }
 
     fn complete(&self, n: usize) -> bool {
@@ -187,7 +188,10 @@ fn formats_of_others_and_newer_ones_are_refused_by_name() {
         ),
         (r#"{"version":"1","format":"other"}"#, "the unknown format \"other\""),
         (
-            r#"{"version":"2","format":"erasure-register","new":1}"#,
+            &file::seal(format!(
+                r#"{{"version":"2","format":"erasure-register","new":1,"checksum":"{:032}"}}"#,
+                0
+            )),
             "format has version 2, this program knows versions up to 1",
         ),
     ];
@@ -318,6 +322,33 @@ fn a_second_process_is_refused_by_path() {
     drives.open(4, 4).expect("opens");
 }
 
+// `format.unreadable-is-offline`
+#[test]
+fn no_flipped_bit_makes_another_format() {
+    let mut id = 77;
+    let mut fresh = || {
+        id += 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128 >> 2;
+        id
+    };
+    let format = Format::new(fresh(), 4, 4, &mut fresh);
+    let this = format.drives().nth(2).expect("a drive");
+    let json = Format { this, ..format }.to_json();
+    assert!(matches!(
+        file::parse(Path::new("/d"), json.as_bytes()),
+        Ok(Parsed::Ours(_))
+    ));
+    for bit in 0..json.len() * 8 {
+        let mut damaged = json.clone().into_bytes();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let parsed = file::parse(Path::new("/d"), &damaged);
+        assert!(
+            matches!(parsed, Ok(Parsed::Corrupt(_))),
+            "bit {bit}: {}",
+            String::from_utf8_lossy(&damaged)
+        );
+    }
+}
+
 // The example of `specs/format.md`.
 #[test]
 fn the_file_is_these_lines() {
@@ -341,7 +372,8 @@ fn the_file_is_these_lines() {
       "00000000-0000-4003-8000-000000000000",
       "00000000-0000-4004-8000-000000000000"
     ]
-  ]
+  ],
+  "checksum": "fe98584254b3c0693969c63fe2ce2c51"
 }
 "#;
     let format = Format { this, ..format };

@@ -73,12 +73,9 @@ impl Blocks {
     pub(super) fn open(file: Arc<dyn File>, make_room: MakeRoom) -> io::Result<Blocks> {
         // What a process that crashed has written is durable from here on, as redb's recovery expects.
         file.sync()?;
-        let header = Header::load(&*file)?;
-        let (expected, found) = (file_len(header.len()), file.len()?);
-        if found < expected {
-            let error = format!("the index's file has {found} bytes, its header says {expected}");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-        }
+        let found = file.len()?;
+        let header = Header::load(&*file, |len| file_len(len) <= found)?;
+        let expected = file_len(header.len());
         // A crash before the header that counts them has left blocks at the end. They go, so that the
         // index grows over zeroes again.
         if found > expected {

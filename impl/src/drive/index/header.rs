@@ -47,13 +47,20 @@ impl Header {
         }
     }
 
-    /// Reads the newest generation.
+    /// Reads the newest generation whose index `fits` into the file. The file grows before the header says so,
+    /// and one sync makes both durable: a header that the file is too short for was never synced.
     ///
     /// # Errors
-    /// `InvalidData` when a pair has no valid copy; what the file says.
-    pub(super) fn load(file: &dyn File) -> io::Result<Header> {
+    /// `InvalidData` when a pair has no valid copy or no generation fits; what the file says.
+    pub(super) fn load(file: &dyn File, fits: impl Fn(u64) -> bool) -> io::Result<Header> {
         let pairs = [load_pair(file, 0)?, load_pair(file, 1)?];
-        let synced = usize::from(pairs[1].generation > pairs[0].generation);
+        let newest = (0..pairs.len())
+            .filter(|pair| fits(pairs[*pair].len))
+            .max_by_key(|pair| pairs[*pair].generation);
+        let Some(synced) = newest else {
+            let error = format!("the index's file is too short for its {} bytes", pairs[0].len);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        };
         let [first, second] = pairs;
         let found = if synced == 0 { first } else { second };
         Ok(Header {

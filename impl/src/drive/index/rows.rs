@@ -101,8 +101,7 @@ pub(super) fn decode_register(row: &[u8]) -> Result<Register<Record>, RowError> 
     })
 }
 
-/// What the keys of all folders held for `owner` begin with, and those of no other key: its length comes
-/// first, so that no owner is the beginning of another.
+/// What the keys of all folders held for `owner` begin with, and those of no other key (`format.held-key`).
 pub(super) fn held_prefix(owner: &RegisterKey) -> Vec<u8> {
     let owner = owner.as_bytes();
     let mut key = Vec::with_capacity(4 + owner.len() + 34);
@@ -186,8 +185,11 @@ pub(super) fn decode_shard(row: &[u8]) -> Result<Shard, RowError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drive::fixture::{register_strategy, vote};
-    use model::protocol::Value;
+    use crate::drive::fixture::{ballot, register_strategy, vote};
+    use model::{
+        protocol::Value,
+        record::{Bucket, Content},
+    };
     use proptest::prelude::*;
 
     /// `Record` is compared by its name; the bytes say whether all of it came back.
@@ -207,7 +209,8 @@ mod tests {
         #[test]
         fn any_bytes_are_a_row_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(register) = decode_register(&bytes) {
-                prop_assert!(same(&decode_register(&encode_register(&register).expect("encodes")).expect("decodes"), &register));
+                let row = encode_register(&register).expect("encodes");
+                prop_assert!(same(&decode_register(&row).expect("decodes"), &register));
             }
             decode_shard(&bytes).ok();
             decode_held(&bytes, &bytes).ok();
@@ -255,6 +258,40 @@ mod tests {
         let row = encode_register(&Register::<Record>::absent()).expect("encodes");
         assert_eq!(row, [1, 0, 0, 0, 0, 0, 0, 0]);
         assert!(decode_register(&row).expect("decodes").accepted.value.is_absent());
+    }
+
+    // The example of `specs/format.md`.
+    #[test]
+    fn a_bucket_is_these_bytes() {
+        let (incarnation, created_nanos) = (9, 1);
+        let content = Content::Bucket(Bucket {
+            incarnation,
+            created_nanos,
+        });
+        let accepted = Vote {
+            ballot: ballot(5),
+            value: Record::new(7, content),
+        };
+        let register = Register {
+            prev: accepted.clone(),
+            accepted,
+            committed: true,
+        };
+        let row = encode_register(&register).expect("encodes");
+        assert_eq!(row, [1, 0, 0, 5, 1, 99, 7, 3, 9, 1]);
+    }
+
+    // `specs/decisions/0003-postcard.md` counts on it.
+    #[test]
+    fn the_register_of_a_put_is_short() {
+        let accepted = vote(1 << 40, u128::MAX / 3);
+        let register = Register {
+            prev: accepted.clone(),
+            accepted,
+            committed: true,
+        };
+        let bytes = encode_register(&register).expect("encodes").len();
+        assert!((180..230).contains(&bytes), "{bytes}");
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl ShardReader for FileReader {
     }
 }
 
-/// Begins a shard in a file.
+/// Begins a shard in a file (`drive.staged-is-durable`).
 pub(super) async fn stage(drive: &LocalDrive, staging: Staging) -> Result<Box<dyn ShardWriter>, DriveError> {
     drive.shared.check_room()?;
     // Before the folder exists: from here on the sweep leaves it alone.
@@ -146,6 +146,7 @@ pub(super) async fn stage(drive: &LocalDrive, staging: Staging) -> Result<Box<dy
         file,
         buffer: Vec::new(),
         offset: 0,
+        broken: false,
     }))
 }
 
@@ -156,6 +157,8 @@ struct FileWriter {
     file: Arc<dyn File>,
     buffer: Vec<u8>,
     offset: u64,
+    /// A write has failed, or was given up before it ended: the file may have a hole.
+    broken: bool,
 }
 
 impl fmt::Debug for FileWriter {
@@ -168,6 +171,7 @@ impl fmt::Debug for FileWriter {
 
 impl FileWriter {
     async fn write_out(&mut self, framed: Bytes) -> Result<(), DriveError> {
+        self.check()?;
         let (file, offset) = (self.file.clone(), self.offset);
         self.offset += framed.len() as u64;
         let (folder, part) = (self.staging.folder, self.staging.part);
@@ -175,7 +179,19 @@ impl FileWriter {
             let written = file.write_at(offset, &framed);
             written.map_err(|error| shared.staging_failed(&shared.part_path(folder, part), &error))
         };
-        self.shard.shared.run(job).await
+        self.broken = true;
+        self.shard.shared.run(job).await?;
+        self.broken = false;
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), DriveError> {
+        if self.broken {
+            return Err(DriveError::Offline(
+                "an earlier write of this shard did not end".to_owned(),
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -194,6 +210,7 @@ impl ShardWriter for FileWriter {
     }
 
     async fn finish(mut self: Box<Self>) -> Result<(), DriveError> {
+        self.check()?;
         let (file, offset) = (self.file.clone(), self.offset);
         let rest = std::mem::take(&mut self.buffer);
         let (folder, part) = (self.staging.folder, self.staging.part);

@@ -1,6 +1,6 @@
 #![allow(clippy::disallowed_methods, reason = "tests damage the file from outside")]
 
-use super::*;
+use super::{super::header::HEADER_BYTES, *};
 use crate::{drive::fixture::open_file, runtime::OpenMode};
 use proptest::prelude::*;
 use std::{
@@ -81,7 +81,7 @@ proptest! {
         for step in steps {
             match step {
                 // The first block holds a header and nothing beyond it.
-                Step::Write(offset, bytes) if offset < B && offset as usize + bytes.len() > super::super::header::HEADER_BYTES => {}
+                Step::Write(offset, bytes) if offset < B && offset as usize + bytes.len() > HEADER_BYTES => {}
                 Step::Write(offset, bytes) => {
                     let range = offset as usize..offset as usize + bytes.len();
                     prop_assert_eq!(blocks.write(offset, &bytes).is_ok(), range.end <= model.len());
@@ -261,6 +261,28 @@ fn a_file_that_lost_its_end_is_refused_and_a_longer_one_is_cut() {
     assert_eq!(file.metadata().expect("metadata").len(), len);
     file.set_len(len - 1).expect("shrinks");
     assert_eq!(open(&path).expect_err("short").kind(), io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn a_header_that_survived_without_the_length_it_counts_is_not_used() {
+    let (_dir, path) = scratch();
+    two_generations(&path);
+    let len = std::fs::metadata(&path).expect("metadata").len();
+    let blocks = open(&path).expect("opens");
+    blocks.set_len(600 * B).expect("grows");
+    blocks.write(0, &[3; 320]).expect("writes");
+    blocks.sync().expect("syncs");
+    drop(blocks);
+    let file = std::fs::File::options().write(true).open(&path).expect("opens");
+    file.set_len(len).expect("shrinks");
+    let blocks = open(&path).expect("opens");
+    assert_eq!(read(&blocks, 0, 1).expect("reads"), [2]);
+    assert!(read(&blocks, 2 * B, 1).is_err(), "beyond the end again");
+    // And goes on from there.
+    blocks.set_len(600 * B).expect("grows");
+    blocks.write(0, &[4; 320]).expect("writes");
+    blocks.sync().expect("syncs");
+    assert_eq!(read(&open(&path).expect("opens"), 0, 1).expect("reads"), [4]);
 }
 
 /// A file that is full until room was made.

@@ -1,0 +1,179 @@
+//! Prepare and Resolve: from grants to a base that is known to be chosen, and what to do on it.
+
+use super::{Coordinator, Missing, Phase};
+use crate::protocol::mutant::Mutant;
+use crate::protocol::resolve::resolve_mutated;
+use crate::protocol::{
+    Decision, Drives, Effect, Operation, Outcome, Request, Resolution, Snapshot, Unavailable, Value, Vote,
+};
+use std::collections::BTreeMap;
+
+/// A round's answers to Prepare.
+struct Answers<V> {
+    grants: BTreeMap<u8, Snapshot<V>>,
+    missing: Missing,
+    /// Drives that may still answer.
+    pending: Drives,
+}
+
+impl<V> Answers<V> {
+    /// How many drives may take an Accept: recovering ones too.
+    fn voters(&self) -> usize {
+        self.grants.len() + self.pending.count()
+    }
+}
+
+impl<V: Value, O: Operation<V>> Coordinator<V, O> {
+    /// Decides, or goes on waiting, after an answer to a Prepare. `hurry`: stragglers have just had their
+    /// moment.
+    pub(super) fn prepared(&mut self, hurry: bool) -> Vec<Effect<V>> {
+        let Phase::Preparing {
+            grants,
+            missing,
+            hurried,
+        } = &self.phase
+        else {
+            return Vec::new();
+        };
+        let (missing, hurried) = (*missing, *hurried);
+        let authoritative = grants.values().filter(|s| s.authoritative).count();
+        let pending = self.pending(grants.keys().copied().collect(), missing);
+        let needed = usize::from(self.quorums.prepare);
+        if authoritative >= needed && (hurried || pending.is_empty()) {
+            let grants = grants.clone();
+            return self.resolve(&Answers {
+                grants,
+                missing,
+                pending,
+            });
+        }
+        let possible = authoritative + pending.count();
+        if possible < needed {
+            return self.again_or(Unavailable::PrepareQuorum, possible, needed, missing);
+        }
+        if hurry && !missing.contended.is_empty() {
+            return self.start(true);
+        }
+        Vec::new()
+    }
+
+    pub(super) fn pending(&self, answered: Drives, missing: Missing) -> Drives {
+        Drives::all(self.quorums.drives)
+            .without(answered)
+            .without(missing.contended)
+            .without(missing.failed)
+    }
+
+    /// Tries again if a higher ballot stands in the way and winning the drives that it holds would make
+    /// `needed` out of what is `possible` without them; otherwise ends.
+    pub(super) fn again_or(
+        &mut self,
+        why: Unavailable,
+        possible: usize,
+        needed: usize,
+        missing: Missing,
+    ) -> Vec<Effect<V>> {
+        if !missing.contended.is_empty() && possible + missing.contended.count() >= needed {
+            self.start(true)
+        } else {
+            self.give_up(why)
+        }
+    }
+
+    fn resolve(&mut self, answers: &Answers<V>) -> Vec<Effect<V>> {
+        match resolve_mutated(self.quorums, &answers.grants, self.mutation) {
+            Resolution::TooFew => Vec::new(),
+            Resolution::Chosen(base) => self.found_base(base, answers),
+            Resolution::Repeat { value, prev } => self.repeat(value, prev, answers),
+            Resolution::Stuck { top, prev } if !self.proposed && self.op.replaces(&top.value) => {
+                self.repeat(top.value, prev, answers)
+            }
+            // A drive that has yet to answer may hold what is missing.
+            Resolution::Stuck { .. } if !answers.pending.is_empty() => Vec::new(),
+            Resolution::Stuck { .. } => self.again_or(Unavailable::Stuck, 0, 0, answers.missing),
+        }
+    }
+
+    fn repeat(&mut self, value: V, prev: Vote<V>, answers: &Answers<V>) -> Vec<Effect<V>> {
+        if let Some(effects) = self.without_voters(answers) {
+            return effects;
+        }
+        let holders = self.holders(answers);
+        self.vote(value, prev, false, holders)
+    }
+
+    /// What to do on a base that is known to be chosen.
+    fn found_base(&mut self, base: Vote<V>, answers: &Answers<V>) -> Vec<Effect<V>> {
+        let holders = self.holders(answers);
+        match self.answer_on(&base.value, holders) {
+            Some(value) => self.propose(value, base, holders, answers),
+            None => self.finalize_base(&base, answers),
+        }
+    }
+
+    /// Ends the operation on a chosen value, unless it needs a vote on another: that value then.
+    pub(super) fn answer_on(&mut self, chosen: &V, holders: Drives) -> Option<V> {
+        let chosen = chosen.clone();
+        if self.proposed && !self.mutation.is(Mutant::ProposeAgain) {
+            self.end(if self.op.is_in(&chosen) {
+                Outcome::Written(chosen)
+            } else {
+                // It may have been done and then replaced.
+                Outcome::Ambiguous(Unavailable::Deadline)
+            });
+            return None;
+        }
+        match self.op.decide(&chosen, holders) {
+            Decision::Write(value) => return Some(value),
+            Decision::Keep => self.end(Outcome::Kept(chosen)),
+            Decision::Refuse(refusal) => self.end(Outcome::Refused { refusal, base: chosen }),
+        }
+        None
+    }
+
+    /// Lets the operation's own change leave, if it can succeed (`put.accepted-means-staged`).
+    fn propose(&mut self, value: V, base: Vote<V>, holders: Drives, answers: &Answers<V>) -> Vec<Effect<V>> {
+        let needed = self.op.staged().map_or(0, |(_, write)| usize::from(write));
+        let trusting = self.mutation.is(Mutant::TrustStaging) || self.mutation.is(Mutant::AcceptWithoutShard);
+        if holders.count() < needed && !trusting {
+            if !answers.pending.is_empty() {
+                return Vec::new();
+            }
+            return self.again_or(Unavailable::StagedQuorum, holders.count(), needed, answers.missing);
+        }
+        if let Some(effects) = self.without_voters(answers) {
+            return effects;
+        }
+        self.proposed = true;
+        self.vote(value, base, true, holders)
+    }
+
+    /// What to do instead of an Accept that fewer than A drives are there to take: `Some` if so. It
+    /// would only make the outcome ambiguous.
+    fn without_voters(&mut self, answers: &Answers<V>) -> Option<Vec<Effect<V>>> {
+        let (voters, needed) = (answers.voters(), usize::from(self.quorums.accept));
+        (voters < needed).then(|| self.again_or(Unavailable::PrepareQuorum, voters, needed, answers.missing))
+    }
+
+    fn holders(&self, answers: &Answers<V>) -> Drives {
+        let Some((folder, _)) = self.op.staged() else {
+            return Drives::NONE;
+        };
+        let holding = answers.grants.iter().filter(|(_, s)| s.folders.contains(&folder));
+        holding.map(|(drive, _)| *drive).collect()
+    }
+
+    /// Tells the drives that do not know it that the base is chosen, so that a key does not stay
+    /// uncommitted for want of a next write.
+    fn finalize_base(&self, base: &Vote<V>, answers: &Answers<V>) -> Vec<Effect<V>> {
+        let ballot = base.ballot;
+        let grants = answers.grants.iter();
+        let ignorant = grants.filter(|(_, s)| s.accepted.ballot == ballot && !s.committed);
+        let to: Drives = ignorant.map(|(drive, _)| *drive).collect();
+        if to.is_empty() || self.mutation.is(Mutant::BaseNotChosen) {
+            return Vec::new();
+        }
+        let request = Request::Finalize { ballot };
+        vec![Effect::Send { to, request }]
+    }
+}
