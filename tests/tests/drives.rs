@@ -52,6 +52,17 @@ fn two_drives_are_rotten_at_restart() {
     run(&server, "verify");
 }
 
+#[test]
+fn the_indices_of_two_drives_are_rotten_at_restart() {
+    let mut server = filled();
+    assert!(server.terminate().success());
+    for drive in [1, 3] {
+        damage::rot(&server.drives()[drive].join(".minio.sys/index.redb"));
+    }
+    server.restart_damaged();
+    run(&server, "verify");
+}
+
 /// The indices are whole, so that every read meets rotten shards.
 #[test]
 fn the_shards_of_two_drives_are_rotten() {
