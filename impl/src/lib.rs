@@ -1,6 +1,7 @@
 //! The store: an erasure-coded S3 object store on the state machines of `model`.
 
 pub mod access;
+pub mod admin;
 pub mod api;
 pub mod cli;
 pub mod config;
