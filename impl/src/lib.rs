@@ -1,13 +1,16 @@
 //! The store: an erasure-coded S3 object store on the state machines of `model`.
 
 pub mod access;
+pub mod admin;
 pub mod api;
 pub mod cli;
 pub mod config;
 pub mod drive;
 pub mod erasure;
+pub mod metrics;
 pub mod node;
 pub mod object;
 pub mod runtime;
+pub mod stats;
 pub mod topology;
 pub mod wire;

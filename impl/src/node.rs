@@ -1,5 +1,9 @@
 //! A node: its drives opened, and the store over them. The same for the server and the simulation.
 
+mod watch;
+
+pub use watch::{report, watch};
+
 use crate::{
     drive::{Drive, DriveError, LocalDrive, OfflineDrive, format},
     erasure::{Codec, CodecError},

@@ -1,6 +1,8 @@
 //! Who may do what. For now one identity, the root user of the deployment, may do everything, and a
 //! request without a signature may do nothing.
 
+pub mod token;
+
 use std::fmt;
 
 /// An access key and its secret key.
@@ -47,14 +49,16 @@ impl Access {
     /// # Errors
     /// [`Denied::UnknownKey`].
     pub fn secret_key(&self, access_key: &str) -> Result<&str, Denied> {
-        if access_key == self.root.access_key {
-            Ok(&self.root.secret_key)
-        } else {
-            Err(Denied::UnknownKey)
-        }
+        let identity = self.identity(access_key).ok_or(Denied::UnknownKey)?;
+        Ok(&identity.secret_key)
     }
 
-    /// Whether the identity whose signature was verified (`None`: none) may do the S3 operation `action`.
+    /// The identity with this access key.
+    fn identity(&self, access_key: &str) -> Option<&Credentials> {
+        (access_key == self.root.access_key).then_some(&self.root)
+    }
+
+    /// Whether the identity whose signature was verified (`None`: none) may do the S3 or admin operation `action`.
     ///
     /// # Errors
     /// Why not.

@@ -7,9 +7,15 @@ use tracing_subscriber::EnvFilter;
 /// silent, and the server says itself what operators must know.
 const DEFAULT_FILTER: &str = "info,s3s=off";
 
+/// The access log is written only when it was asked for: whatever `RUST_LOG` says.
+const ACCESS: &str = "access=info";
+
 /// Sends log lines to standard error, for people or as JSON. `RUST_LOG` says what, [`DEFAULT_FILTER`] without it.
 pub fn init(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    if let Ok(access) = ACCESS.parse() {
+        filter = filter.add_directive(access);
+    }
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -5,7 +5,7 @@ use crate::{
     config::{ConfigError, Env, Given, ListenAddress, Output, ServerConfig},
     node::{self, NodeConfig, OpenError},
     runtime::{self, Listener, Rt, real::RealRuntime},
-    wire::{self, WireConfig},
+    wire::{self, WatchConfig, WireConfig},
 };
 use clap::Args;
 use std::{io, net::IpAddr, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
@@ -29,6 +29,8 @@ Environment:
   MINIO_SITE_REGION                     The region that buckets are in [us-east-1]
   MINIO_VOLUMES                         Drives, separated by spaces; beats those on the command line
   MINIO_ADDRESS, MINIO_CONSOLE_ADDRESS  As the flags
+  MINIO_PROMETHEUS_AUTH_TYPE            public: anybody may scrape metrics; jwt: with a token only [jwt]
+  MINIO_ACCESS_LOG                      on: as --access-log [off]
   RUST_LOG                              What is logged to standard error [info]
 
 Examples:
@@ -73,6 +75,9 @@ pub struct ServerArgs {
     /// Do not show the root user
     #[arg(long)]
     anonymous: bool,
+    /// Write a log line for each request
+    #[arg(long)]
+    access_log: bool,
 }
 
 impl ServerArgs {
@@ -87,6 +92,7 @@ impl ServerArgs {
                 quiet: self.quiet,
                 anonymous: self.anonymous,
             },
+            access_log: self.access_log,
         }
     }
 }
@@ -170,11 +176,17 @@ pub async fn serve(config: ServerConfig) -> Result<(), StartError> {
     runtime::spawn(&rt, "recovery", async move {
         recovering.recover(RECOVERY_GRACE).await;
     });
+    node::report(&node.store.survey().await);
+    runtime::spawn(&rt, "watch the drives", node::watch(rt.clone(), node.store.clone()));
     announce(&config, bound, node.drives_online);
     let wire = WireConfig {
         listener,
         credentials: config.credentials.clone(),
         region: config.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+        watch: WatchConfig {
+            metrics_public: config.metrics_public,
+            access_log: config.access_log,
+        },
     };
     let stop = async {
         let signal = stop.await;

@@ -4,15 +4,17 @@ use super::ConfigError;
 use std::collections::BTreeMap;
 
 /// Variables that are read somewhere in this program.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 23] = [
     "MINIO_ACCESS_KEY",
     "MINIO_ACCESS_KEY_FILE",
+    "MINIO_ACCESS_LOG",
     "MINIO_ADDRESS",
     "MINIO_ARGS",
     "MINIO_CONSOLE_ADDRESS",
     "MINIO_ENDPOINTS",
     "MINIO_ERASURE_SET_DRIVE_COUNT",
     "MINIO_OPTS",
+    "MINIO_PROMETHEUS_AUTH_TYPE",
     "MINIO_REGION",
     "MINIO_REGION_NAME",
     "MINIO_ROOT_PASSWORD",

@@ -41,6 +41,8 @@ pub struct Given {
     pub console_address: Option<String>,
     /// How to speak.
     pub output: Output,
+    /// `--access-log`.
+    pub access_log: bool,
 }
 
 /// A server's configuration. Nothing in it is unchecked.
@@ -58,6 +60,10 @@ pub struct ServerConfig {
     pub topology: Topology,
     /// How to speak.
     pub output: Output,
+    /// Whether anybody may scrape metrics.
+    pub metrics_public: bool,
+    /// Whether each request gets a log line.
+    pub access_log: bool,
     /// What the operator should know, in sentences, to be logged once.
     pub warnings: Vec<String>,
 }
@@ -82,6 +88,16 @@ pub enum ConfigError {
     /// Both servers on one port.
     #[error("--console-address must differ from --address")]
     SameAddress,
+    /// A variable with one of a few values has another one.
+    #[error("{name} is {value:?}, and must be {expected}")]
+    Choice {
+        /// The variable.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it may hold.
+        expected: &'static str,
+    },
     /// A variable that changes what the store promises, and is not built.
     #[error("{name} is set, but {what} is not supported yet; unset it to start without")]
     Unsupported {
@@ -122,17 +138,63 @@ impl ServerConfig {
         }
         let credentials = credentials::root_user(env, read_file, &mut warnings)?;
         warnings.extend(env.ignored().map(|name| format!("{name} is set but has no effect yet")));
-        let region = ["MINIO_SITE_REGION", "MINIO_REGION", "MINIO_REGION_NAME"];
         Ok(ServerConfig {
             address,
             console_address,
             credentials,
-            region: region.into_iter().find_map(|name| env.get(name)).map(str::to_owned),
+            region: region(env).map(str::to_owned),
             topology,
             output: given.output,
+            metrics_public: metrics_public(env)?,
+            access_log: given.access_log || access_log(env)?,
             warnings,
         })
     }
+}
+
+/// `MINIO_PROMETHEUS_AUTH_TYPE`.
+fn metrics_public(env: &Env) -> Result<bool, ConfigError> {
+    choice(env, "MINIO_PROMETHEUS_AUTH_TYPE", "public", "jwt", "public or jwt")
+}
+
+/// `MINIO_ACCESS_LOG`.
+fn access_log(env: &Env) -> Result<bool, ConfigError> {
+    choice(env, "MINIO_ACCESS_LOG", "on", "off", "on or off")
+}
+
+/// Whether a variable is `yes`; `no`, or not set.
+fn choice(env: &Env, name: &'static str, yes: &str, no: &str, expected: &'static str) -> Result<bool, ConfigError> {
+    match env.get(name) {
+        None => Ok(false),
+        Some(value) if value.eq_ignore_ascii_case(yes) => Ok(true),
+        Some(value) if value.eq_ignore_ascii_case(no) => Ok(false),
+        Some(value) => Err(ConfigError::Choice {
+            name,
+            value: value.to_owned(),
+            expected,
+        }),
+    }
+}
+
+/// The root user of the environment, as a server takes it, for those who talk to one; with what is to be said
+/// about it.
+///
+/// # Errors
+/// What keeps a server from starting.
+pub fn root_user(
+    env: &Env,
+    read_file: &dyn Fn(&Path) -> io::Result<String>,
+) -> Result<(Credentials, Vec<String>), ConfigError> {
+    let mut warnings = Vec::new();
+    let credentials = credentials::root_user(env, read_file, &mut warnings)?;
+    Ok((credentials, warnings))
+}
+
+/// The deployment's region, if the environment sets one.
+#[must_use]
+pub fn region(env: &Env) -> Option<&str> {
+    let names = ["MINIO_SITE_REGION", "MINIO_REGION", "MINIO_REGION_NAME"];
+    names.into_iter().find_map(|name| env.get(name))
 }
 
 fn topology(arguments: &[String], env: &Env, current_folder: &Path) -> Result<Topology, TopologyError> {
@@ -283,6 +345,20 @@ mod tests {
             "--console-address must differ from --address"
         );
         assert!(resolve("", &[]).unwrap_err().starts_with("no drives given"));
+    }
+
+    #[test]
+    fn who_may_scrape_and_what_is_logged() {
+        let resolved = |env: &[(&str, &str)]| resolve("/d", env).map(|c| (c.metrics_public, c.access_log));
+        assert_eq!(resolved(&[]), Ok((false, false)));
+        assert_eq!(resolved(&[("MINIO_PROMETHEUS_AUTH_TYPE", "public")]), Ok((true, false)));
+        assert_eq!(resolved(&[("MINIO_PROMETHEUS_AUTH_TYPE", "JWT")]), Ok((false, false)));
+        assert_eq!(resolved(&[("MINIO_ACCESS_LOG", "on")]), Ok((false, true)));
+        let error = resolved(&[("MINIO_PROMETHEUS_AUTH_TYPE", "none")]).unwrap_err();
+        assert_eq!(
+            error,
+            "MINIO_PROMETHEUS_AUTH_TYPE is \"none\", and must be public or jwt"
+        );
     }
 
     #[test]

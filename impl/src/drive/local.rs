@@ -3,12 +3,14 @@
 mod commit;
 mod keys;
 mod shards;
+mod slow;
 mod state;
 mod sweep;
 
 use super::{
-    Drive, DriveError, DriveStatus, ListFrom, Page, RegisterKey, SMALL_SHARD_BYTES, ShardReader, ShardWriter, Staging,
-    Unnamed,
+    Activity, Drive, DriveError, DriveStatus, ListFrom, Page, RegisterKey, SMALL_SHARD_BYTES, ShardReader, ShardWriter,
+    Staging, Unnamed,
+    activity::Meter,
     format::{DATA_FOLDER, ReadySlot, format_path, index_path},
     index::Index,
 };
@@ -103,6 +105,7 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
         place: slot.index,
         index,
         reserve,
+        meter: Meter::new(),
         drive: Mutex::new(drive),
         staging: Mutex::default(),
         lock: Mutex::new(Some(slot.lock)),
@@ -250,20 +253,27 @@ impl Drive for LocalDrive {
         self.shared.run(job).await
     }
 
+    fn path(&self) -> String {
+        self.shared.path.display().to_string()
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(self.shared.meter.read(self.shared.rt.mono()))
+    }
+
     async fn status(&self) -> DriveStatus {
         let job = |shared: &Shared| {
             shared.health.check()?;
             let space = shared.files.space(&shared.path);
             space.map_err(|error| DriveError::Offline(format!("cannot tell its space: {error}")))
         };
-        let path = self.shared.path.display().to_string();
         let (space, offline) = match self.shared.run(job).await {
             Ok(space) => (Some(space), None),
             Err(DriveError::Offline(reason)) => (None, Some(reason)),
             Err(error) => (None, Some(error.to_string())),
         };
         DriveStatus {
-            path,
+            path: self.path(),
             offline,
             total_bytes: space.map_or(0, |space| space.total_bytes),
             free_bytes: space.map_or(0, |space| space.free_bytes),

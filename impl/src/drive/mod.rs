@@ -3,12 +3,14 @@
 //! [`Drive`] is what the driver in `object` talks to; a local drive implements it here, a remote one will.
 //! Nothing else writes to a drive.
 
+mod activity;
 pub mod format;
 mod index;
 mod key;
 mod local;
 mod offline;
 
+pub use activity::Activity;
 pub use index::{IndexError, RowError};
 pub use key::{PartOf, RegisterKey};
 pub use local::LocalDrive;
@@ -150,6 +152,12 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// Up to `limit` registers with keys in `after..` (exclusive, or `from` inclusive) below `prefix`'s end.
     /// Every key returned starts with `prefix`.
     async fn list(&self, prefix: &[u8], from: ListFrom, limit: usize) -> Result<Page, DriveError>;
+
+    /// Its path, for operators. Asks nothing of the drive.
+    fn path(&self) -> String;
+
+    /// What it has done since it was opened; `None` if it was not. Asks nothing of the drive.
+    fn activity(&self) -> Option<Activity>;
 
     /// Its state.
     async fn status(&self) -> DriveStatus;

@@ -1,6 +1,8 @@
 //! The place of a drive that cannot serve: it gives no answer to anything.
 
-use super::{Drive, DriveError, DriveStatus, ListFrom, Page, RegisterKey, ShardReader, ShardWriter, Staging, Unnamed};
+use super::{
+    Activity, Drive, DriveError, DriveStatus, ListFrom, Page, RegisterKey, ShardReader, ShardWriter, Staging, Unnamed,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
@@ -68,9 +70,17 @@ impl Drive for OfflineDrive {
         self.offline()
     }
 
+    fn path(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        None
+    }
+
     async fn status(&self) -> DriveStatus {
         DriveStatus {
-            path: self.path.display().to_string(),
+            path: self.path(),
             offline: Some(self.reason.clone()),
             total_bytes: 0,
             free_bytes: 0,

@@ -14,6 +14,7 @@ mod recovery;
 mod scan;
 mod set;
 mod stream;
+mod survey;
 mod types;
 mod write;
 
@@ -21,22 +22,19 @@ pub use error::StoreError;
 pub use recovery::Recovered;
 pub use set::{Ballots, ErasureSet, Patience};
 pub use stream::{ByteStream, ObjectReader};
+pub use survey::{DriveSurvey, NO_ANSWER, SetSurvey, Survey};
 pub use types::{
     BucketInfo, CompletedPart, Deleted, Health, ListQuery, Listing, ObjectInfo, PartInfo, PutOptions, StorageClass,
     UploadInfo, Uploads, UploadsQuery, WriteMeta,
 };
 pub use write::ObjectWriter;
 
-use crate::{
-    drive::{DriveStatus, RegisterKey},
-    erasure::set_of,
-    runtime::Rt,
-};
+use crate::{drive::RegisterKey, erasure::set_of, runtime::Rt};
 use buckets::Buckets;
 use driver::settled;
 use futures::future::join_all;
 use model::{
-    protocol::{Outcome, write_quorum},
+    protocol::Outcome,
     record::{Change, Precondition, Record},
 };
 use std::sync::Arc;
@@ -83,44 +81,6 @@ impl Store {
     /// The runtime that the store runs on.
     pub fn rt(&self) -> &Rt {
         &self.rt
-    }
-
-    /// Whether reads and writes would succeed now.
-    pub async fn health(&self) -> Health {
-        let write_quorum = write_quorum(self.set_size() - self.standard_parity, self.standard_parity);
-        let read_quorum = self.set_size() - self.standard_parity;
-        let mut health = Health {
-            readable: true,
-            writable: true,
-            drives_online: 0,
-            drives: 0,
-            write_quorum,
-            read_quorum,
-        };
-        for set in &self.sets {
-            let online = set
-                .statuses()
-                .await
-                .iter()
-                .filter(|status| status.offline.is_none())
-                .count();
-            health.drives += set.len();
-            health.drives_online += online;
-            health.readable &= online >= usize::from(read_quorum.max(set.quorums.prepare));
-            health.writable &= online >= usize::from(write_quorum.max(set.quorums.accept));
-        }
-        // Writes need the buckets, and those are read once a read quorum is there.
-        health.writable &= !health.readable || self.list_buckets().await.is_ok();
-        health
-    }
-
-    /// The state of every drive, in order.
-    pub async fn drives(&self) -> Vec<DriveStatus> {
-        let mut all = Vec::new();
-        for set in &self.sets {
-            all.extend(set.statuses().await);
-        }
-        all
     }
 
     /// Ends what is at hand on every drive and closes their indexes.

@@ -1,12 +1,7 @@
 //! An erasure set as the driver sees it: its drives, its quorums, and who issues ballots.
 
 use super::locks::KeyLocks;
-use crate::{
-    drive::{Drive, DriveStatus},
-    erasure::Distribution,
-    runtime::Rt,
-};
-use futures::future::join_all;
+use crate::{drive::Drive, erasure::Distribution, runtime::Rt};
 use model::protocol::{Ballot, Quorums};
 use std::{
     sync::{
@@ -70,11 +65,6 @@ impl ErasureSet {
             locks: KeyLocks::default(),
             patience,
         }
-    }
-
-    /// The state of each drive, in the order of their indices.
-    pub(super) async fn statuses(&self) -> Vec<DriveStatus> {
-        join_all(self.drives.iter().map(|drive| drive.status())).await
     }
 
     /// N.

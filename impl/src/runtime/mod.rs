@@ -84,8 +84,25 @@ pub trait Runtime: Send + Sync + 'static {
     fn files(&self) -> Arc<dyn Files>;
     /// An executor of its own for the drive mounted at `drive`.
     fn executor(&self, drive: &str) -> Arc<dyn Executor>;
+    /// What the operating system knows of this process; nothing in the simulation.
+    fn process(&self) -> Process {
+        Process::default()
+    }
     /// Records an event of the simulation's trace. Does nothing in production.
     fn trace(&self, _event: &dyn Fn() -> String) {}
+}
+
+/// What the operating system knows of a process. What it does not tell is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Time that it has spent on processors.
+    pub cpu: Option<Duration>,
+    /// Memory that it holds.
+    pub resident_bytes: Option<u64>,
+    /// Descriptors that it has open.
+    pub files_open: Option<u64>,
+    /// How many it may have.
+    pub files_max: Option<u64>,
 }
 
 impl std::fmt::Debug for dyn Runtime {

@@ -3,6 +3,7 @@
 
 use super::{
     chunks::{ChunkTooLarge, Chunks},
+    observe::Progress,
     timer::IdleTimer,
 };
 use crate::{
@@ -116,11 +117,18 @@ pub(super) struct RequestBody {
     /// What is ready to be handed on.
     ready: VecDeque<Bytes>,
     state: BodyState,
+    progress: Arc<Progress>,
 }
 
 impl RequestBody {
     /// `incoming`, of a request with this method and these headers.
-    pub(super) fn new(rt: &Rt, incoming: Incoming, limit: Duration, method: &Method, headers: &HeaderMap) -> Self {
+    pub(super) fn new(
+        rt: &Rt,
+        incoming: Incoming,
+        limit: Duration,
+        (method, headers): (&Method, &HeaderMap),
+        progress: Arc<Progress>,
+    ) -> Self {
         let content_sha256 = headers
             .get("x-amz-content-sha256")
             .and_then(|value| value.to_str().ok());
@@ -131,6 +139,7 @@ impl RequestBody {
             chunks: content_sha256.and_then(Chunks::of),
             ready: VecDeque::new(),
             state: BodyState::default(),
+            progress,
         }
     }
 
@@ -156,6 +165,7 @@ impl RequestBody {
             Ok(data) => data,
             Err(trailers) => return Ok(Some(trailers)),
         };
+        self.progress.received(data.len());
         if let Some(chunks) = &mut self.chunks {
             let pushed = chunks.push(data, &mut self.ready);
             return pushed.map(|()| None).map_err(|ChunkTooLarge| BodyError::ChunkTooLarge);

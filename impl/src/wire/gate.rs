@@ -13,6 +13,9 @@ use std::collections::BTreeSet;
 /// The owner of all buckets and objects, as ACLs and listings show it.
 pub(super) const OWNER_ID: &str = "9b5ea3a5e1d94b0f8b0e6a6c1d3c2f4e7a8d9c0b1e2f3a4d5c6b7a8f9e0d1c2b";
 
+/// The first part of paths that are no buckets: health, admin and metrics endpoints.
+pub(super) const OWN_PATHS: &str = "minio";
+
 /// The longest life of a presigned URL, in seconds: seven days.
 const PRESIGNED_SECONDS_MAX: u64 = 604_800;
 
@@ -126,6 +129,9 @@ const SUBRESOURCES: &[&str] = &[
 pub(super) fn check(access: &Access, cx: &S3AccessContext<'_>) -> Result<(), ApiError> {
     let access_key = cx.credentials().map(|credentials| credentials.access_key.as_str());
     access.authorize(access_key, cx.s3_op().name()).map_err(denied)?;
+    if cx.s3_path().get_bucket_name() == Some(OWN_PATHS) {
+        return Err(Code::InvalidBucketName.into());
+    }
     if let Some((_, key)) = cx.s3_path().as_object() {
         names::check_key(key)?;
     }
@@ -162,7 +168,7 @@ pub(super) fn query_value<'a>(query: &'a [(String, String)], name: &str) -> Opti
 
 /// A signature is only as good as what it covers: whoever holds a presigned URL must not be able to add
 /// `x-amz-copy-source` to it.
-fn check_signature_scope(headers: &HeaderMap, query: &[(String, String)]) -> Result<(), ApiError> {
+pub(super) fn check_signature_scope(headers: &HeaderMap, query: &[(String, String)]) -> Result<(), ApiError> {
     let authorization = headers.get("authorization").and_then(|value| value.to_str().ok());
     if query_value(query, "Signature").is_some() {
         // Version 2 in a URL covers all `x-amz-` headers, and its own expiry.

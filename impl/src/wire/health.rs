@@ -5,7 +5,7 @@ use http::{Method, Request, Response, StatusCode};
 use s3s::Body;
 
 /// The paths.
-const PREFIX: &str = "/minio/health/";
+pub(super) const PREFIX: &str = "/minio/health/";
 
 /// Answers a health request; `None` if it is none.
 pub(super) async fn answer<B>(store: &Store, request: &Request<B>) -> Option<Response<Body>> {

@@ -4,27 +4,40 @@
 //! not limit is limited here: the number of connections, how slowly headers and bodies may come and answers
 //! may be read, and the size of XML bodies.
 
+mod admin;
 mod body;
 mod chunks;
 mod convert;
 mod gate;
 mod health;
+mod observe;
 mod reply;
 mod s3;
+mod scrape;
 mod service;
 mod stall;
 mod timer;
 
 use crate::{
     access::{Access, Credentials},
+    metrics::Requests,
     object::Store,
-    runtime::{self, Listener, Rt, Stream},
+    runtime::{self, Accepted, Listener, Rt},
 };
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
+use observe::Observer;
 use service::Service;
 use stall::StallGuard;
-use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 use timer::RtTimer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
@@ -51,6 +64,17 @@ pub struct WireConfig {
     pub credentials: Credentials,
     /// The deployment's region, `us-east-1` by default.
     pub region: String,
+    /// What others may see of the requests.
+    pub watch: WatchConfig,
+}
+
+/// What is shown of a server's work, and to whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WatchConfig {
+    /// Anybody may scrape metrics; otherwise a bearer token is needed.
+    pub metrics_public: bool,
+    /// Each request gets a log line.
+    pub access_log: bool,
 }
 
 /// The life of the server, as its connections see it.
@@ -75,25 +99,38 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<usize> {
     let access = Access::new(config.credentials);
-    let service = Service::new(&rt, &store, &access, &config.region);
+    let requests = Arc::new(Requests::new(s3::names().chain([admin::API.to_owned()])));
+    let server = Arc::new(scrape::Server {
+        rt: rt.clone(),
+        store: store.clone(),
+        requests: requests.clone(),
+        endpoint: endpoint(config.listener.local_addr()?),
+        public: config.watch.metrics_public,
+        started: (Duration::from_nanos(rt.wall_nanos()), rt.mono()),
+    });
+    let observer = Observer {
+        rt: rt.clone(),
+        requests,
+        access_log: config.watch.access_log,
+    };
+    let service = Service::new(server, observer, &access, &config.region);
     let timer = RtTimer::new(&rt);
     let (phase, phase_seen) = watch::channel(Phase::Serving);
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     // Every connection holds a sender: when all are gone, the receiver says so.
     let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
-    config.listener.local_addr()?;
 
     let mut shutdown = pin!(shutdown);
     loop {
         let next = accept(&rt, &*config.listener, &permits);
-        let (stream, permit) = tokio::select! {
+        let ((stream, remote), permit) = tokio::select! {
             biased;
             () = &mut shutdown => break,
             accepted = next => accepted,
         };
         let connection = Connection {
             stream: StallGuard::new(&rt, stream, STALL_TIME_MAX),
-            service: service.clone(),
+            service: service.of_peer(remote),
             timer: timer.clone(),
             phase: phase_seen.clone(),
             _alive: (alive.clone(), permit),
@@ -114,17 +151,26 @@ pub async fn serve(
     Ok(cut)
 }
 
+/// How the server calls itself in labels: a wildcard address is nobody's, this host's own is.
+fn endpoint(bound: SocketAddr) -> String {
+    let host = match bound.ip() {
+        ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(host, bound.port()).to_string()
+}
+
 /// The next connection, once one more may be served.
 async fn accept(
     rt: &Rt,
     listener: &dyn Listener,
     permits: &Arc<Semaphore>,
-) -> (Box<dyn Stream>, Option<OwnedSemaphorePermit>) {
+) -> (Accepted, Option<OwnedSemaphorePermit>) {
     // The semaphore is never closed.
     let permit = permits.clone().acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _peer)) => return (stream, permit),
+            Ok(accepted) => return (accepted, permit),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 rt.sleep(ACCEPT_RETRY).await;

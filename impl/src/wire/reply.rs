@@ -12,6 +12,10 @@ const SERVER: HeaderValue = HeaderValue::from_static("impl-object-store");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const XML: HeaderValue = HeaderValue::from_static("application/xml");
 
+/// The S3 error code of an answer, for whoever counts it.
+#[derive(Clone, Debug)]
+pub(super) struct ErrorCode(pub(super) String);
+
 /// What an answer must know of its request.
 pub(super) struct Asked {
     pub(super) method: Method,
@@ -65,6 +69,7 @@ fn rewrite_error(response: Response<Body>, asked: &Asked) -> Response<Body> {
     let message = element(&text, "Message").unwrap_or(code);
     log(parts.status, code, message, asked);
     let xml = error_xml(code, message, asked);
+    parts.extensions.insert(ErrorCode(code.to_owned()));
     // s3s may have set the length of the body that it wrote.
     parts.headers.remove(header::CONTENT_LENGTH);
     set_xml(&mut parts.headers);

@@ -1,10 +1,17 @@
 //! One request: from hyper through s3s to the operations, and back.
 
-use super::{body::RequestBody, gate, health, reply, reply::Asked, s3::Operations};
+use super::{
+    admin::AdminApi,
+    body::RequestBody,
+    gate, health,
+    observe::{Class, Observed, Observer, Progress, Tracker},
+    reply::{self, Asked},
+    s3::Operations,
+    scrape::{self, Server},
+};
 use crate::{
     access::Access,
     api::{ApiError, Code, names},
-    object::Store,
     runtime::Rt,
 };
 use http::{Method, Request, Response, header};
@@ -17,7 +24,15 @@ use s3s::{
     service::{S3Service, S3ServiceBuilder},
     validation::NameValidation,
 };
-use std::{convert::Infallible, fmt::Write as _, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt::Write as _,
+    future::Future,
+    net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 /// The largest XML body, in bytes: room for 1,000 keys to delete or 10,000 parts to complete.
 const XML_BYTES_MAX: usize = 8 << 20;
@@ -29,14 +44,18 @@ const BODY_IDLE_MAX: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(super) struct Service {
     rt: Rt,
-    store: Arc<Store>,
+    server: Arc<Server>,
+    access: Access,
+    observer: Observer,
     s3: S3Service,
+    /// Who is at the other end of the connection.
+    remote: SocketAddr,
 }
 
 impl Service {
-    pub(super) fn new(rt: &Rt, store: &Arc<Store>, access: &Access, region: &str) -> Service {
+    pub(super) fn new(server: Arc<Server>, observer: Observer, access: &Access, region: &str) -> Service {
         let mut builder = S3ServiceBuilder::new(Operations {
-            store: store.clone(),
+            store: server.store.clone(),
             region: region.to_owned(),
         });
         let mut config = S3Config::default();
@@ -45,32 +64,53 @@ impl Service {
         builder.set_auth(Guard(access.clone()));
         builder.set_access(Guard(access.clone()));
         builder.set_validation(BucketNames);
+        builder.set_route(AdminApi {
+            server: server.clone(),
+            access: access.clone(),
+        });
         Service {
-            rt: rt.clone(),
-            store: store.clone(),
+            rt: server.rt.clone(),
+            server,
+            access: access.clone(),
+            observer,
             s3: builder.build(),
+            remote: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         }
     }
 
-    async fn handle(self, request: Request<Incoming>) -> Response<Body> {
-        let asked = Asked {
+    /// The same for the requests of one connection.
+    pub(super) fn of_peer(&self, remote: SocketAddr) -> Service {
+        Service { remote, ..self.clone() }
+    }
+
+    async fn handle(self, request: Request<Incoming>) -> Response<Observed> {
+        let asked = Arc::new(Asked {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             request_id: self.request_id(),
-        };
-        let started = self.rt.mono();
-        let response = match health::answer(&self.store, &request).await {
+        });
+        let is_probe = [health::PREFIX, scrape::PREFIX]
+            .iter()
+            .any(|prefix| asked.path.starts_with(prefix));
+        let class = if is_probe { Class::Probe } else { Class::Counted };
+        let tracker = Tracker::begin(&self.observer, &asked, self.remote, class);
+        let response = match self.probe(&request, &asked).await {
             Some(response) => response,
-            None => self.serve(request, &asked).await,
+            None => self.serve(request, &asked, tracker.progress()).await,
         };
-        let response = reply::finish(response, &asked);
-        let micros = (self.rt.mono() - started).as_micros();
-        let status = response.status().as_u16();
-        tracing::debug!(method = %asked.method, path = asked.path, status, micros, id = asked.request_id, "request");
-        response
+        tracker.answer(reply::finish(response, &asked))
     }
 
-    async fn serve(&self, request: Request<Incoming>, asked: &Asked) -> Response<Body> {
+    /// Answers what monitoring asks; `None` if it is something else.
+    async fn probe(&self, request: &Request<Incoming>, asked: &Asked) -> Option<Response<Body>> {
+        if let Some(response) = health::answer(&self.server.store, request).await {
+            return Some(response);
+        }
+        let scraped = self.server.answer(&self.access, request).await?;
+        Some(scraped.unwrap_or_else(|error| reply::error(&error, asked)))
+    }
+
+    async fn serve(&self, request: Request<Incoming>, asked: &Asked, progress: Arc<Progress>) -> Response<Body> {
         if is_form(&request) {
             // s3s would gather a form's file in memory before it asks who sends it.
             let error = ApiError::new(
@@ -81,8 +121,10 @@ impl Service {
         }
         // A client that waits for a "100 Continue" has sent nothing that could be left over.
         let waits = request.headers().contains_key(header::EXPECT);
-        let (parts, incoming) = request.into_parts();
-        let body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, &parts.method, &parts.headers);
+        let (mut parts, incoming) = request.into_parts();
+        parts.extensions.insert(progress.clone());
+        let head = (&parts.method, &parts.headers);
+        let body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, head, progress);
         let state = body.state();
         let request = Request::from_parts(parts, Body::http_body_unsync(body));
         let response = match self.s3.call(request).await {
@@ -112,9 +154,9 @@ impl Service {
 }
 
 impl hyper::service::Service<Request<Incoming>> for Service {
-    type Response = Response<Body>;
+    type Response = Response<Observed>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Observed>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let service = self.clone();
@@ -152,6 +194,11 @@ impl S3Auth for Guard {
 #[async_trait::async_trait]
 impl S3Access for Guard {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let access_key = cx.credentials().map(|credentials| credentials.access_key.clone());
+        let progress = cx.extensions_mut().get::<Arc<Progress>>().cloned();
+        if let Some(progress) = progress {
+            progress.identify(cx.s3_op().name(), access_key);
+        }
         Ok(gate::check(&self.0, cx)?)
     }
 }
@@ -160,6 +207,7 @@ struct BucketNames;
 
 impl NameValidation for BucketNames {
     fn validate_bucket_name(&self, name: &str) -> bool {
-        names::is_bucket_name(name)
+        // Signatures of the admin API are verified as if its paths were an object's; the gate refuses others.
+        names::is_bucket_name(name) || name == gate::OWN_PATHS
     }
 }

@@ -8,6 +8,7 @@
 use super::{
     keys::Keys,
     shards::{Staged, remove_shard},
+    slow::SlowCommits,
     state::{Shared, lock},
 };
 use crate::{
@@ -165,6 +166,7 @@ pub(super) struct Core {
     outgoing: Vec<Outgoing>,
     /// Files whose rows the next commit makes durable.
     staged: Vec<Staged>,
+    slow: SlowCommits,
     /// Who waits for the end.
     closing: Vec<Answer<()>>,
 }
@@ -185,6 +187,7 @@ impl Core {
             unnamed: Vec::new(),
             outgoing: Vec::new(),
             staged: Vec::new(),
+            slow: SlowCommits::default(),
             closing: Vec::new(),
         }
     }
@@ -278,7 +281,7 @@ impl Core {
         }
         // What the commit makes readers forget is below the floor that they read after it.
         *lock(&self.shared.drive) = self.drive;
-        let result = self.shared.index.commit(&self.pending, rest);
+        let result = self.commit_index(rest);
         result.map_err(|error| self.shared.index_failed(&error))?;
         self.shared.check_still_there()?;
         self.pending = Changes::default();
@@ -287,6 +290,19 @@ impl Core {
         (self.drive_dirty, self.durable, self.lazy_since, self.at_rest) = (false, false, None, rest);
         self.remove_unnamed();
         Ok(())
+    }
+
+    /// The commit itself, timed.
+    fn commit_index(&mut self, rest: bool) -> Result<(), IndexError> {
+        let shared = &self.shared;
+        let began = shared.rt.mono();
+        shared.meter.commit_begins(began);
+        let result = shared.index.commit(&self.pending, rest);
+        let now = shared.rt.mono();
+        let took = now.saturating_sub(began);
+        shared.meter.commit_ended(took, self.outgoing.len() as u64);
+        self.slow.ended(&shared.path, now, took);
+        result
     }
 
     /// Removes files beside the commits. What a crash leaves of them goes at the next start.

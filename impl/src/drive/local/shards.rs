@@ -219,8 +219,11 @@ impl ShardWriter for FileWriter {
                 if !rest.is_empty() {
                     file.write_at(offset, &rest)?;
                 }
+                let began = shared.rt.mono();
                 file.sync()?;
-                shared.files.sync_dir(&shared.folder_path(folder))
+                shared.files.sync_dir(&shared.folder_path(folder))?;
+                shared.meter.synced(shared.rt.mono().saturating_sub(began));
+                Ok(())
             };
             write().map_err(|error| shared.staging_failed(&shared.part_path(folder, part), &error))
         };

@@ -3,6 +3,7 @@
 use crate::{
     drive::{
         DriveError, IndexError,
+        activity::Meter,
         format::{DATA_FOLDER, SYSTEM_FOLDER, format_path},
         index::{Index, is_full},
     },
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub(super) index: Index,
     pub(super) health: Arc<Health>,
     pub(super) reserve: Arc<Reserve>,
+    pub(super) meter: Meter,
     /// As the last batch left it. Readers take their floor from it after they have read.
     pub(super) drive: Mutex<DriveState>,
     /// Folders that are being staged as files, and how many shards of each.
@@ -65,7 +67,7 @@ impl Shared {
     /// Staging has failed: for want of room, or with the drive.
     pub(super) fn staging_failed(&self, what: &Path, error: &io::Error) -> DriveError {
         if is_full(error) {
-            self.reserve.full.store(true, Ordering::Release);
+            self.reserve.set_full(true);
             return DriveError::Full;
         }
         self.health.fail(format!("cannot stage {}: {error}", what.display()))
@@ -174,12 +176,22 @@ impl Reserve {
         self.drive.join(SYSTEM_FOLDER).join("reserve")
     }
 
+    /// Whether anything may be staged, said when it changes.
+    pub(super) fn set_full(&self, full: bool) {
+        let drive = self.drive.display();
+        match (self.full.swap(full, Ordering::AcqRel), full) {
+            (false, true) => tracing::warn!(%drive, "drive full: it takes no more objects, only deletes"),
+            (true, false) => tracing::info!(%drive, "the drive has room again"),
+            _ => {}
+        }
+    }
+
     /// Gives its room to the index. Whether there was any.
     pub(super) fn release(&self) -> bool {
-        self.full.store(true, Ordering::Release);
+        self.set_full(true);
         let released = self.files.remove_file(&self.path()).is_ok();
         if released {
-            tracing::warn!(drive = %self.drive.display(), "drive full: its reserve is used for deletes");
+            tracing::warn!(drive = %self.drive.display(), "the reserve of a full drive is used for its index");
         }
         released
     }
@@ -201,7 +213,7 @@ impl Reserve {
         } else {
             space.free_bytes.saturating_sub(wanted)
         };
-        self.full.store(room < wanted, Ordering::Release);
+        self.set_full(room < wanted);
     }
 
     fn make(&self, bytes: u64) -> io::Result<()> {

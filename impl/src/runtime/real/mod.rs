@@ -6,8 +6,9 @@
 
 mod executor;
 mod files;
+mod process;
 
-use super::{Accepted, BoxFuture, Executor, Files, Job, Listener, Rt, Runtime, Stream, Task};
+use super::{Accepted, BoxFuture, Executor, Files, Job, Listener, Process, Rt, Runtime, Stream, Task};
 use executor::DriveExecutor;
 use files::HostFiles;
 use futures::FutureExt;
@@ -103,6 +104,10 @@ impl Runtime for RealRuntime {
 
     fn files(&self) -> Arc<dyn Files> {
         self.files.clone()
+    }
+
+    fn process(&self) -> Process {
+        process::read()
     }
 
     fn executor(&self, drive: &str) -> Arc<dyn Executor> {

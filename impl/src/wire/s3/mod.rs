@@ -17,9 +17,16 @@ pub(super) struct Operations {
     pub(super) region: String,
 }
 
+/// The operations' names as metrics label them: in lower case, without separators.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    OPERATIONS.iter().map(|name| name.replace('_', ""))
+}
+
 /// Implements [`S3`] by a table: `operation: Input => Output in module`.
 macro_rules! serve {
     ($($operation:ident: $input:ident => $output:ident in $module:ident)*) => {
+        const OPERATIONS: &[&str] = &[$(stringify!($operation)),*];
+
         #[async_trait::async_trait]
         impl S3 for Operations {
             $(

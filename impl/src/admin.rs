@@ -1,0 +1,172 @@
+//! The admin API's answers. The names of fields are those of MinIO's, as far as they mean the same; what MinIO
+//! has no name for has one of our own.
+
+use crate::object::{DriveSurvey, Survey};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Where a server tells of itself and its drives.
+pub const INFO_PATH: &str = "/minio/admin/v3/info";
+
+/// The program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A deployment, its servers and their drives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Info {
+    /// `online` if writes succeed, `readonly` if only reads do, else `offline`.
+    pub mode: Mode,
+    /// The deployment's UUID.
+    #[serde(rename = "deploymentID")]
+    pub deployment_id: String,
+    /// How many buckets there are.
+    pub buckets: Count,
+    /// How objects are kept.
+    pub backend: Backend,
+    /// Each server with its drives.
+    pub servers: Vec<Server>,
+}
+
+/// What a deployment can do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Reads and writes.
+    Online,
+    /// Reads only: too few drives for writes.
+    ReadOnly,
+    /// Neither.
+    Offline,
+}
+
+/// A number that may not be known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// The number.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub count: Option<u64>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+}
+
+/// Erasure sets, parity and quorums.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backend {
+    /// `Erasure`.
+    pub backend_type: String,
+    /// Drives that serve.
+    pub online_disks: usize,
+    /// Drives that do not.
+    pub offline_disks: usize,
+    /// M of new objects.
+    #[serde(rename = "standardSCParity")]
+    pub standard_parity: u8,
+    /// M of new objects of reduced redundancy.
+    #[serde(rename = "rrSCParity")]
+    pub reduced_parity: u8,
+    /// Erasure sets of each pool.
+    pub total_sets: Vec<usize>,
+    /// Drives of a set, for each pool.
+    pub drives_per_set: Vec<u8>,
+    /// Drives of a set that a read needs.
+    pub read_quorum: u8,
+    /// Drives of a set that a write needs.
+    pub write_quorum: u8,
+}
+
+/// A server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// `online`.
+    pub state: String,
+    /// Host and port of its S3 API.
+    pub endpoint: String,
+    /// For how long it has run, in seconds.
+    pub uptime: u64,
+    /// Its program's version.
+    pub version: String,
+    /// Its drives.
+    pub drives: Vec<Drive>,
+}
+
+/// A drive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drive {
+    /// Its path.
+    pub path: String,
+    /// `ok` or `offline`.
+    pub state: String,
+    /// Why it is offline.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// Size of its file system in bytes, 0 while offline.
+    #[serde(rename = "totalspace")]
+    pub total_bytes: u64,
+    /// What is taken of it.
+    #[serde(rename = "usedspace")]
+    pub used_bytes: u64,
+    /// What is left.
+    #[serde(rename = "availspace")]
+    pub free_bytes: u64,
+    /// Its pool.
+    pub pool_index: usize,
+    /// Its erasure set.
+    pub set_index: usize,
+    /// Its place in the set.
+    pub disk_index: usize,
+}
+
+/// Tells of the deployment that the server at `endpoint` found as `survey`, after it had run for `uptime`.
+#[must_use]
+pub fn info(survey: &Survey, endpoint: &str, uptime: Duration) -> Info {
+    let health = survey.health();
+    let drives = survey.drives().map(|(set, place, drive)| describe(set, place, drive));
+    Info {
+        mode: match (health.readable, health.writable) {
+            (_, true) => Mode::Online,
+            (true, false) => Mode::ReadOnly,
+            (false, false) => Mode::Offline,
+        },
+        deployment_id: uuid::Uuid::from_bytes(survey.deployment).to_string(),
+        buckets: Count {
+            count: survey.buckets.map(|buckets| buckets as u64),
+            error: survey.buckets.is_none().then(|| "too few drives answer".to_owned()),
+        },
+        backend: Backend {
+            backend_type: "Erasure".to_owned(),
+            online_disks: health.drives_online,
+            offline_disks: health.drives - health.drives_online,
+            standard_parity: survey.standard_parity,
+            reduced_parity: survey.reduced_parity,
+            total_sets: vec![survey.sets.len()],
+            drives_per_set: vec![survey.set_size],
+            read_quorum: survey.read_quorum,
+            write_quorum: survey.write_quorum,
+        },
+        servers: vec![Server {
+            state: "online".to_owned(),
+            endpoint: endpoint.to_owned(),
+            uptime: uptime.as_secs(),
+            version: VERSION.to_owned(),
+            drives: drives.collect(),
+        }],
+    }
+}
+
+fn describe(set: usize, place: usize, drive: &DriveSurvey) -> Drive {
+    let status = &drive.status;
+    Drive {
+        path: status.path.clone(),
+        state: if status.offline.is_none() { "ok" } else { "offline" }.to_owned(),
+        reason: status.offline.clone(),
+        total_bytes: status.total_bytes,
+        used_bytes: status.total_bytes.saturating_sub(status.free_bytes),
+        free_bytes: status.free_bytes,
+        pool_index: 0,
+        set_index: set,
+        disk_index: place,
+    }
+}

@@ -1,0 +1,95 @@
+//! What a drive counts of its own work. Who shows it to operators is not its business.
+
+use crate::stats::{Histogram, Snapshot};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// Counted by a drive while it works.
+#[derive(Debug)]
+pub(super) struct Meter {
+    commit_messages: Histogram,
+    commit_time: Histogram,
+    sync_time: Histogram,
+    /// When the commit under way began, in nanoseconds of the monotonic clock; 0 while there is none.
+    commit_since: AtomicU64,
+}
+
+impl Meter {
+    pub(super) fn new() -> Meter {
+        Meter {
+            commit_messages: Histogram::of_sizes(),
+            commit_time: Histogram::of_durations(),
+            sync_time: Histogram::of_durations(),
+            commit_since: AtomicU64::new(0),
+        }
+    }
+
+    /// A commit to the index begins.
+    pub(super) fn commit_begins(&self, now: Duration) {
+        self.commit_since.store(nanos(now).max(1), Ordering::Relaxed);
+    }
+
+    /// It has ended, after `took`; `messages` have waited for it.
+    pub(super) fn commit_ended(&self, took: Duration, messages: u64) {
+        self.commit_since.store(0, Ordering::Relaxed);
+        self.commit_messages.observe(messages);
+        self.commit_time.observe_duration(took);
+    }
+
+    /// A shard's file was synced.
+    pub(super) fn synced(&self, took: Duration) {
+        self.sync_time.observe_duration(took);
+    }
+
+    pub(super) fn read(&self, now: Duration) -> Activity {
+        let since = self.commit_since.load(Ordering::Relaxed);
+        let commit_under_way = match since {
+            0 => Duration::ZERO,
+            since => Duration::from_nanos(nanos(now).saturating_sub(since)),
+        };
+        Activity {
+            commit_messages: self.commit_messages.snapshot(),
+            commit_time: self.commit_time.snapshot(),
+            sync_time: self.sync_time.snapshot(),
+            commit_under_way,
+        }
+    }
+}
+
+fn nanos(mono: Duration) -> u64 {
+    u64::try_from(mono.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What a drive has done since it was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// Group commits by how many messages waited for each.
+    pub commit_messages: Snapshot,
+    /// How long group commits took, their sync of the index included.
+    pub commit_time: Snapshot,
+    /// How long the syncs of shards' files took.
+    pub sync_time: Snapshot,
+    /// For how long the commit under way has run; zero if none is.
+    pub commit_under_way: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_does_not_end_is_seen() {
+        let meter = Meter::new();
+        let second = Duration::from_secs(1);
+        assert_eq!(meter.read(9 * second).commit_under_way, Duration::ZERO);
+        meter.commit_begins(2 * second);
+        assert_eq!(meter.read(9 * second).commit_under_way, 7 * second);
+        meter.commit_ended(8 * second, 3);
+        let activity = meter.read(11 * second);
+        assert_eq!(activity.commit_under_way, Duration::ZERO);
+        assert_eq!((activity.commit_messages.sum, activity.commit_messages.count()), (3, 1));
+        assert_eq!(activity.commit_time.sum, 8_000_000);
+    }
+}

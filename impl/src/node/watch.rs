@@ -1,0 +1,156 @@
+//! Says in the log what becomes of the drives. A drive that fails says so itself, with its reason, and at once;
+//! here is what it cannot say: that it hangs, and that it is back.
+
+use crate::{
+    object::{NO_ANSWER, Store, Survey},
+    runtime::Rt,
+};
+use std::{sync::Arc, time::Duration};
+
+/// How often the drives are asked.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// What is known of a drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Online,
+    Silent,
+    Offline,
+}
+
+/// What there is to say.
+#[derive(Debug, PartialEq, Eq)]
+enum News<'a> {
+    Silent(&'a str),
+    AnswersAgain(&'a str),
+    Back(&'a str),
+}
+
+/// Watches the drives of `store` for as long as the process lives.
+pub async fn watch(rt: Rt, store: Arc<Store>) {
+    let mut known = states(&store.survey().await);
+    loop {
+        rt.sleep(INTERVAL).await;
+        let survey = store.survey().await;
+        let now = states(&survey);
+        for news in changes(&known, &now, &survey) {
+            match news {
+                News::Silent(drive) => tracing::error!(drive, "the drive does not answer"),
+                News::AnswersAgain(drive) => tracing::info!(drive, "the drive answers again"),
+                News::Back(drive) => tracing::info!(drive, "drive online"),
+            }
+        }
+        known = now;
+    }
+}
+
+/// One line at the start about drives that do not serve, and what that means; none if all do.
+pub fn report(survey: &Survey) {
+    let health = survey.health();
+    let offline = health.drives - health.drives_online;
+    if offline == 0 {
+        return;
+    }
+    let (drives, read_quorum, write_quorum) = (health.drives, health.read_quorum, health.write_quorum);
+    let names = survey.drives().filter(|(_, _, drive)| drive.status.offline.is_some());
+    let names: Vec<&str> = names.map(|(_, _, drive)| drive.status.path.as_str()).collect();
+    let names = names.join(" ");
+    match (health.readable, health.writable) {
+        (_, true) => tracing::warn!(offline, drives, names, write_quorum, "started with drives offline"),
+        (true, false) => {
+            tracing::error!(
+                offline,
+                drives,
+                names,
+                write_quorum,
+                "started with too few drives to write: read only"
+            );
+        }
+        (false, false) => {
+            tracing::error!(
+                offline,
+                drives,
+                names,
+                read_quorum,
+                "started with too few drives to read"
+            );
+        }
+    }
+}
+
+fn states(survey: &Survey) -> Vec<State> {
+    let state = |reason: Option<&str>| match reason {
+        None => State::Online,
+        Some(NO_ANSWER) => State::Silent,
+        Some(_) => State::Offline,
+    };
+    let reasons = survey.drives().map(|(_, _, drive)| drive.status.offline.as_deref());
+    reasons.map(state).collect()
+}
+
+fn changes<'a>(known: &[State], now: &[State], survey: &'a Survey) -> Vec<News<'a>> {
+    let paths = survey.drives().map(|(_, _, drive)| drive.status.path.as_str());
+    let news = known
+        .iter()
+        .zip(now)
+        .zip(paths)
+        .filter_map(|((known, now), path)| match (known, now) {
+            (State::Online | State::Offline, State::Silent) => Some(News::Silent(path)),
+            (State::Silent, State::Online) => Some(News::AnswersAgain(path)),
+            (State::Offline, State::Online) => Some(News::Back(path)),
+            // The drive has said so itself.
+            (_, State::Offline) | (State::Online, State::Online) | (State::Silent, State::Silent) => None,
+        });
+    news.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        drive::DriveStatus,
+        object::{DriveSurvey, SetSurvey},
+    };
+
+    fn survey(reasons: &[Option<&str>]) -> Survey {
+        let drive = |(number, reason): (usize, &Option<&str>)| DriveSurvey {
+            status: DriveStatus {
+                path: format!("/d{number}"),
+                offline: reason.map(str::to_owned),
+                total_bytes: 0,
+                free_bytes: 0,
+            },
+            activity: None,
+        };
+        Survey {
+            deployment: [0; 16],
+            sets: vec![SetSurvey {
+                drives: reasons.iter().enumerate().map(drive).collect(),
+                readable: true,
+                writable: true,
+            }],
+            set_size: 4,
+            standard_parity: 2,
+            reduced_parity: 1,
+            read_quorum: 2,
+            write_quorum: 3,
+            buckets: Some(0),
+        }
+    }
+
+    #[test]
+    fn only_what_a_drive_cannot_say_itself_is_news() {
+        let (silent, failed) = (Some(NO_ANSWER), Some("its index failed"));
+        let news = |before: &[Option<&str>; 4], after: &[Option<&str>; 4]| {
+            let after = survey(after);
+            format!("{:?}", changes(&states(&survey(before)), &states(&after), &after))
+        };
+        let before = [None, None, silent, failed];
+        assert_eq!(news(&before, &before), "[]");
+        assert_eq!(news(&before, &[silent, failed, failed, failed]), "[Silent(\"/d0\")]");
+        assert_eq!(
+            news(&before, &[None, None, None, None]),
+            "[AnswersAgain(\"/d2\"), Back(\"/d3\")]"
+        );
+    }
+}
