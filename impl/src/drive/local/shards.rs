@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     drive::{DriveError, ShardReader, ShardWriter, Staging, index::Shard},
-    runtime::{File, OpenMode, spawn},
+    runtime::{File, Mutant, OpenMode, spawn},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -219,7 +219,12 @@ impl ShardWriter for FileWriter {
                 if !rest.is_empty() {
                     file.write_at(offset, &rest)?;
                 }
-                file.sync()?;
+                if !shared.mutation.is(Mutant::ShardFileNotSynced) {
+                    file.sync()?;
+                }
+                if shared.mutation.is(Mutant::ShardFolderNotSynced) {
+                    return Ok(());
+                }
                 shared.files.sync_dir(&shared.folder_path(folder))
             };
             write().map_err(|error| shared.staging_failed(&shared.part_path(folder, part), &error))
