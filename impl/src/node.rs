@@ -102,7 +102,15 @@ async fn format(rt: &Rt, config: &NodeConfig) -> Result<format::Opened, OpenErro
     };
     let executor = rt.executor(&first.to_string_lossy());
     let (files, paths, set_size, ids) = (rt.files(), config.drives.clone(), config.set_size, rt.clone());
-    let job = move || format::open_all(&files, &paths, set_size, &mut || runtime::random_id(&ids));
+    #[cfg(feature = "mutants")]
+    let wiped_is_member = rt.mutation().is(runtime::Mutant::WipedIsMember);
+    let job = move || {
+        #[cfg(feature = "mutants")]
+        if wiped_is_member {
+            format::adopt_wiped(&files, &paths)?;
+        }
+        format::open_all(&files, &paths, set_size, &mut || runtime::random_id(&ids))
+    };
     Ok(runtime::run(&executor, Lane::Data, job)
         .await
         .map_err(|_| OpenError::Ending)??)

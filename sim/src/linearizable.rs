@@ -82,7 +82,7 @@ pub fn check<V: Ord + Clone + Debug>(initial: Option<V>, history: &[Operation<V>
 }
 
 /// Histories by key, filled by many clients.
-pub struct Recorder<V>(Mutex<BTreeMap<String, Vec<Operation<V>>>>);
+pub struct Recorder<V>(Mutex<BTreeMap<String, Vec<Option<Operation<V>>>>>);
 
 /// Names an operation of a [`Recorder`].
 #[derive(Clone, Debug)]
@@ -102,11 +102,11 @@ impl<V: Ord + Clone + Debug> Recorder<V> {
     pub fn invoke(&self, key: &str, now: Duration, input: Input<V>) -> Ticket {
         let mut keys = crate::lock(&self.0);
         let history = keys.entry(key.to_owned()).or_default();
-        history.push(Operation {
+        history.push(Some(Operation {
             input,
             invoked: now,
             completed: None,
-        });
+        }));
         Ticket {
             key: key.to_owned(),
             index: history.len() - 1,
@@ -116,7 +116,7 @@ impl<V: Ord + Clone + Debug> Recorder<V> {
     /// Records an answer.
     pub fn complete(&self, ticket: &Ticket, now: Duration, output: Output<V>) {
         let mut keys = crate::lock(&self.0);
-        if let Some(operation) = keys
+        if let Some(Some(operation)) = keys
             .get_mut(&ticket.key)
             .and_then(|history| history.get_mut(ticket.index))
         {
@@ -124,9 +124,22 @@ impl<V: Ord + Clone + Debug> Recorder<V> {
         }
     }
 
+    /// Takes an operation out: it failed, certainly without effect, now or later.
+    pub fn withdraw(&self, ticket: &Ticket) {
+        let mut keys = crate::lock(&self.0);
+        if let Some(operation) = keys
+            .get_mut(&ticket.key)
+            .and_then(|history| history.get_mut(ticket.index))
+        {
+            *operation = None;
+        }
+    }
+
     /// The histories so far.
     pub fn histories(&self) -> BTreeMap<String, Vec<Operation<V>>> {
-        crate::lock(&self.0).clone()
+        let keys = crate::lock(&self.0);
+        let history = |history: &Vec<Option<Operation<V>>>| history.iter().flatten().cloned().collect();
+        keys.iter().map(|(key, all)| (key.clone(), history(all))).collect()
     }
 
     /// Checks every key; none had a value at first.

@@ -14,14 +14,20 @@
     reason = "this is the outside of the simulation: threads and trace files"
 )]
 
-use crate::{World, executor::panic_message};
+use crate::{World, executor::panic_message, lock};
 use madsim::{Config, runtime::Runtime};
 use std::{
+    collections::BTreeMap,
     env, fs,
     future::Future,
+    num::NonZero,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
     time::Duration,
 };
 
@@ -34,6 +40,7 @@ const CHILD: &str = "SIM_DETERMINISM_TRACE";
 pub struct Scenario {
     name: &'static str,
     seeds: u64,
+    known: Vec<u64>,
     limit: Duration,
 }
 
@@ -90,6 +97,7 @@ impl Scenario {
         Scenario {
             name,
             seeds: 10,
+            known: Vec::new(),
             limit: LIMIT_DEFAULT,
         }
     }
@@ -97,6 +105,12 @@ impl Scenario {
     /// How many seeds to run unless the environment says otherwise.
     pub fn seeds(self, seeds: u64) -> Self {
         Scenario { seeds, ..self }
+    }
+
+    /// Seeds that once found something: they run before the others, unless the environment asks for seeds.
+    pub fn known(self, seeds: impl IntoIterator<Item = u64>) -> Self {
+        let known = seeds.into_iter().collect();
+        Scenario { known, ..self }
     }
 
     /// How long a run may take in virtual time.
@@ -118,39 +132,53 @@ impl Scenario {
             let scenario = scenario.clone();
             simulate(seed, self.limit, move |world| scenario(world))
         };
-        let (first, count) = match (from_env("SIM_SEED"), from_env("SIM_FIRST"), from_env("SIM_SEEDS")) {
-            (Some(seed), _, _) => (seed, 1),
-            (None, first, count) => (first.unwrap_or(0), count.unwrap_or(self.seeds)),
+        let seeds: Vec<u64> = match (from_env("SIM_SEED"), from_env("SIM_FIRST"), from_env("SIM_SEEDS")) {
+            (Some(seed), _, _) => vec![seed],
+            (None, None, None) => self.known.iter().copied().chain(0..self.seeds).collect(),
+            (None, first, count) => {
+                let first = first.unwrap_or(0);
+                (first..first + count.unwrap_or(self.seeds)).collect()
+            }
         };
-        let mut failed = Vec::new();
-        for seed in first..first + count {
-            let result = run(seed);
-            if seed == first {
-                assert_equal(
-                    self.name,
-                    seed,
-                    trace_of(&result),
-                    trace_of(&run(seed)),
-                    "twice in one process",
-                );
-            }
-            if count == 1 {
-                let path = write_trace(self.name, seed, trace_of(&result));
-                println!("trace of seed {seed}: {}", path.display());
-            }
-            if let Err(failure) = result {
-                self.report(seed, &failure);
-                failed.push(seed);
-            }
-            if failed.len() == FAILURES_MAX {
-                break;
+        if let Some(first) = seeds.first() {
+            let (once, again) = (run(*first), run(*first));
+            assert_equal(
+                self.name,
+                *first,
+                trace_of(&once),
+                trace_of(&again),
+                "twice in one process",
+            );
+            if seeds.len() == 1 {
+                let path = write_trace(self.name, *first, trace_of(&once));
+                println!("trace of seed {first}: {}", path.display());
             }
         }
+        let failures = failures(&seeds, FAILURES_MAX, &run);
+        for (seed, failure) in &failures {
+            self.report(*seed, failure);
+        }
+        let failed: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
         assert!(
             failed.is_empty(),
             "{}: seeds {failed:?} failed; see above how to replay them",
             self.name
         );
+    }
+
+    /// The first of the seeds that fails, and how: for servers that are broken on purpose.
+    pub fn first_failure<F, S>(&self, seeds: impl IntoIterator<Item = u64>, scenario: S) -> Option<(u64, Failure)>
+    where
+        S: Fn(World) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + 'static,
+    {
+        let scenario = Arc::new(scenario);
+        let run = |seed| {
+            let scenario = scenario.clone();
+            simulate(seed, self.limit, move |world| scenario(world))
+        };
+        let seeds: Vec<u64> = seeds.into_iter().collect();
+        failures(&seeds, 1, &run).into_iter().next()
     }
 
     /// Checks that a seed decides the trace: twice in this process, once in another, byte for byte; and
@@ -219,6 +247,32 @@ impl Scenario {
             self.name
         );
     }
+}
+
+/// Runs seeds side by side, one a processor, until `limit` of them have failed; the failures in the order of
+/// `seeds`. A run does not know of the others, so how they overlap changes nothing.
+fn failures(
+    seeds: &[u64],
+    limit: usize,
+    run: &(impl Fn(u64) -> Result<Vec<String>, Failure> + Sync),
+) -> Vec<(u64, Failure)> {
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let work = || {
+        while lock(&failed).len() < limit {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(seed) = seeds.get(at) else { return };
+            if let Err(failure) = run(*seed) {
+                lock(&failed).insert(at, (*seed, failure));
+            }
+        }
+    };
+    let jobs = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(work);
+        }
+    });
+    failed.into_inner().unwrap_or_default().into_values().collect()
 }
 
 fn trace_of(result: &Result<Vec<String>, Failure>) -> &[String] {

@@ -12,7 +12,7 @@ use madsim::{
     time::{self, TimeHandle},
 };
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration, time::SystemTime};
-use store::runtime::{BoxFuture, Executor, Files, Job, Listener, Runtime, Stream, Task};
+use store::runtime::{BoxFuture, Executor, Files, Job, Listener, Mutation, Runtime, Stream, Task};
 use tokio::sync::oneshot;
 
 /// See [`World::runtime`].
@@ -117,6 +117,10 @@ impl Runtime for SimRuntime {
         if self.process.is_alive() {
             self.world.event(self.node, &event());
         }
+    }
+
+    fn mutation(&self) -> Mutation {
+        self.world.mutation()
     }
 }
 

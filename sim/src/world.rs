@@ -18,7 +18,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use store::runtime::{Gone, Rt};
+use store::runtime::{Gone, Mutation, Rt};
 
 /// Everything that a run consists of. Clones are the same world.
 #[derive(Clone)]
@@ -35,6 +35,7 @@ struct State {
     nodes: BTreeMap<u32, Node>,
     drives: BTreeMap<(u32, PathBuf), SimDrive>,
     job_panics: Vec<String>,
+    mutation: Mutation,
 }
 
 #[derive(Default)]
@@ -248,6 +249,15 @@ impl World {
     /// Virtual time since the run began. Histories take their times from here: it has no skew.
     pub fn now(&self) -> Duration {
         TimeHandle::current().elapsed()
+    }
+
+    /// Breaks the servers of all nodes in one way, from now on (`specs/mutants.md`).
+    pub fn set_mutation(&self, mutation: Mutation) {
+        lock(&self.0.state).mutation = mutation;
+    }
+
+    pub(crate) fn mutation(&self) -> Mutation {
+        lock(&self.0.state).mutation
     }
 
     /// Records an event.

@@ -341,6 +341,29 @@ fn slot(files: &dyn Files, drive: Found) -> Slot {
     ready(path, &format, lock)
 }
 
+/// Formats drives that are empty among others that are not, as if they had been there from the first start.
+#[cfg(feature = "mutants")]
+pub(crate) fn adopt_wiped(files: &Arc<dyn Files>, paths: &[PathBuf]) -> Result<(), FormatError> {
+    let mut drives = Vec::with_capacity(paths.len());
+    for path in paths {
+        drives.push(look_at(&**files, path)?);
+    }
+    let Some(reference) = reference(&drives).filter(|format| format.complete) else {
+        return Ok(());
+    };
+    for (this, drive) in reference.drives().zip(&drives) {
+        if matches!(drive.state, State::Clean { missing: false }) {
+            let format = Format {
+                this,
+                ..reference.clone()
+            };
+            let made = begin(&**files, &drive.path, &format).and_then(|_| create_index(&**files, &drive.path));
+            made.map_err(|error| FormatError::first_start(&drive.path, error))?;
+        }
+    }
+    Ok(())
+}
+
 fn ready(path: PathBuf, format: &Format, lock: Guard) -> Slot {
     let (set, index) = format.place().unwrap_or_default();
     let drive = format.this;

@@ -89,7 +89,9 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
         .open(&file, OpenMode::Write)
         .map_err(|error| index_failed(&error))?;
     let room = reserve.clone();
-    let index = Index::open(opened, Box::new(move || room.release())).map_err(|error| index_failed(&error))?;
+    let mutation = rt.mutation();
+    let opened = Index::open(opened, Box::new(move || room.release()), mutation);
+    let index = opened.map_err(|error| index_failed(&error))?;
     let (epoch, hi) = index.drive_state().map_err(|error| index_failed(&error))?;
     // Folders that a process made which then crashed may not be durable yet.
     let data = path.join(DATA_FOLDER);
@@ -109,6 +111,7 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
         drive: Mutex::new(drive),
         staging: Mutex::default(),
         lock: Mutex::new(Some(slot.lock)),
+        mutation,
     };
     Ok((Arc::new(shared), drive))
 }

@@ -21,6 +21,7 @@ mod tests;
 
 pub use codec::{Codec, CodecError, Shards};
 pub use decode::{Decoded, Decoder, Rebuilt, TooFewShards};
+pub(crate) use frame::reseal;
 pub use frame::{Corrupt, Encoder, HASH_LEN, Stripe, verify_block};
 pub use layout::{Layout, TooLong};
 pub use placement::{Distribution, distribution, set_of};

@@ -5,7 +5,7 @@
 use super::{error::StoreError, set::ErasureSet};
 use crate::{
     drive::{Drive, DriveError, RegisterKey, Staging},
-    runtime,
+    runtime::{self, Mutant},
 };
 use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -103,6 +103,8 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(set: &'a ErasureSet, key: &'a RegisterKey, op: Op, small: Option<SmallShards>) -> Run<'a> {
         let (machine, todo) = Coordinator::new(set.quorums, op);
+        #[cfg(feature = "mutants")]
+        let machine = machine.with_mutation(set.rt.mutation().protocol());
         Run {
             set,
             key,
@@ -117,7 +119,9 @@ impl<'a> Run<'a> {
     /// Drives the machine; calls `ended` with its outcome, then lets messages that are on their way arrive.
     async fn drive(mut self, ended: impl FnOnce(Ended)) {
         let patience = self.set.patience;
-        let mut deadline = self.set.rt.sleep(patience.operation);
+        let patient = self.set.rt.mutation().is(Mutant::NoDeadline);
+        let limit = if patient { Duration::MAX } else { patience.operation };
+        let mut deadline = self.set.rt.sleep(limit);
         let mut hurry = self.set.rt.sleep(patience.straggler);
         let mut ended = Some(ended);
         loop {

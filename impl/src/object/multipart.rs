@@ -171,6 +171,13 @@ impl Store {
             checksums: meta.checksums,
         };
         let _bucket = self.buckets().enter(bucket, incarnation).await?;
+        #[cfg(feature = "mutants")]
+        if self.rt().mutation().is(runtime::Mutant::CompleteInTwoVotes) {
+            let put = Change::Put { data, precondition };
+            let record = settled(self.change(set, owner.clone(), put).await)?;
+            settled(self.change(set, owner, Change::AbortUpload(upload)).await).ok();
+            return latest_info(key, &record).ok_or(StoreError::NoSuchUpload);
+        }
         let change = Change::CompleteUpload {
             upload,
             data,

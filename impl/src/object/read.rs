@@ -7,11 +7,11 @@ use super::{
 };
 use crate::{
     drive::{DriveError, RegisterKey},
-    runtime,
+    runtime::{self, Mutant},
 };
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use model::{
-    protocol::{ReadDecision, Reply, Request, Snapshot, decide_read},
+    protocol::{Ballot, ReadDecision, Reply, Request, Snapshot, Vote},
     record::{Change, Op, Record},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -43,6 +43,18 @@ pub(super) async fn resolve(set: &Arc<ErasureSet>, key: &RegisterKey) -> Result<
     })
 }
 
+/// What a reader may conclude from what drives say of a key.
+pub(super) fn decide(set: &ErasureSet, answers: &BTreeMap<u8, Snapshot<Record>>) -> ReadDecision<Record> {
+    #[cfg(not(feature = "mutants"))]
+    let decision = model::protocol::decide_read(set.quorums, answers);
+    #[cfg(feature = "mutants")]
+    let decision = {
+        use model::protocol::resolve::decide_read_mutated;
+        decide_read_mutated(set.quorums, answers, set.rt.mutation().protocol())
+    };
+    decision
+}
+
 /// Asks Q drives, then the others if those do not suffice.
 async fn plain(set: &Arc<ErasureSet>, key: &RegisterKey) -> ReadDecision<Record> {
     let count = set.len();
@@ -68,9 +80,9 @@ async fn plain(set: &Arc<ErasureSet>, key: &RegisterKey) -> ReadDecision<Record>
                 asked_all = true;
                 order.by_ref().for_each(|index| calls.push(ask(set, key, index)));
             }
-            () = &mut deadline => return decide_read(set.quorums, &answers),
+            () = &mut deadline => return decide(set, &answers),
         }
-        let decision = decide_read(set.quorums, &answers);
+        let decision = decide(set, &answers);
         if matches!(decision, ReadDecision::Chosen(_)) {
             return decision;
         }
@@ -87,9 +99,28 @@ async fn plain(set: &Arc<ErasureSet>, key: &RegisterKey) -> ReadDecision<Record>
     }
 }
 
+/// The snapshot of a drive that has nothing of a key and never had.
+pub(super) fn nothing() -> Snapshot<Record> {
+    Snapshot {
+        accepted: Vote::absent(),
+        prev: Vote::absent(),
+        committed: true,
+        folders: Vec::new(),
+        authoritative: true,
+        floor: Ballot::ZERO,
+    }
+}
+
 type Answer = (u8, Result<Reply<Record>, DriveError>);
 
 fn ask(set: &Arc<ErasureSet>, key: &RegisterKey, index: usize) -> BoxFuture<'static, Answer> {
     let (drive, key) = (set.drives[index].clone(), key.clone());
-    Box::pin(async move { (index as u8, drive.register(&key, Request::Read).await) })
+    let mutation = set.rt.mutation();
+    Box::pin(async move {
+        let mut answer = drive.register(&key, Request::Read).await;
+        if answer.is_err() && mutation.is(Mutant::OfflineIsAbsent) {
+            answer = Ok(Reply::Read(nothing()));
+        }
+        (index as u8, answer)
+    })
 }

@@ -6,11 +6,11 @@
 use super::{error::StoreError, read, set::ErasureSet};
 use crate::{
     drive::{ListFrom, Page, RegisterKey},
-    runtime,
+    runtime::{self, Mutant},
 };
 use futures::future::join_all;
 use model::{
-    protocol::{Ballot, ReadDecision, Snapshot, Value, Vote, decide_read},
+    protocol::{Ballot, ReadDecision, Snapshot, Value},
     record::Record,
 };
 use std::{
@@ -71,7 +71,7 @@ async fn scan_set(set: &Arc<ErasureSet>, prefix: &[u8], from: &ListFrom, limit: 
             };
             answers.insert(*index, snapshot);
         }
-        let record = match decide_read(set.quorums, &answers) {
+        let record = match read::decide(set, &answers) {
             ReadDecision::Chosen(vote) => vote.value,
             ReadDecision::Undecided | ReadDecision::TooFew => read::read(set, key).await?,
         };
@@ -85,12 +85,8 @@ async fn scan_set(set: &Arc<ErasureSet>, prefix: &[u8], from: &ListFrom, limit: 
 /// What a drive says of a key that is not in its page: nothing, and it may have purged it.
 fn not_listed() -> Snapshot<Record> {
     Snapshot {
-        accepted: Vote::absent(),
-        prev: Vote::absent(),
-        committed: true,
-        folders: Vec::new(),
-        authoritative: true,
         floor: Ballot::ceiling(u64::MAX, u64::MAX),
+        ..read::nothing()
     }
 }
 
@@ -101,7 +97,9 @@ async fn pages(
     from: &ListFrom,
     limit: usize,
 ) -> Result<BTreeMap<u8, Page>, StoreError> {
-    let wanted = usize::from(set.quorums.prepare);
+    let mutation = set.rt.mutation();
+    let fewer = usize::from(mutation.is(Mutant::ListFromFewer));
+    let wanted = usize::from(set.quorums.prepare) - fewer;
     let mut pages = BTreeMap::new();
     let mut rest = 0..set.len();
     while pages.len() < wanted {
@@ -116,6 +114,9 @@ async fn pages(
         for (index, answer) in batch.iter().zip(join_all(answers).await) {
             if let Some(Ok(page)) = answer {
                 pages.insert(*index as u8, page);
+            } else if mutation.is(Mutant::OfflineIsAbsent) {
+                let (registers, complete) = (Vec::new(), true);
+                pages.insert(*index as u8, Page { registers, complete });
             }
         }
     }

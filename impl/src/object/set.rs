@@ -1,7 +1,11 @@
 //! An erasure set as the driver sees it: its drives, its quorums, and who issues ballots.
 
 use super::locks::KeyLocks;
-use crate::{drive::Drive, erasure::Distribution, runtime::Rt};
+use crate::{
+    drive::Drive,
+    erasure::Distribution,
+    runtime::{Mutant, Rt},
+};
 use model::protocol::{Ballot, Quorums};
 use std::{
     sync::{
@@ -56,7 +60,13 @@ impl ErasureSet {
     /// If there are none, or more than 16.
     #[must_use]
     pub fn new(rt: Rt, drives: Vec<Arc<dyn Drive>>, ballots: Arc<Ballots>, patience: Patience) -> ErasureSet {
-        let quorums = Quorums::of(u8::try_from(drives.len()).unwrap_or(u8::MAX));
+        let mut quorums = Quorums::of(u8::try_from(drives.len()).unwrap_or(u8::MAX));
+        if rt.mutation().is(Mutant::AcceptQuorumTooSmall) {
+            quorums.accept = quorums.accept.saturating_sub(1).max(1);
+        }
+        if rt.mutation().is(Mutant::PrepareQuorumTooSmall) {
+            quorums.prepare = quorums.prepare.saturating_sub(1).max(1);
+        }
         ErasureSet {
             rt,
             drives,

@@ -3,8 +3,8 @@
 use super::{error::StoreError, set::ErasureSet, types::ObjectInfo};
 use crate::{
     drive::{DriveError, ShardReader},
-    erasure::{Codec, Decoder, Layout, STRIPE_LEN, ShardSet},
-    runtime,
+    erasure::{Codec, Decoder, Layout, STRIPE_LEN, ShardSet, reseal},
+    runtime::{self, Mutant, Mutation},
 };
 use bytes::Bytes;
 use futures::future::join_all;
@@ -168,6 +168,7 @@ struct PartReader {
     part: PartData,
     layout: Layout,
     decoder: Decoder,
+    mutation: Mutation,
     data_shards: usize,
     /// By shard index: the drive that has it.
     drive_of: Vec<usize>,
@@ -196,6 +197,7 @@ impl PartReader {
             part: part.clone(),
             layout,
             decoder: Decoder::new(codec),
+            mutation: set.rt.mutation(),
             data_shards: codec.data(),
             drive_of: (0..count).map(|shard| distribution.drive_of(shard)).collect(),
             shards: (0..count).map(|_| Shard::Untried).collect(),
@@ -302,6 +304,13 @@ impl PartReader {
         }
     }
 
+    fn frame(&self, read: Bytes) -> Bytes {
+        if self.mutation.is(Mutant::FrameHashIgnored) {
+            return reseal(read);
+        }
+        read
+    }
+
     /// The bytes of the stripes; or the shards of which a frame does not hold (none: too few were read).
     fn decode(
         &mut self,
@@ -316,7 +325,7 @@ impl PartReader {
             let frame = start..start + self.layout.frame_len(stripe);
             let frames: Vec<Option<Bytes>> = runs
                 .iter()
-                .map(|run| run.as_ref().map(|run| run.slice(frame.clone())))
+                .map(|run| run.as_ref().map(|run| self.frame(run.slice(frame.clone()))))
                 .collect();
             let wanted = self.layout.range_in_stripe(stripe, range.clone());
             match self.decoder.decode(self.layout.stripe_len(stripe), wanted, &frames) {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     drive::{DriveError, RegisterKey, SMALL_SHARD_BYTES, ShardWriter, Staging},
     erasure::{Codec, Distribution, Encoder, Stripe},
-    runtime::{self},
+    runtime::{self, Mutant},
 };
 use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
@@ -19,6 +19,7 @@ use model::{
     record::{Change, ObjectData, Op, Part, PartData, Precondition, Record},
 };
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// Writes one object or part. Dropped before [`ObjectWriter::commit`], nothing of it becomes visible and
 /// its staged shards are removed.
@@ -118,9 +119,14 @@ impl ObjectWriter {
         erasure: Erasure,
         size: Option<u64>,
     ) -> ObjectWriter {
+        let folder = if set.rt.mutation().is(Mutant::FolderReused) {
+            xxh3_128(target.register().as_bytes())
+        } else {
+            runtime::random_id(&set.rt)
+        };
         let staging = Staging {
             owner: target.owner(),
-            folder: runtime::random_id(&set.rt),
+            folder,
             upload: target.part.map(|(upload, _)| upload),
             part: target.part.map_or(1, |(_, number)| number),
         };
@@ -197,11 +203,16 @@ impl ObjectWriter {
         let op = self.op(meta, precondition);
         // From here on the operation runs to its end even if the caller goes away; until it has ended,
         // nobody may remove the folder.
-        self.staged.abandon_on_drop = false;
+        let hasty = self.staged.set.rt.mutation().is(Mutant::AbandonAfterAccept);
+        self.staged.abandon_on_drop = hasty;
         let (set, register) = (self.staged.set.clone(), self.target.register());
         let ended = execute(&set, register, op, small).await;
         drop(bucket);
-        self.staged.abandon_on_drop = matches!(ended.outcome, Outcome::Refused { .. } | Outcome::Unavailable(_));
+        self.staged.abandon_on_drop = match ended.outcome {
+            Outcome::Refused { .. } | Outcome::Unavailable(_) => true,
+            Outcome::Ambiguous(_) => hasty,
+            Outcome::Written(_) | Outcome::Kept(_) => false,
+        };
         match ended.outcome {
             Outcome::Unavailable(Unavailable::StagedQuorum) if ended.full => Err(StoreError::Full),
             _ => self.info(&driver::settled(ended.outcome)?),
@@ -301,7 +312,7 @@ impl ObjectWriter {
             )
         }))
         .await;
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(&self.staged.set);
         self.sink = Sink::Files(opened.into_iter().map(|writer| tally.keep(writer)).collect());
         tally.check(self.erasure)
     }
@@ -322,7 +333,7 @@ impl ObjectWriter {
                 }
                 Some(runtime::timeout(rt, limit, async { writer.write(block).await.map(|()| writer) }).await)
             });
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(&self.staged.set);
         let kept = join_all(writes)
             .await
             .into_iter()
@@ -342,7 +353,7 @@ impl ObjectWriter {
                 .map(|writer| runtime::timeout(rt, limit, writer.finish())),
         )
         .await;
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(&self.staged.set);
         for done in finished {
             tally.keep(done);
         }
@@ -354,10 +365,20 @@ impl ObjectWriter {
 #[derive(Default)]
 struct Tally {
     kept: usize,
+    /// How many shards fewer than W are enough for a mutant.
+    fewer: usize,
     full: bool,
 }
 
 impl Tally {
+    fn new(set: &ErasureSet) -> Tally {
+        let fewer = usize::from(set.rt.mutation().is(Mutant::WriteQuorumTooSmall));
+        Tally {
+            fewer,
+            ..Tally::default()
+        }
+    }
+
     fn keep<T>(&mut self, result: Option<Result<T, DriveError>>) -> Option<T> {
         match result? {
             Ok(value) => {
@@ -373,7 +394,7 @@ impl Tally {
 
     /// Whether they are enough for the write quorum (`put.ack-needs-write-quorum`).
     fn check(&self, erasure: Erasure) -> Result<(), StoreError> {
-        let needed = usize::from(write_quorum(erasure.data, erasure.parity));
+        let needed = usize::from(write_quorum(erasure.data, erasure.parity)) - self.fewer;
         if self.kept >= needed {
             return Ok(());
         }

@@ -7,9 +7,11 @@
 //! Clippy's `disallowed-methods` bans the direct calls everywhere else.
 
 mod files;
+mod mutant;
 pub mod real;
 
 pub use files::{Entry, File, FileId, Files, Kind, OpenMode, Space};
+pub use mutant::{Mutant, Mutation};
 
 use std::{any::Any, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
@@ -90,6 +92,10 @@ pub trait Runtime: Send + Sync + 'static {
     }
     /// Records an event of the simulation's trace. Does nothing in production.
     fn trace(&self, _event: &dyn Fn() -> String) {}
+    /// In which way the server is broken, in a simulation that must notice it.
+    fn mutation(&self) -> Mutation {
+        Mutation::NONE
+    }
 }
 
 /// What the operating system knows of a process. What it does not tell is `None`.

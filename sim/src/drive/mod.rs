@@ -134,6 +134,17 @@ impl SimDrive {
         self.event("replaced by an empty drive");
     }
 
+    /// Exchanges the media of two drives, as when cables or mounts are mixed up. Their nodes must be down.
+    pub fn swap(&self, other: &SimDrive) {
+        if Arc::ptr_eq(&self.shared, &other.shared) {
+            return;
+        }
+        let (mut ours, mut theirs) = (lock(&self.shared), lock(&other.shared));
+        std::mem::swap(&mut *ours, &mut *theirs);
+        drop((ours, theirs));
+        self.event(&format!("swapped with {}", other.mount.display()));
+    }
+
     /// Bitrot at rest: inverts `bits` random bits of the file at `path` below the mount. Where; nothing when
     /// there is no such file, or when it has no byte on the media.
     pub fn rot(&self, path: impl AsRef<Path>, bits: usize) -> Vec<Rot> {

@@ -11,7 +11,7 @@ pub use rows::RowError;
 pub(crate) use rows::{Held, Shard};
 
 use super::{ListFrom, RegisterKey};
-use crate::runtime::File;
+use crate::runtime::{File, Mutation};
 use blocks::{Backend, Blocks};
 use bytes::Bytes;
 use model::{
@@ -149,8 +149,8 @@ impl Index {
     ///
     /// # Errors
     /// What is damaged, or newer than this program.
-    pub(crate) fn open(file: Arc<dyn File>, make_room: MakeRoom) -> Result<Index, IndexError> {
-        let index = Index::start(Blocks::open(file, make_room)?)?;
+    pub(crate) fn open(file: Arc<dyn File>, make_room: MakeRoom, mutation: Mutation) -> Result<Index, IndexError> {
+        let index = Index::start(Blocks::open(file, make_room, mutation)?)?;
         match index.meta("version")? {
             VERSION => Ok(index),
             other => Err(IndexError::Version(other)),

@@ -15,7 +15,7 @@ fn scratch() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn open(path: &Path) -> Result<Index, IndexError> {
-    Index::open(open_file(path, OpenMode::Write), Box::new(|| false))
+    Index::open(open_file(path, OpenMode::Write), Box::new(|| false), Mutation::NONE)
 }
 
 fn key(n: u64) -> RegisterKey {

@@ -16,7 +16,7 @@ use crate::{
         DriveError, IndexError, ListFrom, RegisterKey, Staging,
         index::{Changes, Held, Hold, RowChange},
     },
-    runtime::{Lane, run, spawn},
+    runtime::{Lane, Mutant, run, spawn},
 };
 use bytes::Bytes;
 use model::{
@@ -224,6 +224,9 @@ impl Core {
         for message in batch {
             self.apply(message).map_err(|error| self.shared.index_failed(&error))?;
         }
+        if self.shared.mutation.is(Mutant::ReplyBeforeCommit) {
+            self.outgoing.drain(..).for_each(|outgoing| outgoing.send(None));
+        }
         let overdue = self.lazy_since.is_some_and(|since| now >= since + LAZY_MAX);
         if self.durable || overdue {
             self.commit(false)?;
@@ -368,7 +371,10 @@ impl Core {
             key: &mut entry.state,
             index: self.shared.place,
         };
+        #[cfg(not(feature = "mutants"))]
         let (reply, effects) = acceptor.step(request);
+        #[cfg(feature = "mutants")]
+        let (reply, effects) = acceptor.step_mutated(request, self.shared.mutation.protocol());
         for effect in effects {
             match effect {
                 DriveEffect::PersistDrive => (self.drive_dirty, self.durable) = (true, true),
@@ -436,7 +442,8 @@ impl Core {
 
     /// `put.abandon-before-accept`. A folder that is not held was never staged, or has gone already.
     fn abandon(&mut self, owner: &RegisterKey, folder: Folder) -> Result<Result<(), DriveError>, IndexError> {
-        if self.named(owner)?.contains(&folder) {
+        let obeys = self.shared.mutation.is(Mutant::AbandonAfterAccept);
+        if self.named(owner)?.contains(&folder) && !obeys {
             tracing::error!(drive = %self.shared.path.display(), ?owner, "asked to abandon a folder that a vote names");
             return Ok(Err(DriveError::NoFolder));
         }
@@ -457,7 +464,10 @@ impl Core {
     }
 
     fn end_upload(&mut self, owner: &RegisterKey, upload: u128) -> Result<Result<(), DriveError>, IndexError> {
-        let named = self.named(owner)?;
+        let mut named = self.named(owner)?;
+        if self.shared.mutation.is(Mutant::EndUploadDropsNamed) {
+            named.clear();
+        }
         let Some(entry) = self.keys.get_mut(owner) else {
             return Ok(Err(DriveError::NoFolder));
         };

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     drive::{DriveError, ShardReader, ShardWriter, Staging, index::Shard},
-    runtime::{File, OpenMode, spawn},
+    runtime::{File, Mutant, OpenMode, spawn},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -220,8 +220,12 @@ impl ShardWriter for FileWriter {
                     file.write_at(offset, &rest)?;
                 }
                 let began = shared.rt.mono();
-                file.sync()?;
-                shared.files.sync_dir(&shared.folder_path(folder))?;
+                if !shared.mutation.is(Mutant::ShardFileNotSynced) {
+                    file.sync()?;
+                }
+                if !shared.mutation.is(Mutant::ShardFolderNotSynced) {
+                    shared.files.sync_dir(&shared.folder_path(folder))?;
+                }
                 shared.meter.synced(shared.rt.mono().saturating_sub(began));
                 Ok(())
             };

@@ -7,7 +7,7 @@ use crate::{
         format::{DATA_FOLDER, SYSTEM_FOLDER, format_path},
         index::{Index, is_full},
     },
-    runtime::{Executor, FileId, Files, Guard, Lane, OpenMode, Rt, run},
+    runtime::{Executor, FileId, Files, Guard, Lane, Mutation, OpenMode, Rt, run},
 };
 use model::protocol::{DriveState, Folder};
 use std::{
@@ -41,6 +41,7 @@ pub(super) struct Shared {
     pub(super) staging: Mutex<BTreeMap<Folder, usize>>,
     /// Taken out when the drive is closed.
     pub(super) lock: Mutex<Option<Guard>>,
+    pub(super) mutation: Mutation,
 }
 
 impl Shared {

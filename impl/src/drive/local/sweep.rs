@@ -6,7 +6,7 @@
 use super::state::{Shared, lock};
 use crate::{
     drive::{DriveError, format::DATA_FOLDER},
-    runtime::Kind,
+    runtime::{Kind, Mutant},
 };
 use model::protocol::Folder;
 use std::{io, path::Path, sync::Arc};
@@ -55,7 +55,8 @@ fn sweep_group(shared: &Shared, group: &str) -> Result<io::Result<usize>, DriveE
             continue;
         }
         let view = shared.index.view().map_err(|error| shared.index_failed(&error))?;
-        if view.holds_folder(folder).map_err(|error| shared.index_failed(&error))? {
+        let held = view.holds_folder(folder).map_err(|error| shared.index_failed(&error))?;
+        if held && !shared.mutation.is(Mutant::SweepRemovesHeld) {
             continue;
         }
         match remove_folder(shared, &shared.folder_path(folder)) {

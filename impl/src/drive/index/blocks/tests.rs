@@ -21,7 +21,7 @@ fn create(path: &Path) -> Blocks {
 }
 
 fn open(path: &Path) -> io::Result<Blocks> {
-    Blocks::open(open_file(path, OpenMode::Write), Box::new(|| false))
+    Blocks::open(open_file(path, OpenMode::Write), Box::new(|| false), Mutation::NONE)
 }
 
 fn read(blocks: &Blocks, offset: u64, len: usize) -> io::Result<Vec<u8>> {

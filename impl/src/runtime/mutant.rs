@@ -1,0 +1,94 @@
+//! Deliberate breaks of the server, one switch each: the simulation must notice every one.
+//!
+//! Without the feature `mutants` a [`Mutation`] is empty and every question to it is the constant `false`, so a
+//! server carries no trace of them. With it, only a runtime that says so is broken: the host's never is.
+
+use model::protocol::mutant;
+
+/// One way to break the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
+pub enum Mutant {
+    /// The file of a staged shard is not synced.
+    ShardFileNotSynced,
+    /// The folder of a staged shard is not synced.
+    ShardFolderNotSynced,
+    /// The index commits without a sync.
+    IndexNotSynced,
+    /// A drive answers a batch before it has committed it.
+    ReplyBeforeCommit,
+    /// A block of the index is taken as it is read.
+    IndexNotVerified,
+    /// The sweep after a start does not ask the index what is held.
+    SweepRemovesHeld,
+    /// The end of an upload removes also those of its folders that the committed value names.
+    EndUploadDropsNamed,
+    /// A drive that was wiped is formatted anew, in its old place, and takes part.
+    WipedIsMember,
+    /// A frame is taken for good whatever its hash says.
+    FrameHashIgnored,
+    /// All writes of a key use the same data folder.
+    FolderReused,
+    /// A drive that gives no answer to a read or a listing counts as one that holds nothing.
+    OfflineIsAbsent,
+    /// A listing asks one drive fewer than Q.
+    ListFromFewer,
+    /// A writer removes its folder also when its Accept may have left, and the drives obey.
+    AbandonAfterAccept,
+    /// A put goes on with one staged shard fewer than W.
+    WriteQuorumTooSmall,
+    /// A vote counts as chosen with one acceptance fewer than A.
+    AcceptQuorumTooSmall,
+    /// One grant, or answer to a read, fewer than Q is enough.
+    PrepareQuorumTooSmall,
+    /// The completion of an upload votes on the version first, and then takes the upload out.
+    CompleteInTwoVotes,
+    /// An operation waits for its drives as long as they like.
+    NoDeadline,
+    /// A break of the protocol itself, in the machines that the server runs.
+    Protocol(mutant::Mutant),
+}
+
+/// Which break is switched on, if any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mutation(#[cfg(feature = "mutants")] Option<Mutant>);
+
+impl Mutation {
+    /// The server as it is.
+    #[cfg(feature = "mutants")]
+    pub const NONE: Mutation = Mutation(None);
+    /// The server as it is.
+    #[cfg(not(feature = "mutants"))]
+    pub const NONE: Mutation = Mutation();
+
+    /// Whether the break is `mutant`.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn is(self, mutant: Mutant) -> bool {
+        self.0 == Some(mutant)
+    }
+
+    /// Never, in a server.
+    #[cfg(not(feature = "mutants"))]
+    pub(crate) const fn is(self, _mutant: Mutant) -> bool {
+        false
+    }
+
+    /// What is broken in the machines of the protocol.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn protocol(self) -> mutant::Mutation {
+        match self.0 {
+            Some(Mutant::Protocol(mutant)) => mutant.into(),
+            // The machine counts the shards as well.
+            Some(Mutant::WriteQuorumTooSmall) => mutant::Mutant::TrustStaging.into(),
+            _ => mutant::Mutation::NONE,
+        }
+    }
+}
+
+#[cfg(feature = "mutants")]
+impl From<Mutant> for Mutation {
+    fn from(mutant: Mutant) -> Mutation {
+        Mutation(Some(mutant))
+    }
+}

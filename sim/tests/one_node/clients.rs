@@ -1,0 +1,240 @@
+//! The clients: puts, gets, deletes, listings and uploads, each recorded with what it was told.
+
+use crate::{
+    gremlin::random,
+    life::{BUCKET, KEYS, NODE, Shared},
+    uploads,
+};
+use bytes::Bytes;
+use madsim::{
+    rand::{Rng, seq::SliceRandom, thread_rng},
+    time::{Duration, timeout},
+};
+use model::record::{EtagMatch, Precondition};
+use sim::{
+    linearizable::{Input, Output, Ticket},
+    listing::Listing,
+};
+use std::sync::Arc;
+use store::object::{ListQuery, ObjectWriter, PutOptions, Store, StoreError, WriteMeta};
+
+/// A client, until its node dies.
+pub async fn work(client: usize, store: Arc<Store>, shared: Arc<Shared>) {
+    loop {
+        let key = *KEYS.choose(&mut thread_rng()).expect("there are keys");
+        let on_upload = thread_rng().gen_bool(shared.plan.uploads);
+        let what = if on_upload { 100 } else { thread_rng().gen_range(0..100) };
+        let operation = async {
+            match what {
+                0..42 => put(&store, &shared, key).await,
+                42..50 => delete(&store, &shared, key).await,
+                50..56 => delete_expected(&store, &shared, key).await,
+                56..90 => get(&store, &shared, key).await.map(drop),
+                90..100 => list(&store, &shared).await,
+                _ => uploads::step(&store, &shared, key).await,
+            }
+        };
+        let result = shared.ends("an operation", operation).await;
+        let event = format!("client {client}: {key} {what} {result:?}");
+        shared.world.event(NODE, &event);
+        store.rt().sleep(random(shared.plan.pause_max)).await;
+    }
+}
+
+impl Shared {
+    /// Records that an operation is about to be sent.
+    pub fn invoke(&self, key: &str, input: Input<u64>) -> Ticket {
+        self.histories.invoke(key, self.world.now(), input)
+    }
+
+    /// Records what the store said of a write. What is said not to be done must never show.
+    pub fn told<T>(&self, ticket: &Ticket, outcome: &Result<T, StoreError>) {
+        let now = self.world.now();
+        match outcome {
+            Ok(_) => self.histories.complete(ticket, now, Output::Done),
+            Err(StoreError::PreconditionFailed | StoreError::NoSuchKey) => {
+                self.histories.complete(ticket, now, Output::Refused);
+            }
+            Err(StoreError::Ambiguous(_) | StoreError::Internal(_)) => {}
+            Err(_) => self.histories.withdraw(ticket),
+        }
+    }
+
+    /// A value that a conditional request may expect: more often than not one that was seen of the key.
+    fn expected(&self, key: &str) -> u64 {
+        let seen = self.seen.lock().expect("no panic").get(key).copied();
+        let guess = thread_rng().gen_range(1..=self.new_value());
+        seen.filter(|_| thread_rng().gen_bool(0.8)).unwrap_or(guess)
+    }
+}
+
+async fn put(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), StoreError> {
+    let (mut precondition, mut expected) = (Precondition::default(), None);
+    match thread_rng().gen_range(0..10) {
+        0..2 => {
+            precondition.if_none_match = Some(EtagMatch::Any);
+            expected = Some(None);
+        }
+        2..4 => {
+            let value = shared.expected(key);
+            precondition.if_match = Some(EtagMatch::OneOf(vec![value.to_string()]));
+            expected = Some(Some(value));
+        }
+        _ => {}
+    }
+    let value = shared.new_value();
+    let writer = write_body(store, key, &body_of(value)).await?;
+    if thread_rng().gen_bool(0.05) {
+        return Ok(()); // A client that vanishes before the end.
+    }
+    let input = match expected {
+        Some(expected) => Input::Compare {
+            expected,
+            new: Some(value),
+        },
+        None => Input::Put(value),
+    };
+    let ticket = shared.invoke(key, input);
+    let commit = writer.commit(meta(value), precondition);
+    if thread_rng().gen_bool(shared.plan.vanish) {
+        // In the middle of the end.
+        let patience = random(Duration::from_millis(60));
+        let Ok(outcome) = timeout(patience, commit).await else {
+            return Ok(());
+        };
+        shared.told(&ticket, &outcome);
+        return outcome.map(drop);
+    }
+    let outcome = commit.await;
+    shared.told(&ticket, &outcome);
+    outcome.map(drop)
+}
+
+/// Puts a value, unconditionally.
+pub async fn put_value(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), StoreError> {
+    let value = shared.new_value();
+    let writer = write_body(store, key, &body_of(value)).await?;
+    let ticket = shared.invoke(key, Input::Put(value));
+    let outcome = writer.commit(meta(value), Precondition::default()).await;
+    shared.told(&ticket, &outcome);
+    outcome.map(drop)
+}
+
+async fn write_body(store: &Arc<Store>, key: &str, body: &[u8]) -> Result<ObjectWriter, StoreError> {
+    let size = thread_rng().gen_bool(0.5).then_some(body.len() as u64);
+    let options = PutOptions {
+        size,
+        ..PutOptions::default()
+    };
+    let mut writer = store.put(BUCKET, key, options).await?;
+    for chunk in body.chunks(thread_rng().gen_range(1000..400_000)) {
+        writer.write(Bytes::copy_from_slice(chunk)).await?;
+    }
+    Ok(writer)
+}
+
+/// The ETag of a value is its number.
+pub fn meta(value: u64) -> WriteMeta {
+    WriteMeta {
+        etag: value.to_string(),
+        ..WriteMeta::default()
+    }
+}
+
+/// Deletes a key.
+pub async fn delete(store: &Store, shared: &Shared, key: &str) -> Result<(), StoreError> {
+    let ticket = shared.invoke(key, Input::Delete);
+    let outcome = store.delete(BUCKET, key, Precondition::default()).await;
+    shared.told(&ticket, &outcome);
+    outcome.map(drop)
+}
+
+async fn delete_expected(store: &Store, shared: &Shared, key: &str) -> Result<(), StoreError> {
+    let value = shared.expected(key);
+    let precondition = Precondition {
+        if_match: Some(EtagMatch::OneOf(vec![value.to_string()])),
+        ..Precondition::default()
+    };
+    let (expected, new) = (Some(value), None);
+    let ticket = shared.invoke(key, Input::Compare { expected, new });
+    let outcome = store.delete(BUCKET, key, precondition).await;
+    shared.told(&ticket, &outcome);
+    outcome.map(drop)
+}
+
+/// Reads a key and holds its bytes against the value that its ETag names.
+pub async fn get(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<Option<u64>, StoreError> {
+    let ticket = shared.invoke(key, Input::Get);
+    let found = match store.get(BUCKET, key).await {
+        Err(StoreError::NoSuchKey) => None,
+        Err(error) => return Err(error),
+        Ok(reader) => {
+            let value: u64 = reader.info().data.etag.parse().expect("an ETag of ours");
+            let expected = body_of(value);
+            let size = reader.info().data.size;
+            assert_eq!(size, expected.len() as u64, "{key}: size of value {value}");
+            let mut stream = reader.stream(0..size).await?;
+            let mut read = Vec::new();
+            while let Some(bytes) = stream.next().await {
+                read.extend_from_slice(&bytes?);
+            }
+            let right = read == expected;
+            assert!(right, "read.one-data-folder: {key}: bytes of value {value} differ");
+            Some(value)
+        }
+    };
+    if let Some(value) = found {
+        shared.seen.lock().expect("no panic").insert(key.to_owned(), value);
+    }
+    let now = shared.world.now();
+    shared.histories.complete(&ticket, now, Output::Value(found));
+    Ok(found)
+}
+
+/// Reads a page of a listing.
+pub async fn list(store: &Store, shared: &Shared) -> Result<(), StoreError> {
+    let invoked = shared.world.now();
+    let prefix = (*["", "a", "a/", "b"].choose(&mut thread_rng()).expect("prefixes")).to_owned();
+    let after = thread_rng().gen_bool(0.3).then(|| "a/b".to_owned());
+    let limit = thread_rng().gen_range(1..8);
+    let query = ListQuery {
+        prefix: prefix.clone(),
+        after: after.clone(),
+        limit,
+        ..ListQuery::default()
+    };
+    let found = store.list(BUCKET, &query).await?;
+    let keys = found.objects.into_iter().map(|object| object.key).collect();
+    let completed = shared.world.now();
+    let listing = Listing {
+        invoked,
+        completed,
+        prefix,
+        after,
+        truncated: found.next.is_some(),
+        keys,
+    };
+    shared.listings.lock().expect("no panic").push(listing);
+    Ok(())
+}
+
+/// The bytes of a value: of all kinds of sizes, small shards and files, one stripe and several.
+pub fn body_of(value: u64) -> Vec<u8> {
+    let mut state = value.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let len = match value % 16 {
+        0 => 0,
+        1..8 => value * 131 % 4096,
+        8..12 => 20_000 + value * 7919 % 100_000,
+        12..15 => 1_000_000 + value * 104_729 % 200_000,
+        _ => 3 * (1 << 20) + value % 1000,
+    };
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut body: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next().to_le_bytes()).collect();
+    body.truncate(len as usize);
+    body
+}

@@ -1,0 +1,129 @@
+//! What goes wrong while the node works, and between its lives.
+
+use crate::{
+    life::{NODE, Shared},
+    plan::{Fault, Plan},
+};
+use madsim::{
+    rand::{Rng, seq::SliceRandom, thread_rng},
+    time::{Duration, sleep, timeout},
+};
+use sim::{Faults, SimDrive};
+
+/// Room of a drive: enough, and little enough for the reserve not to take long.
+pub const CAPACITY_BYTES: u64 = 128 << 20;
+
+/// A drive without faults.
+pub fn calm(drive: &SimDrive) {
+    drive.set_faults(|faults| {
+        *faults = Faults {
+            capacity_bytes: CAPACITY_BYTES,
+            ..Faults::default()
+        };
+    });
+}
+
+/// Lets things go wrong for `life`; whether a drive was cut off at its end.
+pub async fn haunt(shared: &Shared, drives: &[SimDrive], life: Duration) -> bool {
+    let plan = &shared.plan;
+    let absentees: Vec<&SimDrive> = plan.absentees().into_iter().map(|n| &drives[n]).collect();
+    let mischief = async {
+        loop {
+            sleep(random(plan.quiet_max)).await;
+            if shared.is_serving() {
+                strike(shared, drives, &absentees).await;
+            }
+        }
+    };
+    let cut = absentees
+        .choose(&mut thread_rng())
+        .filter(|_| thread_rng().gen_bool(plan.cut));
+    match cut {
+        // In the middle of whatever is being written, an index commit more often than not.
+        Some(drive) => {
+            drive.cut_after(thread_rng().gen_range(0..300));
+            let until_cut = timeout(life, drive.until_cut());
+            tokio::select! { biased; cut = until_cut => cut.is_ok(), () = mischief => false }
+        }
+        None => {
+            timeout(life, mischief).await.ok();
+            false
+        }
+    }
+}
+
+/// One fault, for a while.
+async fn strike(shared: &Shared, drives: &[SimDrive], absentees: &[&SimDrive]) {
+    let mut rng = thread_rng();
+    let plan = &shared.plan;
+    let Ok((fault, _)) = plan.faults.choose_weighted(&mut rng, |(_, weight)| *weight) else {
+        return;
+    };
+    let Some(drive) = absentees.choose(&mut rng) else {
+        return;
+    };
+    let chance = 10f64.powf(rng.gen_range(-3.0..-0.3));
+    match fault {
+        Fault::Hang => drive.set_faults(|faults| faults.hung = true),
+        Fault::Slow => {
+            let delay_max = Duration::from_millis(1 << rng.gen_range(4..13));
+            drive.set_faults(|faults| faults.delay_max = delay_max);
+        }
+        Fault::ReadErrors => drive.set_faults(|faults| faults.read_error = chance),
+        Fault::WriteErrors => drive.set_faults(|faults| faults.write_error = chance),
+        Fault::SyncErrors => drive.set_faults(|faults| faults.sync_error = chance),
+        Fault::ReadFlips => drive.set_faults(|faults| faults.read_flip = chance / 10.0),
+        Fault::Full => {
+            let capacity_bytes = drive.used_bytes() + rng.gen_range(0..256 << 10);
+            drive.set_faults(|faults| faults.capacity_bytes = capacity_bytes);
+        }
+        // One at a time: without any format there is nothing to start from.
+        Fault::Pull if shared.gone(drives).is_empty() => {
+            drive.remove();
+            shared.pulled(drive);
+        }
+        Fault::Pull => {}
+        Fault::ClockStep => {
+            let hour_nanos = 3_600_000_000_000;
+            shared
+                .world
+                .set_clock_offset(NODE, rng.gen_range(-hour_nanos..hour_nanos));
+            shared.world.set_clock_drift(NODE, rng.gen_range(-100_000..100_000));
+        }
+    }
+    sleep(random(plan.quiet_max * 3)).await;
+    if *fault != Fault::Pull && rng.gen_bool(0.7) {
+        calm(drive);
+    }
+}
+
+/// What is done to victims while the node is down.
+pub fn maim(shared: &Shared, drives: &[SimDrive]) {
+    let mut rng = thread_rng();
+    let plan = &shared.plan;
+    let loses_index = plan.index_victims();
+    for victim in plan.victims() {
+        let drive = &drives[victim];
+        let may_lose_index = loses_index.contains(&victim);
+        if may_lose_index && rng.gen_bool(plan.wipe) && shared.gone(drives).is_empty() {
+            drive.replace();
+            calm(drive);
+            shared.wiped(drive);
+        } else if may_lose_index && rng.gen_bool(plan.index_rot) {
+            drive.rot_anywhere();
+        } else if rng.gen_bool(plan.data_rot) {
+            drive.rot_below("data");
+        }
+    }
+}
+
+/// How a life ends. A sync that failed has left the page cache ahead of the media for good, as on Linux; a
+/// process that starts over that cache takes it for durable. So a life with such errors ends with the power.
+pub fn ends_with_power(plan: &Plan, cut: bool) -> bool {
+    cut || plan.has(Fault::SyncErrors) || thread_rng().gen_bool(plan.power)
+}
+
+/// A random duration up to `max`.
+pub fn random(max: Duration) -> Duration {
+    max.mul_f64(thread_rng().gen_range(0.0..=1.0))
+}

@@ -1,0 +1,380 @@
+//! The run of a seed: lives of the node with faults, then calm, then what must hold.
+
+use crate::{
+    clients,
+    gremlin::{CAPACITY_BYTES, calm, ends_with_power, haunt, maim, random},
+    plan::{Kind, Plan},
+    uploads::Uploads,
+};
+use madsim::{
+    rand::{Rng, seq::SliceRandom, thread_rng},
+    time::{Duration, sleep, timeout},
+};
+use sim::{
+    SimDrive, World,
+    linearizable::Recorder,
+    listing::{self, Listing},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+use store::{
+    drive::format::FormatError,
+    node::{self, NodeConfig, OpenError},
+    object::{Recovered, Store, StoreError},
+    runtime::{self, Rt},
+};
+
+pub const NODE: u32 = 1;
+pub const BUCKET: &str = "bucket";
+pub const KEYS: [&str; 6] = ["a", "a/b", "a/c", "b", "b/b/b", "c"];
+
+/// Every operation ends within this time, whatever the drives do; and within that one when they do nothing.
+const OPERATION_MAX: Duration = Duration::from_secs(300);
+const CALM_OPERATION_MAX: Duration = Duration::from_secs(20);
+/// Longer than it takes a drive to notice that there is room.
+const TEND: Duration = Duration::from_millis(2500);
+
+/// What the clients and the supervisor share, outside of the node: it survives power loss.
+pub struct Shared {
+    pub world: World,
+    pub plan: Plan,
+    pub histories: Recorder<u64>,
+    pub listings: Mutex<Vec<Listing>>,
+    pub uploads: Uploads,
+    /// The value that was last seen of a key.
+    pub seen: Mutex<BTreeMap<String, u64>>,
+    next_value: AtomicU64,
+    phase: Mutex<Phase>,
+    /// Whether the node is up and no fault disturbs its start.
+    serving: AtomicBool,
+    /// Whether it ever was.
+    served: AtomicBool,
+    /// Whether the node has reached the end of its phase.
+    reached: AtomicBool,
+    /// Mounts of drives that were pulled out, and of those that were wiped.
+    out: Mutex<BTreeSet<PathBuf>>,
+    wiped: Mutex<BTreeSet<PathBuf>>,
+}
+
+/// What the node does once it is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Clients work until the power fails.
+    Work,
+    /// Drives are swapped: the node does not start.
+    Swapped,
+    /// Nobody works; what the last life left is finished, and the store closed.
+    Settle,
+    /// Every key is read.
+    Verify,
+    /// Every key is written.
+    Progress,
+}
+
+impl Shared {
+    pub fn new_value(&self) -> u64 {
+        self.next_value.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn is_serving(&self) -> bool {
+        self.serving.load(Ordering::Relaxed)
+    }
+
+    /// Whether the node works without faults.
+    fn is_calm(&self) -> bool {
+        *self.phase.lock().expect("no panic") != Phase::Work
+    }
+
+    /// Drives that are out or wiped.
+    pub fn gone(&self, drives: &[SimDrive]) -> Vec<SimDrive> {
+        let (out, wiped) = (self.out.lock().expect("no panic"), self.wiped.lock().expect("no panic"));
+        let gone = |drive: &&SimDrive| out.contains(drive.mount()) || wiped.contains(drive.mount());
+        drives.iter().filter(gone).cloned().collect()
+    }
+
+    pub fn pulled(&self, drive: &SimDrive) {
+        self.out.lock().expect("no panic").insert(drive.mount().to_owned());
+    }
+
+    pub fn wiped(&self, drive: &SimDrive) {
+        self.wiped.lock().expect("no panic").insert(drive.mount().to_owned());
+    }
+
+    /// Puts drives back that were pulled out.
+    fn put_back(&self, drives: &[SimDrive]) {
+        let mut out = self.out.lock().expect("no panic");
+        for drive in drives.iter().filter(|drive| out.contains(drive.mount())) {
+            drive.insert();
+        }
+        out.clear();
+    }
+
+    /// What `operation` comes to, which it does in time (`live.resolves`).
+    pub async fn ends<T>(&self, what: &str, operation: impl Future<Output = T>) -> T {
+        let limit = if self.is_calm() {
+            CALM_OPERATION_MAX
+        } else {
+            OPERATION_MAX
+        };
+        let ended = timeout(limit, operation).await;
+        ended.unwrap_or_else(|_| panic!("live.resolves: {what} has not ended after {limit:?}"))
+    }
+}
+
+/// The run of a seed.
+pub async fn one_node(world: World, kind: Kind) {
+    let plan = Plan::draw(kind);
+    world.event(NODE, &format!("{plan:?}"));
+    let drives: Vec<_> = paths(&plan).into_iter().map(|path| world.drive(NODE, path)).collect();
+    drives.iter().for_each(calm);
+    let shared = Arc::new(Shared {
+        world: world.clone(),
+        plan,
+        histories: Recorder::default(),
+        listings: Mutex::default(),
+        uploads: Uploads::default(),
+        seen: Mutex::default(),
+        next_value: AtomicU64::new(1),
+        phase: Mutex::new(Phase::Work),
+        serving: AtomicBool::new(false),
+        served: AtomicBool::new(false),
+        reached: AtomicBool::new(false),
+        out: Mutex::default(),
+        wiped: Mutex::default(),
+    });
+    let server = shared.clone();
+    world.start(NODE, move |rt| live(rt, server.clone()));
+    for life in 0..shared.plan.lives {
+        if life > 0 {
+            between_lives(&shared, &drives).await;
+            world.restart(NODE);
+        }
+        lie(&shared, &drives, true);
+        let length = random(shared.plan.life_max) + Duration::from_millis(5);
+        let cut = haunt(&shared, &drives, length).await;
+        end_life(&shared, &drives, cut);
+    }
+    calm_down(&shared, &drives).await;
+    check(&shared);
+}
+
+/// Whether drives that lie do.
+fn lie(shared: &Shared, drives: &[SimDrive], lies: bool) {
+    if shared.plan.kind == Kind::Lying {
+        for victim in shared.plan.victims() {
+            drives[victim].set_faults(|faults| faults.lying_sync = if lies { 0.3 } else { 0.0 });
+        }
+    }
+}
+
+fn end_life(shared: &Shared, drives: &[SimDrive], cut: bool) {
+    let cut = cut || drives.iter().any(SimDrive::is_cut);
+    let world = &shared.world;
+    if ends_with_power(&shared.plan, cut) {
+        world.power_off(NODE);
+    } else {
+        world.kill(NODE);
+    }
+    shared.serving.store(false, Ordering::Relaxed);
+    for drive in drives {
+        calm(drive);
+        drive.cut_after(u64::MAX);
+    }
+    maim(shared, drives);
+}
+
+async fn between_lives(shared: &Arc<Shared>, drives: &[SimDrive]) {
+    let plan = &shared.plan;
+    // A drive that was pulled out may be late.
+    if !thread_rng().gen_bool(0.3) {
+        shared.put_back(drives);
+    }
+    if thread_rng().gen_bool(plan.late_drive) && plan.drives > 1 && shared.gone(drives).is_empty() {
+        if let Some(late) = plan.absentees().choose(&mut thread_rng()) {
+            drives[*late].remove();
+            shared.pulled(&drives[*late]);
+        }
+    }
+    let may_swap = shared.served.load(Ordering::Relaxed) && shared.gone(drives).is_empty();
+    if may_swap && plan.drives > 1 && thread_rng().gen_bool(plan.swap) {
+        // Of two drives whose formats nothing has touched.
+        let rotten = plan.index_victims();
+        let intact = (0..drives.len()).filter(|n| !rotten.contains(n));
+        let mut swapped: Vec<&SimDrive> = intact.map(|n| &drives[n]).collect();
+        swapped.shuffle(&mut thread_rng());
+        swapped[0].swap(swapped[1]);
+        pass(shared, Phase::Swapped).await;
+        swapped[0].swap(swapped[1]);
+        *shared.phase.lock().expect("no panic") = Phase::Work;
+    }
+}
+
+/// The faults are over.
+async fn calm_down(shared: &Arc<Shared>, drives: &[SimDrive]) {
+    shared.put_back(drives);
+    lie(shared, drives, false);
+    pass(shared, Phase::Settle).await;
+    pass(shared, Phase::Verify).await;
+    if shared.plan.progress {
+        pass(shared, Phase::Progress).await;
+        pass(shared, Phase::Settle).await;
+    }
+    if shared.plan.kind == Kind::Honest {
+        for victim in shared.plan.victims() {
+            for _ in 0..20 {
+                drives[victim].rot_anywhere();
+            }
+        }
+        pass(shared, Phase::Verify).await;
+    }
+}
+
+/// What clients saw must have been possible.
+fn check(shared: &Shared) {
+    if shared.plan.kind == Kind::Lying {
+        let verdict = shared.histories.check().map_err(|(key, _)| key);
+        return shared.world.event(NODE, &format!("with a lying drive: {verdict:?}"));
+    }
+    shared.uploads.check(&shared.histories);
+    let histories = shared.histories.histories();
+    shared
+        .histories
+        .check()
+        .unwrap_or_else(|(key, violation)| panic!("register.linearizable: {key}: {violation}"));
+    for listing in shared.listings.lock().expect("no panic").iter() {
+        listing::check(&histories, listing).unwrap_or_else(|why| panic!("list.complete: {why}: {listing:?}"));
+    }
+}
+
+/// Restarts the node for a phase and waits until it is through.
+async fn pass(shared: &Arc<Shared>, phase: Phase) {
+    *shared.phase.lock().expect("no panic") = phase;
+    shared.reached.store(false, Ordering::Relaxed);
+    shared.world.restart(NODE);
+    while !shared.reached.load(Ordering::Relaxed) {
+        sleep(Duration::from_millis(50)).await;
+    }
+    shared.world.kill(NODE);
+}
+
+/// One life of the node.
+async fn live(rt: Rt, shared: Arc<Shared>) {
+    let phase = *shared.phase.lock().expect("no panic");
+    let config = NodeConfig {
+        drives: paths(&shared.plan),
+        set_size: shared.plan.set_size,
+        standard_parity: shared.plan.parity,
+        reduced_parity: shared.plan.parity.min(1),
+    };
+    let opened = node::open(rt.clone(), config).await;
+    if phase == Phase::Swapped {
+        let by_name = matches!(opened, Err(OpenError::Format(FormatError::WrongSlot { .. })));
+        assert!(by_name, "format.topology: swapped drives: {opened:?}");
+        shared.reached.store(true, Ordering::Relaxed);
+        return std::future::pending().await;
+    }
+    let node = match opened {
+        Ok(node) => node,
+        // The power fails while it starts.
+        Err(error) if shared.world.drives(NODE).iter().any(SimDrive::is_cut) => {
+            shared.world.event(NODE, &format!("no start: {error}"));
+            return std::future::pending().await;
+        }
+        Err(error) => panic!("a node with a drive that serves starts: {error}"),
+    };
+    let store = node.store.clone();
+    match phase {
+        Phase::Work => {
+            shared.serving.store(true, Ordering::Relaxed);
+            shared.served.store(true, Ordering::Relaxed);
+            if shared.plan.recover_beside {
+                let (beside, grace) = (shared.clone(), random(Duration::from_millis(300)));
+                runtime::spawn(&rt, "recover", async move {
+                    let recovered = node.recover(grace).await;
+                    beside.world.event(NODE, &format!("recovered {recovered:?}"));
+                });
+            } else {
+                let recovered = node.recover(Duration::ZERO).await;
+                shared.world.event(NODE, &format!("recovered {recovered:?}"));
+            }
+            while !matches!(store.create_bucket(BUCKET).await, Ok(_) | Err(StoreError::BucketExists)) {
+                rt.sleep(Duration::from_millis(10)).await;
+            }
+            for client in 0..shared.plan.clients {
+                runtime::spawn(&rt, "client", clients::work(client, store.clone(), shared.clone()));
+            }
+            std::future::pending::<()>().await;
+        }
+        Phase::Settle => {
+            let recovered: Recovered = shared.ends("recovery", node.recover(Duration::ZERO)).await;
+            let lies = shared.plan.kind == Kind::Lying;
+            assert!(recovered.left == 0 || lies, "live.resolves: {recovered:?}");
+            shared.ends("close", store.close()).await;
+        }
+        Phase::Verify => verify(&store, &shared).await,
+        Phase::Progress => progress(&store, &shared).await,
+        Phase::Swapped => {}
+    }
+    shared.reached.store(true, Ordering::Relaxed);
+    std::future::pending::<()>().await;
+}
+
+/// Everything is readable, whatever the victims have become.
+async fn verify(store: &Arc<Store>, shared: &Arc<Shared>) {
+    let lies = shared.plan.kind == Kind::Lying;
+    if let Err(error) = store.bucket(BUCKET).await {
+        assert!(
+            lies || error == StoreError::NoSuchBucket,
+            "the buckets can be read: {error}"
+        );
+        let unused = shared.histories.histories().values().all(Vec::is_empty);
+        assert!(lies || unused, "the bucket is lost");
+        return;
+    }
+    for key in KEYS {
+        let read = shared.ends("a read", clients::get(store, shared, key)).await;
+        assert!(read.is_ok() || lies, "put.acked-survives: {key}: {read:?}");
+    }
+    let listed = shared.ends("a listing", clients::list(store, shared)).await;
+    assert!(listed.is_ok() || lies, "a listing of the survivors: {listed:?}");
+}
+
+/// Every key can be written, and deleted even when the drives are full (`drive.full-still-deletes`).
+async fn progress(store: &Arc<Store>, shared: &Arc<Shared>) {
+    let lies = shared.plan.kind == Kind::Lying;
+    let created = store.create_bucket(BUCKET).await;
+    assert!(
+        lies || matches!(created, Ok(_) | Err(StoreError::BucketExists)),
+        "{created:?}"
+    );
+    if shared.plan.full_at_the_end {
+        sleep(TEND).await;
+        for drive in shared.world.drives(NODE) {
+            let capacity_bytes = drive.used_bytes();
+            drive.set_faults(|faults| faults.capacity_bytes = capacity_bytes);
+        }
+        for key in KEYS {
+            let deleted = shared.ends("a delete", clients::delete(store, shared, key)).await;
+            assert!(deleted.is_ok() || lies, "drive.full-still-deletes: {key}: {deleted:?}");
+        }
+        for drive in shared.world.drives(NODE) {
+            drive.set_faults(|faults| faults.capacity_bytes = CAPACITY_BYTES);
+        }
+        sleep(TEND).await;
+    }
+    for key in KEYS {
+        let put = shared.ends("a put", clients::put_value(store, shared, key)).await;
+        assert!(put.is_ok() || lies, "live.resolves: {key} cannot be written: {put:?}");
+    }
+}
+
+fn paths(plan: &Plan) -> Vec<PathBuf> {
+    (1..=plan.drives).map(|n| PathBuf::from(format!("/d{n}"))).collect()
+}

@@ -1,0 +1,48 @@
+//! One node under everything that a machine does to it: the power fails, drives rot, hang, fill up, answer
+//! EIO, are pulled, wiped and swapped, clocks step, clients vanish.
+//!
+//! What must hold: each key's history is linearizable (`register.linearizable`), an operation that was told
+//! not to be done never shows, an upload ends once (`multipart.once`), a listing holds what was there
+//! throughout (`list.complete`), every byte that is read is of the version that the answer names
+//! (`read.one-data-folder`), and when the faults are over every key can be read (`put.acked-survives`,
+//! `put.survives-power-loss`) and written (`live.resolves`). Which drives a seed may strike, and why no more,
+//! says `plan.rs`.
+//!
+//! `mutants.rs` breaks the server on purpose: each break must be noticed here.
+#![allow(missing_docs, reason = "a test")]
+
+mod clients;
+mod gremlin;
+mod life;
+mod mutants;
+mod plan;
+mod uploads;
+
+use life::one_node;
+use plan::Kind;
+use sim::run::Scenario;
+
+/// Seeds that found something in the server, and what. They run first.
+const FOUND: [(u64, &str); 0] = [];
+
+#[test]
+fn determinism() {
+    Scenario::new("determinism").check_determinism(3, |world| one_node(world, Kind::Honest));
+}
+
+#[test]
+fn acknowledged_objects_survive() {
+    Scenario::new("acknowledged_objects_survive")
+        .known(FOUND.iter().map(|(seed, _)| *seed))
+        .seeds(200)
+        .check(|world| one_node(world, Kind::Honest));
+}
+
+/// A drive that lies about its syncs forgets votes, which no protocol survives: what clients saw need not be
+/// linearizable then. But even so no byte is wrong, no operation is without an end, and nothing panics.
+#[test]
+fn a_lying_drive_gives_no_wrong_byte() {
+    Scenario::new("a_lying_drive_gives_no_wrong_byte")
+        .seeds(40)
+        .check(|world| one_node(world, Kind::Lying));
+}
