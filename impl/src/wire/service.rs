@@ -82,7 +82,7 @@ impl Service {
         // A client that waits for a "100 Continue" has sent nothing that could be left over.
         let waits = request.headers().contains_key(header::EXPECT);
         let (parts, incoming) = request.into_parts();
-        let body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, &parts.method, &parts.headers);
+        let body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, &parts);
         let state = body.state();
         let request = Request::from_parts(parts, Body::http_body_unsync(body));
         let response = match self.s3.call(request).await {
