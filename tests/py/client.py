@@ -32,8 +32,9 @@ def client(endpoint, retries=0, **config):
     )
 
 
-def raw(endpoint, method, path, body=b"", headers=None, secret=SECRET_KEY, sha256=None):
-    """Sends one signed request; (status, headers in lower case, body)."""
+def raw(endpoint, method, path, body=b"", headers=None, secret=SECRET_KEY, sha256=None, pieces=None):
+    """Sends one signed request, its body in that many pieces of a chunked transfer if so told;
+    (status, headers in lower case, body)."""
     headers = dict(headers or {})
     headers["x-amz-content-sha256"] = sha256 or hashlib.sha256(body).hexdigest()
     request = AWSRequest(method=method, url=endpoint + path, data=body, headers=headers)
@@ -42,6 +43,10 @@ def raw(endpoint, method, path, body=b"", headers=None, secret=SECRET_KEY, sha25
     # The signer would otherwise hash the body itself.
     auth.payload = lambda _: headers["x-amz-content-sha256"]
     auth.add_auth(request)
+    if pieces:
+        # Without a known length, http.client sends each piece as a chunk.
+        size = len(body) // pieces + 1
+        body = iter([body[at : at + size] for at in range(0, len(body), size)])
     return send(endpoint, method, path, body, dict(request.headers.items()))
 
 

@@ -321,6 +321,32 @@ def test_trailers(s3, endpoint):
     equal(code(s3.head_object, Bucket=bucket, Key="bad")[0], 404)
 
 
+def test_chunks_in_http_chunks(s3, endpoint):
+    """aws-chunked framing in a chunked transfer, without Content-Length: how SDKs send streams."""
+    bucket = bucket_of(s3, "http-chunks")
+    data = b"stream" * 50_000
+    trailer = b"x-amz-checksum-crc32:" + crc32(data).encode()
+
+    def put(path, length, sha256="STREAMING-UNSIGNED-PAYLOAD-TRAILER"):
+        headers = {"x-amz-decoded-content-length": str(length), "x-amz-trailer": "x-amz-checksum-crc32"}
+        body = chunked([data[:70_000], data[70_000:]], trailer)
+        status, _, content = raw(endpoint, "PUT", f"/http-chunks/{path}", body, headers, sha256=sha256, pieces=7)
+        return status, content
+
+    equal(put("k", len(data)), (200, b""))
+    got = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
+    equal((got["Body"].read(), got["ChecksumCRC32"]), (data, crc32(data)))
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
+    equal(put(f"parts?partNumber=1&uploadId={upload}", len(data))[0], 200)
+    s3.abort_multipart_upload(Bucket=bucket, Key="parts", UploadId=upload)
+    equal(put("bad", len(data) + 1)[0], 400)
+    equal(put("bad", len(data) - 1)[0], 400)
+    # Only of a body with this framing is it the length.
+    status, content = put("bad", len(data), sha256="UNSIGNED-PAYLOAD")
+    equal((status, b"MissingContentLength" in content), (411, True))
+    equal(code(s3.head_object, Bucket=bucket, Key="bad")[0], 404)
+
+
 def test_signed_chunks(s3, endpoint):
     """STREAMING-AWS4-HMAC-SHA256-PAYLOAD, signed by hand."""
     import hmac
@@ -639,31 +665,32 @@ def test_multipart_checksums(s3, endpoint):
     bucket = bucket_of(s3, "multipart-checksums")
     bodies = [b"1" * (5 * MIB), b"2" * 10]
 
-    def run(name, checksum_type):
+    def run(name, checksum_type, sent, expected):
         key = dict(Bucket=bucket, Key=f"{name}-{checksum_type}")
-        begin = dict(ChecksumAlgorithm=name, ChecksumType=checksum_type) if name else {}
-        upload = s3.create_multipart_upload(**key, **begin)["UploadId"]
+        field = f"Checksum{name}"
+        begun = s3.create_multipart_upload(ChecksumAlgorithm=name, ChecksumType=checksum_type, **key)
+        upload = dict(UploadId=begun["UploadId"], **key)
         parts = []
         for number, body in enumerate(bodies, 1):
-            algorithm = dict(ChecksumAlgorithm=name) if name else {}
-            part = s3.upload_part(UploadId=upload, PartNumber=number, Body=body, **algorithm, **key)
-            named = {"PartNumber": number, "ETag": part["ETag"]}
-            if name:
-                named[f"Checksum{name}"] = part[f"Checksum{name}"]
-            parts.append(named)
-        s3.complete_multipart_upload(UploadId=upload, MultipartUpload={"Parts": parts}, **key)
+            part = s3.upload_part(PartNumber=number, Body=body, ChecksumAlgorithm=name, **upload)
+            parts.append({"PartNumber": number, "ETag": part["ETag"], field: part[field]})
+        # The checksum that comes with the list of parts is not the list's but the object's.
+        finish = dict(MultipartUpload={"Parts": parts}, ChecksumType=checksum_type, **upload)
+        other = base64.b64encode(bytes(len(base64.b64decode(sent.split("-")[0])))).decode()
+        equal(code(s3.complete_multipart_upload, **{field: other}, **finish), (400, "BadDigest"))
+        s3.complete_multipart_upload(**{field: sent}, **finish)
         head = s3.head_object(ChecksumMode="ENABLED", **key)
-        equal(head["ChecksumType"], checksum_type)
+        equal((head["ChecksumType"], head[field]), (checksum_type, expected))
         got = s3.get_object(ChecksumMode="ENABLED", **key)
         assert got["Body"].read() == b"".join(bodies)
-        return head
 
-    equal(run("CRC32", "FULL_OBJECT")["ChecksumCRC32"], crc32(b"".join(bodies)))
-    sums = b"".join(zlib.crc32(body).to_bytes(4, "big") for body in bodies)
-    equal(run("CRC32", "COMPOSITE")["ChecksumCRC32"], crc32(sums) + "-2")
+    whole = crc32(b"".join(bodies))
+    run("CRC32", "FULL_OBJECT", whole, whole)
+    sums = crc32(b"".join(zlib.crc32(body).to_bytes(4, "big") for body in bodies))
+    run("CRC32", "COMPOSITE", sums, sums + "-2")
     sums = b"".join(hashlib.sha256(body).digest() for body in bodies)
-    expected = base64.b64encode(hashlib.sha256(sums).digest()).decode() + "-2"
-    equal(run("SHA256", "COMPOSITE")["ChecksumSHA256"], expected)
+    sums = base64.b64encode(hashlib.sha256(sums).digest()).decode() + "-2"
+    run("SHA256", "COMPOSITE", sums, sums)
     wrong = dict(Bucket=bucket, Key="wrong")
     bad_type = dict(ChecksumAlgorithm="SHA256", ChecksumType="FULL_OBJECT")
     equal(code(s3.create_multipart_upload, **bad_type, **wrong), (400, "InvalidRequest"))

@@ -81,7 +81,7 @@ client.copy_object(
     bucket_name="photos",
     object_name="copy",
     source=CopySource(bucket_name="photos", object_name="a b/ü+%.txt", match_etag=result.etag),
-    user_metadata={"place": "Paris"},
+    metadata={"place": "Paris"},
     metadata_directive=REPLACE,
 )
 assert client.stat_object(bucket_name="photos", object_name="copy").metadata["x-amz-meta-place"] == "Paris"

@@ -56,31 +56,6 @@ rclone cat --offset 6000000 --count 1000 store:tree/streamed |
 say "a client that knows nothing of the server"
 rclone check --s3-provider Other "$folder/up" store:tree/root
 
-if [[ -w /dev/fuse ]] && type -P fusermount3 >/dev/null; then
-    say "a mount"
-    mkdir "$folder/mount"
-    rclone mount store:copies "$folder/mount" --vfs-cache-mode writes --vfs-write-back 0s --daemon \
-        --cache-dir "$folder/cache" --log-file "$folder/mount.log"
-    trap 'fusermount3 -u -z "$folder/mount" || true' EXIT
-    diff -r "$folder/up" "$folder/mount/b"
-    cp -r "$folder/up/many" "$folder/mount/new"
-    mv "$folder/mount/new/file-1.bin" "$folder/mount/new/renamed"
-    rm "$folder/mount/new/file-2.bin"
-    sync "$folder/mount/new/renamed"
-    fusermount3 -u "$folder/mount"
-    trap - EXIT
-    # The daemon sends what it still holds before it ends.
-    for _ in $(seq 100); do
-        rclone check "$folder/up/many" store:copies/new 2>"$folder/differences" || true
-        grep -q ' 3 differences found' "$folder/differences" && break
-        sleep 0.1
-    done
-    grep -q ' 3 differences found' "$folder/differences" || { cat "$folder/differences" "$folder/mount.log"; exit 1; }
-    rclone cat store:copies/new/renamed | cmp - "$folder/up/many/file-1.bin"
-else
-    echo "skipped: the mount; it needs /dev/fuse and fusermount3"
-fi
-
 say "all away"
 rclone cleanup store:tree
 rclone delete store:tree/root

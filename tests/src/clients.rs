@@ -1,7 +1,9 @@
-//! boto3 and the aws cli, in a virtual environment of the workspace.
+//! The clients that `scripts/install-clients.sh` installs, and the workloads in `tests/py`, `tests/sh`, `tests/js` and
+//! `tests/go` that drive a server with them.
 
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server, workspace};
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::OnceLock,
@@ -13,15 +15,43 @@ fn clients() -> &'static Path {
     CLIENTS.get_or_init(|| {
         let script = workspace().join("scripts/install-clients.sh");
         let output = Command::new(script).output().expect("the script runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let messages = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{messages}");
+        tell(&messages);
         PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
     })
+}
+
+/// Whether the part of the clients with this name could be installed. If not, that is told even where the output
+/// of passing tests is not.
+///
+/// # Panics
+/// If it could not, and `REQUIRE_CLIENTS` is set.
+#[must_use]
+pub fn installed(part: &str) -> bool {
+    let installed = clients().join(format!("{part}.installed")).exists();
+    if !installed {
+        assert!(
+            std::env::var_os("REQUIRE_CLIENTS").is_none(),
+            "the clients of the part {part} are not installed"
+        );
+        tell(&format!("skipped: the clients of the part {part} are not installed\n"));
+    }
+    installed
+}
+
+/// Writes to standard error past the capture of the test harness.
+pub fn tell(message: &str) {
+    // Without an error stream nobody misses it.
+    let _ = std::io::stderr().write_all(message.as_bytes());
 }
 
 fn configure(command: &mut Command) {
     let path = std::env::var("PATH").unwrap_or_default();
     command
         .env("PATH", format!("{}:{path}", clients().join("bin").display()))
+        .env("NODE_PATH", clients().join("js/node_modules"))
+        .env("NODE_NO_WARNINGS", "1")
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
         // Whatever the machine has configured must not count.
@@ -31,30 +61,37 @@ fn configure(command: &mut Command) {
         .env("PYTHONDONTWRITEBYTECODE", "1");
 }
 
-/// `tests/py/<script> ENDPOINT ARGUMENTS…` for a server, to be run.
+/// A workload, `<script> ENDPOINT ARGUMENTS…`, for a server, to be run. A name without extension is a program of
+/// `tests/go`.
 #[must_use]
 pub fn command(server: &Server, script: &str, arguments: &[&str]) -> Command {
-    let path = workspace().join("tests/py").join(script);
-    let mut command = match path.extension() {
-        Some(extension) if extension == "py" => {
+    let source = |folder: &str| workspace().join(folder).join(script);
+    let mut command = match Path::new(script).extension().and_then(|extension| extension.to_str()) {
+        Some("py") => {
             let mut python = Command::new(clients().join("bin/python"));
-            python.arg(path);
+            python.arg(source("tests/py"));
             python
         }
-        _ => Command::new(path),
+        Some("js") => {
+            let mut node = Command::new("node");
+            node.arg(source("tests/js"));
+            node
+        }
+        Some(_) => Command::new(source("tests/sh")),
+        None => Command::new(clients().join("bin").join(script)),
     };
     command.arg(server.endpoint()).args(arguments);
     configure(&mut command);
     command
 }
 
-/// Runs a script against a server and fails the test if it fails.
+/// Runs a workload against a server and fails the test if it fails.
 pub fn run(server: &Server, script: &str, arguments: &[&str]) {
     let output = command(server, script, arguments).output().expect("the script runs");
     check(script, arguments, &output);
 }
 
-/// Fails the test if a script has failed.
+/// Fails the test if a workload has failed.
 pub fn check(script: &str, arguments: &[&str], output: &Output) {
     let (stdout, stderr) = (
         String::from_utf8_lossy(&output.stdout),

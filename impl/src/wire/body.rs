@@ -3,6 +3,7 @@
 
 use super::{
     chunks::{ChunkTooLarge, Chunks},
+    gate::{parse_query, query_value},
     observe::Progress,
     timer::IdleTimer,
 };
@@ -14,7 +15,7 @@ use crate::{
     runtime::{self, Rt},
 };
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{Method, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -121,21 +122,16 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    /// `incoming`, of a request with this method and these headers.
-    pub(super) fn new(
-        rt: &Rt,
-        incoming: Incoming,
-        limit: Duration,
-        (method, headers): (&Method, &HeaderMap),
-        progress: Arc<Progress>,
-    ) -> Self {
-        let content_sha256 = headers
+    /// `incoming`, of the request with this head.
+    pub(super) fn new(rt: &Rt, incoming: Incoming, limit: Duration, head: &Parts, progress: Arc<Progress>) -> Self {
+        let content_sha256 = head
+            .headers
             .get("x-amz-content-sha256")
             .and_then(|value| value.to_str().ok());
         RequestBody {
             incoming: Some(incoming),
             idle: IdleTimer::new(rt, limit),
-            digests: (method == Method::POST).then(|| Digests::announced(headers)).flatten(),
+            digests: Digests::announced(head),
             chunks: content_sha256.and_then(Chunks::of),
             ready: VecDeque::new(),
             state: BodyState::default(),
@@ -244,14 +240,20 @@ struct Digests {
 }
 
 impl Digests {
-    fn announced(headers: &HeaderMap) -> Option<Digests> {
-        let text = |name: &str| headers.get(name)?.to_str().ok();
+    fn announced(head: &Parts) -> Option<Digests> {
+        let text = |name: &str| head.headers.get(name)?.to_str().ok();
+        if head.method != Method::POST {
+            return None;
+        }
         let content_sha256 = text("x-amz-content-sha256");
         if content_sha256.is_some_and(|value| value.starts_with("STREAMING-")) {
             return None;
         }
         let md5 = text("content-md5").map(|value| (Md5::new(), checksum::decode(value)));
-        let checksum = checksum::KINDS.iter().find_map(|(kind, _)| {
+        // At the completion of an upload it is the object's.
+        let is_completion = query_value(&parse_query(&head.uri), "uploadId").is_some();
+        let mut kinds = checksum::KINDS.iter().filter(|_| !is_completion);
+        let checksum = kinds.find_map(|(kind, _)| {
             let value = text(checksum::header_name(*kind))?;
             Some((Hasher::new(*kind), value.to_owned()))
         });
@@ -293,12 +295,16 @@ impl Digests {
 mod tests {
     use super::*;
 
-    fn wrong(headers: &[(&'static str, &'static str)], body: &[u8]) -> Option<Code> {
-        let map = headers.iter().map(|(name, value)| {
-            let name = http::HeaderName::from_static(name);
-            (name, http::HeaderValue::from_static(value))
-        });
-        let mut digests = Digests::announced(&map.collect())?;
+    fn wrong(headers: &[(&str, &str)], body: &[u8]) -> Option<Code> {
+        wrong_at("/b?delete", headers, body)
+    }
+
+    fn wrong_at(uri: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Code> {
+        let mut request = http::Request::post(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut digests = Digests::announced(&request.body(()).unwrap().into_parts().0)?;
         digests.update(body);
         digests.wrong()
     }
@@ -312,6 +318,12 @@ mod tests {
         assert_eq!(wrong(&[("x-amz-checksum-crc32", "AAAAAA==")], b""), None);
         assert_eq!(
             wrong(&[("x-amz-checksum-crc32", "AAAAAA==")], b"x"),
+            Some(Code::BadDigest)
+        );
+        let upload = "/b/k?uploadId=1";
+        assert_eq!(wrong_at(upload, &[("x-amz-checksum-crc32", "AAAAAA==")], b"x"), None);
+        assert_eq!(
+            wrong_at(upload, &[(md5, "1B2M2Y8AsgTpgAmY7PhCfg==")], b"x"),
             Some(Code::BadDigest)
         );
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -308,6 +308,7 @@ pub(super) fn incoming<T>(
 ) -> Result<Incoming, ApiError> {
     let size = content_length
         .and_then(|length| u64::try_from(length).ok())
+        .or_else(|| decoded_length(&request.headers))
         .ok_or(Code::MissingContentLength)?;
     let md5 = match content_md5 {
         None => None,
@@ -323,6 +324,16 @@ pub(super) fn incoming<T>(
         checksum,
         also: None,
     })
+}
+
+/// The length of an aws-chunked body, whose framing may itself come in chunks of HTTP, without Content-Length.
+fn decoded_length(headers: &HeaderMap) -> Option<u64> {
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let is_aws_chunked = text("x-amz-content-sha256")?.starts_with("STREAMING-");
+    text("x-amz-decoded-content-length")?
+        .parse()
+        .ok()
+        .filter(|_| is_aws_chunked)
 }
 
 /// The checksum of an upload: from a header, a query parameter of a presigned URL, or the trailer.

@@ -232,6 +232,8 @@ fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
             "x-amz-object-ownership" => value == "BucketOwnerEnforced",
             "x-amz-bucket-object-lock-enabled" => value.as_bytes().eq_ignore_ascii_case(b"false"),
             "x-amz-tagging" => value.is_empty(),
+            // The one that there is; the AWS SDK for C++ sends it.
+            "x-amz-api-version" => value == "2006-03-01",
             _ => HEADERS.contains(&name) || name.starts_with("x-amz-meta-") || !is_extension(name),
         };
         if !served {
@@ -320,6 +322,7 @@ mod tests {
             ("x-amz-mfa", "x"),
             ("x-amz-write-offset-bytes", "0"),
             ("x-amz-something-of-tomorrow", "1"),
+            ("x-amz-api-version", "2027-01-01"),
             ("x-minio-extract", "true"),
         ] {
             assert_eq!(code(name, value), Err(Code::NotImplemented), "{name}");
@@ -327,6 +330,7 @@ mod tests {
         for (name, value) in [
             ("x-amz-acl", "private"),
             ("x-amz-meta-anything", "x"),
+            ("x-amz-api-version", "2006-03-01"),
             ("x-amz-checksum-crc32", "AAAAAA=="),
             ("content-type", "text/plain"),
             ("x-forwarded-for", "10.0.0.1"),

@@ -123,8 +123,7 @@ impl Service {
         let waits = request.headers().contains_key(header::EXPECT);
         let (mut parts, incoming) = request.into_parts();
         parts.extensions.insert(progress.clone());
-        let head = (&parts.method, &parts.headers);
-        let body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, head, progress);
+        let body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, &parts, progress);
         let state = body.state();
         let request = Request::from_parts(parts, Body::http_body_unsync(body));
         let response = match self.s3.call(request).await {
