@@ -113,8 +113,10 @@ mod tests {
         assert!(verified(FOREIGN));
     }
 
-    const FOREIGN: &str = "eyJhbGciOiJIUzUxMiIsInR5cCI6IkpXVCJ9.eyJleHAiOjQ4NjEwMDAwMDAsInN1YiI6InJvb3QiLCJpc3MiOiJwcm9tZXRoZXV\
-        zIn0.hKhpyplvTrfTyXgRzOTEDKYCA0MQB51tV9dvkMC3hXOErfFEoPssIFbNrFieRuiJsKhbqHtNeShX12wniyAJ3w";
+    const FOREIGN: &str = "\
+        eyJhbGciOiJIUzUxMiIsInR5cCI6IkpXVCJ9.eyJleHAiOjQ4NjEwMDAwMDAsInN1YiI6InJvb3QiLCJpc3MiOiJwc\
+        m9tZXRoZXVzIn0.hKhpyplvTrfTyXgRzOTEDKYCA0MQB51tV9dvkMC3hXOErfFEoPssIFbNrFieRuiJsKhbqHtNeSh\
+        X12wniyAJ3w";
 
     #[test]
     fn every_claim_counts() {

@@ -60,7 +60,7 @@ enum AdminCommand {
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9000")]
         endpoint: String,
         /// For how many days the token holds
-        #[arg(long, value_name = "DAYS", default_value = "365", value_parser = clap::value_parser!(u64).range(1..=36_500))]
+        #[arg(long, value_name = "DAYS", default_value = "365", value_parser = days())]
         days: u64,
     },
 }
@@ -91,6 +91,11 @@ enum AdminError {
         endpoint: String,
         source: serde_json::Error,
     },
+}
+
+/// Up to a century.
+fn days() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=36_500)
 }
 
 /// Does it.
