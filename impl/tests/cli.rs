@@ -77,3 +77,26 @@ fn answers_go_to_standard_output_and_exit_with_0() {
         assert!(output.stderr.is_empty(), "{line}");
     }
 }
+
+#[test]
+fn a_server_that_is_not_there_is_one_line() {
+    // Nobody listens on port 1 of this host.
+    check_fails(
+        "admin info --endpoint http://127.0.0.1:1",
+        &[],
+        1,
+        "http://127.0.0.1:1: cannot connect: ",
+    );
+    check_fails(
+        "admin info --endpoint https://127.0.0.1:1",
+        &[],
+        1,
+        "--endpoint https://127.0.0.1:1: https is not supported yet",
+    );
+    check_fails(
+        "admin info",
+        &[("MINIO_ROOT_USER", "root")],
+        1,
+        "MINIO_ROOT_USER is set but MINIO_ROOT_PASSWORD is not: set both, or neither",
+    );
+}

@@ -9,9 +9,15 @@ use std::{
 /// Sends a request without a body; the whole answer, or `None` when nobody answers.
 #[must_use]
 pub fn request(port: u16, method: &str, path: &str) -> Option<String> {
+    request_with(port, method, path, "")
+}
+
+/// The same with further header lines, each with its line end.
+#[must_use]
+pub fn request_with(port: u16, method: &str, path: &str, headers: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(head.as_bytes()).ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;

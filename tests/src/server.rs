@@ -55,6 +55,7 @@ pub struct Server {
     folder: TempDir,
     drives: Vec<PathBuf>,
     port: u16,
+    env: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -63,6 +64,16 @@ impl Server {
     #[must_use]
     pub fn start(drives: usize) -> Server {
         let mut server = Server::prepare(drives);
+        server.restart();
+        server
+    }
+
+    /// The same with further environment variables.
+    #[must_use]
+    pub fn start_with(drives: usize, env: &[(&str, &str)]) -> Server {
+        let mut server = Server::prepare(drives);
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        server.env = env.iter().map(owned).collect();
         server.restart();
         server
     }
@@ -85,6 +96,7 @@ impl Server {
             folder,
             drives,
             port: 0,
+            env: Vec::new(),
             child: None,
         }
     }
@@ -134,6 +146,7 @@ impl Server {
             .env("MINIO_ROOT_USER", ACCESS_KEY)
             .env("MINIO_ROOT_PASSWORD", SECRET_KEY)
             .env_remove("MINIO_VOLUMES")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }

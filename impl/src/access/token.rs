@@ -32,7 +32,7 @@ struct Claims {
 
 /// Makes a token of `credentials` that ends at `expires_seconds` after the epoch.
 #[must_use]
-pub fn mint(credentials: &Credentials, expires_seconds: u32) -> String {
+pub fn mint(credentials: &Credentials, expires_seconds: u64) -> String {
     let header = serde_json::json!({ "alg": ALGORITHM, "typ": "JWT" });
     let claims = serde_json::json!({ "exp": expires_seconds, "iss": ISSUER, "sub": credentials.access_key });
     let encode = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode_to_string(value.to_string().as_bytes());
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_token_of_ours_holds_until_it_ends() {
-        let token = |secret, expires| mint(&root(secret), expires);
+        let token = |secret, expires: u64| mint(&root(secret), expires);
         assert!(verified(&token("hidden-secret", 1_700_000_001)));
         assert!(!verified(&token("hidden-secret", 1_700_000_000)));
         assert!(!verified(&token("another-secret", 1_800_000_000)));
@@ -113,8 +113,10 @@ mod tests {
         assert!(verified(FOREIGN));
     }
 
-    const FOREIGN: &str = "eyJhbGciOiJIUzUxMiIsInR5cCI6IkpXVCJ9.eyJleHAiOjQ4NjEwMDAwMDAsInN1YiI6InJvb3QiLCJpc3MiOiJwcm9tZXRoZXV\
-        zIn0.hKhpyplvTrfTyXgRzOTEDKYCA0MQB51tV9dvkMC3hXOErfFEoPssIFbNrFieRuiJsKhbqHtNeShX12wniyAJ3w";
+    const FOREIGN: &str = "\
+        eyJhbGciOiJIUzUxMiIsInR5cCI6IkpXVCJ9.eyJleHAiOjQ4NjEwMDAwMDAsInN1YiI6InJvb3QiLCJpc3MiOiJwc\
+        m9tZXRoZXVzIn0.hKhpyplvTrfTyXgRzOTEDKYCA0MQB51tV9dvkMC3hXOErfFEoPssIFbNrFieRuiJsKhbqHtNeSh\
+        X12wniyAJ3w";
 
     #[test]
     fn every_claim_counts() {

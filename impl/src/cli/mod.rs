@@ -1,8 +1,9 @@
-//! The command line: `impl server` and `impl erasure`.
+//! The command line: `impl server`, `impl erasure` and `impl admin`.
 //!
 //! Exit codes: 0 when all went well, for a server after a stop signal; 1 for an error in what was asked
 //! for or at start; 2 for a command line that cannot be read.
 
+mod admin;
 mod banner;
 mod erasure;
 mod logging;
@@ -49,6 +50,7 @@ struct Cli {
 enum Command {
     Server(server::ServerArgs),
     Erasure(erasure::ErasureArgs),
+    Admin(admin::AdminArgs),
 }
 
 /// Reads the command line, does what it says, and returns the process's exit code.
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Server(args) => server::run(args),
         Command::Erasure(args) => erasure::run(&args),
+        Command::Admin(args) => admin::run(args),
     }
 }
 
@@ -98,6 +101,7 @@ mod tests {
         insta::assert_snapshot!("help", help(None));
         insta::assert_snapshot!("help_server", help(Some("server")));
         insta::assert_snapshot!("help_erasure", help(Some("erasure")));
+        insta::assert_snapshot!("help_admin", help(Some("admin")));
     }
 
     #[test]
@@ -108,6 +112,8 @@ mod tests {
             "impl server --adress :1 /d",
             "impl erasure",
             "impl erasure 16 --parity x",
+            "impl admin",
+            "impl admin prometheus --days 0",
         ] {
             let Err(error) = Cli::try_parse_from(line.split(' ')) else {
                 panic!("{line}: parsed")

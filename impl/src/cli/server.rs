@@ -29,7 +29,7 @@ Environment:
   MINIO_SITE_REGION                     The region that buckets are in [us-east-1]
   MINIO_VOLUMES                         Drives, separated by spaces; beats those on the command line
   MINIO_ADDRESS, MINIO_CONSOLE_ADDRESS  As the flags
-  MINIO_PROMETHEUS_AUTH_TYPE            public: anybody may scrape metrics; jwt: with a token only [jwt]
+  MINIO_PROMETHEUS_AUTH_TYPE            Who may scrape metrics: public, or jwt with a token [jwt]
   MINIO_ACCESS_LOG                      on: as --access-log [off]
   RUST_LOG                              What is logged to standard error [info]
 

@@ -176,18 +176,13 @@ fn choice(env: &Env, name: &'static str, yes: &str, no: &str, expected: &'static
     }
 }
 
-/// The root user of the environment, as a server takes it, for those who talk to one; with what is to be said
-/// about it.
+/// The root user of the environment, as a server takes it, for those who talk to one.
 ///
 /// # Errors
 /// What keeps a server from starting.
-pub fn root_user(
-    env: &Env,
-    read_file: &dyn Fn(&Path) -> io::Result<String>,
-) -> Result<(Credentials, Vec<String>), ConfigError> {
-    let mut warnings = Vec::new();
-    let credentials = credentials::root_user(env, read_file, &mut warnings)?;
-    Ok((credentials, warnings))
+pub fn root_user(env: &Env, read_file: &dyn Fn(&Path) -> io::Result<String>) -> Result<Credentials, ConfigError> {
+    // A server warns of it; nobody who talks to one can do anything about it.
+    Ok(credentials::root_user(env, read_file, &mut Vec::new())?)
 }
 
 /// The deployment's region, if the environment sets one.

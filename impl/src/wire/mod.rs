@@ -7,6 +7,7 @@
 mod admin;
 mod body;
 mod chunks;
+pub mod client;
 mod convert;
 mod gate;
 mod health;

@@ -21,7 +21,7 @@ impl SlowCommits {
     pub(super) fn ended(&mut self, drive: &Path, now: Duration, took: Duration) {
         if let Some(untold) = self.due(now, took) {
             let secs = took.as_secs_f64();
-            tracing::warn!(drive = %drive.display(), secs, untold, "slow commit: the drive took long to sync its index");
+            tracing::warn!(drive = %drive.display(), secs, untold, "slow commit: the drive takes long to sync");
         }
     }
 

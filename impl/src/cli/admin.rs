@@ -1,0 +1,218 @@
+//! `impl admin`: looks at a running server, and lets Prometheus look at it.
+
+mod endpoint;
+mod table;
+
+use super::{fail, print};
+use crate::{
+    access::token,
+    admin::{INFO_PATH, Info},
+    config::{self, ConfigError, Env},
+    runtime::{Rt, real::RealRuntime},
+    wire::client::{self, Asking, ClientError},
+};
+use clap::{Args, Subcommand};
+use endpoint::{Endpoint, InvalidEndpoint};
+use http::StatusCode;
+use std::{io, path::Path, process::ExitCode};
+
+/// The region of a server that is told none.
+const DEFAULT_REGION: &str = "us-east-1";
+
+const ENVIRONMENT: &str = "\
+Environment:
+  MINIO_ROOT_USER, MINIO_ROOT_PASSWORD  The root user of the server, as the server has it
+  MINIO_SITE_REGION                     The server's region [us-east-1]
+
+Examples:
+  The state of the server on this host
+    impl admin info
+
+  The same of another one, for a script
+    impl admin info --endpoint http://10.0.0.7:9000 --json
+
+  What Prometheus needs to scrape it
+    impl admin prometheus --endpoint http://10.0.0.7:9000
+";
+
+/// Look at a running server
+#[derive(Args)]
+#[command(after_help = ENVIRONMENT, verbatim_doc_comment)]
+pub struct AdminArgs {
+    #[command(subcommand)]
+    command: AdminCommand,
+}
+
+#[derive(Subcommand)]
+enum AdminCommand {
+    /// Show state, drives, space and quorums
+    Info {
+        /// The server's URL
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9000")]
+        endpoint: String,
+        /// As JSON, as the server tells it
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a scrape configuration with a token for Prometheus
+    Prometheus {
+        /// The server's URL
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9000")]
+        endpoint: String,
+        /// For how many days the token holds
+        #[arg(long, value_name = "DAYS", default_value = "365", value_parser = days())]
+        days: u64,
+    },
+}
+
+/// Why there is nothing to show. One line, for the operator.
+#[derive(Debug, thiserror::Error)]
+enum AdminError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Endpoint(#[from] InvalidEndpoint),
+    #[error("the runtime does not start: {0}")]
+    Runtime(#[source] io::Error),
+    #[error("{endpoint}: {source}")]
+    Client { endpoint: String, source: ClientError },
+    #[error(
+        "{endpoint} does not let us in: MINIO_ROOT_USER and MINIO_ROOT_PASSWORD must be those of the server ({code})"
+    )]
+    Denied { endpoint: String, code: String },
+    #[error("{endpoint} answers {status}: {text}")]
+    Status {
+        endpoint: String,
+        status: StatusCode,
+        text: String,
+    },
+    #[error("{endpoint} does not answer as this program's admin API does: {source}")]
+    Answer {
+        endpoint: String,
+        source: serde_json::Error,
+    },
+}
+
+/// Up to a century.
+fn days() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=36_500)
+}
+
+/// Does it.
+pub(super) fn run(args: AdminArgs) -> ExitCode {
+    let done = match args.command {
+        AdminCommand::Info { endpoint, json } => block_on(async |rt| info(&rt, &endpoint, json).await),
+        AdminCommand::Prometheus { endpoint, days } => block_on(async |rt| prometheus(&rt, &endpoint, days)),
+    };
+    match done {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+fn block_on(work: impl AsyncFnOnce(Rt) -> Result<String, AdminError>) -> Result<String, AdminError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(AdminError::Runtime)?;
+    runtime.block_on(async { work(RealRuntime::new()).await })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "secrets are read once, before anything else is done"
+)]
+fn read_secret(path: &Path) -> io::Result<String> {
+    std::fs::read_to_string(path)
+}
+
+async fn info(rt: &Rt, url: &str, json: bool) -> Result<String, AdminError> {
+    let env = Env::of_process();
+    let endpoint: Endpoint = url.parse()?;
+    let addresses = endpoint.addresses()?;
+    let asking = Asking {
+        authority: endpoint.authority(),
+        addresses: &addresses,
+        credentials: &config::root_user(&env, &read_secret)?,
+        region: config::region(&env).unwrap_or(DEFAULT_REGION),
+    };
+    let endpoint = endpoint.to_string();
+    let (status, body) = match client::get(rt, &asking, INFO_PATH).await {
+        Ok(answer) => answer,
+        Err(source) => return Err(AdminError::Client { endpoint, source }),
+    };
+    if status != StatusCode::OK {
+        return Err(refused(endpoint, status, &String::from_utf8_lossy(&body)));
+    }
+    let parsed = serde_json::from_slice(&body).and_then(|value: serde_json::Value| {
+        let info: Info = serde_json::from_value(value.clone())?;
+        Ok((info, value))
+    });
+    match parsed {
+        Ok((_, value)) if json => Ok(format!("{value:#}\n")),
+        Ok((info, _)) => Ok(table::of(&info)),
+        Err(source) => Err(AdminError::Answer { endpoint, source }),
+    }
+}
+
+fn refused(endpoint: String, status: StatusCode, xml: &str) -> AdminError {
+    let element = |name: &str| {
+        let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
+    };
+    let code = element("Code");
+    match (status, code) {
+        (StatusCode::FORBIDDEN, Some(code)) if code != "RequestTimeTooSkewed" => AdminError::Denied { endpoint, code },
+        (_, code) => AdminError::Status {
+            endpoint,
+            status,
+            text: element("Message")
+                .or(code)
+                .unwrap_or_else(|| "no reason given".to_owned()),
+        },
+    }
+}
+
+fn prometheus(rt: &Rt, url: &str, days: u64) -> Result<String, AdminError> {
+    let endpoint: Endpoint = url.parse()?;
+    let credentials = config::root_user(&Env::of_process(), &read_secret)?;
+    let expires_seconds = rt.wall_nanos() / 1_000_000_000 + days * 86_400;
+    let token = token::mint(&credentials, expires_seconds);
+    let authority = endpoint.authority();
+    Ok(format!(
+        "scrape_configs:\n- job_name: impl\n  bearer_token: {token}\n  metrics_path: /minio/v2/metrics/cluster\n  \
+         scheme: http\n  static_configs:\n  - targets: ['{authority}']\n"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_say_what_to_do() {
+        let text = |status, xml| refused("http://h".into(), status, xml).to_string();
+        assert_eq!(
+            text(
+                StatusCode::FORBIDDEN,
+                "<Error><Code>SignatureDoesNotMatch</Code></Error>"
+            ),
+            "http://h does not let us in: MINIO_ROOT_USER and MINIO_ROOT_PASSWORD must be those of the server \
+             (SignatureDoesNotMatch)"
+        );
+        assert_eq!(
+            text(
+                StatusCode::FORBIDDEN,
+                "<Code>RequestTimeTooSkewed</Code><Message>clocks</Message>"
+            ),
+            "http://h answers 403 Forbidden: clocks"
+        );
+        assert_eq!(
+            text(StatusCode::NOT_FOUND, ""),
+            "http://h answers 404 Not Found: no reason given"
+        );
+    }
+}
