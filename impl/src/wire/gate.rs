@@ -162,7 +162,7 @@ pub(super) fn query_value<'a>(query: &'a [(String, String)], name: &str) -> Opti
 
 /// A signature is only as good as what it covers: whoever holds a presigned URL must not be able to add
 /// `x-amz-copy-source` to it.
-fn check_signature_scope(headers: &HeaderMap, query: &[(String, String)]) -> Result<(), ApiError> {
+pub(super) fn check_signature_scope(headers: &HeaderMap, query: &[(String, String)]) -> Result<(), ApiError> {
     let authorization = headers.get("authorization").and_then(|value| value.to_str().ok());
     if query_value(query, "Signature").is_some() {
         // Version 2 in a URL covers all `x-amz-` headers, and its own expiry.
@@ -209,7 +209,7 @@ fn check_signature_scope(headers: &HeaderMap, query: &[(String, String)]) -> Res
     }
 }
 
-fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     for (name, value) in headers {
         let name = name.as_str();
         let served = match name {
@@ -235,7 +235,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn check_query(operation: &str, method: &Method, query: &[(String, String)]) -> Result<(), ApiError> {
+pub(super) fn check_query(operation: &str, method: &Method, query: &[(String, String)]) -> Result<(), ApiError> {
     let own: &[&str] = match operation {
         "AbortMultipartUpload" | "CompleteMultipartUpload" | "ListParts" => &["uploadId"],
         "CreateMultipartUpload" | "ListMultipartUploads" => &["uploads"],

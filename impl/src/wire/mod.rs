@@ -7,6 +7,9 @@
 mod body;
 mod chunks;
 mod convert;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod health;
 mod reply;
