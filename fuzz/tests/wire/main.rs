@@ -267,6 +267,8 @@ fn ranges_send_these_bytes_or_none() {
                 // Refused though it is one: numbers that no object reaches.
                 (400, Some(_)) => assert!(header.len() > "bytes=-".len() + 18, "{header}"),
                 (400, None) => {}
+                // s3s takes no digits for 0.
+                (416, None) => assert_eq!(header, "bytes=-"),
                 (status, range) => panic!("{header:?} of {size} bytes: {status}, expected {range:?}"),
             }
         });
