@@ -9,6 +9,10 @@ mod erasure;
 mod logging;
 mod report;
 mod server;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod size;
+#[cfg(not(feature = "fuzzing"))]
 mod size;
 
 pub use banner::Banner;

@@ -8,6 +8,8 @@
 
 mod error;
 mod file;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 
 pub use error::FormatError;
 pub use file::{FORMAT, VERSION};

@@ -10,6 +10,13 @@ mod key;
 mod local;
 mod offline;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    //! Doors for the fuzz targets.
+    pub use super::{format::fuzzing::*, index::fuzzing::*};
+}
+
 pub use activity::Activity;
 pub use index::{IndexError, RowError};
 pub use key::{PartOf, RegisterKey};

@@ -215,7 +215,7 @@ pub(super) fn check_signature_scope(headers: &HeaderMap, query: &[(String, Strin
     }
 }
 
-fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     for (name, value) in headers {
         let name = name.as_str();
         let served = match name {
@@ -243,7 +243,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn check_query(operation: &str, method: &Method, query: &[(String, String)]) -> Result<(), ApiError> {
+pub(super) fn check_query(operation: &str, method: &Method, query: &[(String, String)]) -> Result<(), ApiError> {
     let own: &[&str] = match operation {
         "AbortMultipartUpload" | "CompleteMultipartUpload" | "ListParts" => &["uploadId"],
         "CreateMultipartUpload" | "ListMultipartUploads" => &["uploads"],

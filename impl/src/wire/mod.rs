@@ -9,6 +9,9 @@ mod body;
 mod chunks;
 pub mod client;
 mod convert;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod health;
 mod observe;

@@ -1,6 +1,8 @@
 //! A drive's index: registers, held folders, small shards, in redb over verified blocks.
 
 mod blocks;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod header;
 mod rows;
 mod sums;

@@ -1,0 +1,39 @@
+//! Doors for the fuzz targets: `format.json` as text.
+
+use super::{
+    FormatError,
+    file::{self, Format, Parsed},
+};
+use std::path::Path;
+
+/// The document of drive `this` of a new deployment.
+#[must_use]
+pub fn format_document(drives: usize, set_size: usize, this: usize, complete: bool) -> String {
+    let mut next = 0;
+    let mut fresh = || {
+        next += 1;
+        next
+    };
+    let mut format = Format::new(u128::MAX / 3, drives, set_size, &mut fresh);
+    let own = format.drives().nth(this % drives.max(1));
+    format.this = own.unwrap_or_default();
+    format.complete = complete;
+    format.to_json()
+}
+
+/// What a document says, as the document that this program would write; `None` if it is damaged.
+///
+/// # Errors
+/// It is somebody else's, or newer.
+pub fn format_meaning(bytes: &[u8]) -> Result<Option<String>, FormatError> {
+    Ok(match file::parse(Path::new("/drive"), bytes)? {
+        Parsed::Ours(format) => Some(format.to_json()),
+        Parsed::Corrupt(_) => None,
+    })
+}
+
+/// Gives a document in which the checksum is 32 zeroes the right one.
+#[must_use]
+pub fn seal_format(unsealed: String) -> String {
+    file::seal(unsealed)
+}
