@@ -4,6 +4,7 @@ use super::error::{FormatError, Given};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The value of `format` that is ours. MinIO's are refused by name, and it refuses ours.
 pub const FORMAT: &str = "erasure-register";
@@ -65,8 +66,30 @@ impl Format {
             sets: self.sets.iter().map(|set| set.iter().map(uuid).collect()).collect(),
         };
         // Strings, a bool and lists of them: no value of these types fails.
-        serde_json::to_string_pretty(&file).unwrap_or_default() + "\n"
+        seal(&serde_json::to_string_pretty(&file).unwrap_or_default())
     }
+}
+
+/// What comes before the checksum, which is the file's last line but one.
+const CHECKSUM: &str = ",\n  \"checksum\": \"";
+
+/// A JSON object with the checksum of its bytes added.
+pub(super) fn seal(json: &str) -> String {
+    let body = json.trim_end().trim_end_matches('}').trim_end();
+    format!("{body}{}", checksum_line(body.as_bytes()))
+}
+
+fn checksum_line(body: &[u8]) -> String {
+    format!("{CHECKSUM}{:032x}\"\n}}\n", xxh3_128(body))
+}
+
+/// Whether the checksum of the bytes is right (`format.checksum`); `None` if they have none.
+fn verify(bytes: &[u8]) -> Option<bool> {
+    let at = bytes
+        .windows(CHECKSUM.len())
+        .rposition(|window| window == CHECKSUM.as_bytes())?;
+    let (body, line) = bytes.split_at(at);
+    Some(line == checksum_line(body).as_bytes())
 }
 
 pub(super) enum Parsed {
@@ -96,6 +119,11 @@ struct Kind {
 /// The format of somebody else, or of a newer version.
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, FormatError> {
     let corrupt = |error: &dyn std::fmt::Display| Ok(Parsed::Corrupt(error.to_string()));
+    // First: damage must not make the format look like that of somebody else, for which the start is refused.
+    let verified = verify(bytes);
+    if verified == Some(false) {
+        return corrupt(&"its checksum does not match");
+    }
     let kind: Kind = match serde_json::from_slice(bytes) {
         Ok(kind) => kind,
         Err(error) => return corrupt(&error),
@@ -113,6 +141,9 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, FormatError> {
             return Err(FormatError::NewerVersion { path, found, known });
         }
         _ => return corrupt(&format_args!("version {:?}", kind.version)),
+    }
+    if verified.is_none() {
+        return corrupt(&"it has no checksum");
     }
     let file: FormatFile = match serde_json::from_slice(bytes) {
         Ok(file) => file,

@@ -61,9 +61,12 @@ impl Drives {
     }
 
     fn edit_json(&self, n: usize, edit: impl FnOnce(&mut serde_json::Value)) {
-        let mut json = serde_json::from_slice(&fs::read(self.json(n)).expect("reads")).expect("JSON");
+        let mut json: serde_json::Value =
+            serde_json::from_slice(&fs::read(self.json(n)).expect("reads")).expect("JSON");
         edit(&mut json);
-        fs::write(self.json(n), serde_json::to_vec(&json).expect("JSON")).expect("writes");
+        json.as_object_mut().expect("an object").remove("checksum");
+        let sealed = file::seal(&serde_json::to_string_pretty(&json).expect("JSON"));
+        fs::write(self.json(n), sealed).expect("writes");
     }
 
     fn complete(&self, n: usize) -> bool {
@@ -318,6 +321,28 @@ fn a_second_process_is_refused_by_path() {
     drives.open(4, 4).expect("opens");
 }
 
+// `format.checksum`: whichever bit of it rots, the drive is offline, and never refused as somebody else's.
+#[test]
+fn every_bit_of_the_format_is_covered() {
+    let mut id = 0;
+    let format = Format::new(7, 4, 4, &mut || {
+        id += 1;
+        id << 64
+    });
+    let this = format.drives().next().expect("a drive");
+    let whole = Format { this, ..format }.to_json();
+    for bit in 0..8 * whole.len() {
+        let mut rotten = whole.clone().into_bytes();
+        rotten[bit / 8] ^= 1 << (bit % 8);
+        let parsed = file::parse(Path::new("/d"), &rotten);
+        assert!(
+            matches!(parsed, Ok(Parsed::Corrupt(_))),
+            "bit {bit} of byte {}",
+            bit / 8
+        );
+    }
+}
+
 // The example of `specs/format.md`.
 #[test]
 fn the_file_is_these_lines() {
@@ -341,7 +366,8 @@ fn the_file_is_these_lines() {
       "00000000-0000-4003-8000-000000000000",
       "00000000-0000-4004-8000-000000000000"
     ]
-  ]
+  ],
+  "checksum": "9572ac693b76b19e6f8c5f40221eaca0"
 }
 "#;
     let format = Format { this, ..format };
