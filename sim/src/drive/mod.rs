@@ -141,6 +141,10 @@ impl SimDrive {
         }
         let (mut ours, mut theirs) = (lock(&self.shared), lock(&other.shared));
         std::mem::swap(&mut *ours, &mut *theirs);
+        // A descriptor that a dead process has yet to drop is of neither.
+        let epoch = ours.state.epoch.max(theirs.state.epoch) + 1;
+        ours.state.forget_descriptors(epoch);
+        theirs.state.forget_descriptors(epoch);
         drop((ours, theirs));
         self.event(&format!("swapped with {}", other.mount.display()));
     }

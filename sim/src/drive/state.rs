@@ -191,6 +191,23 @@ impl State {
         }
     }
 
+    /// Makes all descriptors stale: `epoch` is one that none of them is of.
+    pub(super) fn forget_descriptors(&mut self, epoch: u64) {
+        self.epoch = epoch;
+        let open: Vec<u64> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.opens > 0)
+            .map(|(inode, _)| *inode)
+            .collect();
+        for inode in open {
+            if let Some(slot) = self.slots.get_mut(&inode) {
+                slot.opens = 0;
+                self.release(inode);
+            }
+        }
+    }
+
     pub(super) fn rename(&mut self, from: &[String], to: &[String], rng: &mut impl Rng) -> io::Result<()> {
         let into_itself = to.len() > from.len() && to.starts_with(from);
         let (from, to, inode) = (self.name(from)?, self.name(to)?, self.walk(from)?);

@@ -196,14 +196,14 @@ async fn between_lives(shared: &Arc<Shared>, drives: &[SimDrive]) {
     if !thread_rng().gen_bool(0.3) {
         shared.put_back(drives);
     }
-    if thread_rng().gen_bool(plan.late_drive) && plan.drives > 1 && shared.gone(drives).is_empty() {
+    let served = shared.served.load(Ordering::Relaxed);
+    if served && plan.drives > 1 && shared.gone(drives).is_empty() && thread_rng().gen_bool(plan.late_drive) {
         if let Some(late) = plan.absentees().choose(&mut thread_rng()) {
             drives[*late].remove();
             shared.pulled(&drives[*late]);
         }
     }
-    let may_swap = shared.served.load(Ordering::Relaxed) && shared.gone(drives).is_empty();
-    if may_swap && plan.drives > 1 && thread_rng().gen_bool(plan.swap) {
+    if served && plan.drives > 1 && shared.gone(drives).is_empty() && thread_rng().gen_bool(plan.swap) {
         // Of two drives whose formats nothing has touched.
         let rotten = plan.index_victims();
         let intact = (0..drives.len()).filter(|n| !rotten.contains(n));
