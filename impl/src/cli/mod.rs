@@ -8,7 +8,6 @@ mod erasure;
 mod logging;
 mod report;
 mod server;
-mod size;
 
 pub use banner::Banner;
 pub use server::{StartError, announce, serve, shutdown_signal};

@@ -3,6 +3,7 @@
 
 use super::{
     chunks::{ChunkTooLarge, Chunks},
+    limits::{Lease, UNRESERVED_BYTES},
     timer::IdleTimer,
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
         ApiError, Code,
         checksum::{self, Hasher},
     },
-    runtime::{self, Rt},
+    runtime::{self, BoxFuture, Rt},
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -44,6 +45,8 @@ pub(super) enum BodyError {
     WrongDigest,
     #[error("RequestBody: ChunkTooLarge")]
     ChunkTooLarge,
+    #[error("RequestBody: NoMemory")]
+    NoMemory,
 }
 
 /// Says what went wrong with a body that ended in an error, by the texts of s3s's stream errors (their
@@ -59,6 +62,8 @@ pub(super) fn classify(error: &(dyn std::error::Error + 'static)) -> ApiError {
         Code::RequestTimeout.into()
     } else if is("Incomplete") || is("LengthMismatch") || is("RequestBody: Broken") {
         Code::IncompleteBody.into()
+    } else if is("RequestBody: NoMemory") {
+        Code::SlowDown.into()
     } else if is("RequestBody: ChunkTooLarge") {
         ApiError::new(Code::InvalidRequest, "A signed chunk is larger than 16 MiB.")
     } else if is("Trailer") {
@@ -115,7 +120,22 @@ pub(super) struct RequestBody {
     chunks: Option<Chunks>,
     /// What is ready to be handed on.
     ready: VecDeque<Bytes>,
+    memory: Memory,
     state: BodyState,
+}
+
+/// The memory that a body takes on its way to the drives.
+enum Memory {
+    /// It is none of an object, or reserved.
+    Enough,
+    /// To be reserved once the body proves to be more than a few bytes: a client that sends one byte a second
+    /// must not hold what others could use.
+    Later {
+        lease: Lease,
+        bytes: u64,
+        received: u64,
+    },
+    Awaited(BoxFuture<Result<(), ApiError>>),
 }
 
 impl RequestBody {
@@ -130,8 +150,45 @@ impl RequestBody {
             digests: (method == Method::POST).then(|| Digests::announced(headers)).flatten(),
             chunks: content_sha256.and_then(Chunks::of),
             ready: VecDeque::new(),
+            memory: Memory::Enough,
             state: BodyState::default(),
         }
+    }
+
+    /// From now on it reserves at most `bytes` for itself before it hands on more than a little.
+    pub(super) fn reserves(&mut self, lease: &Lease, bytes: u64) {
+        // Twice: as it comes in, and as shards.
+        let announced = self.incoming.as_ref().and_then(|body| body.size_hint().exact());
+        let bytes = announced.map_or(bytes, |announced| bytes.min(announced.saturating_mul(3)));
+        self.memory = Memory::Later {
+            lease: lease.clone(),
+            bytes,
+            received: 0,
+        };
+    }
+
+    /// Counts bytes that have come in.
+    fn count(&mut self, len: usize) {
+        if let Memory::Later { lease, bytes, received } = &mut self.memory {
+            *received += len as u64;
+            if *received > UNRESERVED_BYTES {
+                self.memory = Memory::Awaited(lease.reserve(*bytes));
+            }
+        }
+    }
+
+    fn poll_memory(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        let Memory::Awaited(reserved) = &mut self.memory else {
+            return Poll::Ready(Ok(()));
+        };
+        let reserved = ready!(reserved.as_mut().poll(cx));
+        self.memory = Memory::Enough;
+        // The client was not the one that waited.
+        self.idle.touch();
+        Poll::Ready(reserved.map_err(|error| {
+            self.state.lock().verdict = Some(error.code);
+            BodyError::NoMemory
+        }))
     }
 
     /// Where its fate can be read later.
@@ -156,6 +213,7 @@ impl RequestBody {
             Ok(data) => data,
             Err(trailers) => return Ok(Some(trailers)),
         };
+        self.count(data.len());
         if let Some(chunks) = &mut self.chunks {
             let pushed = chunks.push(data, &mut self.ready);
             return pushed.map(|()| None).map_err(|ChunkTooLarge| BodyError::ChunkTooLarge);
@@ -178,6 +236,9 @@ impl Body for RequestBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         loop {
+            if let Err(error) = ready!(this.poll_memory(cx)) {
+                return Poll::Ready(Some(Err(error)));
+            }
             if let Some(data) = this.ready.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }

@@ -6,36 +6,41 @@
 
 mod body;
 mod chunks;
+mod connection;
 mod convert;
 mod gate;
 mod health;
+mod hosts;
+mod limits;
+mod outgoing;
 mod reply;
 mod s3;
 mod service;
 mod stall;
+mod streams;
 mod timer;
+mod tls;
+
+pub use hosts::{DomainError, Domains};
+pub use limits::Limits;
+pub use tls::{Tls, TlsError};
 
 use crate::{
     access::{Access, Credentials},
     object::Store,
     runtime::{self, Listener, Rt, Stream},
 };
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use service::Service;
+use connection::{Connection, Phase};
+use limits::Budget;
+use outgoing::STALL_TIME_MAX;
+use service::{Serves, Service};
 use stall::StallGuard;
 use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
 use timer::RtTimer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-/// How many connections are served at once; more wait in the system's queue.
+/// How many connections are served at once, at most; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 4096;
-
-/// How long a request's headers may take; also for how long a connection may be idle between requests.
-const HEADERS_TIME_MAX: Duration = Duration::from_secs(60);
-
-/// For how long a client may take no byte of an answer.
-const STALL_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// How long requests in flight may still take after the server was told to end.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
@@ -49,18 +54,14 @@ pub struct WireConfig {
     pub listener: Box<dyn Listener>,
     /// The root user.
     pub credentials: Credentials,
-    /// The deployment's region, `us-east-1` by default.
-    pub region: String,
-}
-
-/// The life of the server, as its connections see it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Serving,
-    /// Finish the request at hand, take no other.
-    Draining,
-    /// End now.
-    Ended,
+    /// The deployment's region; without one it is `us-east-1`, and clients may name any.
+    pub region: Option<String>,
+    /// Domains whose further names are buckets.
+    pub domains: Domains,
+    /// How much may be served at once.
+    pub limits: Limits,
+    /// The certificates; without them it is plain HTTP.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// Serves S3 until `shutdown` completes; then accepts no more connections, finishes the requests in flight
@@ -74,14 +75,25 @@ pub async fn serve(
     config: WireConfig,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<usize> {
-    let access = Access::new(config.credentials);
-    let service = Service::new(&rt, &store, &access, &config.region);
+    let serves = Serves {
+        access: Access::new(config.credentials),
+        region: config.region,
+        domains: config.domains,
+        budget: Budget::new(&rt, config.limits),
+    };
+    let service = Service::new(&rt, &store, serves);
     let timer = RtTimer::new(&rt);
     let (phase, phase_seen) = watch::channel(Phase::Serving);
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    // One more in the system's queue waits for one to end. Some are idle: half of them can have a request each.
+    let connections_max = config.limits.requests.saturating_mul(2).clamp(1, CONNECTIONS_MAX);
+    let permits = Arc::new(Semaphore::new(connections_max));
     // Every connection holds a sender: when all are gone, the receiver says so.
     let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
     config.listener.local_addr()?;
+    let renewal = config
+        .tls
+        .clone()
+        .map(|tls| runtime::spawn(&rt, "certificates", tls.keep_current()));
 
     let mut shutdown = pin!(shutdown);
     loop {
@@ -92,7 +104,9 @@ pub async fn serve(
             accepted = next => accepted,
         };
         let connection = Connection {
+            rt: rt.clone(),
             stream: StallGuard::new(&rt, stream, STALL_TIME_MAX),
+            tls: config.tls.clone(),
             service: service.clone(),
             timer: timer.clone(),
             phase: phase_seen.clone(),
@@ -102,13 +116,16 @@ pub async fn serve(
     }
     drop(config.listener);
     drop(alive);
+    if let Some(renewal) = renewal {
+        renewal.abort();
+    }
     // It cannot fail: `phase_seen` is here.
     let _ = phase.send(Phase::Draining);
     let drained = runtime::timeout(&rt, DRAIN_TIME_MAX, all_gone.recv()).await.is_some();
     let cut = if drained {
         0
     } else {
-        CONNECTIONS_MAX - permits.available_permits()
+        connections_max - permits.available_permits()
     };
     let _ = phase.send(Phase::Ended);
     Ok(cut)
@@ -128,42 +145,6 @@ async fn accept(
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 rt.sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
-}
-
-struct Connection {
-    stream: StallGuard,
-    service: Service,
-    timer: RtTimer,
-    phase: watch::Receiver<Phase>,
-    _alive: (mpsc::Sender<Infallible>, Option<OwnedSemaphorePermit>),
-}
-
-impl Connection {
-    async fn serve(self) {
-        let mut phase = self.phase;
-        let mut builder = http1::Builder::new();
-        builder.timer(self.timer).header_read_timeout(HEADERS_TIME_MAX);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(self.stream), self.service));
-        loop {
-            tokio::select! {
-                biased;
-                changed = phase.changed() => {
-                    let now = *phase.borrow_and_update();
-                    if changed.is_err() || now == Phase::Ended {
-                        return;
-                    }
-                    connection.as_mut().graceful_shutdown();
-                }
-                ended = connection.as_mut() => {
-                    // The peer went away, or was too slow: nothing to tell anybody.
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "connection ended");
-                    }
-                    return;
-                }
             }
         }
     }

@@ -1,10 +1,20 @@
 //! One request: from hyper through s3s to the operations, and back.
 
-use super::{body::RequestBody, gate, health, reply, reply::Asked, s3::Operations};
+use super::{
+    body::RequestBody,
+    gate, health,
+    hosts::Domains,
+    limits::{Budget, Lease},
+    outgoing::Outgoing,
+    reply,
+    reply::Asked,
+    s3::Operations,
+    streams::Streams,
+};
 use crate::{
     access::Access,
     api::{ApiError, Code, names},
-    object::Store,
+    object::{READ_MEMORY_BYTES, Store},
     runtime::Rt,
 };
 use http::{Method, Request, Response, header};
@@ -22,6 +32,9 @@ use std::{convert::Infallible, fmt::Write as _, future::Future, pin::Pin, sync::
 /// The largest XML body, in bytes: room for 1,000 keys to delete or 10,000 parts to complete.
 const XML_BYTES_MAX: usize = 8 << 20;
 
+/// The region unless one is configured.
+const DEFAULT_REGION: &str = "us-east-1";
+
 /// For how long a request's body may stand still.
 const BODY_IDLE_MAX: Duration = Duration::from_secs(60);
 
@@ -31,46 +44,81 @@ pub(super) struct Service {
     rt: Rt,
     store: Arc<Store>,
     s3: S3Service,
+    budget: Budget,
+    /// Those of its connection, if that is one of HTTP/2.
+    streams: Option<Streams>,
+}
+
+/// What requests are served with.
+pub(super) struct Serves {
+    pub(super) access: Access,
+    /// The deployment's region, if one is configured.
+    pub(super) region: Option<String>,
+    pub(super) domains: Domains,
+    pub(super) budget: Budget,
 }
 
 impl Service {
-    pub(super) fn new(rt: &Rt, store: &Arc<Store>, access: &Access, region: &str) -> Service {
+    pub(super) fn new(rt: &Rt, store: &Arc<Store>, with: Serves) -> Service {
+        let guard = Guard {
+            access: with.access,
+            region: with.region.clone(),
+            copy_bytes: store.write_memory_bytes() + READ_MEMORY_BYTES,
+        };
         let mut builder = S3ServiceBuilder::new(Operations {
             store: store.clone(),
-            region: region.to_owned(),
+            region: with.region.unwrap_or_else(|| DEFAULT_REGION.to_owned()),
         });
         let mut config = S3Config::default();
         config.xml_max_body_size = XML_BYTES_MAX;
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        builder.set_auth(Guard(access.clone()));
-        builder.set_access(Guard(access.clone()));
+        builder.set_auth(guard.clone());
+        builder.set_access(guard);
         builder.set_validation(BucketNames);
+        if !with.domains.is_empty() {
+            builder.set_host(with.domains);
+        }
         Service {
             rt: rt.clone(),
             store: store.clone(),
             s3: builder.build(),
+            budget: with.budget,
+            streams: None,
         }
     }
 
-    async fn handle(self, request: Request<Incoming>) -> Response<Body> {
+    /// The same for a connection with these streams.
+    pub(super) fn on(&self, streams: &Streams) -> Service {
+        Service {
+            streams: Some(streams.clone()),
+            ..self.clone()
+        }
+    }
+
+    async fn handle(self, request: Request<Incoming>) -> Response<Outgoing> {
+        let stream = self.streams.as_ref().map(|streams| (streams.clone(), streams.enter()));
         let asked = Asked {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             request_id: self.request_id(),
         };
         let started = self.rt.mono();
+        let mut lease = None;
         let response = match health::answer(&self.store, &request).await {
             Some(response) => response,
-            None => self.serve(request, &asked).await,
+            None => match self.budget.admit().await {
+                Ok(admitted) => self.serve(request, &asked, lease.insert(admitted)).await,
+                Err(error) => reply::error(&error, &asked),
+            },
         };
         let response = reply::finish(response, &asked);
         let micros = (self.rt.mono() - started).as_micros();
         let status = response.status().as_u16();
         tracing::debug!(method = %asked.method, path = asked.path, status, micros, id = asked.request_id, "request");
-        response
+        response.map(|body| Outgoing::new(&self.rt, body, lease, stream))
     }
 
-    async fn serve(&self, request: Request<Incoming>, asked: &Asked) -> Response<Body> {
+    async fn serve(&self, request: Request<Incoming>, asked: &Asked, lease: &Lease) -> Response<Body> {
         if is_form(&request) {
             // s3s would gather a form's file in memory before it asks who sends it.
             let error = ApiError::new(
@@ -81,8 +129,12 @@ impl Service {
         }
         // A client that waits for a "100 Continue" has sent nothing that could be left over.
         let waits = request.headers().contains_key(header::EXPECT);
-        let (parts, incoming) = request.into_parts();
-        let body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, &parts.method, &parts.headers);
+        let (mut parts, incoming) = request.into_parts();
+        let mut body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, &parts.method, &parts.headers);
+        if parts.method == Method::PUT {
+            body.reserves(lease, self.store.write_memory_bytes());
+        }
+        parts.extensions.insert(lease.clone());
         let state = body.state();
         let request = Request::from_parts(parts, Body::http_body_unsync(body));
         let response = match self.s3.call(request).await {
@@ -112,9 +164,9 @@ impl Service {
 }
 
 impl hyper::service::Service<Request<Incoming>> for Service {
-    type Response = Response<Body>;
+    type Response = Response<Outgoing>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Outgoing>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let service = self.clone();
@@ -134,12 +186,18 @@ fn is_form<B>(request: &Request<B>) -> bool {
 }
 
 /// Tells s3s whose signature is right, and what a signed request may do.
-struct Guard(Access);
+#[derive(Clone)]
+struct Guard {
+    access: Access,
+    region: Option<String>,
+    /// The memory that a copy takes.
+    copy_bytes: u64,
+}
 
 #[async_trait::async_trait]
 impl S3Auth for Guard {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        let secret = self.0.secret_key(access_key);
+        let secret = self.access.secret_key(access_key);
         secret.map(SecretKey::from).map_err(|_| {
             S3Error::with_message(
                 S3ErrorCode::InvalidAccessKeyId,
@@ -152,7 +210,14 @@ impl S3Auth for Guard {
 #[async_trait::async_trait]
 impl S3Access for Guard {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        Ok(gate::check(&self.0, cx)?)
+        gate::check(&self.access, self.region.as_deref(), cx)?;
+        let Some(lease) = cx.extensions_mut().get::<Lease>().cloned() else {
+            return Ok(());
+        };
+        match gate::memory_bytes(cx.s3_op().name(), cx.headers(), self.copy_bytes) {
+            0 => Ok(()),
+            bytes => Ok(lease.reserve(bytes).await?),
+        }
     }
 }
 
