@@ -23,7 +23,7 @@ Environment:
                                         [by set size: 4-5 EC:2, 6-7 EC:3, 8-16 EC:4]
   MINIO_STORAGE_CLASS_RRS               Parity of the class REDUCED_REDUNDANCY [EC:1]
   MINIO_ERASURE_SET_DRIVE_COUNT         Drives of an erasure set [the most that divide the drives]
-  MINIO_SITE_REGION                     The region that buckets are in; requests must be signed for it
+  MINIO_SITE_REGION                     The region of buckets; requests must be signed for it
                                         [us-east-1, and any is taken]
   MINIO_DOMAIN                          Domains, with commas: BUCKET.DOMAIN is the host of a bucket
   MINIO_API_REQUESTS_MAX                Requests that are served at once; others wait [by memory]

@@ -155,10 +155,11 @@ impl RequestBody {
         }
     }
 
-    /// From now on it reserves at most `bytes` for itself before it hands on more than a little.
-    pub(super) fn reserves(&mut self, lease: &Lease, bytes: u64) {
-        // Twice: as it comes in, and as shards.
-        let announced = self.incoming.as_ref().and_then(|body| body.size_hint().exact());
+    /// From now on it reserves at most `bytes` for itself before it hands on more than a little; less if it was
+    /// `announced` to be short.
+    pub(super) fn reserves(&mut self, lease: &Lease, bytes: u64, announced: Option<u64>) {
+        // As it comes in, as a stripe, and as shards.
+        let announced = announced.or_else(|| self.incoming.as_ref()?.size_hint().exact());
         let bytes = announced.map_or(bytes, |announced| bytes.min(announced.saturating_mul(3)));
         self.memory = Memory::Later {
             lease: lease.clone(),

@@ -311,6 +311,7 @@ pub(super) fn incoming<T>(
 ) -> Result<Incoming, ApiError> {
     let size = content_length
         .and_then(|length| u64::try_from(length).ok())
+        .or_else(|| decoded_length(&request.headers))
         .ok_or(Code::MissingContentLength)?;
     let md5 = match content_md5 {
         None => None,
@@ -326,6 +327,11 @@ pub(super) fn incoming<T>(
         checksum,
         also: None,
     })
+}
+
+/// The length of an aws-chunked body without its framing. Over HTTPS, SDKs announce no other.
+pub(super) fn decoded_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get("x-amz-decoded-content-length")?.to_str().ok()?.parse().ok()
 }
 
 /// The checksum of an upload: from a header, a query parameter of a presigned URL, or the trailer.

@@ -4,6 +4,7 @@
 use super::{
     limits::{BATCH_BYTES, LIST_BYTES},
     reply::REGION,
+    service::XML_BYTES_MAX,
 };
 use crate::{
     access::{Access, Denied},
@@ -133,7 +134,9 @@ pub(super) fn memory_bytes(operation: &str, headers: &HeaderMap, copy_bytes: u64
     match operation {
         "ListObjects" | "ListObjectsV2" | "ListObjectVersions" | "ListMultipartUploads" | "ListParts" => LIST_BYTES,
         // As text and parsed.
-        "DeleteObjects" | "CompleteMultipartUpload" => BATCH_BYTES + length().unwrap_or_default().saturating_mul(4),
+        "DeleteObjects" | "CompleteMultipartUpload" => {
+            BATCH_BYTES + 4 * length().unwrap_or(u64::MAX).min(XML_BYTES_MAX as u64)
+        }
         "CopyObject" | "UploadPartCopy" => copy_bytes,
         _ => 0,
     }

@@ -2,6 +2,7 @@
 
 use super::{
     body::RequestBody,
+    convert::decoded_length,
     gate, health,
     hosts::Domains,
     limits::{Budget, Lease},
@@ -30,7 +31,7 @@ use s3s::{
 use std::{convert::Infallible, fmt::Write as _, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 /// The largest XML body, in bytes: room for 1,000 keys to delete or 10,000 parts to complete.
-const XML_BYTES_MAX: usize = 8 << 20;
+pub(super) const XML_BYTES_MAX: usize = 8 << 20;
 
 /// The region unless one is configured.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -132,7 +133,7 @@ impl Service {
         let (mut parts, incoming) = request.into_parts();
         let mut body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, &parts.method, &parts.headers);
         if parts.method == Method::PUT {
-            body.reserves(lease, self.store.write_memory_bytes());
+            body.reserves(lease, self.store.write_memory_bytes(), decoded_length(&parts.headers));
         }
         parts.extensions.insert(lease.clone());
         let state = body.state();
