@@ -52,7 +52,9 @@ def raw(endpoint, method, path, body=b"", headers=None, secret=SECRET_KEY, sha25
 
 def send(endpoint, method, path, body=b"", headers=None):
     """Sends one request as it is; (status, headers in lower case, body)."""
-    connection = http.client.HTTPConnection(urllib.parse.urlsplit(endpoint).netloc, timeout=60)
+    parts = urllib.parse.urlsplit(endpoint)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.netloc, timeout=60)
     try:
         connection.request(method, path, body=body, headers=headers or {})
         response = connection.getresponse()

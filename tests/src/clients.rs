@@ -82,6 +82,12 @@ pub fn command(server: &Server, script: &str, arguments: &[&str]) -> Command {
     };
     command.arg(server.endpoint()).args(arguments);
     configure(&mut command);
+    if let Some(authority) = server.authority() {
+        // boto3 and the aws cli, Python itself, and curl.
+        for name in ["AWS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE"] {
+            command.env(name, authority);
+        }
+    }
     command
 }
 

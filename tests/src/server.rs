@@ -4,7 +4,7 @@ use crate::http;
 use std::{
     fs::{self, File},
     io::{Read, Seek, SeekFrom, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::OnceLock,
@@ -57,6 +57,11 @@ pub struct Server {
     port: u16,
     env: Vec<(String, String)>,
     child: Option<Child>,
+    /// Further flags and variables.
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+    /// The authority that clients are to trust; with it they speak HTTPS.
+    authority: Option<PathBuf>,
 }
 
 impl Server {
@@ -98,7 +103,33 @@ impl Server {
             port: 0,
             env: Vec::new(),
             child: None,
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            authority: None,
         }
+    }
+
+    /// Gives it further flags from the next start on.
+    pub fn add_arguments(&mut self, arguments: &[&str]) {
+        self.arguments
+            .extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    }
+
+    /// Gives it one more variable from the next start on.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Serves the certificates in `folder`, signed by the authority in the file `authority`, from the next start on.
+    pub fn use_certificates(&mut self, folder: &Path, authority: PathBuf) {
+        self.add_arguments(&["--certs-dir", folder.to_str().expect("a path of our own")]);
+        self.authority = Some(authority);
+    }
+
+    /// The authority that its clients are to trust.
+    #[must_use]
+    pub fn authority(&self) -> Option<&Path> {
+        self.authority.as_deref()
     }
 
     /// Starts the server again on the same drives and the same port, and waits until it answers.
@@ -143,6 +174,10 @@ impl Server {
             count => command.arg(self.folder.path().join(format!("d{{1...{count}}}"))),
         };
         command
+            .args(&self.arguments)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            // Certificates of whoever runs the tests do not count.
+            .env("HOME", self.folder.path())
             .env("MINIO_ROOT_USER", ACCESS_KEY)
             .env("MINIO_ROOT_PASSWORD", SECRET_KEY)
             .env_remove("MINIO_VOLUMES")
@@ -154,7 +189,12 @@ impl Server {
     fn wait(&mut self, path: &str) {
         let started = Instant::now();
         while started.elapsed() < READY_TIME_MAX {
-            if http::status(self.port, "GET", path) == Some(200) {
+            let is_ready = match self.authority {
+                None => http::status(self.port, "GET", path) == Some(200),
+                // It listens only once it is to serve.
+                Some(_) => TcpStream::connect(("127.0.0.1", self.port)).is_ok(),
+            };
+            if is_ready {
                 return;
             }
             let child = self.child.as_mut().expect("it was spawned");
@@ -169,7 +209,8 @@ impl Server {
     /// Where clients reach it.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     /// The port that it listens on.

@@ -105,6 +105,7 @@ macro_rules! codes {
 
 codes! {
     AccessDenied "AccessDenied" 403 "Access denied."
+    AuthorizationHeaderMalformed "AuthorizationHeaderMalformed" 400 "The authorization header is malformed."
     AuthorizationQueryParametersError "AuthorizationQueryParametersError" 400 "The signature in the query is not valid."
     BadDigest "BadDigest" 400 "The Content-MD5 or checksum you specified did not match what we received."
     BucketAlreadyOwnedByYou "BucketAlreadyOwnedByYou" 409 "The bucket exists, and you own it."
@@ -150,6 +151,7 @@ codes! {
     RequestTimeout "RequestTimeout" 400 "The body came too slowly."
     ServiceUnavailable "ServiceUnavailable" 503 "Too few drives are available. Please retry."
     SignatureDoesNotMatch "SignatureDoesNotMatch" 403 "The signature does not match the request."
+    SlowDown "SlowDown" 503 "Too many requests are under way. Please reduce your request rate."
     StorageFull "XMinioStorageFull" 507 "The drives are full."
     ContentSha256Mismatch "XAmzContentSHA256Mismatch" 400 "The x-amz-content-sha256 does not match what came."
 }

@@ -5,7 +5,7 @@ use super::{
     conditions::{ReadConditions, seconds},
     names,
 };
-use crate::object::{ByteStream, ObjectInfo, Store};
+use crate::object::{ByteStream, ObjectInfo, ObjectReader, Store};
 use std::{ops::Range, sync::Arc};
 
 /// Which bytes of an object are wanted.
@@ -73,16 +73,39 @@ pub async fn head(store: &Store, request: &ReadRequest) -> Result<Found, ApiErro
     found(info, request)
 }
 
-/// Reads an object.
+/// An object that was found, before its bytes are read.
+#[derive(Debug)]
+pub struct Opened {
+    found: Found,
+    reader: ObjectReader,
+}
+
+impl Opened {
+    /// What is read.
+    #[must_use]
+    pub fn found(&self) -> &Found {
+        &self.found
+    }
+
+    /// Begins to read.
+    ///
+    /// # Errors
+    /// Unavailable.
+    pub async fn stream(self) -> Result<(Found, ByteStream), ApiError> {
+        let stream = self.reader.stream(self.found.range.clone()).await?;
+        Ok((self.found, stream))
+    }
+}
+
+/// Opens an object to read it.
 ///
 /// # Errors
 /// As [`head`].
-pub async fn get(store: &Arc<Store>, request: &ReadRequest) -> Result<(Found, ByteStream), ApiError> {
+pub async fn open(store: &Arc<Store>, request: &ReadRequest) -> Result<Opened, ApiError> {
     names::check_key(&request.key)?;
     let reader = store.get(&request.bucket, &request.key).await?;
     let found = found(reader.info().clone(), request)?;
-    let stream = reader.stream(found.range.clone()).await?;
-    Ok((found, stream))
+    Ok(Opened { found, reader })
 }
 
 fn found(info: ObjectInfo, request: &ReadRequest) -> Result<Found, ApiError> {

@@ -31,10 +31,16 @@ pub struct Banner {
 impl Banner {
     /// For a server that is bound to `bound` on a host with the addresses `interfaces`.
     #[must_use]
-    pub fn new(config: &ServerConfig, bound: SocketAddr, interfaces: &[IpAddr], drives_online: usize) -> Banner {
+    pub fn new(
+        config: &ServerConfig,
+        bound: SocketAddr,
+        is_tls: bool,
+        interfaces: &[IpAddr],
+        drives_online: usize,
+    ) -> Banner {
         Banner {
             version: env!("CARGO_PKG_VERSION"),
-            api: urls(bound, interfaces),
+            api: urls(bound, is_tls, interfaces),
             root_user: (!config.output.anonymous).then(|| config.credentials.access_key.clone()),
             region: config.region.clone(),
             drives_online,
@@ -117,8 +123,9 @@ pub(super) fn count(number: usize, what: &str) -> String {
 }
 
 /// The URLs under which a server that is bound to `bound` is reached, the local one first.
-fn urls(bound: SocketAddr, interfaces: &[IpAddr]) -> Vec<String> {
-    let url = |ip: IpAddr| format!("http://{}", SocketAddr::new(ip, bound.port()));
+fn urls(bound: SocketAddr, is_tls: bool, interfaces: &[IpAddr]) -> Vec<String> {
+    let scheme = if is_tls { "https" } else { "http" };
+    let url = |ip: IpAddr| format!("{scheme}://{}", SocketAddr::new(ip, bound.port()));
     if !bound.ip().is_unspecified() {
         return vec![url(bound.ip())];
     }
@@ -138,7 +145,7 @@ mod tests {
     fn banner() -> Banner {
         Banner {
             version: "1.2.3",
-            api: urls("[::]:9000".parse().unwrap(), &["192.0.2.7".parse().unwrap()]),
+            api: urls("[::]:9000".parse().unwrap(), false, &["192.0.2.7".parse().unwrap()]),
             root_user: Some("admin".into()),
             region: None,
             drives_online: 15,
@@ -172,7 +179,13 @@ mod tests {
     fn check(bound: &str, expected: &[&str]) {
         let interfaces = ["127.0.0.1", "192.0.2.7", "169.254.1.1", "::1", "fe80::1", "2001:db8::7"];
         let interfaces = interfaces.map(|ip| ip.parse().unwrap());
-        assert_eq!(urls(bound.parse().unwrap(), &interfaces), expected, "{bound}");
+        assert_eq!(urls(bound.parse().unwrap(), false, &interfaces), expected, "{bound}");
+    }
+
+    #[test]
+    fn with_certificates_it_is_https() {
+        let bound = "127.0.0.1:9000".parse().unwrap();
+        assert_eq!(urls(bound, true, &[]), ["https://127.0.0.1:9000"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `impl erasure`: what a number of drives or a layout gives, before anything is bought or formatted.
 
-use super::{fail, print, report, size};
+use super::{fail, print, report};
+use crate::config::size;
 use crate::topology::{Code, Endpoint, Pool, TopologyError, default_parity, pools};
 use clap::Args;
 use serde::Serialize;

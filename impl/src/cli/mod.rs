@@ -9,11 +9,6 @@ mod erasure;
 mod logging;
 mod report;
 mod server;
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod size;
-#[cfg(not(feature = "fuzzing"))]
-mod size;
 
 pub use banner::Banner;
 pub use server::{StartError, announce, serve, shutdown_signal};

@@ -3,8 +3,8 @@
 use super::{
     banner::count,
     erasure::{ParityReport, PoolReport, Tolerated},
-    size,
 };
+use crate::config::size;
 use serde_json::json;
 use std::fmt::Write;
 

@@ -5,7 +5,7 @@ use crate::{
     config::{ConfigError, Env, Given, ListenAddress, Output, ServerConfig},
     node::{self, NodeConfig, OpenError},
     runtime::{self, Listener, Rt, real::RealRuntime},
-    wire::{self, WatchConfig, WireConfig},
+    wire::{self, DomainError, Domains, Limits, Tls, TlsError, WatchConfig, WireConfig},
 };
 use clap::Args;
 use std::{io, net::IpAddr, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
@@ -15,9 +15,6 @@ use tokio::signal::unix::{SignalKind, signal};
 /// takes from there to its end.
 const RECOVERY_GRACE: Duration = Duration::from_secs(60);
 
-/// The region unless one is configured.
-const DEFAULT_REGION: &str = "us-east-1";
-
 const ENVIRONMENT: &str = "\
 Environment:
   MINIO_ROOT_USER, MINIO_ROOT_PASSWORD  The root user, at least 3 and 8 characters [minioadmin].
@@ -26,7 +23,12 @@ Environment:
                                         [by set size: 4-5 EC:2, 6-7 EC:3, 8-16 EC:4]
   MINIO_STORAGE_CLASS_RRS               Parity of the class REDUCED_REDUNDANCY [EC:1]
   MINIO_ERASURE_SET_DRIVE_COUNT         Drives of an erasure set [the most that divide the drives]
-  MINIO_SITE_REGION                     The region that buckets are in [us-east-1]
+  MINIO_SITE_REGION                     The region of buckets; requests must be signed for it
+                                        [us-east-1, and any is taken]
+  MINIO_DOMAIN                          Domains, with commas: BUCKET.DOMAIN is the host of a bucket
+  MINIO_API_REQUESTS_MAX                Requests that are served at once; others wait [by memory]
+  MINIO_API_REQUESTS_DEADLINE           For how long, until they are answered 503 SlowDown [10s]
+  MINIO_MEMLIMIT                        As the flag
   MINIO_VOLUMES                         Drives, separated by spaces; beats those on the command line
   MINIO_ADDRESS, MINIO_CONSOLE_ADDRESS  As the flags
   MINIO_PROMETHEUS_AUTH_TYPE            Who may scrape metrics: public, or jwt with a token [jwt]
@@ -45,6 +47,12 @@ Examples:
 
   With a root user of your own
     MINIO_ROOT_USER=admin MINIO_ROOT_PASSWORD=correct-horse impl server /mnt/drive{1...4}
+
+  Over TLS, with public.crt and private.key in a folder
+    impl server --certs-dir /etc/store/certs /mnt/drive{1...4}
+
+Certificates for further names are in folders of their own within that folder. Changed ones are
+taken over within ten seconds, without a restart.
 
 The server stops on SIGTERM or SIGINT, after the requests under way have ended.
 ";
@@ -66,6 +74,12 @@ pub struct ServerArgs {
     /// Where the web console will listen; it is not there yet
     #[arg(long, value_name = "HOST:PORT")]
     console_address: Option<String>,
+    /// Where public.crt and private.key are; with them the API is HTTPS [default: ~/.minio/certs]
+    #[arg(long, short = 'S', value_name = "DIR")]
+    certs_dir: Option<String>,
+    /// Memory that the server may take, for example 4GiB [default: three quarters of the machine's]
+    #[arg(long, value_name = "SIZE")]
+    memlimit: Option<String>,
     /// Banner and log lines as JSON
     #[arg(long)]
     json: bool,
@@ -87,6 +101,8 @@ impl ServerArgs {
             drives: self.drives,
             address: self.address,
             console_address: self.console_address,
+            certs_dir: self.certs_dir,
+            memlimit: self.memlimit,
             output: Output {
                 json: self.json,
                 quiet: self.quiet,
@@ -115,6 +131,12 @@ pub enum StartError {
     /// The drives.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// `MINIO_DOMAIN`.
+    #[error("MINIO_DOMAIN: {0}")]
+    Domains(#[from] DomainError),
     /// The address is taken, or not of this host.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -166,6 +188,8 @@ fn read_secret(path: &Path) -> io::Result<String> {
 pub async fn serve(config: ServerConfig) -> Result<(), StartError> {
     let stop = shutdown_signal()?;
     let rt = RealRuntime::new();
+    let domains: Domains = config.domains.parse()?;
+    let tls = certificates(&rt, &config).await?;
     let node = Arc::new(node::open(rt.clone(), node_config(&config)).await?);
     let address = &config.address;
     let (listener, bound) = listen(&rt, address).await.map_err(|source| StartError::Listen {
@@ -178,11 +202,14 @@ pub async fn serve(config: ServerConfig) -> Result<(), StartError> {
     });
     node::report(&node.store.survey().await);
     runtime::spawn(&rt, "watch the drives", node::watch(rt.clone(), node.store.clone()));
-    announce(&config, bound, node.drives_online);
+    announce(&config, bound, tls.is_some(), node.drives_online);
     let wire = WireConfig {
         listener,
         credentials: config.credentials.clone(),
-        region: config.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+        region: config.region.clone(),
+        domains,
+        limits: Limits::new(config.limits.memory_bytes, config.limits.requests, config.limits.wait),
+        tls,
         watch: WatchConfig {
             metrics_public: config.metrics_public,
             access_log: config.access_log,
@@ -201,6 +228,18 @@ pub async fn serve(config: ServerConfig) -> Result<(), StartError> {
     node.store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The certificates, if there are any.
+async fn certificates(rt: &Rt, config: &ServerConfig) -> Result<Option<Arc<Tls>>, TlsError> {
+    let Some(folder) = &config.certs_dir else {
+        return Ok(None);
+    };
+    let tls = Tls::load(rt, folder).await?;
+    if tls.is_none() && config.certs_dir_is_given {
+        tracing::warn!(folder = %folder.display(), "no certificate: the API is plain HTTP");
+    }
+    Ok(tls)
 }
 
 /// Binds the first of the address's candidates that can be bound.
@@ -246,8 +285,8 @@ pub fn shutdown_signal() -> Result<impl Future<Output = &'static str> + Send + '
 }
 
 /// Says that the server is up, as the flags ask for it: not at all, as a line of JSON, or as text.
-pub fn announce(config: &ServerConfig, bound: SocketAddr, drives_online: usize) {
-    let banner = Banner::new(config, bound, &interfaces(), drives_online);
+pub fn announce(config: &ServerConfig, bound: SocketAddr, is_tls: bool, drives_online: usize) {
+    let banner = Banner::new(config, bound, is_tls, &interfaces(), drives_online);
     match config.output {
         Output { quiet: true, .. } => {}
         Output { json: true, .. } => print(&banner.to_json()),

@@ -4,15 +4,19 @@ use super::ConfigError;
 use std::collections::BTreeMap;
 
 /// Variables that are read somewhere in this program.
-const KNOWN: [&str; 23] = [
+const KNOWN: [&str; 27] = [
     "MINIO_ACCESS_KEY",
     "MINIO_ACCESS_KEY_FILE",
     "MINIO_ACCESS_LOG",
     "MINIO_ADDRESS",
+    "MINIO_API_REQUESTS_DEADLINE",
+    "MINIO_API_REQUESTS_MAX",
     "MINIO_ARGS",
     "MINIO_CONSOLE_ADDRESS",
+    "MINIO_DOMAIN",
     "MINIO_ENDPOINTS",
     "MINIO_ERASURE_SET_DRIVE_COUNT",
+    "MINIO_MEMLIMIT",
     "MINIO_OPTS",
     "MINIO_PROMETHEUS_AUTH_TYPE",
     "MINIO_REGION",
@@ -32,7 +36,8 @@ const KNOWN: [&str; 23] = [
 
 /// Variables that ask for a promise which this program cannot keep: to go on without it would be worse
 /// than not to start. A name that ends in `_` stands for all that begin with it.
-const UNSUPPORTED: [(&str, &str); 4] = [
+const UNSUPPORTED: [(&str, &str); 5] = [
+    ("MINIO_CERT_PASSWD", "an encrypted private key"),
     ("MINIO_CONFIG_ENV_FILE", "a file of variables"),
     ("MINIO_CONFIG", "a configuration file"),
     ("MINIO_KMS_", "encryption on the drives"),

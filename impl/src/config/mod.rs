@@ -3,14 +3,20 @@
 mod address;
 mod credentials;
 mod env;
+mod limits;
+pub mod size;
 
 pub use address::{InvalidAddress, ListenAddress};
 pub use credentials::CredentialError;
 pub use env::Env;
+pub use limits::LimitSettings;
 
 use crate::access::Credentials;
 use crate::topology::{REDUCED_VARIABLE, STANDARD_VARIABLE, StorageClasses, Topology, TopologyError};
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// The port of the S3 API unless it is told otherwise.
 pub const DEFAULT_PORT: u16 = 9000;
@@ -39,6 +45,10 @@ pub struct Given {
     pub address: Option<String>,
     /// `--console-address`.
     pub console_address: Option<String>,
+    /// `--certs-dir`.
+    pub certs_dir: Option<String>,
+    /// `--memlimit`.
+    pub memlimit: Option<String>,
     /// How to speak.
     pub output: Output,
     /// `--access-log`.
@@ -56,6 +66,14 @@ pub struct ServerConfig {
     pub credentials: Credentials,
     /// The deployment's region; `None` when it is not set.
     pub region: Option<String>,
+    /// `MINIO_DOMAIN`: domains whose further names are buckets, with commas; empty when it is not set.
+    pub domains: String,
+    /// Where certificates are; `None` when there is no home folder to look in.
+    pub certs_dir: Option<PathBuf>,
+    /// Whether that folder was named, and is expected to hold some.
+    pub certs_dir_is_given: bool,
+    /// Memory and requests.
+    pub limits: LimitSettings,
     /// Drives, sets and parity.
     pub topology: Topology,
     /// How to speak.
@@ -96,6 +114,16 @@ pub enum ConfigError {
         /// What it holds.
         value: String,
         /// What it may hold.
+        expected: &'static str,
+    },
+    /// Memory, or requests.
+    #[error("{name} {value}: expected {expected}")]
+    Limit {
+        /// The flag or variable.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it should.
         expected: &'static str,
     },
     /// A variable that changes what the store promises, and is not built.
@@ -143,6 +171,10 @@ impl ServerConfig {
             console_address,
             credentials,
             region: region(env).map(str::to_owned),
+            domains: env.get("MINIO_DOMAIN").unwrap_or_default().to_owned(),
+            certs_dir_is_given: given.certs_dir.is_some(),
+            certs_dir: certs_dir(given.certs_dir, env, current_folder),
+            limits: limits::resolve(given.memlimit.as_deref(), env, read_file)?,
             topology,
             output: given.output,
             metrics_public: metrics_public(env)?,
@@ -190,6 +222,12 @@ pub fn root_user(env: &Env, read_file: &dyn Fn(&Path) -> io::Result<String>) -> 
 pub fn region(env: &Env) -> Option<&str> {
     let names = ["MINIO_SITE_REGION", "MINIO_REGION", "MINIO_REGION_NAME"];
     names.into_iter().find_map(|name| env.get(name))
+}
+
+/// The folder of certificates: as given, or `.minio/certs` in the home folder.
+fn certs_dir(given: Option<String>, env: &Env, current_folder: &Path) -> Option<PathBuf> {
+    let home = || Some(Path::new(env.get("HOME")?).join(".minio/certs"));
+    Some(current_folder.join(given.map(PathBuf::from).or_else(home)?))
 }
 
 fn topology(arguments: &[String], env: &Env, current_folder: &Path) -> Result<Topology, TopologyError> {
@@ -260,6 +298,23 @@ mod tests {
         assert_eq!(config.topology.drives.len(), 4);
         assert_eq!(config.credentials.access_key, "minioadmin");
         assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+        assert_eq!((config.certs_dir, config.certs_dir_is_given), (None, false));
+    }
+
+    #[test]
+    fn where_certificates_are() {
+        let certs_dir = |given: Option<&str>| {
+            let given = Given {
+                drives: vec!["/d".into()],
+                certs_dir: given.map(str::to_owned),
+                ..Given::default()
+            };
+            let config = resolve_given(given, &[("HOME", "/home/store")]).unwrap();
+            (config.certs_dir.unwrap(), config.certs_dir_is_given)
+        };
+        assert_eq!(certs_dir(None), ("/home/store/.minio/certs".into(), false));
+        assert_eq!(certs_dir(Some("/etc/certs")), ("/etc/certs".into(), true));
+        assert_eq!(certs_dir(Some("certs")), ("/srv/certs".into(), true));
     }
 
     #[test]
@@ -323,6 +378,7 @@ mod tests {
         for (name, value) in [
             ("MINIO_KMS_SECRET_KEY", "k:AAAA"),
             ("MINIO_API_ROOT_ACCESS", "off"),
+            ("MINIO_CERT_PASSWD", "secret"),
             ("MINIO_CONFIG_ENV_FILE", "/etc/default/minio"),
         ] {
             assert!(refused(&[(name, value)]).starts_with(name), "{name}");

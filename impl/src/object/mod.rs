@@ -21,7 +21,7 @@ mod write;
 pub use error::StoreError;
 pub use recovery::Recovered;
 pub use set::{Ballots, ErasureSet, Patience};
-pub use stream::{ByteStream, ObjectReader};
+pub use stream::{ByteStream, ObjectReader, READ_MEMORY_BYTES};
 pub use survey::{DriveSurvey, NO_ANSWER, SetSurvey, Survey};
 pub use types::{
     BucketInfo, CompletedPart, Deleted, Health, ListQuery, Listing, ObjectInfo, PartInfo, PutOptions, StorageClass,
@@ -163,6 +163,12 @@ impl Store {
 
     fn buckets(&self) -> &Buckets {
         &self.buckets
+    }
+
+    /// The memory that the write of one object takes at most, in bytes.
+    #[must_use]
+    pub fn write_memory_bytes(&self) -> u64 {
+        write::write_memory_bytes(self.sets.first().map_or(1, |set| set.len()))
     }
 
     fn sets(&self) -> &[Arc<ErasureSet>] {

@@ -14,6 +14,10 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 /// Stripes that are read from the drives at once: bounds a stream's memory at about twice as many MiB.
 const STRIPES_AT_ONCE: u64 = 4;
 
+/// The memory that a [`ByteStream`] takes at most, in bytes: the shards of its stripes, and what is decoded
+/// of them.
+pub const READ_MEMORY_BYTES: u64 = 2 * STRIPES_AT_ONCE * STRIPE_LEN as u64;
+
 /// Reads one version: its description is here at once, its bytes on [`ObjectReader::stream`].
 #[derive(Debug)]
 pub struct ObjectReader {

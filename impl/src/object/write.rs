@@ -21,6 +21,14 @@ use model::{
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
+/// The memory that an [`ObjectWriter`] and the body on its way to it take at most, in bytes, with `drives` in a
+/// set: what has come in and is hashed, a stripe and its shards, and what each drive gathers for a write.
+pub(super) fn write_memory_bytes(drives: usize) -> u64 {
+    const BODY_BYTES: u64 = 4 << 20;
+    const DRIVE_BYTES: u64 = (1 << 20) + (256 << 10);
+    BODY_BYTES + drives as u64 * DRIVE_BYTES
+}
+
 /// Writes one object or part. Dropped before [`ObjectWriter::commit`], nothing of it becomes visible and
 /// its staged shards are removed.
 #[derive(Debug)]

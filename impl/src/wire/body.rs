@@ -4,6 +4,7 @@
 use super::{
     chunks::{ChunkTooLarge, Chunks},
     gate::{parse_query, query_value},
+    limits::{Lease, UNRESERVED_BYTES},
     observe::Progress,
     timer::IdleTimer,
 };
@@ -12,7 +13,7 @@ use crate::{
         ApiError, Code,
         checksum::{self, Hasher},
     },
-    runtime::{self, Rt},
+    runtime::{self, BoxFuture, Rt},
 };
 use bytes::Bytes;
 use http::{Method, request::Parts};
@@ -46,6 +47,8 @@ pub(super) enum BodyError {
     WrongDigest,
     #[error("RequestBody: ChunkTooLarge")]
     ChunkTooLarge,
+    #[error("RequestBody: NoMemory")]
+    NoMemory,
 }
 
 /// Says what went wrong with a body that ended in an error, by the texts of s3s's stream errors (their
@@ -61,6 +64,8 @@ pub(super) fn classify(error: &(dyn std::error::Error + 'static)) -> ApiError {
         Code::RequestTimeout.into()
     } else if is("Incomplete") || is("LengthMismatch") || is("RequestBody: Broken") {
         Code::IncompleteBody.into()
+    } else if is("RequestBody: NoMemory") {
+        Code::SlowDown.into()
     } else if is("RequestBody: ChunkTooLarge") {
         ApiError::new(Code::InvalidRequest, "A signed chunk is larger than 16 MiB.")
     } else if is("Trailer") {
@@ -117,8 +122,23 @@ pub(super) struct RequestBody {
     chunks: Option<Chunks>,
     /// What is ready to be handed on.
     ready: VecDeque<Bytes>,
+    memory: Memory,
     state: BodyState,
     progress: Arc<Progress>,
+}
+
+/// The memory that a body takes on its way to the drives.
+enum Memory {
+    /// It is none of an object, or reserved.
+    Enough,
+    /// To be reserved once the body proves to be more than a few bytes: a client that sends one byte a second
+    /// must not hold what others could use.
+    Later {
+        lease: Lease,
+        bytes: u64,
+        received: u64,
+    },
+    Awaited(BoxFuture<Result<(), ApiError>>),
 }
 
 impl RequestBody {
@@ -134,9 +154,47 @@ impl RequestBody {
             digests: Digests::announced(head),
             chunks: content_sha256.and_then(Chunks::of),
             ready: VecDeque::new(),
+            memory: Memory::Enough,
             state: BodyState::default(),
             progress,
         }
+    }
+
+    /// From now on it reserves at most `bytes` for itself before it hands on more than a little; less if it was
+    /// `announced` to be short.
+    pub(super) fn reserves(&mut self, lease: &Lease, bytes: u64, announced: Option<u64>) {
+        // As it comes in, as a stripe, and as shards.
+        let announced = announced.or_else(|| self.incoming.as_ref()?.size_hint().exact());
+        let bytes = announced.map_or(bytes, |announced| bytes.min(announced.saturating_mul(3)));
+        self.memory = Memory::Later {
+            lease: lease.clone(),
+            bytes,
+            received: 0,
+        };
+    }
+
+    /// Counts bytes that have come in.
+    fn count(&mut self, len: usize) {
+        if let Memory::Later { lease, bytes, received } = &mut self.memory {
+            *received += len as u64;
+            if *received > UNRESERVED_BYTES {
+                self.memory = Memory::Awaited(lease.reserve(*bytes));
+            }
+        }
+    }
+
+    fn poll_memory(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        let Memory::Awaited(reserved) = &mut self.memory else {
+            return Poll::Ready(Ok(()));
+        };
+        let reserved = ready!(reserved.as_mut().poll(cx));
+        self.memory = Memory::Enough;
+        // The client was not the one that waited.
+        self.idle.touch();
+        Poll::Ready(reserved.map_err(|error| {
+            self.state.lock().verdict = Some(error.code);
+            BodyError::NoMemory
+        }))
     }
 
     /// Where its fate can be read later.
@@ -162,6 +220,7 @@ impl RequestBody {
             Err(trailers) => return Ok(Some(trailers)),
         };
         self.progress.received(data.len());
+        self.count(data.len());
         if let Some(chunks) = &mut self.chunks {
             let pushed = chunks.push(data, &mut self.ready);
             return pushed.map(|()| None).map_err(|ChunkTooLarge| BodyError::ChunkTooLarge);
@@ -184,6 +243,9 @@ impl Body for RequestBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         loop {
+            if let Err(error) = ready!(this.poll_memory(cx)) {
+                return Poll::Ready(Some(Err(error)));
+            }
             if let Some(data) = this.ready.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }

@@ -327,7 +327,7 @@ pub(super) fn incoming<T>(
 }
 
 /// The length of an aws-chunked body, whose framing may itself come in chunks of HTTP, without Content-Length.
-fn decoded_length(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn decoded_length(headers: &HeaderMap) -> Option<u64> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let is_aws_chunked = text("x-amz-content-sha256")?.starts_with("STREAMING-");
     text("x-amz-decoded-content-length")?

@@ -1,6 +1,11 @@
 //! What every request must pass before its operation runs: who asks, whether the signature covers what it
 //! must, and whether it asks for something that is not built. Such a request is refused, never half done.
 
+use super::{
+    limits::{BATCH_BYTES, LIST_BYTES},
+    reply::REGION,
+    service::XML_BYTES_MAX,
+};
 use crate::{
     access::{Access, Denied},
     api::{ApiError, Code, names},
@@ -125,8 +130,23 @@ const SUBRESOURCES: &[&str] = &[
     "website",
 ];
 
-/// Lets a request pass whose signature s3s has verified.
-pub(super) fn check(access: &Access, cx: &S3AccessContext<'_>) -> Result<(), ApiError> {
+/// The memory that an operation takes for itself, in bytes; a copy takes `copy_bytes`. Streams of objects reserve
+/// theirs when they begin.
+pub(super) fn memory_bytes(operation: &str, headers: &HeaderMap, copy_bytes: u64) -> u64 {
+    let length = || headers.get("content-length")?.to_str().ok()?.parse::<u64>().ok();
+    match operation {
+        "ListObjects" | "ListObjectsV2" | "ListObjectVersions" | "ListMultipartUploads" | "ListParts" => LIST_BYTES,
+        // As text and parsed.
+        "DeleteObjects" | "CompleteMultipartUpload" => {
+            BATCH_BYTES + 4 * length().unwrap_or(u64::MAX).min(XML_BYTES_MAX as u64)
+        }
+        "CopyObject" | "UploadPartCopy" => copy_bytes,
+        _ => 0,
+    }
+}
+
+/// Lets a request pass whose signature s3s has verified. `region` is the configured one.
+pub(super) fn check(access: &Access, region: Option<&str>, cx: &S3AccessContext<'_>) -> Result<(), ApiError> {
     let access_key = cx.credentials().map(|credentials| credentials.access_key.as_str());
     access.authorize(access_key, cx.s3_op().name()).map_err(denied)?;
     if cx.s3_path().get_bucket_name() == Some(OWN_PATHS) {
@@ -137,6 +157,12 @@ pub(super) fn check(access: &Access, cx: &S3AccessContext<'_>) -> Result<(), Api
     }
     let query = parse_query(cx.uri());
     check_signature_scope(cx.headers(), &query)?;
+    // The one question that a client has that does not know the region.
+    if let Some(region) = region
+        && cx.s3_op().name() != "GetBucketLocation"
+    {
+        check_region(region, cx.headers(), &query)?;
+    }
     check_headers(cx.headers())?;
     check_query(cx.s3_op().name(), cx.method(), &query)
 }
@@ -213,6 +239,33 @@ pub(super) fn check_signature_scope(headers: &HeaderMap, query: &[(String, Strin
             format!("There were headers present in the request which were not signed: {name}"),
         )),
     }
+}
+
+/// Clients that get this error sign again, for the region that it names.
+fn check_region(region: &str, headers: &HeaderMap, query: &[(String, String)]) -> Result<(), ApiError> {
+    let authorization = headers.get("authorization").and_then(|value| value.to_str().ok());
+    let in_header = authorization
+        .and_then(|value| value.split_once("Credential="))
+        .map(|(_, rest)| rest);
+    let in_query = query_value(query, "X-Amz-Credential");
+    // Key, date, region, service, end; signatures of version 2 name none.
+    let named = in_query.or(in_header).and_then(|scope| scope.split('/').nth(2));
+    let Some(named) = named.filter(|named| *named != region) else {
+        return Ok(());
+    };
+    let error = match in_query {
+        None => ApiError::new(
+            Code::AuthorizationHeaderMalformed,
+            format!("The authorization header is malformed; the region '{named:.64}' is wrong; expecting '{region}'"),
+        ),
+        Some(_) => ApiError::new(
+            Code::AuthorizationQueryParametersError,
+            format!(
+                "Error parsing the X-Amz-Credential parameter; the region '{named:.64}' is wrong; expecting '{region}'"
+            ),
+        ),
+    };
+    Err(error.with_header(REGION, region.to_owned()))
 }
 
 pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {

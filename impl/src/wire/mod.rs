@@ -8,19 +8,29 @@ mod admin;
 mod body;
 mod chunks;
 pub mod client;
+mod connection;
 mod convert;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
 mod health;
+mod hosts;
+mod limits;
+mod outgoing;
 mod observe;
 mod reply;
 mod s3;
 mod scrape;
 mod service;
 mod stall;
+mod streams;
 mod timer;
+mod tls;
+
+pub use hosts::{DomainError, Domains};
+pub use limits::Limits;
+pub use tls::{Tls, TlsError};
 
 use crate::{
     access::{Access, Credentials},
@@ -28,10 +38,11 @@ use crate::{
     object::Store,
     runtime::{self, Accepted, Listener, Rt},
 };
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
+use connection::{Connection, Phase};
+use limits::Budget;
 use observe::Observer;
-use service::Service;
+use outgoing::STALL_TIME_MAX;
+use service::{Serves, Service};
 use stall::StallGuard;
 use std::{
     convert::Infallible,
@@ -45,14 +56,8 @@ use std::{
 use timer::RtTimer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-/// How many connections are served at once; more wait in the system's queue.
+/// How many connections are served at once, at most; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 4096;
-
-/// How long a request's headers may take; also for how long a connection may be idle between requests.
-const HEADERS_TIME_MAX: Duration = Duration::from_secs(60);
-
-/// For how long a client may take no byte of an answer.
-const STALL_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// How long requests in flight may still take after the server was told to end.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
@@ -66,8 +71,14 @@ pub struct WireConfig {
     pub listener: Box<dyn Listener>,
     /// The root user.
     pub credentials: Credentials,
-    /// The deployment's region, `us-east-1` by default.
-    pub region: String,
+    /// The deployment's region; without one it is `us-east-1`, and clients may name any.
+    pub region: Option<String>,
+    /// Domains whose further names are buckets.
+    pub domains: Domains,
+    /// How much may be served at once.
+    pub limits: Limits,
+    /// The certificates; without them it is plain HTTP.
+    pub tls: Option<Arc<Tls>>,
     /// What others may see of the requests.
     pub watch: WatchConfig,
 }
@@ -81,16 +92,6 @@ pub struct WatchConfig {
     pub access_log: bool,
 }
 
-/// The life of the server, as its connections see it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Serving,
-    /// Finish the request at hand, take no other.
-    Draining,
-    /// End now.
-    Ended,
-}
-
 /// Serves S3 until `shutdown` completes; then accepts no more connections, finishes the requests in flight
 /// for at most 30 s, and returns how many connections had to be cut.
 ///
@@ -102,7 +103,6 @@ pub async fn serve(
     config: WireConfig,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<usize> {
-    let access = Access::new(config.credentials);
     let requests = Arc::new(Requests::new(s3::names().chain([admin::API.to_owned()])));
     let server = Arc::new(scrape::Server {
         rt: rt.clone(),
@@ -117,12 +117,24 @@ pub async fn serve(
         requests,
         access_log: config.watch.access_log,
     };
-    let service = Service::new(server, observer, &access, &config.region);
+    let serves = Serves {
+        access: Access::new(config.credentials),
+        region: config.region,
+        domains: config.domains,
+        budget: Budget::new(&rt, config.limits),
+    };
+    let service = Service::new(server, observer, serves);
     let timer = RtTimer::new(&rt);
     let (phase, phase_seen) = watch::channel(Phase::Serving);
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    // One more in the system's queue waits for one to end. Some are idle: half of them can have a request each.
+    let connections_max = config.limits.requests.saturating_mul(2).clamp(1, CONNECTIONS_MAX);
+    let permits = Arc::new(Semaphore::new(connections_max));
     // Every connection holds a sender: when all are gone, the receiver says so.
     let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
+    let renewal = config
+        .tls
+        .clone()
+        .map(|tls| runtime::spawn(&rt, "certificates", tls.keep_current()));
 
     let mut shutdown = pin!(shutdown);
     loop {
@@ -133,7 +145,9 @@ pub async fn serve(
             accepted = next => accepted,
         };
         let connection = Connection {
+            rt: rt.clone(),
             stream: StallGuard::new(&rt, stream, STALL_TIME_MAX),
+            tls: config.tls.clone(),
             service: service.of_peer(remote),
             timer: timer.clone(),
             phase: phase_seen.clone(),
@@ -143,13 +157,16 @@ pub async fn serve(
     }
     drop(config.listener);
     drop(alive);
+    if let Some(renewal) = renewal {
+        renewal.abort();
+    }
     // It cannot fail: `phase_seen` is here.
     let _ = phase.send(Phase::Draining);
     let drained = runtime::timeout(&rt, DRAIN_TIME_MAX, all_gone.recv()).await.is_some();
     let cut = if drained {
         0
     } else {
-        CONNECTIONS_MAX - permits.available_permits()
+        connections_max - permits.available_permits()
     };
     let _ = phase.send(Phase::Ended);
     Ok(cut)
@@ -178,42 +195,6 @@ async fn accept(
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 rt.sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
-}
-
-struct Connection {
-    stream: StallGuard,
-    service: Service,
-    timer: RtTimer,
-    phase: watch::Receiver<Phase>,
-    _alive: (mpsc::Sender<Infallible>, Option<OwnedSemaphorePermit>),
-}
-
-impl Connection {
-    async fn serve(self) {
-        let mut phase = self.phase;
-        let mut builder = http1::Builder::new();
-        builder.timer(self.timer).header_read_timeout(HEADERS_TIME_MAX);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(self.stream), self.service));
-        loop {
-            tokio::select! {
-                biased;
-                changed = phase.changed() => {
-                    let now = *phase.borrow_and_update();
-                    if changed.is_err() || now == Phase::Ended {
-                        return;
-                    }
-                    connection.as_mut().graceful_shutdown();
-                }
-                ended = connection.as_mut() => {
-                    // The peer went away, or was too slow: nothing to tell anybody.
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "connection ended");
-                    }
-                    return;
-                }
             }
         }
     }

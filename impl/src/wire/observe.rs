@@ -9,7 +9,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use s3s::{Body, StdError};
+use s3s::StdError;
 use std::{
     net::SocketAddr,
     pin::Pin,
@@ -118,7 +118,7 @@ impl Tracker {
     }
 
     /// The answer begins now; from here on its body is followed.
-    pub(super) fn answer(mut self, mut response: Response<Body>) -> Response<Observed> {
+    pub(super) fn answer<B: HttpBody>(mut self, mut response: Response<B>) -> Response<Observed<B>> {
         self.first_byte = Some(self.elapsed());
         self.status = Some(response.status());
         self.code = response.extensions_mut().remove::<ErrorCode>().map(|code| code.0);
@@ -189,12 +189,12 @@ impl Drop for Tracker {
 }
 
 /// The body of an answer on its way out.
-pub(super) struct Observed {
-    body: Body,
+pub(super) struct Observed<B> {
+    body: B,
     tracker: Tracker,
 }
 
-impl HttpBody for Observed {
+impl<B: HttpBody<Data = Bytes, Error = StdError> + Unpin> HttpBody for Observed<B> {
     type Data = Bytes;
     type Error = StdError;
 

@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 
 /// How the server names itself.
 const SERVER: HeaderValue = HeaderValue::from_static("impl-object-store");
+/// Of an error about a region: the right one.
+pub(super) const REGION: &str = "x-amz-bucket-region";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const XML: HeaderValue = HeaderValue::from_static("application/xml");
 
@@ -27,7 +29,7 @@ pub(super) struct Asked {
 /// An error of our own, before s3s has seen the request or in place of what it says.
 pub(super) fn error(error: &ApiError, asked: &Asked) -> Response<Body> {
     let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = error_xml(error.code.name(), &escape(&error.message), asked);
+    let body = error_xml(error.code.name(), &escape(&error.message), None, asked);
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, XML);
@@ -68,7 +70,8 @@ fn rewrite_error(response: Response<Body>, asked: &Asked) -> Response<Body> {
     };
     let message = element(&text, "Message").unwrap_or(code);
     log(parts.status, code, message, asked);
-    let xml = error_xml(code, message, asked);
+    let region = parts.headers.get(REGION).and_then(|region| region.to_str().ok());
+    let xml = error_xml(code, message, region, asked);
     parts.extensions.insert(ErrorCode(code.to_owned()));
     // s3s may have set the length of the body that it wrote.
     parts.headers.remove(header::CONTENT_LENGTH);
@@ -102,13 +105,14 @@ fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// `code` and `message` are escaped already.
-fn error_xml(code: &str, message: &str, asked: &Asked) -> Bytes {
+fn error_xml(code: &str, message: &str, region: Option<&str>, asked: &Asked) -> Bytes {
     let resource = percent_decode_str(&asked.path).decode_utf8_lossy();
+    let region = region.map_or_else(String::new, |region| format!("<Region>{}</Region>", escape(region)));
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     // Writing to a String cannot fail.
     let _ = write!(
         xml,
-        "<Error><Code>{code}</Code><Message>{message}</Message>\
+        "<Error><Code>{code}</Code><Message>{message}</Message>{region}\
          <Resource>{}</Resource><RequestId>{}</RequestId></Error>",
         escape(&resource),
         asked.request_id

@@ -3,15 +3,21 @@
 use super::{
     admin::AdminApi,
     body::RequestBody,
+    convert::decoded_length,
     gate, health,
+    hosts::Domains,
+    limits::{Budget, Lease},
     observe::{Class, Observed, Observer, Progress, Tracker},
+    outgoing::Outgoing,
     reply::{self, Asked},
     s3::Operations,
     scrape::{self, Server},
+    streams::Streams,
 };
 use crate::{
     access::Access,
     api::{ApiError, Code, names},
+    object::READ_MEMORY_BYTES,
     runtime::Rt,
 };
 use http::{Method, Request, Response, header};
@@ -35,7 +41,10 @@ use std::{
 };
 
 /// The largest XML body, in bytes: room for 1,000 keys to delete or 10,000 parts to complete.
-const XML_BYTES_MAX: usize = 8 << 20;
+pub(super) const XML_BYTES_MAX: usize = 8 << 20;
+
+/// The region unless one is configured.
+const DEFAULT_REGION: &str = "us-east-1";
 
 /// For how long a request's body may stand still.
 const BODY_IDLE_MAX: Duration = Duration::from_secs(60);
@@ -50,31 +59,53 @@ pub(super) struct Service {
     s3: S3Service,
     /// Who is at the other end of the connection.
     remote: SocketAddr,
+    budget: Budget,
+    /// Those of its connection, if that is one of HTTP/2.
+    streams: Option<Streams>,
+}
+
+/// What requests are served with.
+pub(super) struct Serves {
+    pub(super) access: Access,
+    /// The deployment's region, if one is configured.
+    pub(super) region: Option<String>,
+    pub(super) domains: Domains,
+    pub(super) budget: Budget,
 }
 
 impl Service {
-    pub(super) fn new(server: Arc<Server>, observer: Observer, access: &Access, region: &str) -> Service {
+    pub(super) fn new(server: Arc<Server>, observer: Observer, with: Serves) -> Service {
+        let guard = Guard {
+            access: with.access.clone(),
+            region: with.region.clone(),
+            copy_bytes: server.store.write_memory_bytes() + READ_MEMORY_BYTES,
+        };
         let mut builder = S3ServiceBuilder::new(Operations {
             store: server.store.clone(),
-            region: region.to_owned(),
+            region: with.region.unwrap_or_else(|| DEFAULT_REGION.to_owned()),
         });
         let mut config = S3Config::default();
         config.xml_max_body_size = XML_BYTES_MAX;
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        builder.set_auth(Guard(access.clone()));
-        builder.set_access(Guard(access.clone()));
+        builder.set_auth(guard.clone());
+        builder.set_access(guard);
         builder.set_validation(BucketNames);
         builder.set_route(AdminApi {
             server: server.clone(),
-            access: access.clone(),
+            access: with.access.clone(),
         });
+        if !with.domains.is_empty() {
+            builder.set_host(with.domains);
+        }
         Service {
             rt: server.rt.clone(),
             server,
-            access: access.clone(),
+            access: with.access,
             observer,
             s3: builder.build(),
             remote: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            budget: with.budget,
+            streams: None,
         }
     }
 
@@ -83,7 +114,16 @@ impl Service {
         Service { remote, ..self.clone() }
     }
 
-    async fn handle(self, request: Request<Incoming>) -> Response<Observed> {
+    /// The same for a connection with these streams.
+    pub(super) fn on(&self, streams: &Streams) -> Service {
+        Service {
+            streams: Some(streams.clone()),
+            ..self.clone()
+        }
+    }
+
+    async fn handle(self, request: Request<Incoming>) -> Response<Observed<Outgoing>> {
+        let stream = self.streams.as_ref().map(|streams| (streams.clone(), streams.enter()));
         let asked = Arc::new(Asked {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
@@ -94,11 +134,19 @@ impl Service {
             .any(|prefix| asked.path.starts_with(prefix));
         let class = if is_probe { Class::Probe } else { Class::Counted };
         let tracker = Tracker::begin(&self.observer, &asked, self.remote, class);
+        let mut lease = None;
         let response = match self.probe(&request, &asked).await {
             Some(response) => response,
-            None => self.serve(request, &asked, tracker.progress()).await,
+            None => match self.budget.admit().await {
+                Ok(admitted) => {
+                    let lease = lease.insert(admitted);
+                    self.serve(request, &asked, tracker.progress(), lease).await
+                }
+                Err(error) => reply::error(&error, &asked),
+            },
         };
-        tracker.answer(reply::finish(response, &asked))
+        let response = reply::finish(response, &asked);
+        tracker.answer(response.map(|body| Outgoing::new(&self.rt, body, lease, stream)))
     }
 
     /// Answers what monitoring asks; `None` if it is something else.
@@ -110,7 +158,13 @@ impl Service {
         Some(scraped.unwrap_or_else(|error| reply::error(&error, asked)))
     }
 
-    async fn serve(&self, request: Request<Incoming>, asked: &Asked, progress: Arc<Progress>) -> Response<Body> {
+    async fn serve(
+        &self,
+        request: Request<Incoming>,
+        asked: &Asked,
+        progress: Arc<Progress>,
+        lease: &Lease,
+    ) -> Response<Body> {
         if is_form(&request) {
             // s3s would gather a form's file in memory before it asks who sends it.
             let error = ApiError::new(
@@ -123,7 +177,11 @@ impl Service {
         let waits = request.headers().contains_key(header::EXPECT);
         let (mut parts, incoming) = request.into_parts();
         parts.extensions.insert(progress.clone());
-        let body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, &parts, progress);
+        parts.extensions.insert(lease.clone());
+        let mut body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, &parts, progress);
+        if parts.method == Method::PUT {
+            body.reserves(lease, self.server.store.write_memory_bytes(), decoded_length(&parts.headers));
+        }
         let state = body.state();
         let request = Request::from_parts(parts, Body::http_body_unsync(body));
         let response = match self.s3.call(request).await {
@@ -153,9 +211,9 @@ impl Service {
 }
 
 impl hyper::service::Service<Request<Incoming>> for Service {
-    type Response = Response<Observed>;
+    type Response = Response<Observed<Outgoing>>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Observed>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Observed<Outgoing>>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let service = self.clone();
@@ -175,12 +233,18 @@ fn is_form<B>(request: &Request<B>) -> bool {
 }
 
 /// Tells s3s whose signature is right, and what a signed request may do.
-struct Guard(Access);
+#[derive(Clone)]
+struct Guard {
+    access: Access,
+    region: Option<String>,
+    /// The memory that a copy takes.
+    copy_bytes: u64,
+}
 
 #[async_trait::async_trait]
 impl S3Auth for Guard {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        let secret = self.0.secret_key(access_key);
+        let secret = self.access.secret_key(access_key);
         secret.map(SecretKey::from).map_err(|_| {
             S3Error::with_message(
                 S3ErrorCode::InvalidAccessKeyId,
@@ -198,7 +262,14 @@ impl S3Access for Guard {
         if let Some(progress) = progress {
             progress.identify(cx.s3_op().name(), access_key);
         }
-        Ok(gate::check(&self.0, cx)?)
+        gate::check(&self.access, self.region.as_deref(), cx)?;
+        let Some(lease) = cx.extensions_mut().get::<Lease>().cloned() else {
+            return Ok(());
+        };
+        match gate::memory_bytes(cx.s3_op().name(), cx.headers(), self.copy_bytes) {
+            0 => Ok(()),
+            bytes => Ok(lease.reserve(bytes).await?),
+        }
     }
 }
 

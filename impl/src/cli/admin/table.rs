@@ -2,7 +2,8 @@
 
 use crate::{
     admin::{Drive, Info, Mode},
-    cli::{PRODUCT, banner::count, size},
+    cli::{PRODUCT, banner::count},
+    config::size,
 };
 use std::fmt::Write;
 

@@ -9,7 +9,7 @@ use crate::{
         read::{self, Found, ReadRequest},
         write,
     },
-    object::{ByteStream, ObjectInfo},
+    object::{ByteStream, ObjectInfo, READ_MEMORY_BYTES},
     wire::{
         convert::{
             checksum_type, content_range, copy_source, etag, headers_to_store, if_range, incoming, metadata,
@@ -17,6 +17,7 @@ use crate::{
             timestamp,
         },
         gate::{parse_query, query_value},
+        limits::{Lease, UNRESERVED_BYTES},
     },
 };
 use futures::stream;
@@ -45,7 +46,15 @@ pub(super) async fn get_object(
         section: section(input.range, input.part_number)?,
         if_range: if_range(&req.headers),
     };
-    let (found, stream) = read::get(&ops.store, &request).await?;
+    let opened = read::open(&ops.store, &request).await?;
+    let range = &opened.found().range;
+    let memory_bytes = (2 * (range.end - range.start)).min(READ_MEMORY_BYTES);
+    if memory_bytes > UNRESERVED_BYTES
+        && let Some(lease) = req.extensions.get::<Lease>()
+    {
+        lease.reserve(memory_bytes).await?;
+    }
+    let (found, stream) = opened.stream().await?;
     let wants_checksum = wants_checksum(input.checksum_mode.as_ref(), &req.uri);
     let mut output = GetObjectOutput {
         accept_ranges: Some("bytes".into()),

@@ -1,0 +1,211 @@
+//! How much the server may take: what is set, or what the machine gives.
+
+use super::{ConfigError, Env, size};
+use std::{io, path::Path, time::Duration};
+
+/// Memory and requests as configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// The memory that the process may take, in bytes.
+    pub memory_bytes: u64,
+    /// Requests that are served at once; by memory unless it is set.
+    pub requests: Option<usize>,
+    /// For how long a request waits for its turn.
+    pub wait: Duration,
+}
+
+/// Less memory than this serves nobody, in bytes.
+const MEMORY_BYTES_MIN: u64 = 128 << 20;
+
+/// What is taken for the machine's memory when that cannot be told, in bytes.
+const MEMORY_BYTES_UNKNOWN: u64 = 4 << 30;
+
+/// How long a request waits unless it is told otherwise.
+const WAIT: Duration = Duration::from_secs(10);
+
+type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
+
+/// Limits from `--memlimit`, the environment, and the machine.
+pub(super) fn resolve(flag: Option<&str>, env: &Env, read_file: ReadFile<'_>) -> Result<LimitSettings, ConfigError> {
+    let sources = [("--memlimit", flag), ("MINIO_MEMLIMIT", env.get("MINIO_MEMLIMIT"))];
+    let memory_bytes = match sources.iter().find_map(|(name, text)| Some((*name, (*text)?))) {
+        // Of the machine's, a quarter is left to the kernel and to others.
+        None => machine_bytes(read_file).unwrap_or(MEMORY_BYTES_UNKNOWN) / 4 * 3,
+        Some((name, text)) => size::parse(text)
+            .ok()
+            .filter(|bytes| *bytes >= MEMORY_BYTES_MIN)
+            .ok_or_else(|| invalid(name, text, "a size of at least 128MiB, for example 4GiB"))?,
+    };
+    let requests = match of(env, "MINIO_API_REQUESTS_MAX") {
+        None => None,
+        Some((name, text)) => {
+            let number: usize = text
+                .parse()
+                .map_err(|_| invalid(name, text, "a whole number, or 0 for a default"))?;
+            Some(number).filter(|number| *number > 0)
+        }
+    };
+    let wait = match of(env, "MINIO_API_REQUESTS_DEADLINE") {
+        None => WAIT,
+        Some((name, text)) => duration(text).ok_or_else(|| invalid(name, text, "a time, for example 10s or 1m"))?,
+    };
+    Ok(LimitSettings {
+        memory_bytes: memory_bytes.max(MEMORY_BYTES_MIN),
+        requests,
+        wait,
+    })
+}
+
+fn of<'a>(env: &'a Env, name: &'static str) -> Option<(&'static str, &'a str)> {
+    Some((name, env.get(name)?))
+}
+
+fn invalid(name: &'static str, value: &str, expected: &'static str) -> ConfigError {
+    ConfigError::Limit {
+        name,
+        value: value.to_owned(),
+        expected,
+    }
+}
+
+/// `500ms`, `10s`, `2m`, `1h`.
+fn duration(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit_at);
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(millis)
+        .map(Duration::from_millis)
+}
+
+/// The memory of the machine, or of the control group that holds this process if that is less.
+fn machine_bytes(read_file: ReadFile<'_>) -> Option<u64> {
+    let total = read_file(Path::new("/proc/meminfo")).ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib << 10)
+    });
+    let groups = read_file(Path::new("/proc/self/cgroup")).unwrap_or_default();
+    let limits = groups.lines().flat_map(|line| group_limits(line, read_file));
+    total.into_iter().chain(limits).min()
+}
+
+/// The limits of a group and of those around it; `line` names it (`0::/path`, or `5:memory:/path` of the first
+/// version of groups).
+fn group_limits(line: &str, read_file: ReadFile<'_>) -> Vec<u64> {
+    let mut fields = line.splitn(3, ':').skip(1);
+    let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
+        return Vec::new();
+    };
+    let (root, file) = match controllers {
+        "" => ("/sys/fs/cgroup", "memory.max"),
+        _ if controllers.split(',').any(|name| name == "memory") => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+        _ => return Vec::new(),
+    };
+    let path = Path::new(root).join(path.trim_start_matches('/'));
+    let folders = path.ancestors().filter(|folder| folder.starts_with(root));
+    // "max" is no number: no limit.
+    folders
+        .filter_map(|folder| read_file(&folder.join(file)).ok()?.trim().parse().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    fn with(files: &[(&str, &str)], env: &[(&str, &str)], flag: Option<&str>) -> Result<LimitSettings, String> {
+        let read_file = |path: &Path| {
+            let found = files.iter().find(|(name, _)| Path::new(name) == path);
+            found
+                .map(|(_, text)| (*text).to_owned())
+                .ok_or(io::ErrorKind::NotFound.into())
+        };
+        resolve(flag, &Env::from_pairs(env), &read_file).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn memory_of_the_machine() {
+        let memory = |files: &[(&str, &str)]| with(files, &[], None).unwrap().memory_bytes;
+        let meminfo = ("/proc/meminfo", "MemTotal:       16777216 kB\nMemFree: 1 kB\n");
+        assert_eq!(memory(&[]), 3 * GIB);
+        assert_eq!(memory(&[meminfo]), 12 * GIB);
+        let second = [
+            meminfo,
+            ("/proc/self/cgroup", "0::/pods/one\n"),
+            ("/sys/fs/cgroup/pods/one/memory.max", "max\n"),
+            ("/sys/fs/cgroup/pods/memory.max", "8589934592\n"),
+        ];
+        assert_eq!(memory(&second), 6 * GIB);
+        let in_container = [
+            meminfo,
+            ("/proc/self/cgroup", "0::/\n"),
+            ("/sys/fs/cgroup/memory.max", "4294967296\n"),
+        ];
+        assert_eq!(memory(&in_container), 3 * GIB);
+        let first = [
+            meminfo,
+            ("/proc/self/cgroup", "12:cpu,cpuacct:/x\n5:memory:/docker/1\n"),
+            ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "2147483648\n"),
+            (
+                "/sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes",
+                "9223372036854771712\n",
+            ),
+        ];
+        assert_eq!(memory(&first), 3 * GIB / 2);
+        let tiny = [("/proc/meminfo", "MemTotal: 1024 kB\n")];
+        assert_eq!(memory(&tiny), MEMORY_BYTES_MIN);
+    }
+
+    #[test]
+    fn what_is_set_counts() {
+        let settings = with(&[], &[("MINIO_MEMLIMIT", "2GiB")], None).unwrap();
+        assert_eq!(
+            (settings.memory_bytes, settings.requests, settings.wait),
+            (2 * GIB, None, WAIT)
+        );
+        assert_eq!(
+            with(&[], &[("MINIO_MEMLIMIT", "2GiB")], Some("1GiB"))
+                .unwrap()
+                .memory_bytes,
+            GIB
+        );
+        let env = [("MINIO_API_REQUESTS_MAX", "800"), ("MINIO_API_REQUESTS_DEADLINE", "2m")];
+        let settings = with(&[], &env, None).unwrap();
+        assert_eq!(
+            (settings.requests, settings.wait),
+            (Some(800), Duration::from_secs(120))
+        );
+        assert_eq!(
+            with(&[], &[("MINIO_API_REQUESTS_MAX", "0")], None).unwrap().requests,
+            None
+        );
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let error = |name, value| with(&[], &[(name, value)], None).unwrap_err();
+        assert_eq!(
+            error("MINIO_MEMLIMIT", "lots"),
+            "MINIO_MEMLIMIT lots: expected a size of at least 128MiB, for example 4GiB"
+        );
+        assert!(error("MINIO_MEMLIMIT", "1MiB").starts_with("MINIO_MEMLIMIT 1MiB: expected"));
+        assert!(error("MINIO_API_REQUESTS_MAX", "-1").starts_with("MINIO_API_REQUESTS_MAX -1: expected"));
+        for text in ["10", "s", "1d", "-1s", "99999999999999999999s"] {
+            assert!(
+                error("MINIO_API_REQUESTS_DEADLINE", text).contains("expected a time"),
+                "{text}"
+            );
+        }
+    }
+}

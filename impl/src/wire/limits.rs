@@ -1,0 +1,192 @@
+//! How much is served at once: requests, and the memory of their streams. Who finds no room waits a moment,
+//! and is then told to slow down; the server never takes more than it was given.
+
+use crate::{
+    api::{ApiError, Code},
+    runtime::{self, BoxFuture, Rt},
+};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Memory is reserved in units of so many bytes.
+const UNIT_BYTES: u64 = 64 << 10;
+
+/// What a connection and its request take at most beside reserved memory, in bytes: buffers of input and
+/// output, headers, and a small body.
+const REQUEST_BYTES: u64 = 256 << 10;
+
+/// Requests that are served at once, whatever the memory: each may hold a connection, and connections are
+/// descriptors.
+const REQUESTS_MAX: u64 = 4096;
+const REQUESTS_MIN: u64 = 64;
+
+/// A body of at most so many bytes needs no reservation.
+pub(super) const UNRESERVED_BYTES: u64 = UNIT_BYTES;
+
+/// What a page of a listing takes, in bytes: a thousand records from each drive of a set.
+pub(super) const LIST_BYTES: u64 = 4 << 20;
+
+/// What an operation on many keys or parts takes beside its XML.
+pub(super) const BATCH_BYTES: u64 = 4 << 20;
+
+/// How much a server may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests that are served at once, and half of the connections.
+    pub requests: usize,
+    /// Memory of streams, in bytes.
+    pub stream_bytes: u64,
+    /// For how long a request waits for room.
+    pub wait: Duration,
+}
+
+impl Limits {
+    /// For a process that may take `memory_bytes`: half of it for streams, a quarter for connections and their
+    /// requests. The last quarter is for the index, the program, and what an allocator wastes.
+    #[must_use]
+    pub fn new(memory_bytes: u64, requests: Option<usize>, wait: Duration) -> Limits {
+        let by_memory = (memory_bytes / 4 / REQUEST_BYTES).clamp(REQUESTS_MIN, REQUESTS_MAX);
+        Limits {
+            requests: requests.unwrap_or(by_memory as usize),
+            stream_bytes: memory_bytes / 2,
+            wait,
+        }
+    }
+}
+
+/// What is left of the limits. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Budget {
+    rt: Rt,
+    requests: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
+    memory_units: u64,
+    wait: Duration,
+}
+
+impl Budget {
+    pub fn new(rt: &Rt, limits: Limits) -> Budget {
+        let memory_units = (limits.stream_bytes / UNIT_BYTES).clamp(1, u64::from(u32::MAX));
+        Budget {
+            rt: rt.clone(),
+            requests: Arc::new(Semaphore::new(limits.requests.clamp(1, Semaphore::MAX_PERMITS))),
+            memory: Arc::new(Semaphore::new(memory_units as usize)),
+            memory_units,
+            wait: limits.wait,
+        }
+    }
+
+    /// Room for one request.
+    ///
+    /// # Errors
+    /// [`Code::SlowDown`] when there is none for too long.
+    pub async fn admit(&self) -> Result<Lease, ApiError> {
+        let permit = take(&self.rt, &self.requests, 1, self.wait).await?;
+        Ok(Lease(Arc::new(Held {
+            budget: self.clone(),
+            permits: Mutex::new(vec![permit]),
+        })))
+    }
+}
+
+/// What one request holds, until its answer was sent. Cheap to clone; the last clone gives it back.
+#[derive(Clone)]
+pub(super) struct Lease(Arc<Held>);
+
+struct Held {
+    budget: Budget,
+    permits: Mutex<Vec<OwnedSemaphorePermit>>,
+}
+
+impl Lease {
+    /// Reserves memory; what is more than all of it counts as all of it. One reservation for each request:
+    /// who holds some and waits for more could wait for somebody who waits for him.
+    ///
+    /// # Errors
+    /// [`Code::SlowDown`].
+    pub fn reserve(&self, bytes: u64) -> BoxFuture<Result<(), ApiError>> {
+        let lease = self.clone();
+        Box::pin(async move {
+            let Held { budget, permits } = &*lease.0;
+            let units = bytes.div_ceil(UNIT_BYTES).min(budget.memory_units);
+            let permit = take(&budget.rt, &budget.memory, units as u32, budget.wait).await?;
+            permits.lock().unwrap_or_else(PoisonError::into_inner).push(permit);
+            Ok(())
+        })
+    }
+}
+
+async fn take(
+    rt: &Rt,
+    semaphore: &Arc<Semaphore>,
+    count: u32,
+    wait: Duration,
+) -> Result<OwnedSemaphorePermit, ApiError> {
+    // Nobody is passed over: a waiting request has its hands on what is free.
+    if let Ok(permit) = semaphore.clone().try_acquire_many_owned(count) {
+        return Ok(permit);
+    }
+    let waited = runtime::timeout(rt, wait, semaphore.clone().acquire_many_owned(count)).await;
+    // The semaphores are never closed.
+    waited.and_then(Result::ok).ok_or_else(|| Code::SlowDown.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::real::RealRuntime;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn limits_follow_memory() {
+        let of = |memory, requests| {
+            let limits = Limits::new(memory, requests, Duration::ZERO);
+            (limits.requests, limits.stream_bytes / MIB)
+        };
+        assert_eq!(of(16 << 30, None), (4096, 8192));
+        assert_eq!(of(1 << 30, None), (1024, 512));
+        assert_eq!(of(MIB, None), (64, 0));
+        assert_eq!(of(1 << 30, Some(7)), (7, 512));
+    }
+
+    fn budget(requests: usize, stream_bytes: u64) -> Budget {
+        let wait = Duration::from_millis(20);
+        let limits = Limits {
+            requests,
+            stream_bytes,
+            wait,
+        };
+        Budget::new(&RealRuntime::new(), limits)
+    }
+
+    fn code<T>(result: Result<T, ApiError>) -> Option<Code> {
+        result.err().map(|error| error.code)
+    }
+
+    #[tokio::test]
+    async fn too_many_requests_are_told_to_slow_down() {
+        let budget = budget(2, MIB);
+        let (first, _second) = (budget.admit().await.unwrap(), budget.admit().await.unwrap());
+        assert_eq!(code(budget.admit().await), Some(Code::SlowDown));
+        drop(first);
+        assert_eq!(code(budget.admit().await), None);
+    }
+
+    #[tokio::test]
+    async fn memory_comes_back_with_the_lease() {
+        let budget = budget(10, 4 * MIB);
+        let (first, second) = (budget.admit().await.unwrap(), budget.admit().await.unwrap());
+        first.reserve(3 * MIB).await.unwrap();
+        assert_eq!(code(second.reserve(2 * MIB).await), Some(Code::SlowDown));
+        let waiting = second.reserve(2 * MIB);
+        drop(first);
+        waiting.await.unwrap();
+        // More than there is counts as all.
+        drop(second);
+        budget.admit().await.unwrap().reserve(1 << 40).await.unwrap();
+    }
+}
