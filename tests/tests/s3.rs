@@ -12,6 +12,21 @@ fn conformance() {
     assert!(!log.contains("ERROR") && !log.contains("request failed"), "{log}");
 }
 
+/// The table of bad input in `specs/s3.md`.
+#[test]
+fn bad_input() {
+    clients::run(&Server::start(4), "inputs.py", &[]);
+}
+
+#[test]
+fn a_region_and_buckets_as_hosts() {
+    let mut server = Server::prepare(1);
+    server.set_variable("MINIO_SITE_REGION", "eu-west-3");
+    server.set_variable("MINIO_DOMAIN", "s3.test,store.example");
+    server.restart();
+    clients::run(&server, "addressing.py", &[]);
+}
+
 #[test]
 fn a_single_drive_serves_too() {
     let server = Server::start(1);

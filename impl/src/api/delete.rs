@@ -8,8 +8,9 @@ use model::record::Precondition;
 /// How many keys one request may delete.
 pub const KEYS_MAX: usize = 1000;
 
-/// How many of them are deleted at once.
-const CONCURRENT: usize = 16;
+/// How many of them are deleted at once: enough that few commits of the drives take all, and no more requests in
+/// their queues than many clients would make.
+const CONCURRENT: usize = 128;
 
 /// A key to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -131,6 +131,7 @@ codes! {
     MalformedXml "MalformedXML" 400 "The XML is not well-formed or does not fit its schema."
     MaxMessageLengthExceeded "MaxMessageLengthExceeded" 400 "The request is too long."
     MetadataTooLarge "MetadataTooLarge" 400 "The user metadata is larger than 2 KiB."
+    MethodNotAllowed "MethodNotAllowed" 405 "The method is not allowed on a resource of S3."
     MissingContentLength "MissingContentLength" 411 "The Content-Length header is required."
     NoSuchBucket "NoSuchBucket" 404 "The bucket does not exist."
     NoSuchBucketPolicy "NoSuchBucketPolicy" 404 "The bucket has no policy."

@@ -6,6 +6,7 @@ use super::{
     gate::{parse_query, query_value},
     limits::{Lease, UNRESERVED_BYTES},
     observe::Progress,
+    service::XML_BYTES_MAX,
     timer::IdleTimer,
 };
 use crate::{
@@ -49,6 +50,8 @@ pub(super) enum BodyError {
     ChunkTooLarge,
     #[error("RequestBody: NoMemory")]
     NoMemory,
+    #[error("RequestBody: TooLong")]
+    TooLong,
 }
 
 /// Says what went wrong with a body that ended in an error, by the texts of s3s's stream errors (their
@@ -95,22 +98,29 @@ impl BodyState {
         self.lock().verdict
     }
 
+    /// Whether the body was read to its end, as far as it is known.
+    pub(super) fn is_read(&self) -> bool {
+        self.lock().leftover.is_none()
+    }
+
     /// Swallows what is left of the body, within limits: a client that is still writing when the connection
-    /// closes would never see the answer.
-    pub(super) async fn swallow_leftover(&self, rt: &Rt) {
+    /// closes would never see the answer. Whether nothing is left.
+    pub(super) async fn swallow_leftover(&self, rt: &Rt) -> bool {
         let Some(mut leftover) = self.lock().leftover.take() else {
-            return;
+            return true;
         };
         let swallow = async {
             let mut swallowed = 0;
             while swallowed < LEFTOVER_BYTES_MAX {
                 match leftover.frame().await {
                     Some(Ok(frame)) => swallowed += frame.data_ref().map_or(0, Bytes::len),
-                    Some(Err(_)) | None => break,
+                    Some(Err(_)) => return false,
+                    None => return true,
                 }
             }
+            false
         };
-        runtime::timeout(rt, LEFTOVER_TIME_MAX, swallow).await;
+        runtime::timeout(rt, LEFTOVER_TIME_MAX, swallow).await == Some(true)
     }
 }
 
@@ -129,7 +139,7 @@ pub(super) struct RequestBody {
 
 /// The memory that a body takes on its way to the drives.
 enum Memory {
-    /// It is none of an object, or reserved.
+    /// It is reserved, or there is no need.
     Enough,
     /// To be reserved once the body proves to be more than a few bytes: a client that sends one byte a second
     /// must not hold what others could use.
@@ -139,6 +149,10 @@ enum Memory {
         received: u64,
     },
     Awaited(BoxFuture<Result<(), ApiError>>),
+    /// It is XML, of so many bytes more at most.
+    Text {
+        left: usize,
+    },
 }
 
 impl RequestBody {
@@ -154,7 +168,11 @@ impl RequestBody {
             digests: Digests::announced(head),
             chunks: content_sha256.and_then(Chunks::of),
             ready: VecDeque::new(),
-            memory: Memory::Enough,
+            memory: if head.method == Method::POST {
+                Memory::Text { left: XML_BYTES_MAX }
+            } else {
+                Memory::Enough
+            },
             state: BodyState::default(),
             progress,
         }
@@ -174,13 +192,20 @@ impl RequestBody {
     }
 
     /// Counts bytes that have come in.
-    fn count(&mut self, len: usize) {
+    fn count(&mut self, len: usize) -> Result<(), BodyError> {
+        if let Memory::Text { left } = &mut self.memory {
+            *left = left.checked_sub(len).ok_or_else(|| {
+                self.state.lock().verdict = Some(Code::MaxMessageLengthExceeded);
+                BodyError::TooLong
+            })?;
+        }
         if let Memory::Later { lease, bytes, received } = &mut self.memory {
             *received += len as u64;
             if *received > UNRESERVED_BYTES {
                 self.memory = Memory::Awaited(lease.reserve(*bytes));
             }
         }
+        Ok(())
     }
 
     fn poll_memory(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
@@ -220,7 +245,7 @@ impl RequestBody {
             Err(trailers) => return Ok(Some(trailers)),
         };
         self.progress.received(data.len());
-        self.count(data.len());
+        self.count(data.len())?;
         if let Some(chunks) = &mut self.chunks {
             let pushed = chunks.push(data, &mut self.ready);
             return pushed.map(|()| None).map_err(|ChunkTooLarge| BodyError::ChunkTooLarge);

@@ -130,6 +130,41 @@ const SUBRESOURCES: &[&str] = &[
     "website",
 ];
 
+/// Refuses what s3s would answer otherwise than S3, from the head of a request alone.
+pub(super) fn check_head(method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_known = [
+        Method::GET,
+        Method::HEAD,
+        Method::PUT,
+        Method::POST,
+        Method::DELETE,
+        Method::OPTIONS,
+    ]
+    .contains(method);
+    if !is_known {
+        return Err(Code::MethodNotAllowed.into());
+    }
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let length = text("content-length").and_then(|length| length.parse::<u64>().ok());
+    // All that is posted is XML; forms were refused before.
+    if method == Method::POST && length.is_some_and(|length| length > XML_BYTES_MAX as u64) {
+        return Err(Code::MaxMessageLengthExceeded.into());
+    }
+    let Some(authorization) = headers.get("authorization") else {
+        return Ok(());
+    };
+    let authorization = authorization.to_str().unwrap_or_default();
+    if authorization.starts_with("AWS4-HMAC-SHA256") {
+        let has = |part: &str| authorization.contains(part);
+        if !(has("Credential=") && has("SignedHeaders=") && has("Signature=")) {
+            return Err(Code::AuthorizationHeaderMalformed.into());
+        }
+    } else if !authorization.starts_with("AWS ") {
+        return Err(ApiError::new(Code::InvalidArgument, "Unsupported Authorization Type"));
+    }
+    Ok(())
+}
+
 /// The memory that an operation takes for itself, in bytes; a copy takes `copy_bytes`. Streams of objects reserve
 /// theirs when they begin.
 pub(super) fn memory_bytes(operation: &str, headers: &HeaderMap, copy_bytes: u64) -> u64 {

@@ -20,7 +20,8 @@ use crate::{
     object::READ_MEMORY_BYTES,
     runtime::Rt,
 };
-use http::{Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use s3s::{
     Body, S3Error, S3ErrorCode, S3Result,
@@ -42,6 +43,8 @@ use std::{
 
 /// The largest XML body, in bytes: room for 1,000 keys to delete or 10,000 parts to complete.
 pub(super) const XML_BYTES_MAX: usize = 8 << 20;
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// The region unless one is configured.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -142,7 +145,7 @@ impl Service {
                     let lease = lease.insert(admitted);
                     self.serve(request, &asked, tracker.progress(), lease).await
                 }
-                Err(error) => reply::error(&error, &asked),
+                Err(error) => refuse(&request, &error, &asked),
             },
         };
         let response = reply::finish(response, &asked);
@@ -171,9 +174,13 @@ impl Service {
                 Code::NotImplemented,
                 "Browser uploads (POST of a form) are not implemented.",
             );
-            return reply::error(&error, asked);
+            return refuse(&request, &error, asked);
+        }
+        if let Err(error) = gate::check_head(request.method(), request.headers()) {
+            return refuse(&request, &error, asked);
         }
         // A client that waits for a "100 Continue" has sent nothing that could be left over.
+        let is_http2 = request.version() == Version::HTTP_2;
         let waits = request.headers().contains_key(header::EXPECT);
         let (mut parts, incoming) = request.into_parts();
         parts.extensions.insert(progress.clone());
@@ -189,13 +196,21 @@ impl Service {
             Err(_) => reply::error(&Code::InternalError.into(), asked),
         };
         let is_error = response.status().is_client_error() || response.status().is_server_error();
-        if is_error && !waits {
-            state.swallow_leftover(&self.rt).await;
-        }
-        match state.verdict() {
+        let is_read = if is_error && !waits {
+            state.swallow_leftover(&self.rt).await
+        } else {
+            state.is_read()
+        };
+        let mut response = match state.verdict() {
             Some(code) => reply::error(&code.into(), asked),
             None => response,
+        };
+        // The connection ends with what was not read; a client that was not told would use it again. In HTTP/2 it
+        // goes on without that stream.
+        if !is_read && !is_http2 {
+            response.headers_mut().insert(header::CONNECTION, CLOSE);
         }
+        response
     }
 
     /// 16 upper-case hex digits, as S3's are.
@@ -219,6 +234,15 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         let service = self.clone();
         Box::pin(async move { Ok(service.handle(request).await) })
     }
+}
+
+/// Answers a request whose body stays unread.
+fn refuse(request: &Request<Incoming>, error: &ApiError, asked: &Asked) -> Response<Body> {
+    let mut response = reply::error(error, asked);
+    if !request.body().is_end_stream() && request.version() != Version::HTTP_2 {
+        response.headers_mut().insert(header::CONNECTION, CLOSE);
+    }
+    response
 }
 
 fn is_form<B>(request: &Request<B>) -> bool {
