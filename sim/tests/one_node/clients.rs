@@ -133,10 +133,13 @@ async fn write_body(store: &Arc<Store>, key: &str, body: &[u8]) -> Result<Object
     Ok(writer)
 }
 
-/// The ETag of a value is its number.
+/// The ETag of a value is its number. Its header is long, so that rot that an index does not notice strikes what a
+/// client sees.
 pub fn meta(value: u64) -> WriteMeta {
+    let long = format!("{value:016x}").repeat(50);
     WriteMeta {
         etag: value.to_string(),
+        headers: [("x-amz-meta-long".to_owned(), long)].into(),
         ..WriteMeta::default()
     }
 }
@@ -173,6 +176,8 @@ pub async fn get(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<Optio
             let expected = body_of(value);
             let size = reader.info().data.size;
             assert_eq!(size, expected.len() as u64, "{key}: size of value {value}");
+            let right = reader.info().data.headers == meta(value).headers;
+            assert!(right, "read.one-data-folder: {key}: headers of value {value} differ");
             let mut stream = reader.stream(0..size).await?;
             let mut read = Vec::new();
             while let Some(bytes) = stream.next().await {

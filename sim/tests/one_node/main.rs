@@ -23,7 +23,16 @@ use plan::Kind;
 use sim::run::Scenario;
 
 /// Seeds that found something in the server, and what. They run first.
-const FOUND: [(u64, &str); 0] = [];
+const FOUND: [(u64, &str); 2] = [
+    (
+        136,
+        "a flipped bit of format.json: the whole node refused to start, naming a wrong slot",
+    ),
+    (
+        139,
+        "a flipped bit of format.json: the whole node refused to start, naming an unknown format",
+    ),
+];
 
 #[test]
 fn determinism() {

@@ -1,6 +1,7 @@
 //! Each way to break the server is noticed (`specs/mutants.md`).
 
 use crate::{life::one_node, plan::Kind};
+use model::protocol::mutant::Mutant as Break;
 use sim::{World, run::Scenario};
 use std::{env, time::Instant};
 use store::runtime::{Mutant, Mutant::*};
@@ -27,6 +28,19 @@ const MUTANTS: [(Mutant, u64, u64); 18] = [
     (NoDeadline, 0, 2000),
 ];
 
+/// Those of the protocol, in the server.
+const PROTOCOL: [Break; 9] = [
+    Break::NoFencing,
+    Break::PreviousDroppedAtAccept,
+    Break::DropWithoutAccepted,
+    Break::ReplyBeforeDurable,
+    Break::BestEffortUndo,
+    Break::RollBackWithoutCounting,
+    Break::ReadWithoutWriteBack,
+    Break::ProposeAgain,
+    Break::BaseNotChosen,
+];
+
 fn broken(mutant: Mutant) -> impl Fn(World) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
     move |world| {
         world.set_mutation(mutant.into());
@@ -41,7 +55,8 @@ fn measure_mutants() {
     let number = |name: &str| env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let wanted = env::var("MUTANT").unwrap_or_default();
     let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(2000));
-    for (mutant, ..) in MUTANTS {
+    let all = MUTANTS.iter().map(|(mutant, ..)| *mutant).chain(PROTOCOL.map(Protocol));
+    for mutant in all {
         if !format!("{mutant:?}").contains(&wanted) {
             continue;
         }

@@ -57,9 +57,8 @@ pub async fn step(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), 
 }
 
 async fn begin(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), StoreError> {
-    let options = PutOptions::default();
-    let id = store.create_upload(BUCKET, key, options, WriteMeta::default()).await?;
-    let value = shared.new_value();
+    let (value, options) = (shared.new_value(), PutOptions::default());
+    let id = store.create_upload(BUCKET, key, options, meta(value)).await?;
     let body = body_of(value);
     let longest = body.len().div_ceil(thread_rng().gen_range(1..=3)).max(1);
     // An object of no bytes is of one empty part.
