@@ -20,6 +20,14 @@ const client = new S3Client({
     forcePathStyle: true,
 });
 
+// For presigned uploads: by default the SDK signs the checksum of an empty body into the URL.
+const presigner = new S3Client({
+    endpoint,
+    region: "us-east-1",
+    forcePathStyle: true,
+    requestChecksumCalculation: "WHEN_REQUIRED",
+});
+
 const Bucket = "photos";
 const send = (name, input) => client.send(new s3[`${name}Command`]({ Bucket, ...input }));
 const content = async (input) => Buffer.from(await (await send("GetObject", input)).Body.transformToByteArray());
@@ -71,14 +79,16 @@ async function main() {
     await refused(412, "PreconditionFailed", send("PutObject", { Key: "lock", Body: "two", IfNoneMatch: "*" }));
     await send("PutObject", { Key: "lock", Body: "two", IfMatch: first.ETag });
     await refused(412, "PreconditionFailed", send("PutObject", { Key: "lock", Body: "three", IfMatch: first.ETag }));
-    await refused(304, "304", send("GetObject", { Key: "parts", IfNoneMatch: upload.ETag }));
+    // An answer without a body, which the SDK has no name for.
+    const unmodified = send("GetObject", { Key: "parts", IfNoneMatch: upload.ETag });
+    await assert.rejects(unmodified, (error) => error.$metadata.httpStatusCode === 304);
 
     console.log("copies and presigned URLs");
     await send("CopyObject", { Key: "copy", CopySource: `${Bucket}/lock` });
     assert.equal((await content({ Key: "copy" })).toString(), "two");
     const get = await getSignedUrl(client, new s3.GetObjectCommand({ Bucket, Key: "copy" }), { expiresIn: 60 });
     assert.equal(await (await fetch(get)).text(), "two");
-    const put = await getSignedUrl(client, new s3.PutObjectCommand({ Bucket, Key: "url" }), { expiresIn: 60 });
+    const put = await getSignedUrl(presigner, new s3.PutObjectCommand({ Bucket, Key: "url" }), { expiresIn: 60 });
     assert.equal((await fetch(put, { method: "PUT", body: "by url" })).status, 200);
     assert.equal((await content({ Key: "url" })).toString(), "by url");
 

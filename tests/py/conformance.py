@@ -706,6 +706,13 @@ def test_multipart_checksums(s3, endpoint):
     equal(attributes["ObjectParts"]["TotalPartsCount"], 2)
 
 
+def test_api_version(s3, endpoint):
+    """The AWS SDK for C++ names the version of the API in every request."""
+    bucket_of(s3, "api-version")
+    equal(raw(endpoint, "HEAD", "/api-version", headers={"x-amz-api-version": "2006-03-01"})[0], 200)
+    equal(raw(endpoint, "HEAD", "/api-version", headers={"x-amz-api-version": "2027-01-01"})[0], 501)
+
+
 def test_not_implemented(s3, endpoint):
     bucket = bucket_of(s3, "not-implemented")
     key = dict(Bucket=bucket, Key="k")

@@ -98,14 +98,19 @@ fn the_page_shows_what_is_tested() {
     }
 }
 
-/// The fenced blocks of a page, each with the path in backticks that the last line before it ends with.
+/// The fenced blocks of a page, each with the path in backticks on the last line before it.
 fn blocks(page: &str) -> Vec<(&str, String)> {
     let (mut found, mut file, mut block) = (Vec::new(), "", None::<String>);
     for line in page.lines() {
         match (&mut block, line.starts_with("```")) {
             (None, true) => block = Some(String::new()),
             (None, false) if line.is_empty() => {}
-            (None, false) => file = line.rsplit('`').nth(1).unwrap_or_default(),
+            (None, false) => {
+                file = line
+                    .split('`')
+                    .find(|name| name.starts_with("tests/"))
+                    .unwrap_or_default()
+            }
             (Some(_), true) => found.extend(block.take().map(|block| (file, block))),
             (Some(block), false) => *block += &format!("{line}\n"),
         }
@@ -120,7 +125,7 @@ fn dedented(text: &str) -> String {
 
 #[test]
 fn blocks_of_a_page() {
-    let page = "A client, in `tests/py/client.py`:\n\n```python\na(\n    b\n)\n```\nEnd.\n";
+    let page = "A client, in `tests/py/client.py` (`x`):\n\n```python\na(\n    b\n)\n```\nEnd.\n";
     assert_eq!(blocks(page), [("tests/py/client.py", "a(\n    b\n)\n".to_owned())]);
     assert!(Path::new(blocks(page)[0].0).is_relative());
 }
