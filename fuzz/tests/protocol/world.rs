@@ -72,13 +72,17 @@ impl World {
     pub(super) fn run(mut self, acts: &[(u8, u8)]) -> BTreeMap<&'static str, u32> {
         for (act, which) in acts {
             match act % 20 {
-                0..6 => self.deliver(*which),
-                6..11 => self.answer(*which),
+                0..4 => self.deliver(*which),
+                // A calm moment, without which large sets would hardly get anywhere.
+                4..6 => (0..self.all()).for_each(|n| self.deliver(which.wrapping_add(n))),
+                6..9 => self.answer(*which),
+                9..11 => (0..self.all()).for_each(|_| self.answer(0)),
                 11 => self.lose_request(*which),
                 12 => self.lose_reply(*which),
                 13..15 => self.begin(*which),
                 15..17 => self.start(*which),
-                17 => self.restart(*which),
+                17 if *which < 128 => self.restart(*which),
+                17 => self.forget(*which),
                 18 => self.event(*which, Event::Hurry),
                 _ if *which > 200 => self.event(*which, Event::Deadline),
                 _ => self.event(*which, Event::Hurry),
@@ -222,6 +226,13 @@ impl World {
                 self.replies.push_back((of.0, index, ballot, None));
             }
         }
+    }
+
+    /// A drive's promise leaves its memory.
+    fn forget(&mut self, which: u8) {
+        let index = which % self.all();
+        let (drive, key) = &mut self.drives[usize::from(index)];
+        drive.forget(std::mem::take(&mut key.promised));
     }
 
     fn feed(&mut self, place: usize, event: Event<History>) {

@@ -2,7 +2,7 @@
 //! and what is left of it when the answer is ready early.
 
 use super::{
-    chunks::{ChunkTooLarge, Chunks},
+    chunks::{ChunkError, Chunks},
     gate::{parse_query, query_value},
     limits::{Lease, UNRESERVED_BYTES},
     observe::Progress,
@@ -52,6 +52,8 @@ pub(super) enum BodyError {
     NoMemory,
     #[error("RequestBody: TooLong")]
     TooLong,
+    #[error("RequestBody: NotChunked")]
+    NotChunked,
 }
 
 /// Says what went wrong with a body that ended in an error, by the texts of s3s's stream errors (their
@@ -71,6 +73,8 @@ pub(super) fn classify(error: &(dyn std::error::Error + 'static)) -> ApiError {
         Code::SlowDown.into()
     } else if is("RequestBody: ChunkTooLarge") {
         ApiError::new(Code::InvalidRequest, "A signed chunk is larger than 16 MiB.")
+    } else if is("RequestBody: NotChunked") {
+        ApiError::new(Code::InvalidRequest, "The body is not aws-chunked.")
     } else if is("Trailer") {
         Code::MalformedTrailer.into()
     } else {
@@ -248,7 +252,10 @@ impl RequestBody {
         self.count(data.len())?;
         if let Some(chunks) = &mut self.chunks {
             let pushed = chunks.push(data, &mut self.ready);
-            return pushed.map(|()| None).map_err(|ChunkTooLarge| BodyError::ChunkTooLarge);
+            return pushed.map(|()| None).map_err(|error| match error {
+                ChunkError::TooLarge => BodyError::ChunkTooLarge,
+                ChunkError::Malformed => BodyError::NotChunked,
+            });
         }
         if let Some(digests) = &mut self.digests {
             digests.update(&data);

@@ -7,15 +7,24 @@ use std::collections::VecDeque;
 /// The largest signed chunk, in bytes. SDKs sign chunks of 64 KiB to 1 MiB.
 const SIGNED_CHUNK_BYTES_MAX: u64 = 16 << 20;
 
+/// Ends the line before a chunk, and the chunk.
+const LINE_END: &[u8] = b"\r\n";
+
 /// The longest line before a chunk, in bytes: its size and its signature.
 const LINE_BYTES_MAX: usize = 1024;
 
-/// A signed chunk that is too large to be held until its signature is verified.
+/// Why a body is refused before s3s has seen all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ChunkTooLarge;
+pub(super) enum ChunkError {
+    /// A signed chunk is too large to be held until its signature is verified.
+    TooLarge,
+    /// It is not aws-chunked.
+    Malformed,
+}
 
 /// Watches the framing of an aws-chunked body on its way to s3s. Unsigned chunks are cut into the pieces in
-/// which they come. What is not such framing passes as it is: s3s refuses it.
+/// which they come. What is not such framing is refused here: s3s reads a size up to the first letter that is no
+/// digit, and would hold the 4 GiB of a chunk of `ffffffffx` bytes.
 pub(super) struct Chunks {
     signed: bool,
     at: At,
@@ -30,7 +39,7 @@ enum At {
     Data(u64),
     /// So many bytes before the end of the line end after a chunk.
     LineEnd(usize),
-    /// Behind the last chunk, or lost.
+    /// Behind the last chunk.
     Rest,
 }
 
@@ -45,18 +54,25 @@ impl Chunks {
     }
 
     /// Takes the next bytes of the body, and appends what s3s is to see to `out`.
-    pub(super) fn push(&mut self, mut data: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), ChunkTooLarge> {
+    pub(super) fn push(&mut self, mut data: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), ChunkError> {
         while !data.is_empty() {
             match self.at {
                 At::Line => self.line(&mut data, out)?,
                 At::Data(left) => {
                     let piece = data.split_to(data.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
                     let left = left - piece.len() as u64;
-                    self.at = if left == 0 { At::LineEnd(2) } else { At::Data(left) };
+                    self.at = if left == 0 {
+                        At::LineEnd(LINE_END.len())
+                    } else {
+                        At::Data(left)
+                    };
                     self.emit(piece, out);
                 }
                 At::LineEnd(left) => {
                     let end = data.split_to(data.len().min(left));
+                    if end != LINE_END[LINE_END.len() - left..][..end.len()] {
+                        return Err(ChunkError::Malformed);
+                    }
                     let left = left - end.len();
                     self.at = if left == 0 { At::Line } else { At::LineEnd(left) };
                     if self.signed {
@@ -75,42 +91,41 @@ impl Chunks {
         } else {
             out.push_back(format!("{:x}\r\n", piece.len()).into());
             out.push_back(piece);
-            out.push_back(Bytes::from_static(b"\r\n"));
+            out.push_back(Bytes::from_static(LINE_END));
         }
     }
 
-    fn line(&mut self, data: &mut Bytes, out: &mut VecDeque<Bytes>) -> Result<(), ChunkTooLarge> {
+    fn line(&mut self, data: &mut Bytes, out: &mut VecDeque<Bytes>) -> Result<(), ChunkError> {
         let end = data.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(data.len(), |end| end + 1);
         self.line.extend_from_slice(&data[..taken]);
         data.advance(taken);
-        if end.is_none() && self.line.len() <= LINE_BYTES_MAX {
+        if self.line.len() > LINE_BYTES_MAX {
+            return Err(ChunkError::Malformed);
+        }
+        if end.is_none() {
             return Ok(());
         }
         let line = Bytes::from(std::mem::take(&mut self.line));
-        match end.and_then(|_| chunk_size(&line)) {
-            Some(size) if size > 0 => {
-                self.at = At::Data(size);
-                if !self.signed {
-                    return Ok(());
-                }
-                if size > SIGNED_CHUNK_BYTES_MAX {
-                    return Err(ChunkTooLarge);
-                }
-            }
-            // The last chunk, or no chunk.
-            _ => self.at = At::Rest,
+        let size = chunk_size(&line).ok_or(ChunkError::Malformed)?;
+        self.at = if size == 0 { At::Rest } else { At::Data(size) };
+        if self.signed && size > SIGNED_CHUNK_BYTES_MAX {
+            return Err(ChunkError::TooLarge);
         }
-        out.push_back(line);
+        if self.signed || size == 0 {
+            out.push_back(line);
+        }
         Ok(())
     }
 }
 
-/// The size of a chunk by the line before it.
+/// The size of a chunk by the line before it: hexadecimal digits, then its signature, if any, and a line end.
 fn chunk_size(line: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(line).ok()?;
-    let size = text.split([';', '\r', '\n']).next()?;
-    u64::from_str_radix(size, 16).ok()
+    let text = std::str::from_utf8(line.strip_suffix(LINE_END)?).ok()?;
+    let size = text.split(';').next()?;
+    // `from_str_radix` alone would let a sign through.
+    let digits = size.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digits.then(|| u64::from_str_radix(size, 16).ok())?
 }
 
 #[cfg(test)]
@@ -119,7 +134,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Feeds `body` in pieces of `size`; all that comes out, and the largest chunk in it.
-    fn pass(content_sha256: &str, body: &[u8], size: usize) -> Result<Vec<u8>, ChunkTooLarge> {
+    fn pass(content_sha256: &str, body: &[u8], size: usize) -> Result<Vec<u8>, ChunkError> {
         let mut chunks = Chunks::of(content_sha256).unwrap();
         let mut out = VecDeque::new();
         for piece in body.chunks(size) {
@@ -132,9 +147,9 @@ mod tests {
     fn decode(mut body: &[u8]) -> (Vec<u8>, Vec<u8>, usize) {
         let (mut data, mut largest) = (Vec::new(), 0);
         loop {
-            let end = body.iter().position(|byte| *byte == b'\n').unwrap();
+            let end = body.iter().position(|byte| *byte == b'\n').unwrap() + 1;
             let size = usize::try_from(chunk_size(&body[..end]).unwrap()).unwrap();
-            body = &body[end + 1..];
+            body = &body[end..];
             if size == 0 {
                 return (data, body.to_vec(), largest);
             }
@@ -168,9 +183,32 @@ mod tests {
             prop_assert_eq!(pass("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", &body, size).unwrap(), body);
         }
 
-        #[test]
-        fn what_is_no_framing_passes(body in prop::collection::vec(any::<u8>(), 0..3000)) {
-            let _ = pass("STREAMING-UNSIGNED-PAYLOAD-TRAILER", &body, 100);
+    }
+
+    #[test]
+    fn what_is_no_framing_is_refused() {
+        let long = [&b"5;"[..], &[b'x'; LINE_BYTES_MAX], b"\r\n"].concat();
+        for body in [
+            &b"ffffffffx;chunk-signature=0\r\n"[..],
+            b"5x\r\nhello\r\n",
+            b"+5\r\nhello\r\n",
+            b"\r\n",
+            b"5\nhello\r\n",
+            b"5\r\nhello!!",
+            b"5\r\nhello\r!",
+            b"5\r\nhello5\r\nhello\r\n",
+            b"10000000000000000\r\n",
+            b"\xff\r\n",
+            &long,
+        ] {
+            for signed in [
+                "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+                "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+            ] {
+                for size in [1, 2, 3000] {
+                    assert_eq!(pass(signed, body, size), Err(ChunkError::Malformed), "{body:?}");
+                }
+            }
         }
     }
 
@@ -178,7 +216,10 @@ mod tests {
     fn signed_chunks_are_limited() {
         let signed = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
         assert!(pass(signed, b"1000000;chunk-signature=0\r\n", 7).is_ok());
-        assert_eq!(pass(signed, b"1000001;chunk-signature=0\r\n", 7), Err(ChunkTooLarge));
+        assert_eq!(
+            pass(signed, b"1000001;chunk-signature=0\r\n", 7),
+            Err(ChunkError::TooLarge)
+        );
         assert!(pass("STREAMING-UNSIGNED-PAYLOAD-TRAILER", b"FFFFFFFFF\r\nx", 7).is_ok());
         assert!(Chunks::of("UNSIGNED-PAYLOAD").is_none());
     }

@@ -180,6 +180,27 @@ fn staging_is_dropped_only_under_the_clean_ups_own_vote() {
     d.check("drop 3 7", "done");
 }
 
+// `put.accepted-means-staged`: round 3 has counted the shard, and goes on without this drive.
+#[test]
+fn a_forgotten_promise_still_keeps_the_staging() {
+    let granted = || {
+        let mut d = Drive::new();
+        d.key.folders.extend([1, 7]);
+        d.check("accept 1@1<0@0", "accepted; drive; register");
+        d.check("prepare 3", "granted 1@1<0@0 [1, 7]");
+        d
+    };
+    let mut d = granted();
+    d.reboot();
+    d.check("drop 1 7", "done");
+    let mut d = granted();
+    d.drive.forget(std::mem::take(&mut d.key.promised));
+    d.check("drop 1 7", "done");
+    // The next clean-up votes above the floor.
+    d.check("accept 1@4<1@1", "accepted; register");
+    d.check("drop 4 7", "done; remove [7]");
+}
+
 #[test]
 fn an_older_epoch_is_refused_and_a_newer_one_is_stored() {
     let mut d = Drive::new();

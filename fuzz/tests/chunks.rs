@@ -1,0 +1,252 @@
+//! aws-chunked bodies on their way to s3s, and the gate that every request passes.
+
+use bolero::{TypeGenerator, check};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use store::wire::fuzzing::{gate, pass_chunks};
+
+const UNSIGNED: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+const SIGNED: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+
+/// What befalls a body on its way.
+#[derive(Clone, Debug, TypeGenerator)]
+enum Damage {
+    Flip { at: u16, bits: u8 },
+    Insert { at: u16, piece: u8 },
+    Remove { at: u16 },
+    Cut { len: u16 },
+}
+
+impl Damage {
+    fn befall(&self, body: &mut Vec<u8>) {
+        const PIECES: [&str; 8] = ["\r\n", "0", ";", "+", "x", "\n", "0\r\n", "ffffffff"];
+        let len = body.len().max(1);
+        match self {
+            Damage::Flip { at, bits } => {
+                if let Some(byte) = body.get_mut(usize::from(*at) % len) {
+                    *byte ^= bits;
+                }
+            }
+            Damage::Insert { at, piece } => {
+                let at = usize::from(*at) % len.min(body.len() + 1);
+                body.splice(at..at, PIECES[usize::from(*piece) % PIECES.len()].bytes());
+            }
+            Damage::Remove { at } => drop(body.drain((usize::from(*at) % len).min(body.len())..).next()),
+            Damage::Cut { len: to } => body.truncate(usize::from(*to) % len),
+        }
+    }
+}
+
+/// The framing, with or without what stands for signatures.
+fn frame(chunks: &[Vec<u8>], signed: bool) -> Vec<u8> {
+    let extension = if signed {
+        format!(";chunk-signature={}", "0".repeat(64))
+    } else {
+        String::new()
+    };
+    let line = |len: usize| format!("{len:x}{extension}\r\n").into_bytes();
+    let chunks = chunks.iter().filter(|chunk| !chunk.is_empty());
+    let mut body: Vec<u8> = chunks
+        .flat_map(|chunk| [&line(chunk.len())[..], chunk, b"\r\n"].concat())
+        .collect();
+    body.extend_from_slice(&line(0));
+    body.extend_from_slice(b"x-amz-checksum-crc32:AAAAAA==\r\n\r\n");
+    body
+}
+
+/// What a body says, strictly: its data, what follows the last chunk, and the largest chunk. `None` if it is not
+/// framed, or not to its end.
+fn read(mut body: &[u8]) -> Option<(Vec<u8>, Vec<u8>, u64)> {
+    let (mut data, mut largest) = (Vec::new(), 0);
+    loop {
+        let end = body.iter().position(|byte| *byte == b'\n')?;
+        let line = std::str::from_utf8(body[..end].strip_suffix(b"\r")?).ok()?;
+        let size = line.split(';').next()?;
+        if size.is_empty() || !size.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let size = u64::from_str_radix(size, 16).ok()?;
+        body = &body[end + 1..];
+        if size == 0 {
+            return Some((data, body.to_vec(), largest));
+        }
+        let len = usize::try_from(size).ok()?;
+        let chunk = body.get(..len.checked_add(2)?)?;
+        data.extend_from_slice(chunk[..len].as_ref());
+        chunk.ends_with(b"\r\n").then_some(())?;
+        body = &body[len + 2..];
+        largest = largest.max(size);
+    }
+}
+
+fn split(body: &[u8], cuts: &[u16]) -> Vec<Bytes> {
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| usize::from(*cut) % (body.len() + 1)).collect();
+    cuts.extend([0, body.len()]);
+    cuts.sort_unstable();
+    cuts.windows(2)
+        .map(|pair| Bytes::copy_from_slice(&body[pair[0]..pair[1]]))
+        .collect()
+}
+
+/// The same data and trailers in any pieces, or a refusal; nothing is held but the line before a chunk.
+#[test]
+fn chunks_say_the_same_or_are_refused() {
+    type Input = (Vec<Vec<u8>>, bool, Vec<Damage>, Vec<u16>);
+    check!()
+        .with_type::<Input>()
+        .for_each(|(chunks, signed, damages, cuts)| {
+            let mut body = frame(chunks, *signed);
+            damages.iter().take(3).for_each(|damage| damage.befall(&mut body));
+            let pieces = split(&body, cuts);
+            let passed = pass_chunks(if *signed { SIGNED } else { UNSIGNED }, &pieces);
+            if damages.is_empty() {
+                assert!(passed.is_some(), "refused without damage");
+            }
+            let Some((passed, held)) = passed else {
+                assert_eq!(
+                    read(&body).filter(|(.., largest)| *largest <= 16 << 20),
+                    None,
+                    "refused: {body:?}"
+                );
+                return;
+            };
+            assert!(held <= 1100 + 16 * pieces.len(), "{held} bytes were held");
+            let passed = passed.concat();
+            if *signed {
+                assert!(body.starts_with(&passed), "signed bytes were changed");
+                return;
+            }
+            match (read(&body), read(&passed)) {
+                (Some((data, rest, _)), Some((found, found_rest, largest))) => {
+                    assert_eq!((found, found_rest), (data, rest));
+                    assert!(largest <= body.len() as u64);
+                }
+                // Cut short, or in the middle of a line: s3s says what is missing.
+                (None, None) => {}
+                (expected, found) => panic!("{expected:?} became {found:?}"),
+            }
+        });
+}
+
+const NAMES: [&str; 16] = [
+    "host",
+    "x-amz-date",
+    "x-amz-copy-source",
+    "x-amz-acl",
+    "x-amz-meta-a",
+    "x-amz-content-sha256",
+    "x-amz-user-agent",
+    "x-amz-security-token",
+    "x-minio-extract",
+    "content-type",
+    "authorization",
+    "x-amz-storage-class",
+    "x-amz-tagging",
+    "x-amz-checksum-crc32",
+    "range",
+    "x-amz-expected-bucket-owner",
+];
+const QUERIES: [&str; 12] = [
+    "X-Amz-SignedHeaders=host",
+    "X-Amz-SignedHeaders=host%3Bx-amz-date",
+    "x-amz-signedheaders=x-amz-acl",
+    "X-Amz-Expires=60",
+    "X-Amz-Expires=604801",
+    "acl",
+    "versionId=null",
+    "uploadId=%ff",
+    "x-amz-copy-source=b/k",
+    "X-Amz-Signature=0",
+    "%58-Amz-Expires=0",
+    "=&&%",
+];
+const VALUES: [&str; 6] = [
+    "",
+    "AWS4-HMAC-SHA256 Credential=a/b/c/s3/aws4_request, SignedHeaders=host;x-amz-date;x-amz-acl, Signature=0",
+    "AWS a:b",
+    "private",
+    "SignedHeaders=",
+    "b/k",
+];
+
+/// No `x-amz-` header passes that the signature does not name, whatever else the request says; and none of which
+/// nobody knows the meaning.
+#[test]
+fn what_the_signature_does_not_cover_is_refused() {
+    const OPERATIONS: [&str; 6] = [
+        "GetObject",
+        "PutObject",
+        "DeleteObject",
+        "CopyObject",
+        "DeleteBucket",
+        "GetBucketAcl",
+    ];
+    type Input = (u8, Vec<(u8, u8)>, Vec<u8>, Vec<u8>);
+    check!()
+        .with_type::<Input>()
+        .for_each(|(operation, names, queries, raw)| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in names.iter().take(6) {
+                let value = VALUES[usize::from(*value) % VALUES.len()];
+                let name = NAMES[usize::from(*name) % NAMES.len()];
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            if let Ok(value) = HeaderValue::from_bytes(raw) {
+                headers.append("x-amz-meta-raw", value);
+            }
+            let queries = queries
+                .iter()
+                .take(4)
+                .map(|query| QUERIES[usize::from(*query) % QUERIES.len()]);
+            let query = queries.collect::<Vec<_>>().join("&");
+            let uri: Uri = format!("/b/k?{query}").parse().expect("a URI");
+            let operation = OPERATIONS[usize::from(*operation) % OPERATIONS.len()];
+            let method = if operation.starts_with("Get") {
+                Method::GET
+            } else {
+                Method::PUT
+            };
+            if gate(operation, &method, &uri, &headers).is_err() {
+                return;
+            }
+            let authorization = headers
+                .get("authorization")
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default();
+            let covered = [&query.replace("%3B", ";"), authorization].map(|text| text.to_ascii_lowercase());
+            for name in headers.keys().map(HeaderName::as_str) {
+                let free = matches!(name, "x-amz-content-sha256" | "x-amz-user-agent");
+                if name.starts_with("x-amz-") && !free {
+                    assert!(
+                        covered.iter().any(|text| text.contains(name)),
+                        "{name} of {headers:?} {query}"
+                    );
+                }
+                assert!(!name.starts_with("x-minio-"), "{name}");
+            }
+            // Of several, which only the signer can have written, the first counts.
+            let decoded = query.replace("%58", "X");
+            let expires = decoded.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Expires="));
+            assert!(expires.is_none_or(|expires| expires == "60"), "{query}");
+            assert!(!query.contains("copy-source"), "{query}");
+            assert!(
+                method == Method::GET || !query.split('&').any(|pair| pair == "acl"),
+                "{operation} {query}"
+            );
+        });
+}
+
+/// The canary: a swallowed line end is data to another reader.
+#[test]
+fn canary_the_strict_reader_refuses() {
+    for body in [
+        "5\r\nhello!!0\r\n",
+        "+5\r\nhello\r\n0\r\n",
+        "5\nhello\r\n0\r\n",
+        "5\r\nhello\r\n",
+        "",
+    ] {
+        assert_eq!(read(body.as_bytes()), None, "{body:?}");
+    }
+    assert!(read(b"5\r\nhello\r\n0\r\n").is_some());
+}
