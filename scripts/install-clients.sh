@@ -68,11 +68,12 @@ install_fuse() { debian_program fuse3 bin/fusermount3; }
 # A program that the machine lacks, out of Debian's package, without installing that: debian_program PACKAGE PATH.
 debian_program() {
     type -P "$(basename "$2")" && return
-    local downloads
+    local downloads fetch
     downloads=$(mktemp -d)
     cd "$downloads"
     # A new machine has no list of packages yet; fetching one needs root.
-    apt-get download --quiet=2 "$1" || { apt-get update --quiet=2 && apt-get download --quiet=2 "$1"; }
+    fetch=(apt-get download --quiet=2 --option APT::Sandbox::User=root "$1")
+    "${fetch[@]}" || { apt-get update --quiet=2 && "${fetch[@]}"; }
     dpkg --extract "$1"_*.deb .
     cp "$2" "$folder/bin/"
     rm -r "$downloads"
