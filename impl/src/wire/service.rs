@@ -187,7 +187,11 @@ impl Service {
         parts.extensions.insert(lease.clone());
         let mut body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, &parts, progress);
         if parts.method == Method::PUT {
-            body.reserves(lease, self.server.store.write_memory_bytes(), decoded_length(&parts.headers));
+            body.reserves(
+                lease,
+                self.server.store.write_memory_bytes(),
+                decoded_length(&parts.headers),
+            );
         }
         let state = body.state();
         let request = Request::from_parts(parts, Body::http_body_unsync(body));
