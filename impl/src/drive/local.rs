@@ -268,7 +268,11 @@ impl Drive for LocalDrive {
         let job = |shared: &Shared| {
             shared.health.check()?;
             let space = shared.files.space(&shared.path);
-            space.map_err(|error| DriveError::Offline(format!("cannot tell its space: {error}")))
+            space.map_err(|error| {
+                let unknown = || DriveError::Offline(format!("cannot tell its space: {error}"));
+                // As a rule the drive is gone; then this is the reason, and it is known from now on.
+                shared.check_still_there().err().unwrap_or_else(unknown)
+            })
         };
         let (space, offline) = match self.shared.run(job).await {
             Ok(space) => (Some(space), None),

@@ -7,7 +7,7 @@ use crate::{
     runtime::Rt,
 };
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
+use http::{Method, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use s3s::StdError;
 use std::{
@@ -122,7 +122,12 @@ impl Tracker {
         self.first_byte = Some(self.elapsed());
         self.status = Some(response.status());
         self.code = response.extensions_mut().remove::<ErrorCode>().map(|code| code.0);
-        self.expected_bytes = response.body().size_hint().exact();
+        let announced = || {
+            let length = response.headers().get(header::CONTENT_LENGTH)?;
+            length.to_str().ok()?.parse().ok()
+        };
+        // hyper does not ask for the end once it has all bytes that the header announces.
+        self.expected_bytes = response.body().size_hint().exact().or_else(announced);
         // Such an answer has no body, whatever the response holds.
         let bodiless = self.asked.method == Method::HEAD || response.status() == StatusCode::NO_CONTENT;
         self.at_end = bodiless || response.body().is_end_stream();
@@ -309,7 +314,12 @@ mod tests {
         let mut body = begin().answer(Response::new(Body::from("abc".to_owned()))).into_body();
         body.frame().await.unwrap().unwrap();
         drop(body);
-        assert_eq!(fixture.counts(), [5, 2, 1]);
+        let mut announced = response(vec![Ok("ab".into())]);
+        announced.headers_mut().insert(header::CONTENT_LENGTH, 2.into());
+        let mut body = begin().answer(announced).into_body();
+        body.frame().await.unwrap().unwrap();
+        drop(body);
+        assert_eq!(fixture.counts(), [6, 2, 1]);
     }
 
     #[tokio::test]
