@@ -75,7 +75,7 @@ def hosts(endpoint):
     for bucket, host in [
         ("hosts", "hosts.s3.test"),
         ("hosts", f"hosts.s3.test:{port}"),
-        ("hosts", "Hosts.Store.Example"),
+        ("hosts", "hosts.store.example"),
         ("dotted.name", "dotted.name.s3.test"),
     ]:
         for key in ["k", "a b/ä+%25", "hosts/k"]:

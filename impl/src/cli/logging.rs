@@ -1,13 +1,15 @@
 //! Log lines on standard error.
 
 use std::io::IsTerminal;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing_subscriber::EnvFilter;
 
-/// Sends log lines to standard error, for people or as JSON. `RUST_LOG` sets the level, `info` without it.
+/// What is logged unless it is told otherwise. s3s calls every mistake of a client an error.
+const DEFAULT: &str = "info,s3s=off";
+
+/// Sends log lines to standard error, for people or as JSON. `RUST_LOG` says which, [`DEFAULT`] without it.
 pub fn init(json: bool) {
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .from_env_lossy();
+    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let filter = EnvFilter::new(if wanted.is_empty() { DEFAULT } else { &wanted });
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

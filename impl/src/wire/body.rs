@@ -30,7 +30,7 @@ use std::{
 };
 
 /// How much of an unread body is swallowed so that the client reads the answer, in bytes.
-const LEFTOVER_BYTES_MAX: usize = 1 << 20;
+const LEFTOVER_BYTES_MAX: usize = 16 << 20;
 
 /// For how long.
 const LEFTOVER_TIME_MAX: Duration = Duration::from_secs(2);

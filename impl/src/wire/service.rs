@@ -131,9 +131,6 @@ impl Service {
             );
             return refuse(&request, &error, asked);
         }
-        if let Err(error) = gate::check_head(request.method(), request.headers()) {
-            return refuse(&request, &error, asked);
-        }
         // A client that waits for a "100 Continue" has sent nothing that could be left over.
         let is_http2 = request.version() == Version::HTTP_2;
         let waits = request.headers().contains_key(header::EXPECT);
@@ -145,9 +142,15 @@ impl Service {
         parts.extensions.insert(lease.clone());
         let state = body.state();
         let request = Request::from_parts(parts, Body::http_body_unsync(body));
-        let response = match self.s3.call(request).await {
-            Ok(response) => response,
-            Err(_) => reply::error(&Code::InternalError.into(), asked),
+        let response = match gate::check_head(request.method(), request.headers()) {
+            Err(error) => {
+                drop(request);
+                reply::error(&error, asked)
+            }
+            Ok(()) => match self.s3.call(request).await {
+                Ok(response) => response,
+                Err(_) => reply::error(&Code::InternalError.into(), asked),
+            },
         };
         let is_error = response.status().is_client_error() || response.status().is_server_error();
         let is_read = if is_error && !waits {

@@ -1,7 +1,0 @@
-//! The store's protocol as pure state machines: no I/O, no clock, no randomness.
-//!
-//! The server runs these machines; `cargo test -p model` checks the same machines exhaustively within
-//! stated bounds. `specs/register.md` says in prose what they hold, rule by rule.
-
-pub mod protocol;
-pub mod record;
