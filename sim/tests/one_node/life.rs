@@ -3,7 +3,7 @@
 use crate::{
     clients,
     gremlin::{CAPACITY_BYTES, calm, ends_with_power, haunt, maim, random},
-    plan::{Kind, Plan},
+    plan::{Fault, Kind, Plan},
     uploads::Uploads,
 };
 use madsim::{
@@ -159,6 +159,7 @@ pub async fn one_node(world: World, kind: Kind) {
         lie(&shared, &drives, true);
         let length = random(shared.plan.life_max) + Duration::from_millis(5);
         let cut = haunt(&shared, &drives, length).await;
+        stand_still(&shared, &drives).await;
         end_life(&shared, &drives, cut);
     }
     calm_down(&shared, &drives).await;
@@ -171,6 +172,19 @@ fn lie(shared: &Shared, drives: &[SimDrive], lies: bool) {
         for victim in shared.plan.victims() {
             drives[victim].set_faults(|faults| faults.lying_sync = if lies { 0.3 } else { 0.0 });
         }
+    }
+}
+
+/// Every drive that may hang does, where that leaves too few to vote: even so every operation ends.
+async fn stand_still(shared: &Shared, drives: &[SimDrive]) {
+    let plan = &shared.plan;
+    let spare = (plan.set_size - 1) / 2;
+    let too_few = plan.sets.iter().all(|set| set.absentees.len() > spare);
+    if plan.has(Fault::Hang) && too_few && shared.is_serving() && thread_rng().gen_bool(0.3) {
+        for absentee in plan.absentees() {
+            drives[absentee].set_faults(|faults| faults.hung = true);
+        }
+        sleep(OPERATION_MAX * 5 / 4).await;
     }
 }
 
