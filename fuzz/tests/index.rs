@@ -120,8 +120,7 @@ fn image(closed: bool) -> Vec<u8> {
     if closed {
         index.close().expect("closes");
     }
-    let bytes = file.bytes().clone();
-    bytes
+    file.bytes().clone()
 }
 
 /// What befalls the file.

@@ -14,6 +14,10 @@ use store::drive::{
 };
 
 type Headers = Vec<(String, String)>;
+/// id, change, time, and data unless it is a delete marker.
+type AnyVersion = (u128, u128, u64, Option<AnyData>);
+/// id, start, K and M, headers, checksum.
+type AnyUpload = (u128, u64, (u8, u8), Headers, Option<(u8, bool)>);
 
 #[derive(Clone, Debug, TypeGenerator)]
 struct AnyPart {
@@ -39,8 +43,8 @@ struct AnyData {
 enum AnyContent {
     Absent,
     Object {
-        versions: Vec<(u128, u128, u64, Option<AnyData>)>,
-        uploads: Vec<(u128, u64, (u8, u8), Headers, Option<(u8, bool)>)>,
+        versions: Vec<AnyVersion>,
+        uploads: Vec<AnyUpload>,
     },
     Part((u8, u8), u64, AnyPart),
     Bucket(u128, u64),

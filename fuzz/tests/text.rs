@@ -5,7 +5,7 @@ use model::record::EtagMatch;
 use std::{collections::BTreeSet, path::Path};
 use store::{
     api::conditions::parse_etags,
-    cli::size,
+    config::size,
     topology::{Endpoint, StorageClasses, Topology, pools},
 };
 

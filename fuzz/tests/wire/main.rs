@@ -12,12 +12,12 @@ use std::{cell::Cell, panic::AssertUnwindSafe, time::Duration};
 use store::{
     access::Credentials,
     node::{self, NodeConfig},
-    runtime::{Rt, real::RealRuntime},
-    wire::{self, WireConfig},
+    runtime::{self, Rt, real::RealRuntime, timeout},
+    wire::{self, Domains, Limits, WatchConfig, WireConfig},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
-    runtime::Runtime,
+    runtime::Runtime as Tokio,
     sync::{Mutex, mpsc},
 };
 
@@ -29,7 +29,7 @@ const HASTE: Duration = Duration::from_millis(30);
 
 /// A server on a drive in a temporary folder.
 struct Server {
-    tokio: Runtime,
+    tokio: Tokio,
     rt: Rt,
     connect: mpsc::UnboundedSender<DuplexStream>,
     /// Buckets named so far.
@@ -62,10 +62,14 @@ impl Server {
                     access_key: ACCESS_KEY.into(),
                     secret_key: SECRET_KEY.into(),
                 },
-                region: REGION.into(),
+                region: Some(REGION.into()),
+                domains: Domains::default(),
+                limits: Limits::new(1 << 30, None, PATIENCE),
+                tls: None,
+                watch: WatchConfig::default(),
             };
             let serve = wire::serve(rt.clone(), node.store, config, std::future::pending());
-            store::runtime::spawn(&rt, "serve", async {
+            runtime::spawn(&rt, "serve", async {
                 serve.await.ok();
             });
             rt
@@ -119,7 +123,7 @@ impl Server {
             tokio::join!(write, read).1
         };
         self.tokio.block_on(async {
-            let answer = tokio::time::timeout(PATIENCE, answer).await;
+            let answer = timeout(&self.rt, PATIENCE, answer).await;
             answer.expect("no answer")
         })
     }
@@ -137,10 +141,10 @@ impl Server {
                 reader.read_to_end(&mut answer).await.ok();
             };
             let both = async { tokio::join!(write, read) };
-            tokio::time::timeout(HASTE, both).await.ok();
+            timeout(&self.rt, HASTE, both).await;
             writer.shutdown().await.ok();
             let rest = reader.read_to_end(&mut answer);
-            let rest = tokio::time::timeout(PATIENCE, rest).await;
+            let rest = timeout(&self.rt, PATIENCE, rest).await;
             rest.expect("the connection stays open").ok();
             answer
         })

@@ -26,10 +26,8 @@ pub enum Bad {
 /// The response at the beginning of `bytes`, and how long it is.
 pub fn read(bytes: &[u8], method: &str) -> Result<(Response, usize), Bad> {
     let end = find(bytes, b"\r\n\r\n").ok_or(Bad::Incomplete)?;
-    let head = std::str::from_utf8(&bytes[..end]).or_else(|_| {
-        // Header values may be opaque bytes; those that are stored with objects are UTF-8.
-        Err(Bad::Malformed("a head that is not UTF-8"))
-    })?;
+    // Header values may be any bytes; those that are stored with objects are UTF-8.
+    let head = std::str::from_utf8(&bytes[..end]).map_err(|_| Bad::Malformed("a head that is not UTF-8"))?;
     let mut lines = head.split("\r\n");
     let status_line = lines.next().unwrap_or_default();
     let status = status_line

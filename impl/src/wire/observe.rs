@@ -233,6 +233,7 @@ mod tests {
     use crate::runtime::real::RealRuntime;
     use futures::stream;
     use http_body_util::BodyExt;
+    use s3s::Body;
 
     struct Fixture {
         observer: Observer,

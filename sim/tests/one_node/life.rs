@@ -201,21 +201,27 @@ fn end_life(shared: &Shared, drives: &[SimDrive], cut: bool) {
         calm(drive);
         drive.cut_after(u64::MAX);
     }
-    maim(shared, drives);
+    // Before all drives are formatted a start needs every one of them (`format.complete-after-all`).
+    if shared.served.load(Ordering::Relaxed) {
+        maim(shared, drives);
+    }
 }
 
 async fn between_lives(shared: &Arc<Shared>, drives: &[SimDrive]) {
     let plan = &shared.plan;
-    // A drive that was pulled out may be late.
-    if !thread_rng().gen_bool(0.3) {
+    // A drive that was pulled out may be late. A lone one may not: a store that finds nothing is a new one.
+    if !thread_rng().gen_bool(0.3) || plan.drives == 1 {
         shared.put_back(drives);
     }
     let served = shared.served.load(Ordering::Relaxed);
-    if served && plan.drives > 1 && shared.gone(drives).is_empty() && thread_rng().gen_bool(plan.late_drive) {
-        if let Some(late) = plan.absentees().choose(&mut thread_rng()) {
-            drives[*late].remove();
-            shared.pulled(&drives[*late]);
-        }
+    if served
+        && plan.drives > 1
+        && shared.gone(drives).is_empty()
+        && thread_rng().gen_bool(plan.late_drive)
+        && let Some(late) = plan.absentees().choose(&mut thread_rng())
+    {
+        drives[*late].remove();
+        shared.pulled(&drives[*late]);
     }
     if served && plan.drives > 1 && shared.gone(drives).is_empty() && thread_rng().gen_bool(plan.swap) {
         // Of two drives whose formats nothing has touched.

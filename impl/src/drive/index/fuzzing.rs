@@ -1,7 +1,10 @@
 //! Doors for the fuzz targets: the index on any file, and its rows as bytes.
 
 use super::{Changes, Held, Hold, Index, IndexError, RowChange, RowError, Shard, rows};
-use crate::{drive::ListFrom, drive::RegisterKey, runtime::File};
+use crate::{
+    drive::{ListFrom, RegisterKey},
+    runtime::{File, Mutation},
+};
 use bytes::Bytes;
 use model::{
     protocol::{Folder, Register},
@@ -37,7 +40,7 @@ impl IndexDoor {
 
     /// Opens one.
     pub fn open(file: Arc<dyn File>) -> Result<IndexDoor, IndexError> {
-        Index::open(file, Box::new(|| false)).map(IndexDoor)
+        Index::open(file, Box::new(|| false), Mutation::NONE).map(IndexDoor)
     }
 
     /// Writes rows, and the drive's epoch and `hi`, in one commit.
