@@ -218,9 +218,15 @@ impl Drive for LocalDrive {
         self.ask(|answer| Message::Abandon { owner, folder, answer }).await
     }
 
-    async fn end_upload(&self, owner: &RegisterKey, upload: u128) -> Result<(), DriveError> {
+    async fn end_upload(&self, owner: &RegisterKey, upload: u128, ended: Ballot) -> Result<(), DriveError> {
         let owner = owner.clone();
-        self.ask(|answer| Message::EndUpload { owner, upload, answer }).await
+        let message = |answer| Message::EndUpload {
+            owner,
+            upload,
+            ended,
+            answer,
+        };
+        self.ask(message).await
     }
 
     async fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Result<Vec<Unnamed>, DriveError> {

@@ -26,7 +26,7 @@ pub use offline::OfflineDrive;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
-    protocol::{Folder, Reply, Request, Snapshot},
+    protocol::{Ballot, Folder, Reply, Request, Snapshot},
     record::Record,
 };
 use std::fmt;
@@ -146,10 +146,11 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// (`put.abandon-before-accept`): no value names it, and none ever will.
     async fn abandon(&self, owner: &RegisterKey, folder: Folder) -> Result<(), DriveError>;
 
-    /// After the chosen value of `owner` no longer has `upload` open: removes the upload's part registers
-    /// and those of its folders that the committed value does not name. Refused (`NoFolder`) while this
-    /// drive's own committed value still has the upload open.
-    async fn end_upload(&self, owner: &RegisterKey, upload: u128) -> Result<(), DriveError>;
+    /// After the value of `owner` chosen under `ended` no longer has `upload` open: removes the upload's part
+    /// registers and those of its folders that the committed value does not name. Refused (`NoFolder`) while
+    /// this drive has not committed a vote of `ended` or above: a drive that lags cannot tell an upload that
+    /// is gone from one that it has not heard of (`multipart.end-is-known`).
+    async fn end_upload(&self, owner: &RegisterKey, upload: u128, ended: Ballot) -> Result<(), DriveError>;
 
     /// Folders that neither the accepted nor the previous value of their owner names, in an order of the
     /// drive's own, after `after`, at most `limit`: staged by a write at hand, or left by one that a

@@ -6,7 +6,7 @@ use super::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
-    protocol::{Folder, Reply, Request},
+    protocol::{Ballot, Folder, Reply, Request},
     record::Record,
 };
 use std::path::PathBuf;
@@ -58,7 +58,7 @@ impl Drive for OfflineDrive {
         self.offline()
     }
 
-    async fn end_upload(&self, _: &RegisterKey, _: u128) -> Result<(), DriveError> {
+    async fn end_upload(&self, _: &RegisterKey, _: u128, _: Ballot) -> Result<(), DriveError> {
         self.offline()
     }
 

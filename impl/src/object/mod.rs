@@ -156,7 +156,8 @@ impl Store {
                 RegisterKey::object(incarnation, key),
                 Change::Delete { precondition },
             )
-            .await;
+            .await
+            .outcome;
         let existed = matches!(outcome, Outcome::Written(_));
         settled(outcome).map(|_| Deleted { existed })
     }

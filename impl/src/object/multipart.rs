@@ -2,7 +2,7 @@
 
 use super::{
     Store,
-    driver::{execute, settled},
+    driver::{Ended, execute, settled},
     error::StoreError,
     latest_info,
     list::upload_info,
@@ -17,7 +17,10 @@ use crate::{
     runtime,
 };
 use futures::future::join_all;
-use model::record::{Change, ObjectData, Op, Part, Precondition, Record, Upload};
+use model::{
+    protocol::Ballot,
+    record::{Change, ObjectData, Op, Part, Precondition, Upload},
+};
 use std::{sync::Arc, time::Duration};
 
 /// Part registers asked for at once.
@@ -55,7 +58,8 @@ impl Store {
         let _bucket = self.buckets().enter(bucket, incarnation).await?;
         settled(
             self.change(set, RegisterKey::object(incarnation, key), Change::OpenUpload(upload))
-                .await,
+                .await
+                .outcome,
         )?;
         Ok(id)
     }
@@ -174,8 +178,8 @@ impl Store {
         #[cfg(feature = "mutants")]
         if self.rt().mutation().is(runtime::Mutant::CompleteInTwoVotes) {
             let put = Change::Put { data, precondition };
-            let record = settled(self.change(set, owner.clone(), put).await)?;
-            settled(self.change(set, owner, Change::AbortUpload(upload)).await).ok();
+            let record = settled(self.change(set, owner.clone(), put).await.outcome)?;
+            settled(self.change(set, owner, Change::AbortUpload(upload)).await.outcome).ok();
             return latest_info(key, &record).ok_or(StoreError::NoSuchUpload);
         }
         let change = Change::CompleteUpload {
@@ -183,8 +187,9 @@ impl Store {
             data,
             precondition,
         };
-        let record = settled(self.change(set, owner.clone(), change).await)?;
-        end_upload(set, owner, upload);
+        let ended = self.change(set, owner.clone(), change).await;
+        let record = settled(ended.outcome)?;
+        end_upload(set, owner, upload, ended.ballot);
         latest_info(key, &record).ok_or_else(|| StoreError::Internal("a completion without a version".into()))
     }
 
@@ -196,23 +201,19 @@ impl Store {
         let incarnation = self.incarnation(bucket).await?;
         let set = self.set_of(key);
         let owner = RegisterKey::object(incarnation, key);
-        settled(self.change(set, owner.clone(), Change::AbortUpload(upload)).await)?;
-        end_upload(set, owner, upload);
+        let ended = self.change(set, owner.clone(), Change::AbortUpload(upload)).await;
+        settled(ended.outcome)?;
+        end_upload(set, owner, upload, ended.ballot);
         Ok(())
     }
 
-    pub(super) async fn change(
-        &self,
-        set: &Arc<ErasureSet>,
-        key: RegisterKey,
-        kind: Change,
-    ) -> model::protocol::Outcome<Record, model::record::Refusal> {
+    pub(super) async fn change(&self, set: &Arc<ErasureSet>, key: RegisterKey, kind: Change) -> Ended {
         let op = Op {
             change: runtime::random_id(self.rt()),
             now_nanos: self.rt().wall_nanos(),
             kind,
         };
-        execute(set, key, op, None).await.outcome
+        execute(set, key, op, None).await
     }
 }
 
@@ -258,12 +259,12 @@ async fn parts(
 }
 
 /// Removes what an upload that is gone has left on the drives, in the background.
-fn end_upload(set: &Arc<ErasureSet>, owner: RegisterKey, upload: u128) {
+fn end_upload(set: &Arc<ErasureSet>, owner: RegisterKey, upload: u128, ended: Ballot) {
     let task_set = set.clone();
     runtime::spawn(&set.rt, "end upload", async move {
         let ends = task_set.drives.iter().map(|drive| async {
             for _ in 0..END_TRIES {
-                if drive.end_upload(&owner, upload).await != Err(DriveError::NoFolder) {
+                if drive.end_upload(&owner, upload, ended).await != Err(DriveError::NoFolder) {
                     return;
                 }
                 task_set.rt.sleep(END_PAUSE).await;

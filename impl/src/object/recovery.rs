@@ -138,7 +138,7 @@ async fn clean(set: &Arc<ErasureSet>, owner: &RegisterKey, folders: &[Unnamed]) 
         match leftover.upload {
             Some(upload) if open(upload) => continue,
             Some(upload) => {
-                join_all(set.drives.iter().map(|drive| drive.end_upload(owner, upload))).await;
+                join_all(set.drives.iter().map(|drive| drive.end_upload(owner, upload, ballot))).await;
             }
             None => {
                 let request = Request::Drop {

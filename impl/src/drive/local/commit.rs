@@ -20,7 +20,7 @@ use crate::{
 };
 use bytes::Bytes;
 use model::{
-    protocol::{Acceptor, DriveEffect, DriveState, Folder, Reply, Request, Value},
+    protocol::{Acceptor, Ballot, DriveEffect, DriveState, Folder, Reply, Request, Value},
     record::Record,
 };
 use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
@@ -67,6 +67,7 @@ pub(super) enum Message {
     EndUpload {
         owner: RegisterKey,
         upload: u128,
+        ended: Ballot,
         answer: Answer<()>,
     },
     Close {
@@ -353,8 +354,13 @@ impl Core {
                 let done = self.abandon(&owner, folder)?;
                 self.outgoing.push(Outgoing::Done(answer, done));
             }
-            Message::EndUpload { owner, upload, answer } => {
-                let done = self.end_upload(&owner, upload)?;
+            Message::EndUpload {
+                owner,
+                upload,
+                ended,
+                answer,
+            } => {
+                let done = self.end_upload(&owner, upload, ended)?;
                 self.outgoing.push(Outgoing::Done(answer, done));
             }
             // Taken out when the batch was collected.
@@ -463,7 +469,13 @@ impl Core {
             .collect())
     }
 
-    fn end_upload(&mut self, owner: &RegisterKey, upload: u128) -> Result<Result<(), DriveError>, IndexError> {
+    /// `multipart.end-is-known`.
+    fn end_upload(
+        &mut self,
+        owner: &RegisterKey,
+        upload: u128,
+        ended: Ballot,
+    ) -> Result<Result<(), DriveError>, IndexError> {
         let mut named = self.named(owner)?;
         if self.shared.mutation.is(Mutant::EndUploadDropsNamed) {
             named.clear();
@@ -472,12 +484,13 @@ impl Core {
             return Ok(Err(DriveError::NoFolder));
         };
         let register = &entry.state.register;
-        let chosen = if register.committed {
-            &register.accepted
-        } else {
-            &register.prev
-        };
-        if chosen.value.object().and_then(|object| object.upload(upload)).is_some() {
+        let is_open = register
+            .accepted
+            .value
+            .object()
+            .and_then(|object| object.upload(upload))
+            .is_some();
+        if !register.committed || register.accepted.ballot < ended || is_open {
             return Ok(Err(DriveError::NoFolder));
         }
         let folders = entry

@@ -392,19 +392,21 @@ async fn an_upload_ends_only_once_it_is_not_open_and_its_named_parts_stay() {
         let mut drive = bed.open().await;
         let owner = key("a");
         let open = upload_parts(&drive, &owner).await;
-        assert_eq!(drive.end_upload(&owner, 5).await, Err(DriveError::NoFolder));
+        assert_eq!(drive.end_upload(&owner, 5, round(9)).await, Err(DriveError::NoFolder));
         let done = object_of(9, vec![part_data(2, 23, Drives::one(0))], vec![]);
         assert_eq!(
             drive.register(&owner, accept(9, done.clone(), open)).await,
             Ok(Reply::Accepted)
         );
         // Voted for, but not known to be chosen.
-        assert_eq!(drive.end_upload(&owner, 5).await, Err(DriveError::NoFolder));
+        assert_eq!(drive.end_upload(&owner, 5, round(9)).await, Err(DriveError::NoFolder));
         drive.register(&owner, finalize(9)).await.expect("finalizes");
         if restart {
             drive = bed.reopen(drive).await;
         }
-        assert_eq!(drive.end_upload(&owner, 5).await, Ok(()));
+        // `multipart.end-is-known`: an end that this drive has not heard of is no end.
+        assert_eq!(drive.end_upload(&owner, 5, round(10)).await, Err(DriveError::NoFolder));
+        assert_eq!(drive.end_upload(&owner, 5, round(9)).await, Ok(()));
         let parts = drive
             .list(&RegisterKey::parts_prefix(1, 5), ListFrom::Start, 9)
             .await
@@ -417,7 +419,7 @@ async fn an_upload_ends_only_once_it_is_not_open_and_its_named_parts_stay() {
         // What the parts' registers promised is kept by the floor (`drive.promise-holds`).
         assert!(read.floor >= round(4));
         refused(drive.register(&RegisterKey::part(1, 5, 2, "a"), prepare(4)).await);
-        assert_eq!(drive.end_upload(&owner, 5).await, Ok(()));
+        assert_eq!(drive.end_upload(&owner, 5, round(9)).await, Ok(()));
     }
 }
 
