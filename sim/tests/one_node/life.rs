@@ -380,6 +380,9 @@ async fn holders_suffice(store: &Arc<Store>, shared: &Arc<Shared>, key: &str) ->
         return true;
     };
     let set_size = shared.plan.set_size;
+    let (data, parity) = (info.data.data_shards, info.data.parity_shards);
+    // As the specification has it, not as the server counts.
+    let write_quorum = if data == parity { data + 1 } else { data };
     // Which set has the key is not known here; the weakest of them counts.
     shared.plan.sets.iter().all(|set| {
         let victims: Vec<usize> = set.victims.iter().map(|drive| drive % set_size).collect();
@@ -389,7 +392,9 @@ async fn holders_suffice(store: &Arc<Store>, shared: &Arc<Shared>, key: &str) ->
                 .iter()
                 .filter(|drive| !victims.contains(&usize::from(*drive)))
                 .count();
-            left >= usize::from(info.data.data_shards)
+            // Fewer than W is a defect, whoever is left.
+            let staged = part.holders.count() >= usize::from(write_quorum);
+            !staged || left >= usize::from(info.data.data_shards)
         })
     })
 }
