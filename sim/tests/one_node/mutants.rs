@@ -20,7 +20,7 @@ const MUTANTS: [(Mutant, u64); 18] = [
     (FolderReused, 0),
     (OfflineIsAbsent, 4),
     (ListFromFewer, 9),
-    (AbandonAfterAccept, 2),
+    (AbandonAfterAccept, 170),
     (WriteQuorumTooSmall, 44),
     (AcceptQuorumTooSmall, 0),
     (PrepareQuorumTooSmall, 0),
