@@ -14,7 +14,7 @@ use crate::{
 use clap::{Args, Subcommand};
 use endpoint::{Endpoint, InvalidEndpoint};
 use http::StatusCode;
-use std::{io, path::Path, process::ExitCode};
+use std::{io, process::ExitCode};
 
 /// The region of a server that is told none.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -121,14 +121,6 @@ fn block_on(work: impl AsyncFnOnce(Rt) -> Result<String, AdminError>) -> Result<
     runtime.block_on(async { work(RealRuntime::new()).await })
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "secrets are read once, before anything else is done"
-)]
-fn read_secret(path: &Path) -> io::Result<String> {
-    std::fs::read_to_string(path)
-}
-
 async fn info(rt: &Rt, url: &str, json: bool) -> Result<String, AdminError> {
     let env = Env::of_process();
     let endpoint: Endpoint = url.parse()?;
@@ -136,7 +128,7 @@ async fn info(rt: &Rt, url: &str, json: bool) -> Result<String, AdminError> {
     let asking = Asking {
         authority: endpoint.authority(),
         addresses: &addresses,
-        credentials: &config::root_user(&env, &read_secret)?,
+        credentials: &config::root_user(&env, &super::read_secret)?,
         region: config::region(&env).unwrap_or(DEFAULT_REGION),
     };
     let endpoint = endpoint.to_string();
@@ -178,7 +170,7 @@ fn refused(endpoint: String, status: StatusCode, xml: &str) -> AdminError {
 
 fn prometheus(rt: &Rt, url: &str, days: u64) -> Result<String, AdminError> {
     let endpoint: Endpoint = url.parse()?;
-    let credentials = config::root_user(&Env::of_process(), &read_secret)?;
+    let credentials = config::root_user(&Env::of_process(), &super::read_secret)?;
     let expires_seconds = rt.wall_nanos() / 1_000_000_000 + days * 86_400;
     let token = token::mint(&credentials, expires_seconds);
     let authority = endpoint.authority();

@@ -14,7 +14,7 @@ pub use banner::Banner;
 pub use server::{StartError, announce, serve, shutdown_signal};
 
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{io, path::Path, process::ExitCode};
 
 /// What the program calls itself to people.
 pub const PRODUCT: &str = "impl object store";
@@ -60,6 +60,15 @@ pub fn main() -> ExitCode {
         Command::Erasure(args) => erasure::run(&args),
         Command::Admin(args) => admin::run(args),
     }
+}
+
+/// Reads the file of a secret, as configuration asks for it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "secrets are read once, before there is a runtime"
+)]
+fn read_secret(path: &Path) -> io::Result<String> {
+    std::fs::read_to_string(path)
 }
 
 /// Writes to standard output. A reader that has gone away (`| head`) is no error of ours.

@@ -8,7 +8,7 @@ use crate::{
     wire::{self, DomainError, Domains, Limits, Tls, TlsError, WatchConfig, WireConfig},
 };
 use clap::Args;
-use std::{io, net::IpAddr, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// For how long staged data that nothing names may still belong to a write at hand: longer than any write
@@ -162,7 +162,7 @@ pub(super) fn run(args: ServerArgs) -> ExitCode {
 
 fn start(given: Given) -> Result<(), StartError> {
     let current_folder = std::env::current_dir().map_err(StartError::CurrentFolder)?;
-    let config = ServerConfig::resolve(given, &Env::of_process(), &current_folder, &read_secret)?;
+    let config = ServerConfig::resolve(given, &Env::of_process(), &current_folder, &super::read_secret)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -171,14 +171,6 @@ fn start(given: Given) -> Result<(), StartError> {
         .build()
         .map_err(StartError::Runtime)?;
     runtime.block_on(serve(config))
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "secrets are read once, before there is a runtime"
-)]
-fn read_secret(path: &Path) -> io::Result<String> {
-    std::fs::read_to_string(path)
 }
 
 /// Opens the drives and serves until a stop signal; returns once the requests under way have ended.
