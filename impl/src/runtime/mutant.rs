@@ -19,6 +19,8 @@ pub enum Mutant {
     ReplyBeforeCommit,
     /// A block of the index is taken as it is read.
     IndexNotVerified,
+    /// A shard that is given up is removed also while a job on it is under way.
+    RemovedUnderJob,
     /// The sweep after a start does not ask the index what is held.
     SweepRemovesHeld,
     /// The end of an upload removes also those of its folders that the committed value names.

@@ -23,7 +23,7 @@ use plan::Kind;
 use sim::run::Scenario;
 
 /// Seeds that found something in the server, and what. They run first.
-const FOUND: [(u64, &str); 2] = [
+const FOUND: [(u64, &str); 3] = [
     (
         136,
         "a flipped bit of format.json: the whole node refused to start, naming a wrong slot",
@@ -31,6 +31,10 @@ const FOUND: [(u64, &str); 2] = [
     (
         139,
         "a flipped bit of format.json: the whole node refused to start, naming an unknown format",
+    ),
+    (
+        145,
+        "a client that went away during a sync of its shard: the folder was removed under it, the drive went offline",
     ),
 ];
 

@@ -1,65 +1,97 @@
 //! Each way to break the server is noticed (`specs/mutants.md`).
 
-use crate::{life::one_node, plan::Kind};
+use crate::{
+    life::one_node_as,
+    plan::{Fault, Kind, Plan},
+};
 use model::protocol::mutant::Mutant as Break;
 use sim::{World, run::Scenario};
 use std::{env, time::Instant};
 use store::runtime::{Mutant, Mutant::*};
 
-/// Every mutant, and the seed from which on it is looked for: the first that noticed it when this was written.
-const MUTANTS: [(Mutant, u64); 18] = [
-    (ShardFileNotSynced, 0),
-    (ShardFolderNotSynced, 0),
-    (IndexNotSynced, 0),
-    (ReplyBeforeCommit, 105),
-    (IndexNotVerified, 100),
-    (SweepRemovesHeld, 0),
-    (EndUploadDropsNamed, 0),
-    (WipedIsMember, 128),
-    (FrameHashIgnored, 5),
-    (FolderReused, 0),
-    (OfflineIsAbsent, 4),
-    (ListFromFewer, 9),
-    (AbandonAfterAccept, 170),
-    (WriteQuorumTooSmall, 44),
-    (AcceptQuorumTooSmall, 0),
-    (PrepareQuorumTooSmall, 0),
-    (CompleteInTwoVotes, 41),
-    (NoDeadline, 9),
+/// Every mutant, and what of a plan is turned up for it: a rare meeting of faults must not rest on a lucky seed.
+const MUTANTS: [(Mutant, fn(&mut Plan)); 22] = [
+    (ShardFileNotSynced, as_drawn),
+    (ShardFolderNotSynced, as_drawn),
+    (IndexNotSynced, as_drawn),
+    (ReplyBeforeCommit, power_loss),
+    (IndexNotVerified, index_rot),
+    (RemovedUnderJob, vanishing),
+    (SweepRemovesHeld, as_drawn),
+    (EndUploadDropsNamed, as_drawn),
+    (WipedIsMember, wipes),
+    (FrameHashIgnored, as_drawn),
+    (FolderReused, as_drawn),
+    (OfflineIsAbsent, as_drawn),
+    (ListFromFewer, as_drawn),
+    (AbandonAfterAccept, vanishing),
+    (WriteQuorumTooSmall, as_drawn),
+    (AcceptQuorumTooSmall, as_drawn),
+    (PrepareQuorumTooSmall, as_drawn),
+    (CompleteInTwoVotes, uploads),
+    (NoDeadline, hangs),
+    (Protocol(Break::NoFencing), as_drawn),
+    (Protocol(Break::ReplyBeforeDurable), as_drawn),
+    (Protocol(Break::BaseNotChosen), as_drawn),
 ];
 
-/// How many seeds each gets. A change of the server moves the seeds that notice a mutant, not how many do.
-const SEEDS: u64 = 60;
+fn as_drawn(_: &mut Plan) {}
+
+fn power_loss(plan: &mut Plan) {
+    (plan.cut, plan.power) = (0.9, 1.0);
+}
+
+fn index_rot(plan: &mut Plan) {
+    plan.index_rot = 0.9;
+}
+
+fn vanishing(plan: &mut Plan) {
+    plan.vanish = 0.3;
+}
+
+fn wipes(plan: &mut Plan) {
+    (plan.wipe, plan.late_drive) = (0.9, 0.5);
+}
+
+fn uploads(plan: &mut Plan) {
+    plan.uploads = 0.5;
+}
+
+fn hangs(plan: &mut Plan) {
+    plan.faults = vec![(Fault::Hang, 1)];
+}
+
+/// How many seeds each gets. When this was written each was noticed within 45: a change of the server moves the
+/// seeds that notice a mutant, not how many do.
+const SEEDS: u64 = 300;
 
 // `sim.mutants-caught`
 #[test]
 fn every_mutant_is_caught() {
     let scenario = Scenario::new("every_mutant_is_caught");
-    let missed = |(mutant, first): &(Mutant, u64)| {
-        let seeds = *first..first + SEEDS;
-        scenario.first_failure(seeds, broken(*mutant)).is_none()
+    let missed = |(mutant, focus): (Mutant, fn(&mut Plan))| {
+        let caught = scenario.first_failure(0..SEEDS, broken(mutant, focus));
+        caught.is_none().then_some(mutant)
     };
-    let missed: Vec<_> = MUTANTS.into_iter().filter(missed).collect();
+    let missed: Vec<_> = MUTANTS.into_iter().filter_map(missed).collect();
     assert_eq!(missed, [], "mutants that no seed noticed");
 }
 
-/// Those of the protocol, in the server.
-const PROTOCOL: [Break; 9] = [
-    Break::NoFencing,
+/// Those of the protocol that no seed has noticed: writers of a key queue in the one node, so that few of its votes
+/// ever meet another. The checker notices them.
+const UNNOTICED: [Break; 6] = [
     Break::PreviousDroppedAtAccept,
     Break::DropWithoutAccepted,
-    Break::ReplyBeforeDurable,
     Break::BestEffortUndo,
     Break::RollBackWithoutCounting,
     Break::ReadWithoutWriteBack,
     Break::ProposeAgain,
-    Break::BaseNotChosen,
 ];
 
-fn broken(mutant: Mutant) -> impl Fn(World) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
+fn broken(mutant: Mutant, focus: fn(&mut Plan)) -> impl Fn(World) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
     move |world| {
         world.set_mutation(mutant.into());
-        Box::pin(one_node(world, Kind::Honest))
+        Box::pin(one_node_as(world, Kind::Honest, focus))
     }
 }
 
@@ -70,13 +102,13 @@ fn measure_mutants() {
     let number = |name: &str| env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let wanted = env::var("MUTANT").unwrap_or_default();
     let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(2000));
-    let all = MUTANTS.iter().map(|(mutant, ..)| *mutant).chain(PROTOCOL.map(Protocol));
-    for mutant in all {
+    let unnoticed = UNNOTICED.map(|mutant| (Protocol(mutant), as_drawn as fn(&mut Plan)));
+    for (mutant, focus) in MUTANTS.into_iter().chain(unnoticed) {
         if !format!("{mutant:?}").contains(&wanted) {
             continue;
         }
         let began = Instant::now();
-        let caught = Scenario::new("measure_mutants").first_failure(first..first + count, broken(mutant));
+        let caught = Scenario::new("measure_mutants").first_failure(first..first + count, broken(mutant, focus));
         let secs = began.elapsed().as_secs_f64();
         let how = caught.map(|(seed, failure)| (seed, failure.message.chars().take(160).collect::<String>()));
         println!("MUTANT {mutant:?} {secs:.1} s {how:?}");

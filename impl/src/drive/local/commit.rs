@@ -56,7 +56,7 @@ pub(super) enum Message {
     /// A file and its folder are durable. The guard keeps the sweep away until its row is.
     StagedFile {
         staging: Staging,
-        guard: Staged,
+        guard: Arc<Staged>,
         answer: Answer<()>,
     },
     Abandon {
@@ -166,7 +166,7 @@ pub(super) struct Core {
     unnamed: Vec<(Folder, u16)>,
     outgoing: Vec<Outgoing>,
     /// Files whose rows the next commit makes durable.
-    staged: Vec<Staged>,
+    staged: Vec<Arc<Staged>>,
     slow: SlowCommits,
     /// Who waits for the end.
     closing: Vec<Answer<()>>,

@@ -12,7 +12,14 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::protocol::Folder;
-use std::{fmt, io, path::PathBuf, sync::Arc};
+use std::{
+    fmt, io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use tokio::sync::mpsc;
 
 /// Writes are at least this long, but for the last.
@@ -120,25 +127,24 @@ impl ShardReader for FileReader {
 pub(super) async fn stage(drive: &LocalDrive, staging: Staging) -> Result<Box<dyn ShardWriter>, DriveError> {
     drive.shared.check_room()?;
     // Before the folder exists: from here on the sweep leaves it alone.
-    let mut shard = Staged::new(drive.shared.clone(), &staging);
+    let shard = Staged::new(drive.shared.clone(), &staging);
     let (folder, part) = (staging.folder, staging.part);
+    let held = shard.hold();
     let job = move |shared: &Shared| {
+        let held = held;
         let path = shared.part_path(folder, part);
         let made = shared.files.create_dir_all(&shared.folder_path(folder));
         let opened = made.and_then(|()| shared.files.open(&path, OpenMode::CreateNew));
         opened.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => DriveError::Offline(format!("{} is staged already", path.display())),
+            io::ErrorKind::AlreadyExists => {
+                // Not ours to remove.
+                held.iter().for_each(|shard| shard.keep());
+                DriveError::Offline(format!("{} is staged already", path.display()))
+            }
             _ => shared.staging_failed(&path, &error),
         })
     };
-    let file = match drive.shared.run(job).await {
-        Ok(file) => file,
-        Err(error) => {
-            // Not ours to remove if it was there before.
-            shard.keep = true;
-            return Err(error);
-        }
-    };
+    let file = drive.shared.run(job).await?;
     Ok(Box::new(FileWriter {
         queue: drive.queue.clone(),
         staging,
@@ -153,7 +159,7 @@ pub(super) async fn stage(drive: &LocalDrive, staging: Staging) -> Result<Box<dy
 struct FileWriter {
     queue: mpsc::UnboundedSender<Message>,
     staging: Staging,
-    shard: Staged,
+    shard: Arc<Staged>,
     file: Arc<dyn File>,
     buffer: Vec<u8>,
     offset: u64,
@@ -175,7 +181,9 @@ impl FileWriter {
         let (file, offset) = (self.file.clone(), self.offset);
         self.offset += framed.len() as u64;
         let (folder, part) = (self.staging.folder, self.staging.part);
+        let held = self.shard.hold();
         let job = move |shared: &Shared| {
+            let _held = held;
             let written = file.write_at(offset, &framed);
             written.map_err(|error| shared.staging_failed(&shared.part_path(folder, part), &error))
         };
@@ -214,7 +222,9 @@ impl ShardWriter for FileWriter {
         let (file, offset) = (self.file.clone(), self.offset);
         let rest = std::mem::take(&mut self.buffer);
         let (folder, part) = (self.staging.folder, self.staging.part);
+        let held = self.shard.hold();
         let job = move |shared: &Shared| {
+            let _held = held;
             let write = || {
                 if !rest.is_empty() {
                     file.write_at(offset, &rest)?;
@@ -235,35 +245,48 @@ impl ShardWriter for FileWriter {
         let FileWriter {
             queue,
             staging,
-            shard: mut guard,
+            shard: guard,
             ..
         } = *self;
         // From here on the row may become durable, whoever still waits: the file stays.
-        guard.keep = true;
+        guard.keep();
         let shared = guard.shared.clone();
         super::ask(&shared, &queue, |answer| Message::StagedFile { staging, guard, answer }).await
     }
 }
 
-/// A shard that is being staged: the sweep leaves it alone, and unless it is kept its file goes.
+/// A shard that is being staged: the sweep leaves it alone, and unless it is kept its file goes. Whoever stages it
+/// may go away in the middle of a job, so each job holds it too: nothing is removed under a job
+/// (`drive.removed-after-jobs`).
 pub(super) struct Staged {
     shared: Arc<Shared>,
     folder: Folder,
     part: u16,
-    keep: bool,
+    keep: AtomicBool,
 }
 
 impl Staged {
-    fn new(shared: Arc<Shared>, staging: &Staging) -> Staged {
+    fn new(shared: Arc<Shared>, staging: &Staging) -> Arc<Staged> {
         let (folder, part) = (staging.folder, staging.part);
         *lock(&shared.staging).entry(folder).or_default() += 1;
-        let keep = false;
-        Staged {
+        let keep = AtomicBool::new(false);
+        Arc::new(Staged {
             shared,
             folder,
             part,
             keep,
-        }
+        })
+    }
+
+    /// For a job to hold while it runs.
+    fn hold(self: &Arc<Self>) -> Option<Arc<Staged>> {
+        let forgotten = self.shared.mutation.is(Mutant::RemovedUnderJob);
+        (!forgotten).then(|| self.clone())
+    }
+
+    /// Its file is not ours to remove any more.
+    fn keep(&self) {
+        self.keep.store(true, Ordering::Release);
     }
 }
 
@@ -277,7 +300,7 @@ impl Drop for Staged {
                 _ => drop(staging.remove(&folder)),
             }
         };
-        if self.keep {
+        if self.keep.load(Ordering::Acquire) {
             return forget(&self.shared);
         }
         let shared = self.shared.clone();

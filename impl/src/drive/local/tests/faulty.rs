@@ -23,6 +23,8 @@ pub(crate) struct Faults {
     pub(crate) fail: Option<(&'static str, io::ErrorKind)>,
     /// Writes of any file fail with `StorageFull` while there is a reserve, and for ever after if false.
     pub(crate) full_until_released: bool,
+    /// Syncs of files whose path contains this take so long.
+    pub(crate) slow_sync: Option<(&'static str, Duration)>,
     /// Free bytes to report.
     pub(crate) free_bytes: Option<u64>,
 }
@@ -164,6 +166,10 @@ impl File for FaultyFile {
     }
     fn sync(&self) -> io::Result<()> {
         self.check()?;
+        let slow_sync = self.faults.lock().expect("lock").slow_sync;
+        if let Some((_, time)) = slow_sync.filter(|(name, _)| self.path.contains(name)) {
+            std::thread::sleep(time);
+        }
         if self.path.contains("index") {
             self.faults.lock().expect("lock").index_syncs += 1;
         }

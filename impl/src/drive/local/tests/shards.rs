@@ -95,6 +95,24 @@ async fn an_unfinished_file_leaves_nothing() {
     assert!(matches!(drive.open_shard(11, 1).await, Err(DriveError::NoFolder)));
 }
 
+// `drive.removed-after-jobs`
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_goes_away_while_its_file_is_synced_leaves_nothing_and_the_drive_serves() {
+    let bed = Bed::new();
+    let drive = bed.open().await;
+    let mut writer = drive.stage_file(staging(&key("a"), 11)).await.expect("begins");
+    writer.write(bytes(10, 1)).await.expect("writes");
+    let path = bed.path().join("data/00/0000000000000000000000000000000b");
+    bed.faults().slow_sync = Some(("/part.", Duration::from_millis(300)));
+    let given_up = tokio::time::timeout(Duration::from_millis(50), writer.finish()).await;
+    assert!(given_up.is_err(), "the sync took its time");
+    assert!(path.join("part.1").exists(), "removed under the sync");
+    eventually("the file goes", || !path.exists()).await;
+    assert_eq!(drive.status().await.offline, None);
+    bed.faults().slow_sync = None;
+    stage(&drive, staging(&key("a"), 12), &[bytes(10, 1)]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_is_not_staged_twice() {
     let bed = Bed::new();
