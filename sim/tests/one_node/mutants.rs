@@ -9,8 +9,11 @@ use sim::{World, run::Scenario};
 use std::{env, time::Instant};
 use store::runtime::{Mutant, Mutant::*};
 
+/// What of a plan is turned up.
+type Focus = fn(&mut Plan);
+
 /// Every mutant, and what of a plan is turned up for it: a rare meeting of faults must not rest on a lucky seed.
-const MUTANTS: [(Mutant, fn(&mut Plan)); 22] = [
+const MUTANTS: [(Mutant, Focus); 22] = [
     (ShardFileNotSynced, as_drawn),
     (ShardFolderNotSynced, as_drawn),
     (IndexNotSynced, as_drawn),
@@ -69,7 +72,7 @@ const SEEDS: u64 = 300;
 #[test]
 fn every_mutant_is_caught() {
     let scenario = Scenario::new("every_mutant_is_caught");
-    let missed = |(mutant, focus): (Mutant, fn(&mut Plan))| {
+    let missed = |(mutant, focus): (Mutant, Focus)| {
         let caught = scenario.first_failure(0..SEEDS, broken(mutant, focus));
         caught.is_none().then_some(mutant)
     };
@@ -88,7 +91,7 @@ const UNNOTICED: [Break; 6] = [
     Break::ProposeAgain,
 ];
 
-fn broken(mutant: Mutant, focus: fn(&mut Plan)) -> impl Fn(World) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
+fn broken(mutant: Mutant, focus: Focus) -> impl Fn(World) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
     move |world| {
         world.set_mutation(mutant.into());
         Box::pin(one_node_as(world, Kind::Honest, focus))
@@ -102,7 +105,7 @@ fn measure_mutants() {
     let number = |name: &str| env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let wanted = env::var("MUTANT").unwrap_or_default();
     let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(2000));
-    let unnoticed = UNNOTICED.map(|mutant| (Protocol(mutant), as_drawn as fn(&mut Plan)));
+    let unnoticed = UNNOTICED.map(|mutant| (Protocol(mutant), as_drawn as Focus));
     for (mutant, focus) in MUTANTS.into_iter().chain(unnoticed) {
         if !format!("{mutant:?}").contains(&wanted) {
             continue;
