@@ -5,6 +5,7 @@ pub mod admin;
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod digest;
 pub mod drive;
 pub mod erasure;
 pub mod metrics;

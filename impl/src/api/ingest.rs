@@ -2,13 +2,13 @@
 
 use super::{ApiError, Code, checksum};
 use crate::{
-    object::ObjectWriter,
-    runtime::{self, Rt},
+    digest::Md5,
+    object::{ObjectWriter, Store},
+    runtime,
 };
 use bytes::Bytes;
 use checksum::Hasher;
-use futures::{Stream, StreamExt, future::join};
-use md5::{Digest, Md5};
+use futures::{Stream, StreamExt, future::join3};
 use model::record::{Checksum, ChecksumKind};
 use std::{fmt::Write as _, pin::Pin};
 
@@ -87,7 +87,7 @@ pub(super) struct Ingested {
 
 /// Copies a whole body into `writer` and verifies it. After an error the caller drops the writer, and
 /// nothing is stored.
-pub(super) async fn ingest(rt: &Rt, writer: &mut ObjectWriter, incoming: Incoming) -> Result<Ingested, ApiError> {
+pub(super) async fn ingest(store: &Store, writer: &mut ObjectWriter, incoming: Incoming) -> Result<Ingested, ApiError> {
     let Incoming {
         mut body,
         size,
@@ -97,7 +97,7 @@ pub(super) async fn ingest(rt: &Rt, writer: &mut ObjectWriter, incoming: Incomin
     } = incoming;
     let kinds = [Some(expected.kind()), also.filter(|kind| *kind != expected.kind())];
     let mut hashes = Hashes {
-        md5: Md5::new(),
+        md5: Md5::default(),
         checksums: kinds
             .into_iter()
             .flatten()
@@ -115,7 +115,7 @@ pub(super) async fn ingest(rt: &Rt, writer: &mut ObjectWriter, incoming: Incomin
                 "The body is longer than its declared length.",
             ));
         }
-        hashes = hash_and_write(rt, writer, hashes, batch, batch_bytes).await?;
+        hashes = hash_and_write(store, writer, hashes, batch, batch_bytes).await?;
         if ended {
             break;
         }
@@ -144,25 +144,32 @@ async fn next_batch(body: &mut Body) -> Result<(Vec<Bytes>, bool), ApiError> {
 }
 
 async fn hash_and_write(
-    rt: &Rt,
+    store: &Store,
     writer: &mut ObjectWriter,
     mut hashes: Hashes,
     batch: Vec<Bytes>,
     batch_bytes: usize,
 ) -> Result<Hashes, ApiError> {
     if batch_bytes < BATCH_BYTES_OFFLOADED {
-        hashes.update(&batch);
+        batch.iter().for_each(|data| hashes.md5.update(data));
+        update(&mut hashes.checksums, &batch);
         write_all(writer, batch).await?;
         return Ok(hashes);
     }
-    let to_hash = batch.clone();
-    let hashing = runtime::cpu(rt, move || {
-        hashes.update(&to_hash);
-        hashes
+    let Hashes { md5, mut checksums } = hashes;
+    let (to_hash, to_sum) = (batch.clone(), batch.clone());
+    let hashing = store.hashing().update(md5, to_hash);
+    let summing = runtime::cpu(store.rt(), move || {
+        update(&mut checksums, &to_sum);
+        checksums
     });
-    let (hashes, written) = join(hashing, write_all(writer, batch)).await;
+    let (md5, checksums, written) = join3(hashing, summing, write_all(writer, batch)).await;
     written?;
-    hashes.map_err(|_| Code::InternalError.into())
+    let gone = |_| ApiError::from(Code::InternalError);
+    Ok(Hashes {
+        md5: md5.map_err(gone)?,
+        checksums: checksums.map_err(gone)?,
+    })
 }
 
 async fn write_all(writer: &mut ObjectWriter, batch: Vec<Bytes>) -> Result<(), ApiError> {
@@ -177,18 +184,17 @@ struct Hashes {
     checksums: Vec<(ChecksumKind, Hasher)>,
 }
 
-impl Hashes {
-    fn update(&mut self, batch: &[Bytes]) {
-        for data in batch {
-            self.md5.update(data);
-            for (_, hasher) in &mut self.checksums {
-                hasher.update(data);
-            }
+fn update(checksums: &mut [(ChecksumKind, Hasher)], batch: &[Bytes]) {
+    for data in batch {
+        for (_, hasher) in checksums.iter_mut() {
+            hasher.update(data);
         }
     }
+}
 
+impl Hashes {
     fn verify(self, expected_md5: Option<[u8; 16]>, expected: &Expected) -> Result<Ingested, ApiError> {
-        let md5: [u8; 16] = self.md5.finalize().into();
+        let md5 = self.md5.finish();
         if expected_md5.is_some_and(|expected| expected != md5) {
             return Err(Code::BadDigest.into());
         }

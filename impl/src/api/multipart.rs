@@ -5,8 +5,10 @@ use super::{
     ingest::{OBJECT_BYTES_MAX, hex, ingest},
     names,
 };
-use crate::object::{self, ObjectInfo, PartInfo, PutOptions, Store, UploadInfo, Uploads, UploadsQuery, WriteMeta};
-use md5::{Digest, Md5};
+use crate::{
+    digest::Md5,
+    object::{self, ObjectInfo, PartInfo, PutOptions, Store, UploadInfo, Uploads, UploadsQuery, WriteMeta},
+};
 use model::record::{Checksum, ChecksumKind, PartData, Precondition};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -159,7 +161,7 @@ pub async fn put_part(
     incoming.also = Some(upload_checksum(upload).0);
     let size = Some(incoming.size);
     let mut writer = store.put_part(bucket, &upload.key, upload.id, number, size).await?;
-    let ingested = ingest(store.rt(), &mut writer, incoming).await?;
+    let ingested = ingest(store, &mut writer, incoming).await?;
     let meta = WriteMeta {
         etag: ingested.md5.clone(),
         headers: BTreeMap::new(),
@@ -341,13 +343,13 @@ fn check_object_checksum(request: &CompleteRequest, actual: &Checksum) -> Result
 
 /// `<MD5 over the parts' MD5s>-<parts>`; `None` if one is no MD5.
 fn etag<'a>(parts: impl Iterator<Item = &'a String>) -> Option<String> {
-    let mut md5 = Md5::new();
+    let mut md5 = Md5::default();
     let mut count = 0;
     for of_part in parts {
-        md5.update(u128::from_str_radix(of_part, 16).ok()?.to_be_bytes());
+        md5.update(&u128::from_str_radix(of_part, 16).ok()?.to_be_bytes());
         count += 1;
     }
-    Some(format!("{}-{count}", hex(&md5.finalize())))
+    Some(format!("{}-{count}", hex(&md5.finish())))
 }
 
 #[cfg(test)]
@@ -360,7 +362,7 @@ mod tests {
             number,
             folder: Folder::default(),
             size,
-            etag: hex(&Md5::digest(data)),
+            etag: hex(&Md5::of(data)),
             holders: Drives::default(),
             checksums: vec![Checksum {
                 kind: ChecksumKind::Crc32,
@@ -373,14 +375,14 @@ mod tests {
     fn named(number: i32, data: &[u8]) -> NamedPart {
         NamedPart {
             number,
-            etag: hex(&Md5::digest(data)),
+            etag: hex(&Md5::of(data)),
             checksums: vec![],
         }
     }
 
     #[test]
     fn etags_of_parts() {
-        let parts = [b"a", b"b"].map(|data| hex(&Md5::digest(data)));
+        let parts = [b"a", b"b"].map(|data| hex(&Md5::of(data)));
         // printf %s 0cc175b9c0f1b6a831c399e26977266192eb5ffee6ae2fec3ad71c777531578f | xxd -r -p | md5sum
         assert_eq!(etag(parts.iter()).unwrap(), "96e024ba2074fe77e8e965ba43a704be-2");
     }

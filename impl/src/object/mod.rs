@@ -29,7 +29,7 @@ pub use types::{
 };
 pub use write::ObjectWriter;
 
-use crate::{drive::RegisterKey, erasure::set_of, runtime::Rt};
+use crate::{digest::HashPool, drive::RegisterKey, erasure::set_of, runtime::Rt};
 use buckets::Buckets;
 use driver::settled;
 use futures::future::join_all;
@@ -57,6 +57,7 @@ pub struct StoreConfig {
 #[derive(Debug)]
 pub struct Store {
     rt: Rt,
+    hashing: Arc<HashPool>,
     deployment: [u8; 16],
     sets: Vec<Arc<ErasureSet>>,
     standard_parity: u8,
@@ -69,6 +70,7 @@ impl Store {
     #[must_use]
     pub fn new(rt: Rt, config: StoreConfig) -> Arc<Store> {
         Arc::new(Store {
+            hashing: HashPool::new(rt.clone()),
             rt,
             deployment: config.deployment,
             sets: config.sets.into_iter().map(Arc::new).collect(),
@@ -81,6 +83,11 @@ impl Store {
     /// The runtime that the store runs on.
     pub fn rt(&self) -> &Rt {
         &self.rt
+    }
+
+    /// Where bodies are hashed, those of all requests together.
+    pub fn hashing(&self) -> &Arc<HashPool> {
+        &self.hashing
     }
 
     /// Ends what is at hand on every drive and closes their indexes.

@@ -14,6 +14,7 @@ use crate::{
         ApiError, Code,
         checksum::{self, Hasher},
     },
+    digest::Md5,
     runtime::{self, BoxFuture, Rt},
 };
 use bytes::Bytes;
@@ -21,7 +22,6 @@ use http::{Method, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use md5::{Digest, Md5};
 use model::record::ChecksumKind;
 use std::{
     collections::VecDeque,
@@ -343,7 +343,7 @@ impl Digests {
         if content_sha256.is_some_and(|value| value.starts_with("STREAMING-")) {
             return None;
         }
-        let md5 = text("content-md5").map(|value| (Md5::new(), checksum::decode(value)));
+        let md5 = text("content-md5").map(|value| (Md5::default(), checksum::decode(value)));
         // At the completion of an upload it is the object's.
         let is_completion = query_value(&parse_query(&head.uri), "uploadId").is_some();
         let mut kinds = checksum::KINDS.iter().filter(|_| !is_completion);
@@ -376,7 +376,7 @@ impl Digests {
         if let Some((md5, expected)) = self.md5 {
             match expected {
                 None => return Some(Code::InvalidDigest),
-                Some(expected) if expected != <[u8; 16]>::from(md5.finalize()) => return Some(Code::BadDigest),
+                Some(expected) if expected != md5.finish() => return Some(Code::BadDigest),
                 Some(_) => {}
             }
         }

@@ -6,22 +6,26 @@ use super::{
 };
 
 /// Every first-level module of `impl`, and those that it may use. Nothing calls upward.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("cli", &["config", "topology"]),
     ("config", &["access", "topology"]),
     ("node", &["object", "drive", "erasure", "runtime"]),
     ("topology", &[]),
-    ("wire", &["access", "admin", "api", "metrics", "object", "runtime"]),
+    (
+        "wire",
+        &["access", "admin", "api", "digest", "metrics", "object", "runtime"],
+    ),
     ("access", &[]),
-    ("api", &["access", "object", "runtime"]),
+    ("api", &["access", "digest", "object", "runtime"]),
     ("admin", &["access", "object", "runtime"]),
     ("heal", &["object", "drive", "erasure", "runtime"]),
     ("scanner", &["object", "drive", "runtime"]),
-    ("object", &["drive", "erasure", "lock", "runtime"]),
+    ("object", &["digest", "drive", "erasure", "lock", "runtime"]),
     ("lock", &["runtime"]),
     ("erasure", &[]),
     ("drive", &["runtime", "stats"]),
     ("metrics", &["stats"]),
+    ("digest", &["runtime"]),
     ("runtime", &[]),
     ("stats", &[]),
 ];
