@@ -12,7 +12,7 @@ use std::error::Error;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::tests::s3::Client;
 use clap::Parser;
@@ -30,6 +30,10 @@ use workload::Workload;
 
 /// Work that a server does after its last answer is counted if it is done so soon.
 const SETTLE: Duration = Duration::from_millis(200);
+/// A server that uses no more CPU time than this while it settles has done its earlier work.
+const QUIET_CPU: Duration = Duration::from_millis(10);
+/// One that is not quiet after so long is measured as it is.
+const QUIET_TIMEOUT: Duration = Duration::from_secs(30);
 /// A server is idle so long after its start.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// Before its rounds each operation runs for this share of their time, unmeasured.
@@ -341,6 +345,22 @@ impl Subject {
         Ok(())
     }
 
+    /// Lets the server finish what it does behind its answers, lest it is counted for the next operation.
+    fn wait_until_quiet(&self) -> Result<(), Box<dyn Error>> {
+        let start = Instant::now();
+        loop {
+            let before = self.pid.map(server::cpu_time).transpose()?;
+            std::thread::sleep(SETTLE);
+            let after = self.pid.map(server::cpu_time).transpose()?;
+            let is_quiet = after
+                .zip(before)
+                .is_none_or(|(after, before)| after <= before + QUIET_CPU);
+            if is_quiet || start.elapsed() > QUIET_TIMEOUT {
+                return Ok(());
+            }
+        }
+    }
+
     /// One measured run, after what it needs has been written; what it leaves over is deleted.
     fn run(&mut self, task: Task, seconds: f64) -> Result<Figures, Box<dyn Error>> {
         let figures = self.run_prepared(task, Duration::from_secs_f64(seconds));
@@ -350,7 +370,7 @@ impl Subject {
     fn run_prepared(&mut self, task: Task, time: Duration) -> Result<Figures, Box<dyn Error>> {
         let Task { operation, connections } = task;
         self.workload.prepare(operation, connections, time)?;
-        std::thread::sleep(SETTLE);
+        self.wait_until_quiet()?;
         let own_pid = std::process::id();
         let server_before = self.pid.map(server::cpu_time).transpose()?;
         let client_before = server::cpu_time(own_pid)?;
@@ -362,6 +382,8 @@ impl Subject {
             .zip(server_before)
             .map(|(after, before)| after.saturating_sub(before));
         self.workload.trim(operation)?;
+        // It shares the CPUs with the server whose turn is next.
+        self.wait_until_quiet()?;
         Ok(Figures::new(&run, server_cpu, client_cpu))
     }
 }

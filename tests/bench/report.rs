@@ -8,6 +8,13 @@ use serde_json::{Value, json};
 use crate::load::Run;
 use crate::operation::Operation;
 
+const OPERATIONS_HEAD: &str = "\
+| operation           | conn. |    op/s |  p50 ms |  p99 ms | CPU µs/op |       CPU for | client µs/op |
+|---------------------|------:|--------:|--------:|--------:|----------:|--------------:|-------------:|";
+const FACTS_HEAD: &str = "\
+| process                       |           |
+|-------------------------------|----------:|";
+
 /// Figures of one run of an operation on one server.
 #[derive(Clone, Copy, Debug)]
 pub struct Figures {
@@ -104,18 +111,13 @@ impl Target {
     fn print(&self) {
         println!("\n{}", self.name);
         if !self.rows.is_empty() {
-            println!(
-                "\n| operation           | conn. |    op/s |  p50 ms |  p99 ms | CPU µs/op |      CPU for | client µs/op |"
-            );
-            println!(
-                "|---------------------|------:|--------:|--------:|--------:|----------:|-------------:|-------------:|"
-            );
+            println!("\n{OPERATIONS_HEAD}");
         }
         for row in &self.rows {
             println!("{}", row.text());
         }
         if !self.facts.is_empty() {
-            println!("\n| process                       |           |\n|-------------------------------|----------:|");
+            println!("\n{FACTS_HEAD}");
         }
         for fact in &self.facts {
             println!("{}", fact.text());
@@ -155,7 +157,7 @@ impl Row {
     fn text(&self) -> String {
         let figures = Figures::median(&self.rounds);
         format!(
-            "| {:<19} | {:>5} | {:>7.*} | {:>7.2} | {:>7.2} | {:>9} | {:>12} | {:>12.0} |",
+            "| {:<19} | {:>5} | {:>7.*} | {:>7.2} | {:>7.2} | {:>9} | {:>13} | {:>12.0} |",
             self.operation,
             self.connections,
             if figures.ops_per_second < 10.0 { 2 } else { 0 },
@@ -293,10 +295,10 @@ mod tests {
         };
         assert_eq!(
             row.text(),
-            "| list-10000          |     1 |    9.50 |    1.00 |    2.00 |     61000 |  6.10 µs/key |           10 |"
+            "| list-10000          |     1 |    9.50 |    1.00 |    2.00 |     61000 |   6.10 µs/key |           10 |"
         );
         row.rounds[0].server_cpu_us = None;
-        assert!(row.text().contains("|         - |            - |"), "{}", row.text());
+        assert!(row.text().contains("|         - |             - |"), "{}", row.text());
         let fact = |value, unit| Fact {
             label: "a start",
             value,
