@@ -214,10 +214,11 @@ fn measure(args: &Args) -> Result<Vec<Report>, Box<dyn Error>> {
 fn measure_running(args: &Args, endpoint: &str) -> Result<Report, Box<dyn Error>> {
     let client = Client::new(resolve(endpoint)?, &args.access, &args.secret);
     let mut subject = Subject::new(args, endpoint.into(), &client, args.pid)?;
-    run_all(args, std::slice::from_mut(&mut subject))?;
-    subject.note_memory("peak RSS", "VmHWM")?;
-    if let Err(error) = subject.workload.check() {
-        subject.target.failure = Some(format!("at the end: {error}"));
+    if run_all(args, std::slice::from_mut(&mut subject)) {
+        subject.note_memory("peak RSS", "VmHWM")?;
+        if let Err(error) = subject.workload.check() {
+            subject.target.failure = Some(format!("at the end: {error}"));
+        }
     }
     Ok(Report {
         setting: endpoint.into(),
@@ -267,12 +268,12 @@ fn measure_in(args: &Args, dir: &Path, binaries: &[PathBuf]) -> Result<Report, B
         servers.push(server);
         subjects.push(subject);
     }
-    run_all(args, &mut subjects)?;
-    for ((launch, server), subject) in launches.iter().zip(servers).zip(&mut subjects) {
-        subject.note_memory("peak RSS", "VmHWM")?;
-        // The figures above are worth printing even so.
-        if let Err(error) = restart(args.rounds, launch, server, subject) {
-            subject.target.failure = Some(format!("after a restart: {error}"));
+    if run_all(args, &mut subjects) {
+        for ((launch, server), subject) in launches.iter().zip(servers).zip(&mut subjects) {
+            subject.note_memory("peak RSS", "VmHWM")?;
+            if let Err(error) = restart(args.rounds, launch, server, subject) {
+                subject.target.failure = Some(format!("after a restart: {error}"));
+            }
         }
     }
     Ok(Report {
@@ -361,10 +362,11 @@ impl Subject {
         }
     }
 
-    /// One measured run, after what it needs has been written; what it leaves over is deleted.
-    fn run(&mut self, task: Task, seconds: f64) -> Result<Figures, Box<dyn Error>> {
+    /// One measured run, after what it needs has been written; what it leaves over is deleted. None if it failed.
+    fn run(&mut self, task: Task, seconds: f64) -> Option<Figures> {
         let figures = self.run_prepared(task, Duration::from_secs_f64(seconds));
-        figures.map_err(|error| format!("{}, {}: {error}", self.target.name, task.operation).into())
+        let fail = |error| self.target.failure = Some(format!("{}: {error}", task.operation));
+        figures.map_err(fail).ok()
     }
 
     fn run_prepared(&mut self, task: Task, time: Duration) -> Result<Figures, Box<dyn Error>> {
@@ -388,9 +390,10 @@ impl Subject {
     }
 }
 
-/// Runs the operations in every round on every server; the servers take turns.
-fn run_all(args: &Args, subjects: &mut [Subject]) -> Result<(), Box<dyn Error>> {
-    for (index, task) in args.tasks().into_iter().enumerate() {
+/// Runs the operations in every round on every server; the servers take turns. False if one failed: that ends the
+/// measurement, but the figures taken before are worth printing.
+fn run_all(args: &Args, subjects: &mut [Subject]) -> bool {
+    let runs = args.tasks().into_iter().enumerate().try_for_each(|(index, task)| {
         for subject in &mut *subjects {
             subject.run(task, args.seconds * WARM_UP_SHARE)?;
         }
@@ -401,8 +404,9 @@ fn run_all(args: &Args, subjects: &mut [Subject]) -> Result<(), Box<dyn Error>> 
                 subject.target.rows[index].rounds.push(figures);
             }
         }
-    }
-    Ok(())
+        Some(())
+    });
+    runs.is_some()
 }
 
 /// Builds the server of this workspace and returns its binary.

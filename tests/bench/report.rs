@@ -75,7 +75,7 @@ pub struct Target {
     pub rows: Vec<Row>,
     /// What is measured of the process and not of an operation: starts, stop, memory, size.
     pub facts: Vec<Fact>,
-    /// What went wrong after the figures were taken.
+    /// What went wrong, if anything did; the figures were taken before.
     pub failure: Option<String>,
 }
 
@@ -95,7 +95,8 @@ impl Report {
         }
         if let [a, b] = self.targets.as_slice() {
             println!("\nratio {} / {}, median of the pairs", b.name, a.name);
-            for (row_a, row_b) in a.rows.iter().zip(&b.rows) {
+            let pairs = a.rows.iter().zip(&b.rows);
+            for (row_a, row_b) in pairs.filter(|(_, row_b)| !row_b.rounds.is_empty()) {
                 println!("{}", ratio_text(row_a, row_b));
             }
         }
@@ -113,7 +114,7 @@ impl Target {
         if !self.rows.is_empty() {
             println!("\n{OPERATIONS_HEAD}");
         }
-        for row in &self.rows {
+        for row in self.rows.iter().filter(|row| !row.rounds.is_empty()) {
             println!("{}", row.text());
         }
         if !self.facts.is_empty() {
