@@ -273,8 +273,11 @@ fn delete_objects(client: &mut Client, keys: impl Iterator<Item = String>) -> Re
 
 /// The answer to DeleteObjects names each key once, in any order, and no error.
 fn check_deleted(document: &str, keys: Vec<String>) -> Result<(), Error> {
-    if document.contains("<Error>") {
-        return Err(Error::Wrong(format!("not all keys were deleted: {document}")));
+    let mut errors = document.split("<Error>").skip(1);
+    if let Some(first) = errors.next() {
+        let first = first.split("</Error>").next().unwrap_or_default();
+        let count = 1 + errors.count();
+        return Err(Error::Wrong(format!("{count} keys were not deleted, such as {first}")));
     }
     let texts = document.split("<Key>").skip(1);
     let mut deleted: Vec<String> = texts
@@ -420,6 +423,8 @@ mod tests {
         assert!(check(&format!("<R>{b}{a}</R>")).is_ok());
         assert!(check(&format!("<R>{a}</R>")).is_err());
         assert!(check(&format!("<R>{a}{b}{b}</R>")).is_err());
-        assert!(check(&format!("<R>{a}<Error><Key>b</Key><Code>X</Code></Error></R>")).is_err());
+        let error = check(&format!("<R>{a}<Error><Key>b</Key><Code>X</Code></Error></R>")).unwrap_err();
+        let text = "wrong answer: 1 keys were not deleted, such as <Key>b</Key><Code>X</Code>";
+        assert_eq!(error.to_string(), text);
     }
 }
