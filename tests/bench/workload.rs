@@ -1,6 +1,7 @@
 //! The objects of one server, what the operations do to them, and the check of every answer.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -237,7 +238,9 @@ impl Set {
 
 fn get(client: &mut Client, set: &Set, contents: &Contents, number: u64) -> Result<(), Error> {
     let key = set.key(number);
-    check_body(&key, &client.get(BUCKET, &key)?, contents.of(number, set.object_bytes))
+    let mut check = BodyCheck::new(contents.of(number, set.object_bytes));
+    client.get_to(BUCKET, &key, &mut check)?;
+    check.finish(&key)
 }
 
 fn head(client: &mut Client, set: &Set, number: u64) -> Result<(), Error> {
@@ -305,13 +308,48 @@ fn check_keys(got: &[String], wanted: impl IntoIterator<Item = String>) -> Resul
     }
 }
 
-fn check_body(key: &str, got: &[u8], wanted: &[u8]) -> Result<(), Error> {
-    if got == wanted {
-        return Ok(());
+/// Compares a body with the wanted one as it arrives.
+struct BodyCheck<'a> {
+    wanted: &'a [u8],
+    got_bytes: usize,
+    wrong_at: Option<usize>,
+}
+
+impl BodyCheck<'_> {
+    fn new(wanted: &[u8]) -> BodyCheck<'_> {
+        BodyCheck {
+            wanted,
+            got_bytes: 0,
+            wrong_at: None,
+        }
     }
-    let at = got.iter().zip(wanted).take_while(|(a, b)| a == b).count();
-    let lengths = format!("{} bytes for {}", got.len(), wanted.len());
-    Err(Error::Wrong(format!("{key}: {lengths}, different from byte {at} on")))
+
+    /// The verdict, after the last piece.
+    fn finish(self, key: &str) -> Result<(), Error> {
+        let (got, wanted) = (self.got_bytes, self.wanted.len());
+        match self.wrong_at.or((got < wanted).then_some(got)) {
+            None => Ok(()),
+            Some(at) => Err(Error::Wrong(format!(
+                "{key}: {got} bytes for {wanted}, different from byte {at} on"
+            ))),
+        }
+    }
+}
+
+impl io::Write for BodyCheck<'_> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let wanted = self.wanted.get(self.got_bytes..).unwrap_or_default();
+        if self.wrong_at.is_none() && !wanted.starts_with(piece) {
+            let same = piece.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+            self.wrong_at = Some(self.got_bytes + same);
+        }
+        self.got_bytes += piece.len();
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Random bytes of which each object is a slice: objects differ, none is compressible, and no copy is made or kept.
@@ -349,6 +387,7 @@ fn scatter(number: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn keys_are_in_order_and_in_groups() {
@@ -398,9 +437,27 @@ mod tests {
 
     #[test]
     fn wrong_bodies_are_noticed() {
-        assert!(check_body("key", b"abc", b"abc").is_ok());
-        for (got, at) in [("abx", 2), ("ab", 2), ("abcd", 3), ("", 0)] {
-            let error = check_body("key", got.as_bytes(), b"abc").unwrap_err().to_string();
+        let check = |pieces: &[&str]| {
+            let mut check = BodyCheck::new(b"abc");
+            for piece in pieces {
+                check.write_all(piece.as_bytes()).unwrap();
+            }
+            check.finish("key")
+        };
+        for right in [&["abc"][..], &["a", "bc"], &["ab", "c"]] {
+            assert!(check(right).is_ok(), "{right:?}");
+        }
+        let wrong: [(&[&str], usize); 7] = [
+            (&["abx"], 2),
+            (&["ab", "x"], 2),
+            (&["x", "bc"], 0),
+            (&["ab"], 2),
+            (&["abcd"], 3),
+            (&["abc", "d"], 3),
+            (&[], 0),
+        ];
+        for (got, at) in wrong {
+            let error = check(got).unwrap_err().to_string();
             assert!(error.ends_with(&format!("different from byte {at} on")), "{error}");
         }
     }
