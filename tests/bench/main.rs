@@ -12,28 +12,57 @@ use std::error::Error;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::tests::s3::Client;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 mod load;
+mod operation;
 mod report;
 mod server;
 mod workload;
 
-use report::{Figures, Report, Row, Target};
+use operation::{Operation, Selection, Selector, parse_listing, parse_size};
+use report::{Fact, Figures, Report, Row, Target};
 use server::{Launch, Server};
-use workload::{Operation, Workload};
+use workload::Workload;
 
 /// Work that a server does after its last answer is counted if it is done so soon.
 const SETTLE: Duration = Duration::from_millis(200);
+/// A server that uses no more CPU time than this while it settles has done its earlier work.
+const QUIET_CPU: Duration = Duration::from_millis(10);
+/// One that is not quiet after so long is measured as it is.
+const QUIET_TIMEOUT: Duration = Duration::from_secs(30);
+/// A server is idle so long after its start.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// Before its rounds each operation runs for this share of their time, unmeasured.
 const WARM_UP_SHARE: f64 = 0.1;
+const MIB: f64 = (1 << 20) as f64;
 
-/// Measures a server: PUT and GET of 4 KiB and 1 MiB, LIST of 10,000 keys.
+const HELP: &str = "\
+Operations are named KIND-SIZE: put, get, head and delete of an object of that size (put-4KiB), list of that many keys \
+(list-10000), delete-objects with that many keys in one request (delete-objects-1000). What an operation reads or \
+deletes is written before, unmeasured; a round of delete ends when that is used up, a round of put after 2 GiB.
+
+Examples:
+  bench                                     the few operations that matter most
+  bench --all --rounds 3                    the whole table, on 1 and on 16 connections
+  bench --all --seconds 1 --dir /dev/shm    whether everything works
+  bench --operation put-4KiB --concurrency 64 --dir /mnt/nvme
+                                            durable small writes on a file system of yours
+  bench --operation get,head --size 64KiB --concurrency 1,16
+                                            get-64KiB and head-64KiB, on 1 and on 16
+  bench --listing 100000 --seconds 20       list-100000, and nothing else
+  bench --no-operations --rounds 5          starts, stops, idle memory and size only
+  bench --compare OLD --rounds 5            a second binary, in turn with this workspace's
+
+Columns: latencies are from request to checked answer. CPU is that of the server, user and system, for one operation, \
+then for a GiB or for a key. Generator and server share the CPUs: compare within one run only.";
+
+/// Measures a server: operations a second, latency and CPU time of S3 operations; starts, stops, memory.
 #[derive(Parser, Debug)]
-#[command(name = "bench")]
+#[command(name = "bench", after_help = HELP)]
 struct Args {
     /// Folder for the drives; once for each [default: /dev/shm, then the folder for temporary files]
     #[arg(long)]
@@ -54,17 +83,31 @@ struct Args {
     #[arg(long, requires = "endpoint")]
     pid: Option<u32>,
     /// Seconds for each operation in each round
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 5.0, value_parser = parse_seconds)]
     seconds: f64,
-    /// Rounds of each operation; figures are medians of the rounds
+    /// Rounds of each operation, and starts of each sort; figures are medians of the rounds
     #[arg(long, default_value_t = 1)]
     rounds: u32,
-    /// Operation to measure; once for each [default: all]
-    #[arg(long = "operation")]
-    operations: Vec<Operation>,
-    /// Connections of PUT and GET
-    #[arg(long, default_value_t = 16)]
-    concurrency: usize,
+    /// Operation to measure, such as put-4KiB, or a kind at each --size or --listing, such as put
+    /// [default: put and get of 4KiB and 1MiB, list-10000]
+    #[arg(long = "operation", value_name = "KIND[-SIZE]", value_delimiter = ',')]
+    operations: Vec<Selector>,
+    /// Object size; without --operation: put, get, head and delete of it [default: 4KiB,64KiB,1MiB,64MiB]
+    #[arg(long = "size", value_name = "SIZE", value_delimiter = ',', value_parser = parse_size)]
+    sizes: Vec<u64>,
+    /// Keys of a listing, a power of ten; without --operation: list of so many [default: 10000,100000]
+    #[arg(long = "listing", value_name = "KEYS", value_delimiter = ',', value_parser = parse_listing)]
+    listings: Vec<u64>,
+    /// Measure every operation: all kinds at all sizes
+    #[arg(long, conflicts_with_all = ["operations", "sizes", "listings"])]
+    all: bool,
+    /// Measure none: starts, stops, memory and size only
+    #[arg(long, conflicts_with_all = ["operations", "sizes", "listings", "all"])]
+    no_operations: bool,
+    /// Connections, each with one request under way; each operation runs at each of these numbers
+    /// [default: 16, but 1 for list and delete-objects; with --all: 1,16]
+    #[arg(long, value_name = "CONNECTIONS", value_delimiter = ',', value_parser = parse_connections)]
+    concurrency: Vec<usize>,
     /// Access key
     #[arg(long, env = "MINIO_ROOT_USER", default_value = "bench-user")]
     access: String,
@@ -82,10 +125,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let mut args = Args::parse();
-    if args.operations.is_empty() {
-        args.operations = Operation::value_variants().to_vec();
-    }
+    let args = Args::parse();
     match measure(&args) {
         Ok(reports) => {
             if args.json {
@@ -102,6 +142,42 @@ fn main() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// One line of the table: an operation at a number of connections.
+#[derive(Clone, Copy)]
+struct Task {
+    operation: Operation,
+    connections: usize,
+}
+
+impl Args {
+    fn tasks(&self) -> Vec<Task> {
+        if self.no_operations {
+            return Vec::new();
+        }
+        let selection = Selection {
+            all: self.all,
+            selectors: self.operations.clone(),
+            sizes: self.sizes.clone(),
+            listings: self.listings.clone(),
+        };
+        let at_each_concurrency = |operation: Operation| {
+            let concurrency = match self.concurrency.as_slice() {
+                [] if self.all => vec![1, 16],
+                [] => vec![operation.connections_default()],
+                asked => asked.to_vec(),
+            };
+            concurrency
+                .into_iter()
+                .map(move |connections| Task { operation, connections })
+        };
+        selection
+            .operations()
+            .into_iter()
+            .flat_map(at_each_concurrency)
+            .collect()
     }
 }
 
@@ -138,8 +214,12 @@ fn measure(args: &Args) -> Result<Vec<Report>, Box<dyn Error>> {
 fn measure_running(args: &Args, endpoint: &str) -> Result<Report, Box<dyn Error>> {
     let client = Client::new(resolve(endpoint)?, &args.access, &args.secret);
     let mut subject = Subject::new(args, endpoint.into(), &client, args.pid)?;
-    run_all(args, std::slice::from_mut(&mut subject))?;
-    subject.note_memory("peak RSS", "VmHWM")?;
+    if run_all(args, std::slice::from_mut(&mut subject)) {
+        subject.note_memory("peak RSS", "VmHWM")?;
+        if let Err(error) = subject.workload.check() {
+            subject.target.failure = Some(format!("at the end: {error}"));
+        }
+    }
     Ok(Report {
         setting: endpoint.into(),
         targets: vec![subject.target],
@@ -170,18 +250,30 @@ fn measure_in(args: &Args, dir: &Path, binaries: &[PathBuf]) -> Result<Report, B
         };
         let server = launch.start()?;
         let mut subject = Subject::new(args, name(binary), &launch.client(server.addr), Some(server.pid()))?;
-        subject.note("start on new drives", milliseconds(server.ready_after));
-        subject.note_memory("RSS after the start", "VmRSS")?;
+        match server::stripped_bytes(binary, folder.path()) {
+            Ok(bytes) => subject.note("size of the stripped binary", bytes as f64 / MIB, "MiB"),
+            Err(error) => {
+                eprintln!("{error}: the size is that of the binary as it is");
+                subject.note(
+                    "size of the binary",
+                    std::fs::metadata(binary)?.len() as f64 / MIB,
+                    "MiB",
+                );
+            }
+        }
+        subject.note("start on new drives", milliseconds(server.ready_after), "ms");
+        std::thread::sleep(IDLE_AFTER);
+        subject.note_memory("idle RSS after the start", "VmRSS")?;
         launches.push(launch);
         servers.push(server);
         subjects.push(subject);
     }
-    run_all(args, &mut subjects)?;
-    for ((launch, server), subject) in launches.iter().zip(servers).zip(&mut subjects) {
-        subject.note_memory("peak RSS", "VmHWM")?;
-        // The figures above are worth printing even so.
-        if let Err(error) = restart(launch, server, subject) {
-            subject.target.failure = Some(format!("after a restart: {error}"));
+    if run_all(args, &mut subjects) {
+        for ((launch, server), subject) in launches.iter().zip(servers).zip(&mut subjects) {
+            subject.note_memory("peak RSS", "VmHWM")?;
+            if let Err(error) = restart(args.rounds, launch, server, subject) {
+                subject.target.failure = Some(format!("after a restart: {error}"));
+            }
         }
     }
     Ok(Report {
@@ -190,18 +282,25 @@ fn measure_in(args: &Args, dir: &Path, binaries: &[PathBuf]) -> Result<Report, B
     })
 }
 
-/// Measures a start after an orderly stop and one after a kill, and checks that the objects are still there.
-fn restart(launch: &Launch, server: Server, subject: &mut Subject) -> Result<(), Box<dyn Error>> {
-    let (stopped_after, status) = server.terminate()?;
-    subject.note(
-        "stop after SIGTERM",
-        format!("{}, {status}", milliseconds(stopped_after)),
-    );
-    let server = launch.start()?;
-    subject.note("start on these drives", milliseconds(server.ready_after));
-    server.kill()?;
-    let server = launch.start()?;
-    subject.note("start after SIGKILL", milliseconds(server.ready_after));
+/// Measures stops, starts after them, and starts after a kill, and checks that the objects are still there.
+fn restart(rounds: u32, launch: &Launch, server: Server, subject: &mut Subject) -> Result<(), Box<dyn Error>> {
+    let (mut stops, mut starts, mut starts_after_kill) = (Vec::new(), Vec::new(), Vec::new());
+    let mut server = server;
+    for _ in 0..rounds.max(1) {
+        let (stopped_after, status) = server.terminate()?;
+        if !status.success() {
+            return Err(format!("SIGTERM ended the server with {status}").into());
+        }
+        stops.push(milliseconds(stopped_after));
+        server = launch.start()?;
+        starts.push(milliseconds(server.ready_after));
+        server.kill()?;
+        server = launch.start()?;
+        starts_after_kill.push(milliseconds(server.ready_after));
+    }
+    subject.note("stop after SIGTERM", report::median(stops), "ms");
+    subject.note("start on these drives", report::median(starts), "ms");
+    subject.note("start after SIGKILL", report::median(starts_after_kill), "ms");
     subject.workload.check_after_restart(&launch.client(server.addr))?;
     Ok(())
 }
@@ -215,9 +314,12 @@ struct Subject {
 
 impl Subject {
     fn new(args: &Args, name: String, client: &Client, pid: Option<u32>) -> Result<Subject, Box<dyn Error>> {
-        let rows = args.operations.iter().map(|&operation| Row {
+        let tasks = args.tasks();
+        let operations: Vec<Operation> = tasks.iter().map(|task| task.operation).collect();
+        let connections_max = tasks.iter().map(|task| task.connections).max().unwrap_or(1);
+        let rows = tasks.into_iter().map(|Task { operation, connections }| Row {
             operation,
-            connections: operation.connections(args.concurrency),
+            connections,
             rounds: Vec::new(),
         });
         let target = Target {
@@ -228,55 +330,83 @@ impl Subject {
         };
         Ok(Subject {
             pid,
-            workload: Workload::new(client, args.concurrency)?,
+            workload: Workload::new(client, &operations, connections_max)?,
             target,
         })
     }
 
-    fn note(&mut self, label: &str, value: String) {
-        self.target.facts.push((label.into(), value));
+    fn note(&mut self, label: &'static str, value: f64, unit: &'static str) {
+        self.target.facts.push(Fact { label, value, unit });
     }
 
-    fn note_memory(&mut self, label: &str, name: &str) -> Result<(), Box<dyn Error>> {
+    fn note_memory(&mut self, label: &'static str, name: &str) -> Result<(), Box<dyn Error>> {
         if let Some(pid) = self.pid {
-            let mib = server::memory_bytes(pid, name)? as f64 / f64::from(1 << 20);
-            self.note(label, format!("{mib:.1} MiB"));
+            self.note(label, server::memory_bytes(pid, name)? as f64 / MIB, "MiB");
         }
         Ok(())
     }
 
-    /// One measured run of an operation.
-    fn run(&mut self, operation: Operation, seconds: f64) -> Result<Figures, Box<dyn Error>> {
+    /// Lets the server finish what it does behind its answers, lest it is counted for the next operation.
+    fn wait_until_quiet(&self) -> Result<(), Box<dyn Error>> {
+        let start = Instant::now();
+        loop {
+            let before = self.pid.map(server::cpu_time).transpose()?;
+            std::thread::sleep(SETTLE);
+            let after = self.pid.map(server::cpu_time).transpose()?;
+            let is_quiet = after
+                .zip(before)
+                .is_none_or(|(after, before)| after <= before + QUIET_CPU);
+            if is_quiet || start.elapsed() > QUIET_TIMEOUT {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One measured run, after what it needs has been written; what it leaves over is deleted. None if it failed.
+    fn run(&mut self, task: Task, seconds: f64) -> Option<Figures> {
+        let figures = self.run_prepared(task, Duration::from_secs_f64(seconds));
+        let fail = |error| self.target.failure = Some(format!("{}: {error}", task.operation));
+        figures.map_err(fail).ok()
+    }
+
+    fn run_prepared(&mut self, task: Task, time: Duration) -> Result<Figures, Box<dyn Error>> {
+        let Task { operation, connections } = task;
+        self.workload.prepare(operation, connections, time)?;
+        self.wait_until_quiet()?;
         let own_pid = std::process::id();
         let server_before = self.pid.map(server::cpu_time).transpose()?;
         let client_before = server::cpu_time(own_pid)?;
-        let run = self.workload.run(operation, Duration::from_secs_f64(seconds))?;
+        let run = self.workload.run(operation, connections, time)?;
         std::thread::sleep(SETTLE);
         let client_cpu = server::cpu_time(own_pid)?.saturating_sub(client_before);
         let server_after = self.pid.map(server::cpu_time).transpose()?;
         let server_cpu = server_after
             .zip(server_before)
             .map(|(after, before)| after.saturating_sub(before));
+        self.workload.trim(operation)?;
+        // It shares the CPUs with the server whose turn is next.
+        self.wait_until_quiet()?;
         Ok(Figures::new(&run, server_cpu, client_cpu))
     }
 }
 
-/// Runs the operations in every round on every server; the servers take turns.
-fn run_all(args: &Args, subjects: &mut [Subject]) -> Result<(), Box<dyn Error>> {
-    for (index, &operation) in args.operations.iter().enumerate() {
+/// Runs the operations in every round on every server; the servers take turns. False if one failed: that ends the
+/// measurement, but the figures taken before are worth printing.
+fn run_all(args: &Args, subjects: &mut [Subject]) -> bool {
+    let runs = args.tasks().into_iter().enumerate().try_for_each(|(index, task)| {
         for subject in &mut *subjects {
-            subject.workload.prepare(operation)?;
-            subject.run(operation, args.seconds * WARM_UP_SHARE)?;
+            subject.run(task, args.seconds * WARM_UP_SHARE)?;
         }
         for _ in 0..args.rounds.max(1) {
             for subject in &mut *subjects {
-                eprintln!("{}: {operation}", subject.target.name);
-                let figures = subject.run(operation, args.seconds)?;
+                eprintln!("{}: {}, {}", subject.target.name, task.operation, task.connections);
+                let figures = subject.run(task, args.seconds)?;
                 subject.target.rows[index].rounds.push(figures);
             }
         }
-    }
-    Ok(())
+        Some(())
+    });
+    runs.is_some()
 }
 
 /// Builds the server of this workspace and returns its binary.
@@ -311,6 +441,19 @@ fn name(binary: &Path) -> String {
     binary.display().to_string()
 }
 
-fn milliseconds(duration: Duration) -> String {
-    format!("{:.0} ms", duration.as_secs_f64() * 1e3)
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn parse_connections(text: &str) -> Result<usize, String> {
+    let connections = text
+        .parse()
+        .ok()
+        .filter(|connections| (1..=1_024).contains(connections));
+    connections.ok_or_else(|| format!("{text:?}: not a number from 1 to 1024"))
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.01..=86_400.0).contains(seconds));
+    seconds.ok_or_else(|| format!("{text:?}: not a number from 0.01 to 86400"))
 }

@@ -6,7 +6,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::load::Run;
-use crate::workload::{LARGE_BYTES, LISTED_KEYS, Operation};
+use crate::operation::Operation;
+
+const OPERATIONS_HEAD: &str = "\
+| operation           | conn. |    op/s |  p50 ms |  p99 ms | CPU µs/op |       CPU for | client µs/op |
+|---------------------|------:|--------:|--------:|--------:|----------:|--------------:|-------------:|";
+const FACTS_HEAD: &str = "\
+| process                       |           |
+|-------------------------------|----------:|";
 
 /// Figures of one run of an operation on one server.
 #[derive(Clone, Copy, Debug)]
@@ -48,20 +55,27 @@ impl Figures {
     }
 }
 
-/// All rounds of one operation on one server.
+/// All rounds of one operation on one server, at one number of connections.
 pub struct Row {
     pub operation: Operation,
     pub connections: usize,
     pub rounds: Vec<Figures>,
 }
 
+/// One figure of the process.
+pub struct Fact {
+    pub label: &'static str,
+    pub value: f64,
+    pub unit: &'static str,
+}
+
 /// All that was measured of one server.
 pub struct Target {
     pub name: String,
     pub rows: Vec<Row>,
-    /// Labels and values of what was measured once: starts, stop, memory.
-    pub facts: Vec<(String, String)>,
-    /// What went wrong after the figures were taken.
+    /// What is measured of the process and not of an operation: starts, stop, memory, size.
+    pub facts: Vec<Fact>,
+    /// What went wrong, if anything did; the figures were taken before.
     pub failure: Option<String>,
 }
 
@@ -77,26 +91,12 @@ impl Report {
     pub fn print(&self) {
         println!("\n## {}", self.setting);
         for target in &self.targets {
-            println!("\n{}", target.name);
-            println!(
-                "| operation        | conn. |    op/s |  p50 ms |  p99 ms | CPU µs/op |     CPU for | client µs/op |"
-            );
-            println!(
-                "|------------------|------:|--------:|--------:|--------:|----------:|------------:|-------------:|"
-            );
-            for row in &target.rows {
-                println!("{}", row.text());
-            }
-            for (label, value) in &target.facts {
-                println!("{label}: {value}");
-            }
-            if let Some(failure) = &target.failure {
-                println!("FAILED {failure}");
-            }
+            target.print();
         }
         if let [a, b] = self.targets.as_slice() {
             println!("\nratio {} / {}, median of the pairs", b.name, a.name);
-            for (row_a, row_b) in a.rows.iter().zip(&b.rows) {
+            let pairs = a.rows.iter().zip(&b.rows);
+            for (row_a, row_b) in pairs.filter(|(_, row_b)| !row_b.rounds.is_empty()) {
                 println!("{}", ratio_text(row_a, row_b));
             }
         }
@@ -109,12 +109,48 @@ impl Report {
 }
 
 impl Target {
+    fn print(&self) {
+        println!("\n{}", self.name);
+        if !self.rows.is_empty() {
+            println!("\n{OPERATIONS_HEAD}");
+        }
+        for row in self.rows.iter().filter(|row| !row.rounds.is_empty()) {
+            println!("{}", row.text());
+        }
+        if !self.facts.is_empty() {
+            println!("\n{FACTS_HEAD}");
+        }
+        for fact in &self.facts {
+            println!("{}", fact.text());
+        }
+        if let Some(failure) = &self.failure {
+            println!("FAILED {failure}");
+        }
+    }
+
     fn to_json(&self) -> Value {
         let rows = self.rows.iter().map(|row| {
             let rounds: Vec<Value> = row.rounds.iter().map(figures_json).collect();
             json!({ "operation": row.operation.to_string(), "connections": row.connections, "rounds": rounds })
         });
-        json!({ "name": self.name, "rows": rows.collect::<Vec<_>>(), "facts": self.facts, "failure": self.failure })
+        let facts = self.facts.iter().map(|fact| {
+            let Fact { label, value, unit } = fact;
+            json!({ "label": label, "value": value, "unit": unit })
+        });
+        json!({
+            "name": self.name,
+            "rows": rows.collect::<Vec<_>>(),
+            "facts": facts.collect::<Vec<_>>(),
+            "failure": self.failure,
+        })
+    }
+}
+
+impl Fact {
+    fn text(&self) -> String {
+        let Fact { label, value, unit } = self;
+        let decimals = if *value < 100.0 { 1 } else { 0 };
+        format!("| {label:<29} | {:>9} |", format!("{value:.decimals$} {unit}"))
     }
 }
 
@@ -122,7 +158,7 @@ impl Row {
     fn text(&self) -> String {
         let figures = Figures::median(&self.rounds);
         format!(
-            "| {:<16} | {:>5} | {:>7.*} | {:>7.2} | {:>7.2} | {:>9} | {:>11} | {:>12.0} |",
+            "| {:<19} | {:>5} | {:>7.*} | {:>7.2} | {:>7.2} | {:>9} | {:>13} | {:>12.0} |",
             self.operation,
             self.connections,
             if figures.ops_per_second < 10.0 { 2 } else { 0 },
@@ -132,7 +168,8 @@ impl Row {
             figures.server_cpu_us.map_or("-".into(), |us| format!("{us:.0}")),
             figures
                 .server_cpu_us
-                .map_or("-".into(), |us| cpu_for_unit(us, self.operation)),
+                .and_then(|us| self.operation.cpu_for_unit(us))
+                .map_or("-".into(), |(cpu, unit)| format!("{cpu:.2} {unit}")),
             figures.client_cpu_us,
         )
     }
@@ -173,18 +210,6 @@ fn figures_json(figures: &Figures) -> Value {
     })
 }
 
-/// CPU time for what the operation is about: a GiB of object bytes, a listed key, or nothing but itself.
-fn cpu_for_unit(server_cpu_us: f64, operation: Operation) -> String {
-    match operation {
-        Operation::PutSmall | Operation::GetSmall => "-".into(),
-        Operation::List => format!("{:.1} µs/key", server_cpu_us / LISTED_KEYS as f64),
-        Operation::PutLarge | Operation::GetLarge => {
-            let ops_per_gib = f64::from(1 << 30) / LARGE_BYTES as f64;
-            format!("{:.2} s/GiB", server_cpu_us * ops_per_gib / 1e6)
-        }
-    }
-}
-
 /// Ratios of a pair: rounds that ran next to each other are compared, so that a machine whose speed drifts does not
 /// decide.
 fn ratio_text(a: &Row, b: &Row) -> String {
@@ -200,10 +225,14 @@ fn ratio_text(a: &Row, b: &Row) -> String {
     let ops = of(|figures| Some(figures.ops_per_second));
     let p99 = of(|figures| Some(figures.p99_ms));
     let cpu = of(|figures| figures.server_cpu_us);
-    format!("{:<16}  op/s {ops}  p99 {p99}  CPU per op {cpu}", a.operation)
+    format!(
+        "{:<19} {:>5}  op/s {ops}  p99 {p99}  CPU per op {cpu}",
+        a.operation, a.connections
+    )
 }
 
-fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+/// The median; NaN of nothing.
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     match values.len() {
@@ -216,6 +245,7 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operation::Kind;
 
     fn figures(ops_per_second: f64, server_cpu_us: Option<f64>) -> Figures {
         Figures {
@@ -239,8 +269,6 @@ mod tests {
             (500.0, 4.0, 4.0)
         );
         assert_eq!((figures.server_cpu_us, figures.client_cpu_us), (Some(1_000.0), 100.0));
-        assert_eq!(cpu_for_unit(1_000.0, Operation::PutLarge), "1.02 s/GiB");
-        assert_eq!(cpu_for_unit(61_000.0, Operation::List), "6.1 µs/key");
     }
 
     #[test]
@@ -257,14 +285,48 @@ mod tests {
     }
 
     #[test]
+    fn rows_and_facts_as_text() {
+        let mut row = Row {
+            operation: Operation {
+                kind: Kind::List,
+                size: 10_000,
+            },
+            connections: 1,
+            rounds: vec![figures(9.5, Some(61_000.0))],
+        };
+        assert_eq!(
+            row.text(),
+            "| list-10000          |     1 |    9.50 |    1.00 |    2.00 |     61000 |   6.10 µs/key |           10 |"
+        );
+        row.rounds[0].server_cpu_us = None;
+        assert!(row.text().contains("|         - |             - |"), "{}", row.text());
+        let fact = |value, unit| Fact {
+            label: "a start",
+            value,
+            unit,
+        };
+        assert_eq!(
+            fact(9.96, "MiB").text(),
+            "| a start                       |  10.0 MiB |"
+        );
+        assert_eq!(
+            fact(361.4, "ms").text(),
+            "| a start                       |    361 ms |"
+        );
+    }
+
+    #[test]
     fn ratios_are_of_neighbours() {
         let row = |rounds: [f64; 3]| Row {
-            operation: Operation::PutSmall,
+            operation: Operation {
+                kind: Kind::Put,
+                size: 4 << 10,
+            },
             connections: 16,
             rounds: rounds.map(|ops| figures(ops, None)).to_vec(),
         };
         // The machine halves its speed after the first round; the second server is 10 % faster throughout.
         let text = ratio_text(&row([200.0, 100.0, 100.0]), &row([220.0, 110.0, 110.0]));
-        assert_eq!(text, "PUT 4 KiB         op/s 1.100  p99 1.000  CPU per op -");
+        assert_eq!(text, "put-4KiB               16  op/s 1.100  p99 1.000  CPU per op -");
     }
 }

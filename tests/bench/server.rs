@@ -152,6 +152,21 @@ pub fn memory_bytes(pid: u32, name: &str) -> io::Result<u64> {
         .ok_or_else(|| io::Error::other(format!("no {name} in /proc/{pid}/status")))
 }
 
+/// Size in bytes of a binary without symbols, by the tool `strip`; the binary itself stays as it is.
+pub fn stripped_bytes(binary: &Path, folder: &Path) -> io::Result<u64> {
+    let stripped = folder.join("stripped");
+    let status = Command::new("strip").arg("-o").arg(&stripped).arg(binary).status();
+    if !status
+        .map_err(|error| io::Error::new(error.kind(), format!("strip: {error}")))?
+        .success()
+    {
+        return Err(io::Error::other("strip failed"));
+    }
+    let bytes = fs::metadata(&stripped)?.len();
+    fs::remove_file(&stripped)?;
+    Ok(bytes)
+}
+
 /// Type of the file system that holds `path`, from /proc/self/mounts.
 pub fn file_system(path: &Path) -> io::Result<String> {
     let path = path.canonicalize()?;
@@ -189,6 +204,12 @@ mod tests {
         let (now, peak) = (memory_bytes(pid, "VmRSS").unwrap(), memory_bytes(pid, "VmHWM").unwrap());
         assert!(100_000 < now && now <= peak + (1 << 20), "{now} {peak}");
         assert!(memory_bytes(pid, "Nope").is_err());
+    }
+
+    #[test]
+    fn what_is_no_binary_has_no_size() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(stripped_bytes(&folder.path().join("none"), folder.path()).is_err());
     }
 
     #[test]

@@ -1,215 +1,378 @@
-//! The operations that are measured, their objects, and the check of every answer.
+//! The objects of one server, what the operations do to them, and the check of every answer.
 
-use std::fmt;
+use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::tests::s3::{Client, Error};
-use clap::ValueEnum;
+use sha2::{Digest, Sha256};
 
 use crate::load::{self, Limit, Run};
+use crate::operation::{Kind, Operation, size_text};
 
 const BUCKET: &str = "bench";
-const SMALL_BYTES: usize = 4 << 10;
-/// Size of a large object.
-pub const LARGE_BYTES: usize = 1 << 20;
-/// Keys of one listing; small objects are read at random from the first group of so many.
-pub const LISTED_KEYS: u64 = 10_000;
-/// Large objects that one run writes at most, so that a fast server does not fill a small tmpfs.
-const LARGE_OPS_MAX: u64 = 1_024;
-/// Large objects among which one is read, at least.
-const LARGE_READ_MIN: u64 = 64;
-
-/// One measured operation; in the order in which they run, so that what is read was written before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Operation {
-    /// PUT of a new 4 KiB object.
-    PutSmall,
-    /// GET of one of 10,000 objects of 4 KiB, at random.
-    GetSmall,
-    /// Listing of 10,000 keys, in pages of 1,000, on one connection.
-    List,
-    /// PUT of a new 1 MiB object.
-    PutLarge,
-    /// GET of one of the 1 MiB objects, at random.
-    GetLarge,
-}
-
-impl Operation {
-    /// How many of `concurrency` connections it uses.
-    pub fn connections(self, concurrency: usize) -> usize {
-        if self == Operation::List { 1 } else { concurrency }
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Operation::PutSmall => "PUT 4 KiB",
-            Operation::GetSmall => "GET 4 KiB",
-            Operation::List => "LIST 10,000 keys",
-            Operation::PutLarge => "PUT 1 MiB",
-            Operation::GetLarge => "GET 1 MiB",
-        })
-    }
-}
+/// Bytes that one run of PUT writes at most, so that a fast server does not fill a small tmpfs; as many are written
+/// in advance at most for one run of DELETE.
+const RUN_BYTES_MAX: u64 = 2 << 30;
+/// Keys that are written in advance for a second of DELETE; a run ends when they are used up.
+const DELETED_PER_SECOND: f64 = 2_000.0;
+/// Bytes of each object size that stay between two runs, beyond those that are read.
+const SPARE_BYTES_MAX: u64 = 512 << 20;
+/// Connections of everything that is not measured.
+const PREPARE_CONNECTIONS: usize = 16;
+/// What is not measured may take so long.
+const PREPARE_TIME: Duration = Duration::from_secs(3_600);
+/// Objects of each size that are read again at the end: so many bytes, within these counts.
+const SAMPLE_BYTES: u64 = 64 << 20;
+const SAMPLE_OBJECTS_MIN: u64 = 4;
+const SAMPLE_OBJECTS_MAX: u64 = 256;
+/// Keys in one group of keys, which is what servers with folders see as one.
+const GROUP_KEYS: u64 = 10_000;
 
 /// The objects of one server, and the connections to it.
 pub struct Workload {
     clients: Vec<Client>,
     contents: Contents,
-    small_written: AtomicU64,
-    large_written: AtomicU64,
-    reads: AtomicU64,
+    /// By the size of the object.
+    sets: BTreeMap<u64, Set>,
+    reads: u64,
 }
 
 impl Workload {
-    /// Creates the bucket, which must not exist: the objects of an earlier run would be in the listing.
-    pub fn new(client: &Client, concurrency: usize) -> Result<Workload, Error> {
-        let mut clients = vec![client.clone(); concurrency.max(1)];
+    /// For these operations, each of them on at most so many connections. Creates the bucket, which must not exist: the
+    /// objects of an earlier run would be in the listing.
+    pub fn new(client: &Client, operations: &[Operation], connections_max: usize) -> Result<Workload, Error> {
+        let mut clients = vec![client.clone(); connections_max.max(PREPARE_CONNECTIONS)];
         clients[0].create_bucket(BUCKET)?;
-        let zero = || AtomicU64::new(0);
+        let mut kept = BTreeMap::new();
+        for operation in operations {
+            let kept: &mut u64 = kept.entry(operation.object_bytes()).or_default();
+            *kept = operation.objects_read().max(*kept);
+        }
+        let object_bytes_max = kept.last_key_value().map_or(0, |(&bytes, _)| bytes);
+        let sets = kept
+            .into_iter()
+            .map(|(object_bytes, kept)| (object_bytes, Set::new(object_bytes, kept)));
         Ok(Workload {
             clients,
-            contents: Contents::new(),
-            small_written: zero(),
-            large_written: zero(),
-            reads: zero(),
+            contents: Contents::new(object_bytes_max),
+            sets: sets.collect(),
+            reads: 0,
         })
     }
 
-    /// Runs one operation for `time`, each answer checked. What it reads must have been written ([`Self::prepare`]).
-    pub fn run(&mut self, operation: Operation, time: Duration) -> Result<Run, Error> {
-        let ops_max = if operation == Operation::PutLarge {
-            LARGE_OPS_MAX
-        } else {
-            u64::MAX
+    /// Writes what a run of so long reads or deletes and what is not there yet.
+    pub fn prepare(&mut self, operation: Operation, connections: usize, time: Duration) -> Result<(), Error> {
+        let set = self.set(operation);
+        let wanted = match operation.kind {
+            Kind::Put => 0,
+            Kind::Get | Kind::Head | Kind::List => set.kept,
+            Kind::Delete | Kind::DeleteObjects => {
+                let in_time = (DELETED_PER_SECOND * time.as_secs_f64()) as u64;
+                let keys = in_time.min(RUN_BYTES_MAX / set.object_bytes);
+                // Each connection has something to do.
+                let ops = (keys / operation.keys()).max(connections as u64);
+                set.deleted + ops * operation.keys()
+            }
         };
-        self.run_limited(operation, Limit { time, ops_max })
+        let missing = wanted.saturating_sub(set.written);
+        self.run_unmeasured(Kind::Put, set.object_bytes, missing)
     }
 
-    /// Writes what the operation reads and what is not there yet.
-    pub fn prepare(&mut self, operation: Operation) -> Result<(), Error> {
-        let (write, written, wanted) = match operation {
-            Operation::GetSmall | Operation::List => (Operation::PutSmall, &self.small_written, LISTED_KEYS),
-            Operation::GetLarge => (Operation::PutLarge, &self.large_written, LARGE_READ_MIN),
-            Operation::PutSmall | Operation::PutLarge => return Ok(()),
-        };
-        let ops_max = wanted.saturating_sub(written.load(Ordering::Relaxed));
-        self.run_limited(
-            write,
-            Limit {
-                time: Duration::from_secs(3_600),
-                ops_max,
-            },
-        )?;
-        Ok(())
+    /// Deletes what runs of PUT have left, beyond what is read later and some spare objects.
+    pub fn trim(&mut self, operation: Operation) -> Result<(), Error> {
+        let set = self.set(operation);
+        let excess = set.spare().saturating_sub(SPARE_BYTES_MAX / set.object_bytes);
+        self.run_unmeasured(Kind::Delete, set.object_bytes, excess)
     }
 
-    /// Checks on new connections that a restarted server still has what it acknowledged.
-    pub fn check_after_restart(&mut self, client: &Client) -> Result<(), Error> {
-        self.clients.fill_with(|| client.clone());
-        let small = self.small_written.load(Ordering::Relaxed).min(1);
-        let large = self.large_written.load(Ordering::Relaxed).min(1);
-        let checks = [
-            (Operation::List, small),
-            (Operation::GetSmall, 256 * small),
-            (Operation::GetLarge, 64 * large),
-        ];
-        let time = Duration::from_secs(600);
-        for (operation, ops_max) in checks {
-            self.run_limited(operation, Limit { time, ops_max })?;
+    /// Runs one operation for `time`, each answer checked. What it reads or deletes must have been written
+    /// ([`Self::prepare`]).
+    pub fn run(&mut self, operation: Operation, connections: usize, time: Duration) -> Result<Run, Error> {
+        let set = self.set(operation);
+        let ops_max = match operation.kind {
+            Kind::Put => (RUN_BYTES_MAX / set.object_bytes).max(connections as u64),
+            Kind::Get | Kind::Head | Kind::List => u64::MAX,
+            Kind::Delete | Kind::DeleteObjects => set.spare() / operation.keys(),
+        };
+        self.run_limited(operation, connections, Limit { time, ops_max })
+    }
+
+    /// Checks that the server has what it acknowledged, all of it and nothing else, and reads a sample.
+    pub fn check(&mut self) -> Result<(), Error> {
+        let client = &mut self.clients[0];
+        let mut wanted: Vec<String> = self.sets.values().flat_map(Set::live_keys).collect();
+        wanted.sort_unstable();
+        check_keys(&client.list_all(BUCKET, "")?, wanted)?;
+        for set in self.sets.values() {
+            let sample = (SAMPLE_BYTES / set.object_bytes).clamp(SAMPLE_OBJECTS_MIN, SAMPLE_OBJECTS_MAX);
+            for number in (0..sample.min(set.live_count())).map(scatter) {
+                get(client, set, &self.contents, set.live_number(number % set.live_count()))?;
+            }
         }
         Ok(())
     }
 
-    fn run_limited(&mut self, operation: Operation, limit: Limit) -> Result<Run, Error> {
+    /// The same on new connections to a server that was started again.
+    pub fn check_after_restart(&mut self, client: &Client) -> Result<(), Error> {
+        self.clients.fill_with(|| client.clone());
+        self.check()
+    }
+
+    fn set(&self, operation: Operation) -> &Set {
+        &self.sets[&operation.object_bytes()]
+    }
+
+    fn run_unmeasured(&mut self, kind: Kind, object_bytes: u64, ops: u64) -> Result<(), Error> {
+        let size = object_bytes;
+        let limit = Limit {
+            time: PREPARE_TIME,
+            ops_max: ops,
+        };
+        self.run_limited(Operation { kind, size }, PREPARE_CONNECTIONS, limit)
+            .map(drop)
+    }
+
+    fn run_limited(&mut self, operation: Operation, connections: usize, limit: Limit) -> Result<Run, Error> {
         let Workload {
             clients,
             contents,
-            small_written,
-            large_written,
+            sets,
             reads,
         } = self;
-        let connections = operation.connections(clients.len());
+        let set = &sets[&operation.object_bytes()];
+        let first = if operation.kind == Kind::Put {
+            set.written
+        } else {
+            *reads
+        };
+        let counter = AtomicU64::new(first);
         let clients = &mut clients[..connections];
-        let small_count = small_written.load(Ordering::Relaxed).min(LISTED_KEYS);
-        let large_count = large_written.load(Ordering::Relaxed);
-        match operation {
-            Operation::PutSmall => load::run(clients, limit, small_written, |client, number| {
-                let key = small_key(number);
-                client.put(BUCKET, &key, contents.of(number, SMALL_BYTES)).map(drop)
-            }),
-            Operation::PutLarge => load::run(clients, limit, large_written, |client, number| {
-                client
-                    .put(BUCKET, &large_key(number), contents.of(number, LARGE_BYTES))
-                    .map(drop)
-            }),
-            Operation::GetSmall => load::run(clients, limit, reads, |client, number| {
-                let number = scatter(number) % small_count;
-                let key = small_key(number);
-                check(&key, &client.get(BUCKET, &key)?, contents.of(number, SMALL_BYTES))
-            }),
-            Operation::GetLarge => load::run(clients, limit, reads, |client, number| {
-                let number = scatter(number) % large_count;
-                let key = large_key(number);
-                check(&key, &client.get(BUCKET, &key)?, contents.of(number, LARGE_BYTES))
-            }),
-            Operation::List => load::run(clients, limit, reads, |client, _| {
-                let keys = client.list_all(BUCKET, &small_prefix(0))?;
-                match keys.iter().eq(&(0..small_count).map(small_key).collect::<Vec<_>>()) {
-                    true => Ok(()),
-                    false => Err(Error::Wrong(format!(
-                        "the listing, of {} keys, is not right",
-                        keys.len()
-                    ))),
-                }
-            }),
+        let run = load::run(clients, limit, &counter, |client, number| match operation.kind {
+            Kind::Put => {
+                let body = contents.of(number, set.object_bytes);
+                client.put(BUCKET, &set.key(number), body).map(drop)
+            }
+            Kind::Get => get(client, set, contents, scatter(number) % set.kept),
+            Kind::Head => head(client, set, scatter(number) % set.kept),
+            Kind::List => {
+                let keys = client.list_all(BUCKET, &set.prefix(operation.size))?;
+                check_keys(&keys, (0..operation.size).map(|number| set.key(number)))
+            }
+            Kind::Delete => client.delete(BUCKET, &set.key(set.deleted + number - first)),
+            Kind::DeleteObjects => {
+                let start = set.deleted + (number - first) * operation.size;
+                delete_objects(client, (start..start + operation.size).map(|number| set.key(number)))
+            }
+        })?;
+        let set = sets.get_mut(&operation.object_bytes()).expect("it was read above");
+        match operation.kind {
+            Kind::Put => set.written = counter.load(Ordering::Relaxed),
+            Kind::Delete | Kind::DeleteObjects => set.deleted += run.ops() * operation.keys(),
+            Kind::Get | Kind::Head | Kind::List => *reads = counter.load(Ordering::Relaxed),
+        }
+        Ok(run)
+    }
+}
+
+/// Objects of one size, by number. The first ones stay for those who read; of the others PUT appends new ones at the
+/// end and DELETE takes the oldest, so that no key is written twice.
+struct Set {
+    object_bytes: u64,
+    /// Numbers below are never deleted.
+    kept: u64,
+    /// Numbers below have been written.
+    written: u64,
+    /// Numbers from `kept` up to this have been deleted.
+    deleted: u64,
+}
+
+impl Set {
+    fn new(object_bytes: u64, kept: u64) -> Set {
+        Set {
+            object_bytes,
+            kept,
+            written: 0,
+            deleted: kept,
+        }
+    }
+
+    /// Objects that may be deleted.
+    fn spare(&self) -> u64 {
+        self.written.saturating_sub(self.deleted)
+    }
+
+    fn live_count(&self) -> u64 {
+        self.kept.min(self.written) + self.spare()
+    }
+
+    /// Number of the object at this index among those that exist.
+    fn live_number(&self, index: u64) -> u64 {
+        if index < self.kept {
+            index
+        } else {
+            index - self.kept + self.deleted
+        }
+    }
+
+    fn live_keys(&self) -> impl Iterator<Item = String> {
+        (0..self.live_count()).map(|index| self.key(self.live_number(index)))
+    }
+
+    /// Key of the object of this number; in the order of numbers.
+    fn key(&self, number: u64) -> String {
+        let size = size_text(self.object_bytes);
+        format!("{size}/{:04}/{:04}", number / GROUP_KEYS, number % GROUP_KEYS)
+    }
+
+    /// What the keys of the numbers below `count`, a power of ten, have in common, and no other key has.
+    fn prefix(&self, count: u64) -> String {
+        let digits = count.ilog10() as usize;
+        let slash = usize::from(count > GROUP_KEYS);
+        let mut key = self.key(0);
+        key.truncate(key.len() - digits - slash);
+        key
+    }
+}
+
+fn get(client: &mut Client, set: &Set, contents: &Contents, number: u64) -> Result<(), Error> {
+    let key = set.key(number);
+    let mut check = BodyCheck::new(contents.of(number, set.object_bytes));
+    client.get_to(BUCKET, &key, &mut check)?;
+    check.finish(&key)
+}
+
+fn head(client: &mut Client, set: &Set, number: u64) -> Result<(), Error> {
+    let key = set.key(number);
+    let response = client.head(BUCKET, &key)?;
+    let length = response.header("content-length").and_then(|value| value.parse().ok());
+    if length == Some(set.object_bytes) && response.header("etag").is_some() {
+        return Ok(());
+    }
+    Err(Error::Wrong(format!("{key}: headers {:?}", response.headers)))
+}
+
+fn delete_objects(client: &mut Client, keys: impl Iterator<Item = String>) -> Result<(), Error> {
+    let keys: Vec<String> = keys.collect();
+    let mut body = String::from(r#"<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">"#);
+    for key in &keys {
+        body.extend(["<Object><Key>", key, "</Key></Object>"]);
+    }
+    body.push_str("</Delete>");
+    // Other servers refuse the request without a checksum.
+    let checksum = base64_simd::STANDARD.encode_to_string(Sha256::digest(&body));
+    let headers = [
+        ("content-type", "application/xml"),
+        ("x-amz-checksum-sha256", checksum.as_str()),
+    ];
+    let path = format!("/{BUCKET}");
+    let response = client.request("POST", &path, &[("delete", "")], &headers, body.as_bytes())?;
+    if !response.is_success() {
+        return Err(Error::Status(response));
+    }
+    check_deleted(&String::from_utf8_lossy(&response.body), keys)
+}
+
+/// The answer to DeleteObjects names each key once, in any order, and no error.
+fn check_deleted(document: &str, keys: Vec<String>) -> Result<(), Error> {
+    let mut errors = document.split("<Error>").skip(1);
+    if let Some(first) = errors.next() {
+        let first = first.split("</Error>").next().unwrap_or_default();
+        let count = 1 + errors.count();
+        return Err(Error::Wrong(format!("{count} keys were not deleted, such as {first}")));
+    }
+    let texts = document.split("<Key>").skip(1);
+    let mut deleted: Vec<String> = texts
+        .filter_map(|text| Some(text.split_once("</Key>")?.0.to_string()))
+        .collect();
+    deleted.sort_unstable();
+    check_keys(&deleted, keys)
+}
+
+fn check_keys(got: &[String], wanted: impl IntoIterator<Item = String>) -> Result<(), Error> {
+    let mut got_keys = got.iter();
+    for key in wanted {
+        let got_key = got_keys.next();
+        if got_key != Some(&key) {
+            let got_key = got_key.map_or("the end", String::as_str);
+            let count = got.len();
+            return Err(Error::Wrong(format!("of {count} keys one is {got_key}, not {key}")));
+        }
+    }
+    match got_keys.next() {
+        None => Ok(()),
+        Some(key) => Err(Error::Wrong(format!(
+            "{key} is one key too many, or the first of several"
+        ))),
+    }
+}
+
+/// Compares a body with the wanted one as it arrives.
+struct BodyCheck<'a> {
+    wanted: &'a [u8],
+    got_bytes: usize,
+    wrong_at: Option<usize>,
+}
+
+impl BodyCheck<'_> {
+    fn new(wanted: &[u8]) -> BodyCheck<'_> {
+        BodyCheck {
+            wanted,
+            got_bytes: 0,
+            wrong_at: None,
+        }
+    }
+
+    /// The verdict, after the last piece.
+    fn finish(self, key: &str) -> Result<(), Error> {
+        let (got, wanted) = (self.got_bytes, self.wanted.len());
+        match self.wrong_at.or((got < wanted).then_some(got)) {
+            None => Ok(()),
+            Some(at) => Err(Error::Wrong(format!(
+                "{key}: {got} bytes for {wanted}, different from byte {at} on"
+            ))),
         }
     }
 }
 
-fn small_prefix(group: u64) -> String {
-    format!("small/{group:04}/")
-}
-
-/// Groups of as many keys as a listing has, so that the listing does not grow with the speed of the server.
-fn small_key(number: u64) -> String {
-    format!("{}{:05}", small_prefix(number / LISTED_KEYS), number % LISTED_KEYS)
-}
-
-fn large_key(number: u64) -> String {
-    format!("large/{number:08}")
-}
-
-fn check(key: &str, got: &[u8], wanted: &[u8]) -> Result<(), Error> {
-    if got == wanted {
-        return Ok(());
+impl io::Write for BodyCheck<'_> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let wanted = self.wanted.get(self.got_bytes..).unwrap_or_default();
+        if self.wrong_at.is_none() && !wanted.starts_with(piece) {
+            let same = piece.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+            self.wrong_at = Some(self.got_bytes + same);
+        }
+        self.got_bytes += piece.len();
+        Ok(piece.len())
     }
-    let at = got.iter().zip(wanted).take_while(|(a, b)| a == b).count();
-    let lengths = format!("{} bytes for {}", got.len(), wanted.len());
-    Err(Error::Wrong(format!("{key}: {lengths}, different from byte {at} on")))
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
-/// Random bytes of which each object is a slice: no two objects alike, none compressible, and no copy to make one.
+/// Random bytes of which each object is a slice: objects differ, none is compressible, and no copy is made or kept.
 struct Contents {
     pool: Vec<u8>,
 }
 
 impl Contents {
-    const POOL_BYTES: usize = 8 << 20;
+    /// Slices begin at so many places.
+    const STARTS: u64 = 8 << 20;
 
-    fn new() -> Contents {
-        let words = (0..Self::POOL_BYTES as u64 / 8).map(scatter);
+    /// Contents of objects of at most so many bytes.
+    fn new(object_bytes_max: u64) -> Contents {
+        let words = (0..(Self::STARTS + object_bytes_max).div_ceil(8)).map(scatter);
         Contents {
             pool: words.flat_map(u64::to_le_bytes).collect(),
         }
     }
 
     /// Contents of the object of this number.
-    fn of(&self, number: u64, length: usize) -> &[u8] {
-        let start = scatter(number) as usize % (Self::POOL_BYTES - length);
-        &self.pool[start..start + length]
+    fn of(&self, number: u64, object_bytes: u64) -> &[u8] {
+        let start = (scatter(number) % Self::STARTS) as usize;
+        &self.pool[start..start + object_bytes as usize]
     }
 }
 
@@ -224,29 +387,101 @@ fn scatter(number: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn keys_are_in_order_and_in_groups() {
-        assert_eq!(small_key(0), "small/0000/00000");
-        assert_eq!(small_key(9_999), "small/0000/09999");
-        assert_eq!(small_key(10_000), "small/0001/00000");
-        assert!((0..20_000).map(small_key).is_sorted());
+        let set = Set::new(4 << 10, 0);
+        assert_eq!(set.key(0), "4KiB/0000/0000");
+        assert_eq!(set.key(9_999), "4KiB/0000/9999");
+        assert_eq!(set.key(10_000), "4KiB/0001/0000");
+        assert!((0..20_000).map(|number| set.key(number)).is_sorted());
+    }
+
+    #[test]
+    fn a_prefix_has_as_many_keys_as_the_listing() {
+        let set = Set::new(4 << 10, 0);
+        for count in [10, 1_000, 10_000, 100_000] {
+            let prefix = set.prefix(count);
+            let listed = (0..120_000).filter(|&number| set.key(number).starts_with(&prefix));
+            assert!(listed.eq(0..count), "{prefix}");
+        }
+        assert_eq!(set.prefix(10_000), "4KiB/0000/");
+        assert_eq!(set.prefix(100_000), "4KiB/000");
+    }
+
+    #[test]
+    fn what_lives_is_what_was_written_and_not_deleted() {
+        let live = |set: &Set| {
+            let indexes = 0..set.live_count();
+            indexes.map(|index| set.live_number(index)).collect::<Vec<_>>()
+        };
+        let mut set = Set::new(4 << 10, 3);
+        assert_eq!((live(&set), set.spare()), (vec![], 0));
+        set.written = 2;
+        assert_eq!((live(&set), set.spare()), (vec![0, 1], 0));
+        set.written = 7;
+        assert_eq!((live(&set), set.spare()), (vec![0, 1, 2, 3, 4, 5, 6], 4));
+        set.deleted = 5;
+        assert_eq!((live(&set), set.spare()), (vec![0, 1, 2, 5, 6], 2));
+        assert_eq!(set.live_keys().last().as_deref(), Some("4KiB/0000/0006"));
     }
 
     #[test]
     fn contents_differ_and_repeat() {
-        let contents = Contents::new();
-        assert_eq!(contents.of(7, SMALL_BYTES), Contents::new().of(7, SMALL_BYTES));
-        assert_ne!(contents.of(7, SMALL_BYTES), contents.of(8, SMALL_BYTES));
-        assert_eq!(contents.of(u64::MAX, LARGE_BYTES).len(), LARGE_BYTES);
+        let contents = Contents::new(1 << 20);
+        assert_eq!(contents.of(7, 4_096), Contents::new(4_096).of(7, 4_096));
+        assert_ne!(contents.of(7, 4_096), contents.of(8, 4_096));
+        assert!((0..1_000).all(|number| contents.of(number, 1 << 20).len() == 1 << 20));
     }
 
     #[test]
     fn wrong_bodies_are_noticed() {
-        assert!(check("key", b"abc", b"abc").is_ok());
-        for (got, at) in [("abx", 2), ("ab", 2), ("abcd", 3), ("", 0)] {
-            let error = check("key", got.as_bytes(), b"abc").unwrap_err().to_string();
+        let check = |pieces: &[&str]| {
+            let mut check = BodyCheck::new(b"abc");
+            for piece in pieces {
+                check.write_all(piece.as_bytes()).unwrap();
+            }
+            check.finish("key")
+        };
+        for right in [&["abc"][..], &["a", "bc"], &["ab", "c"]] {
+            assert!(check(right).is_ok(), "{right:?}");
+        }
+        let wrong: [(&[&str], usize); 7] = [
+            (&["abx"], 2),
+            (&["ab", "x"], 2),
+            (&["x", "bc"], 0),
+            (&["ab"], 2),
+            (&["abcd"], 3),
+            (&["abc", "d"], 3),
+            (&[], 0),
+        ];
+        for (got, at) in wrong {
+            let error = check(got).unwrap_err().to_string();
             assert!(error.ends_with(&format!("different from byte {at} on")), "{error}");
         }
+    }
+
+    #[test]
+    fn wrong_keys_are_noticed() {
+        let keys = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
+        assert!(check_keys(&keys("abc"), keys("abc")).is_ok());
+        for got in ["", "ab", "abcd", "acb", "abb", "bc"] {
+            assert!(check_keys(&keys(got), keys("abc")).is_err(), "{got}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_was_not_deleted_is_noticed() {
+        let check = |document: &str| check_deleted(document, vec!["a".into(), "b".into()]);
+        let deleted = |key: &str| format!("<Deleted><Key>{key}</Key></Deleted>");
+        let (a, b) = (deleted("a"), deleted("b"));
+        assert!(check(&format!("<R>{a}{b}</R>")).is_ok());
+        assert!(check(&format!("<R>{b}{a}</R>")).is_ok());
+        assert!(check(&format!("<R>{a}</R>")).is_err());
+        assert!(check(&format!("<R>{a}{b}{b}</R>")).is_err());
+        let error = check(&format!("<R>{a}<Error><Key>b</Key><Code>X</Code></Error></R>")).unwrap_err();
+        let text = "wrong answer: 1 keys were not deleted, such as <Key>b</Key><Code>X</Code>";
+        assert_eq!(error.to_string(), text);
     }
 }

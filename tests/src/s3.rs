@@ -124,6 +124,18 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Response, Error> {
+        self.request_to(method, path, query, headers, body, None)
+    }
+
+    fn request_to(
+        &mut self,
+        method: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        headers: &[(&str, &str)],
+        body: &[u8],
+        sink: Option<&mut dyn io::Write>,
+    ) -> Result<Response, Error> {
         let path = percent_encode(path, true);
         let query = canonical_query(query);
         let now = SystemTime::now()
@@ -159,7 +171,8 @@ impl Client {
             "authorization: {authorization}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         ));
-        Ok(self.connection.exchange(head.as_bytes(), body, method == "HEAD")?)
+        let is_head_request = method == "HEAD";
+        Ok(self.connection.exchange(head.as_bytes(), body, is_head_request, sink)?)
     }
 
     /// Creates a bucket.
@@ -191,6 +204,16 @@ impl Client {
         Ok(self
             .expect_success("GET", &object_path(bucket, key), &[], &[], b"")?
             .body)
+    }
+
+    /// Reads a whole object into `sink`, piece by piece, without holding it.
+    pub fn get_to(&mut self, bucket: &str, key: &str, sink: &mut dyn io::Write) -> Result<(), Error> {
+        let response = self.request_to("GET", &object_path(bucket, key), &[], &[], b"", Some(sink))?;
+        if response.is_success() {
+            Ok(())
+        } else {
+            Err(Error::Status(response))
+        }
     }
 
     /// Reads `length_bytes` bytes from `offset_bytes` on, or fewer at the end of the object.

@@ -57,15 +57,22 @@ impl Connection {
         self.addr
     }
 
-    /// Sends one request, `head` being all up to the body, and reads its answer.
+    /// Sends one request, `head` being all up to the body, and reads its answer. The body of a 2xx
+    /// answer goes to `sink`, if there is one, piece by piece; the answer's own is empty then.
     ///
     /// # Errors
     /// Those of the socket, and `InvalidData` for what is not HTTP. Nothing is ever sent twice: after an error the
     /// request may or may not have been carried out. The next request opens a new connection.
-    pub fn exchange(&mut self, head: &[u8], body: &[u8], is_head_request: bool) -> io::Result<Response> {
+    pub fn exchange(
+        &mut self,
+        head: &[u8],
+        body: &[u8],
+        is_head_request: bool,
+        sink: Option<&mut dyn Write>,
+    ) -> io::Result<Response> {
         let mut stream = self.open()?;
         let sent = send(stream.get_mut(), head, body);
-        let (response, keep_alive) = match (read_response(&mut stream, is_head_request), sent) {
+        let (response, keep_alive) = match (read_response(&mut stream, is_head_request, sink), sent) {
             // A server may refuse before it has read the body, and close: its answer says more than the broken pipe.
             (Ok((response, keep_alive)), sent) => (response, keep_alive && sent.is_ok()),
             (Err(_), Err(send_error)) => return Err(send_error),
@@ -109,7 +116,11 @@ fn send(stream: &mut TcpStream, head: &[u8], body: &[u8]) -> io::Result<()> {
 }
 
 /// Reads one answer, interim ones (1xx) left out, and whether the connection can be used again.
-fn read_response(stream: &mut impl BufRead, is_head_request: bool) -> io::Result<(Response, bool)> {
+fn read_response(
+    stream: &mut impl BufRead,
+    is_head_request: bool,
+    sink: Option<&mut dyn Write>,
+) -> io::Result<(Response, bool)> {
     loop {
         let (status, version_is_1_1, headers) = read_head(stream)?;
         if (100..200).contains(&status) {
@@ -125,7 +136,12 @@ fn read_response(stream: &mut impl BufRead, is_head_request: bool) -> io::Result
             .is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let mut keep_alive = version_is_1_1 && !asks_to_close;
         if !is_head_request && status != 204 && status != 304 {
-            let framed = read_body(stream, &mut response)?;
+            let mut body = Vec::new();
+            let framed = match sink {
+                Some(sink) if response.is_success() => read_body(stream, &response, &mut Sink::Write(sink))?,
+                _ => read_body(stream, &response, &mut Sink::Keep(&mut body))?,
+            };
+            response.body = body;
             keep_alive &= framed;
         }
         return Ok((response, keep_alive));
@@ -158,27 +174,62 @@ fn read_headers(stream: &mut impl BufRead) -> io::Result<Headers> {
     }
 }
 
+/// Where a body goes.
+enum Sink<'a> {
+    Keep(&'a mut Vec<u8>),
+    Write(&'a mut dyn Write),
+}
+
+impl Sink<'_> {
+    /// Reads so many bytes, or fewer at the end of the stream; returns how many.
+    fn read(&mut self, stream: &mut impl BufRead, length: u64) -> io::Result<u64> {
+        let mut stream = stream.take(length);
+        match self {
+            Sink::Keep(body) => {
+                if length != u64::MAX {
+                    body.reserve(length.min(BODY_RESERVE_BYTES_MAX) as usize);
+                }
+                stream.read_to_end(body).map(|read| read as u64)
+            }
+            Sink::Write(sink) => {
+                // Each piece is handed on from where the socket was read to.
+                let mut read = 0;
+                loop {
+                    let piece = stream.fill_buf()?;
+                    if piece.is_empty() {
+                        return Ok(read);
+                    }
+                    sink.write_all(piece)?;
+                    let length = piece.len();
+                    stream.consume(length);
+                    read += length as u64;
+                }
+            }
+        }
+    }
+}
+
 /// Reads the body; false if its end is the end of the connection.
-fn read_body(stream: &mut impl BufRead, response: &mut Response) -> io::Result<bool> {
+fn read_body(stream: &mut impl BufRead, response: &Response, sink: &mut Sink) -> io::Result<bool> {
     if let Some(coding) = response.header("transfer-encoding") {
         if !coding.eq_ignore_ascii_case("chunked") {
             return Err(invalid(format!("transfer coding {coding:?}")));
         }
-        read_chunks(stream, &mut response.body)?;
+        read_chunks(stream, sink)?;
         return Ok(true);
     }
     if let Some(length) = response.header("content-length") {
         let length = length
             .parse()
             .map_err(|_| invalid(format!("content length {length:?}")))?;
-        read_exactly(stream, length, &mut response.body)?;
+        read_exactly(stream, length, sink)?;
         return Ok(true);
     }
-    stream.read_to_end(&mut response.body)?;
+    sink.read(stream, u64::MAX)?;
     Ok(false)
 }
 
-fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
+fn read_chunks(stream: &mut impl BufRead, sink: &mut Sink) -> io::Result<()> {
     loop {
         let line = read_line(&mut stream.take(HEAD_BYTES_MAX))?;
         let size = line.split(';').next().unwrap_or_default().trim();
@@ -187,7 +238,7 @@ fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> 
             read_headers(&mut stream.take(HEAD_BYTES_MAX))?;
             return Ok(());
         }
-        read_exactly(stream, size, body)?;
+        read_exactly(stream, size, sink)?;
         let end = read_line(&mut stream.take(2))?;
         if !end.is_empty() {
             return Err(invalid(format!("chunk end {end:?}")));
@@ -195,10 +246,9 @@ fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> 
     }
 }
 
-fn read_exactly(stream: &mut impl BufRead, length: u64, body: &mut Vec<u8>) -> io::Result<()> {
-    body.reserve(length.min(BODY_RESERVE_BYTES_MAX) as usize);
-    let read = stream.take(length).read_to_end(body)?;
-    if (read as u64) < length {
+fn read_exactly(stream: &mut impl BufRead, length: u64, sink: &mut Sink) -> io::Result<()> {
+    let read = sink.read(stream, length)?;
+    if read < length {
         return Err(io::Error::new(
             ErrorKind::UnexpectedEof,
             format!("body ends after {read} of {length} bytes"),
@@ -231,7 +281,7 @@ mod tests {
     use std::net::TcpListener;
 
     fn parse(bytes: &[u8]) -> io::Result<(Response, bool)> {
-        read_response(&mut &bytes[..], false)
+        read_response(&mut &bytes[..], false, None)
     }
 
     #[track_caller]
@@ -290,6 +340,32 @@ mod tests {
     }
 
     #[test]
+    fn body_to_a_sink() {
+        let read = |text: &str| {
+            let mut sunk = Vec::new();
+            let (response, kept) = read_response(&mut text.as_bytes(), false, Some(&mut sunk)).unwrap();
+            let texts = (String::from_utf8(response.body), String::from_utf8(sunk));
+            (texts.0.unwrap(), texts.1.unwrap(), kept)
+        };
+        let wanted = |body: &str, sunk: &str, kept| (body.to_string(), sunk.to_string(), kept);
+        assert_eq!(
+            read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello!"),
+            wanted("", "hello", true)
+        );
+        let chunks = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n";
+        assert_eq!(
+            read(&format!("HTTP/1.1 200 OK\r\n{chunks}")),
+            wanted("", "hello!", true)
+        );
+        assert_eq!(read("HTTP/1.0 200 OK\r\n\r\nhello"), wanted("", "hello", false));
+        // A refusal is no object.
+        assert_eq!(
+            read("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone"),
+            wanted("none", "", true)
+        );
+    }
+
+    #[test]
     fn answers_without_body() {
         check("HTTP/1.1 204 No Content\r\n\r\nnext", 204, "", true);
         check(
@@ -299,7 +375,7 @@ mod tests {
             true,
         );
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
-        let (response, keep_alive) = read_response(&mut &head[..], true).unwrap();
+        let (response, keep_alive) = read_response(&mut &head[..], true, None).unwrap();
         assert_eq!(
             (response.header("content-length"), response.body.len(), keep_alive),
             (Some("5"), 0, true)
@@ -335,12 +411,12 @@ mod tests {
                 }
             });
             let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-            assert_eq!(connection.exchange(request, b"", false).unwrap().body, b"ok");
+            assert_eq!(connection.exchange(request, b"", false, None).unwrap().body, b"ok");
             // The server closes its side before it accepts again; wait until that has arrived.
             while is_idle(connection.stream.as_ref().unwrap().get_ref()) {
                 std::thread::yield_now();
             }
-            assert_eq!(connection.exchange(request, b"", false).unwrap().body, b"ok");
+            assert_eq!(connection.exchange(request, b"", false, None).unwrap().body, b"ok");
             server.join().unwrap();
         });
     }
