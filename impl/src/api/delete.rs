@@ -47,7 +47,10 @@ pub async fn delete_many(
     let one = |request: Result<DeleteRequest, (String, ApiError)>| async move {
         match request {
             Err((key, error)) => (key, Err(error)),
-            Ok(request) => (request.key.clone(), delete(store, bucket, request).await),
+            Ok(request) => {
+                let _turn = store.bulk_turn().await;
+                (request.key.clone(), delete(store, bucket, request).await)
+            }
         }
     };
     Ok(stream::iter(requests).map(one).buffered(CONCURRENT).collect().await)

@@ -38,7 +38,12 @@ use model::{
     record::{Change, Precondition, Record},
 };
 use std::sync::Arc;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use write::{Erasure, Target};
+
+/// How many keys of requests that name many are worked on at once, those of all such requests together. More
+/// would only wait at the drives, until their time is over.
+const BULK_KEYS: usize = 256;
 
 /// What a store is made of.
 #[derive(Debug)]
@@ -58,6 +63,7 @@ pub struct StoreConfig {
 pub struct Store {
     rt: Rt,
     hashing: Arc<HashPool>,
+    bulk: Semaphore,
     deployment: [u8; 16],
     sets: Vec<Arc<ErasureSet>>,
     standard_parity: u8,
@@ -71,6 +77,7 @@ impl Store {
     pub fn new(rt: Rt, config: StoreConfig) -> Arc<Store> {
         Arc::new(Store {
             hashing: HashPool::new(rt.clone()),
+            bulk: Semaphore::new(BULK_KEYS),
             rt,
             deployment: config.deployment,
             sets: config.sets.into_iter().map(Arc::new).collect(),
@@ -88,6 +95,12 @@ impl Store {
     /// Where bodies are hashed, those of all requests together.
     pub fn hashing(&self) -> &Arc<HashPool> {
         &self.hashing
+    }
+
+    /// Waits for the turn of one key of a request that names many; the turn ends when what is returned is dropped.
+    pub async fn bulk_turn(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.bulk.acquire().await.ok()
     }
 
     /// Ends what is at hand on every drive and closes their indexes.
