@@ -13,10 +13,7 @@ use model::{
     protocol::{Ballot, ReadDecision, Snapshot, Value},
     record::Record,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The chosen values of a range, in order of the keys, absent ones left out.
 #[derive(Debug, Default)]
@@ -51,35 +48,30 @@ async fn scan_set(set: &Arc<ErasureSet>, prefix: &[u8], from: &ListFrom, limit: 
     let pages = pages(set, prefix, from, limit).await?;
     let covered = pages.values().filter(|page| !page.complete).filter_map(last_key).min();
     let covers = |key: &RegisterKey| covered.as_ref().is_none_or(|covered| key <= covered);
-    let keys: BTreeSet<&RegisterKey> = pages
-        .values()
-        .flat_map(|page| page.registers.iter().map(|(key, _)| key))
-        .filter(|key| covers(key))
+    let mut pages: Vec<_> = pages
+        .into_iter()
+        .map(|(index, page)| (index, page.registers.into_iter().peekable()))
         .collect();
-    let mut cursors: BTreeMap<u8, usize> = pages.keys().map(|index| (*index, 0)).collect();
-    let mut registers = Vec::with_capacity(keys.len());
-    for key in keys {
-        let mut answers = BTreeMap::new();
-        for (index, page) in &pages {
-            let cursor = cursors.entry(*index).or_default();
-            let snapshot = match page.registers.get(*cursor) {
-                Some((at, snapshot)) if at == key => {
-                    *cursor += 1;
-                    snapshot.clone()
-                }
-                _ => not_listed(),
-            };
-            answers.insert(*index, snapshot);
+    let mut registers = Vec::new();
+    // One map for all keys: each of them replaces every drive's answer.
+    let mut answers = BTreeMap::new();
+    loop {
+        let next = pages.iter_mut().filter_map(|(_, page)| page.peek());
+        let Some(key) = next.map(|(key, _)| key).min().filter(|key| covers(key)).cloned() else {
+            return Ok(Scanned { registers, covered });
+        };
+        for (index, page) in &mut pages {
+            let listed = page.next_if(|(at, _)| *at == key);
+            answers.insert(*index, listed.map_or_else(not_listed, |(_, snapshot)| snapshot));
         }
         let record = match read::decide(set, &answers) {
             ReadDecision::Chosen(vote) => vote.value,
-            ReadDecision::Undecided | ReadDecision::TooFew => read::read(set, key).await?,
+            ReadDecision::Undecided | ReadDecision::TooFew => read::read(set, &key).await?,
         };
         if !record.is_absent() {
-            registers.push((key.clone(), record));
+            registers.push((key, record));
         }
     }
-    Ok(Scanned { registers, covered })
 }
 
 /// What a drive says of a key that is not in its page: nothing, and it may have purged it.
