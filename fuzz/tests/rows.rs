@@ -110,7 +110,7 @@ impl AnyContent {
                         change: *change,
                         time_nanos: *time_nanos,
                         kind: match data {
-                            Some(data) => VersionKind::Data(data.data()),
+                            Some(data) => VersionKind::Data(data.data().into()),
                             None => VersionKind::DeleteMarker,
                         },
                     })

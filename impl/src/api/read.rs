@@ -161,6 +161,7 @@ mod tests {
         protocol::{Drives, Folder},
         record::{ObjectData, PartData},
     };
+    use std::sync::Arc;
 
     fn info(part_sizes: &[u64]) -> ObjectInfo {
         let part = |(index, size): (usize, &u64)| PartData {
@@ -175,12 +176,12 @@ mod tests {
             key: "k".into(),
             version: 0,
             time_nanos: 7_500_000_000,
-            data: ObjectData {
+            data: Arc::new(ObjectData {
                 etag: "e".into(),
                 size: part_sizes.iter().sum(),
                 parts: part_sizes.iter().enumerate().map(part).collect(),
                 ..ObjectData::default()
-            },
+            }),
         }
     }
 

@@ -55,7 +55,7 @@ pub(crate) fn object_of(name: u128, parts: Vec<PartData>, uploads: Vec<Upload>) 
         id: 0,
         change: name,
         time_nanos: 1_700_000_000_000_000_000,
-        kind: VersionKind::Data(data),
+        kind: VersionKind::Data(data.into()),
     };
     let versions = vec![version];
     Record::new(name, Content::Object(Object { versions, uploads }))

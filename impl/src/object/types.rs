@@ -1,7 +1,7 @@
 //! What goes in and out of the object layer.
 
 use model::record::{Checksum, ChecksumKind, ObjectData, PartData};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// How many drives an object's shards may lose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub struct ObjectInfo {
     /// Last modified, in nanoseconds since the Unix epoch.
     pub time_nanos: u64,
     /// ETag, size, headers, checksums, parts.
-    pub data: ObjectData,
+    pub data: Arc<ObjectData>,
 }
 
 /// What a delete did.

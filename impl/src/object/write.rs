@@ -283,7 +283,7 @@ impl ObjectWriter {
                 key,
                 version: 0,
                 time_nanos: part.time_nanos,
-                data,
+                data: data.into(),
             });
         }
         super::latest_info(&key, record)

@@ -2,6 +2,7 @@
 
 use super::{Bucket, Content, Object, ObjectData, Part, Record, Upload, Version, VersionKind, staged};
 use crate::protocol::{Decision, Drives, Folder, Operation, Value};
+use std::sync::Arc;
 
 /// A condition on the version that a write would replace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -223,7 +224,7 @@ impl Op {
             id: 0,
             change: self.change,
             time_nanos,
-            kind: VersionKind::Data(data),
+            kind: VersionKind::Data(Arc::new(data)),
         });
         object.uploads.retain(|open| Some(open.id) != upload);
         self.write(object)
@@ -260,7 +261,7 @@ impl Op {
 
 /// The ETag of the version that a write would replace, if the key exists.
 fn latest(base: &Record) -> Option<&ObjectData> {
-    base.object()?.latest_data().map(|(_, data)| data)
+    base.object()?.latest_data().map(|(_, data)| &**data)
 }
 
 /// Evaluates a precondition on a base (`put.precondition-on-predecessor`).

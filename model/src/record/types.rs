@@ -3,7 +3,7 @@
 
 use crate::protocol::{Drives, Folder};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// An object key: its versions and its open uploads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ impl Object {
 
     /// The latest version's data, unless that is a delete marker.
     #[must_use]
-    pub fn latest_data(&self) -> Option<(&Version, &ObjectData)> {
+    pub fn latest_data(&self) -> Option<(&Version, &Arc<ObjectData>)> {
         let version = self.latest()?;
         Some((version, version.data()?))
     }
@@ -51,7 +51,7 @@ pub struct Version {
 impl Version {
     /// The object's data, unless this is a delete marker.
     #[must_use]
-    pub fn data(&self) -> Option<&ObjectData> {
+    pub fn data(&self) -> Option<&Arc<ObjectData>> {
         match &self.kind {
             VersionKind::Data(data) => Some(data),
             VersionKind::DeleteMarker => None,
@@ -62,8 +62,8 @@ impl Version {
 /// What a version is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VersionKind {
-    /// An object.
-    Data(ObjectData),
+    /// An object. Shared: it is copied into every record that follows, and out of each for whoever asks.
+    Data(Arc<ObjectData>),
     /// Hides the key.
     DeleteMarker,
 }
