@@ -26,17 +26,19 @@ fn overload() {
     let mut server = Server::prepare(4);
     server.add_arguments(&["--memlimit", "256MiB"]);
     server.set_variable("MINIO_API_REQUESTS_DEADLINE", "1s");
+    server.set_variable("MINIO_PROMETHEUS_AUTH_TYPE", "public");
     server.restart();
     clients::run(&server, "limits.py", &["overload"]);
     assert!(peak_mib(&server) < 256);
 }
 
-/// No more requests at once than were allowed; health is answered all the same.
+/// No more requests at once than were allowed; health and scrapes are answered all the same, and tell of it.
 #[test]
 fn requests_at_once() {
     let mut server = Server::prepare(1);
     server.set_variable("MINIO_API_REQUESTS_MAX", "4");
-    server.set_variable("MINIO_API_REQUESTS_DEADLINE", "500ms");
+    server.set_variable("MINIO_API_REQUESTS_DEADLINE", "2s");
+    server.set_variable("MINIO_PROMETHEUS_AUTH_TYPE", "public");
     server.restart();
     clients::run(&server, "limits.py", &["requests"]);
 }

@@ -104,10 +104,12 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<usize> {
     let requests = Arc::new(Requests::new(s3::names().chain([admin::API.to_owned()])));
+    let budget = Budget::new(&rt, config.limits);
     let server = Arc::new(scrape::Server {
         rt: rt.clone(),
         store: store.clone(),
         requests: requests.clone(),
+        budget: budget.clone(),
         endpoint: endpoint(config.listener.local_addr()?),
         public: config.watch.metrics_public,
         started: (Duration::from_nanos(rt.wall_nanos()), rt.mono()),
@@ -121,7 +123,7 @@ pub async fn serve(
         access: Access::new(config.credentials),
         region: config.region,
         domains: config.domains,
-        budget: Budget::new(&rt, config.limits),
+        budget,
     };
     let service = Service::new(server, observer, serves);
     let timer = RtTimer::new(&rt);

@@ -11,7 +11,10 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("config", &["access", "topology"]),
     ("node", &["object", "drive", "erasure", "runtime"]),
     ("topology", &[]),
-    ("wire", &["access", "admin", "api", "metrics", "object", "runtime"]),
+    (
+        "wire",
+        &["access", "admin", "api", "metrics", "object", "runtime", "stats"],
+    ),
     ("access", &[]),
     ("api", &["access", "object", "runtime"]),
     ("admin", &["access", "object", "runtime"]),
