@@ -225,7 +225,8 @@ pub fn region(env: &Env) -> Option<&str> {
 }
 
 /// The folder of certificates: as given, or `.minio/certs` in the home folder.
-fn certs_dir(given: Option<String>, env: &Env, current_folder: &Path) -> Option<PathBuf> {
+#[must_use]
+pub fn certs_dir(given: Option<String>, env: &Env, current_folder: &Path) -> Option<PathBuf> {
     let home = || Some(Path::new(env.get("HOME")?).join(".minio/certs"));
     Some(current_folder.join(given.map(PathBuf::from).or_else(home)?))
 }

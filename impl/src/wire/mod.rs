@@ -30,7 +30,7 @@ mod tls;
 
 pub use hosts::{DomainError, Domains};
 pub use limits::Limits;
-pub use tls::{Tls, TlsError};
+pub use tls::{ClientTls, HandshakeError, Tls, TlsError, Trust};
 
 use crate::{
     access::{Access, Credentials},
