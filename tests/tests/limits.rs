@@ -43,6 +43,17 @@ fn requests_at_once() {
     clients::run(&server, "limits.py", &["requests"]);
 }
 
+/// Clients that send half of their headers, or of a body, or nothing, or read nothing: none holds a connection for
+/// longer than it may, and nothing of theirs is stored. Those that are merely slow are served.
+#[test]
+fn clients_that_stand_still() {
+    let mut server = Server::prepare(1);
+    server.add_arguments(&["--idle-timeout", "2s"]);
+    server.set_variable("MINIO_READ_HEADER_TIMEOUT", "1s");
+    server.restart();
+    clients::run(&server, "timeouts.py", &["2", "1"]);
+}
+
 /// 5 GiB in one request, there and back. Takes a minute and 10 GiB: `LARGE=1` runs it.
 #[test]
 fn five_gib_in_one_request() {

@@ -13,7 +13,7 @@ use store::{
     access::Credentials,
     node::{self, NodeConfig},
     runtime::{self, Rt, real::RealRuntime, timeout},
-    wire::{self, Domains, Limits, WatchConfig, WireConfig},
+    wire::{self, Domains, Limits, Timeouts, WatchConfig, WireConfig},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
@@ -65,6 +65,7 @@ impl Server {
                 region: Some(REGION.into()),
                 domains: Domains::default(),
                 limits: Limits::new(1 << 30, None, PATIENCE),
+                timeouts: Timeouts::default(),
                 tls: None,
                 watch: WatchConfig::default(),
             };

@@ -59,6 +59,25 @@ impl Limits {
     }
 }
 
+/// How long clients may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For how long nothing may happen: on a connection without a request, within the body of one, and while an
+    /// answer waits to be read.
+    pub idle: Duration,
+    /// For how long the headers of a request may come.
+    pub headers: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            idle: Duration::from_secs(60),
+            headers: Duration::from_secs(60),
+        }
+    }
+}
+
 /// What is left of the limits. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Budget {

@@ -19,6 +19,7 @@ mod hosts;
 mod limits;
 mod observe;
 mod outgoing;
+mod patience;
 mod reply;
 mod s3;
 mod scrape;
@@ -29,7 +30,7 @@ mod timer;
 mod tls;
 
 pub use hosts::{DomainError, Domains};
-pub use limits::Limits;
+pub use limits::{Limits, Timeouts};
 pub use tls::{ClientTls, HandshakeError, Tls, TlsError, Trust};
 
 use crate::{
@@ -38,10 +39,9 @@ use crate::{
     object::Store,
     runtime::{self, Accepted, Listener, Rt},
 };
-use connection::{Connection, Phase};
+use connection::{Connection, Phase, Talk};
 use limits::Budget;
 use observe::Observer;
-use outgoing::STALL_TIME_MAX;
 use service::{Serves, Service};
 use stall::StallGuard;
 use std::{
@@ -77,6 +77,8 @@ pub struct WireConfig {
     pub domains: Domains,
     /// How much may be served at once.
     pub limits: Limits,
+    /// How long clients may take.
+    pub timeouts: Timeouts,
     /// The certificates; without them it is plain HTTP.
     pub tls: Option<Arc<Tls>>,
     /// What others may see of the requests.
@@ -124,6 +126,7 @@ pub async fn serve(
         region: config.region,
         domains: config.domains,
         budget,
+        body_idle: config.timeouts.idle,
     };
     let service = Service::new(server, observer, serves);
     let timer = RtTimer::new(&rt);
@@ -147,12 +150,15 @@ pub async fn serve(
             accepted = next => accepted,
         };
         let connection = Connection {
-            rt: rt.clone(),
-            stream: StallGuard::new(&rt, stream, STALL_TIME_MAX),
+            stream: StallGuard::new(&rt, stream, config.timeouts.idle),
             tls: config.tls.clone(),
-            service: service.of_peer(remote),
-            timer: timer.clone(),
-            phase: phase_seen.clone(),
+            talk: Talk {
+                rt: rt.clone(),
+                service: service.of_peer(remote),
+                timer: timer.clone(),
+                timeouts: config.timeouts,
+                phase: phase_seen.clone(),
+            },
             _alive: (alive.clone(), permit),
         };
         runtime::spawn(&rt, "connection", connection.serve());

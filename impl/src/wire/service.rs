@@ -49,9 +49,6 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// The region unless one is configured.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// For how long a request's body may stand still.
-const BODY_IDLE_MAX: Duration = Duration::from_secs(60);
-
 /// Handles requests. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Service {
@@ -63,7 +60,9 @@ pub(super) struct Service {
     /// Who is at the other end of the connection.
     remote: SocketAddr,
     budget: Budget,
-    /// Those of its connection, if that is one of HTTP/2.
+    /// For how long a request's body may stand still.
+    body_idle: Duration,
+    /// Those of its connection.
     streams: Option<Streams>,
 }
 
@@ -74,6 +73,8 @@ pub(super) struct Serves {
     pub(super) region: Option<String>,
     pub(super) domains: Domains,
     pub(super) budget: Budget,
+    /// For how long a request's body may stand still.
+    pub(super) body_idle: Duration,
 }
 
 impl Service {
@@ -108,6 +109,7 @@ impl Service {
             s3: builder.build(),
             remote: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             budget: with.budget,
+            body_idle: with.body_idle,
             streams: None,
         }
     }
@@ -182,7 +184,7 @@ impl Service {
         let (mut parts, incoming) = request.into_parts();
         parts.extensions.insert(progress.clone());
         parts.extensions.insert(lease.clone());
-        let mut body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, &parts, progress);
+        let mut body = RequestBody::new(&self.rt, incoming, self.body_idle, &parts, progress);
         if parts.method == Method::PUT {
             body.reserves(
                 lease,
