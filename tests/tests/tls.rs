@@ -82,6 +82,28 @@ fn clients_over_https() {
     assert!(server.log().contains("https://127.0.0.1:"), "{}", server.log());
 }
 
+/// `docs/clients.md` names these: with an authority of our own, and nothing but the endpoint changed.
+#[test]
+fn more_clients_over_https() {
+    let authority = Authority::new();
+    let (server, _) = start(&authority);
+    let folder = |name: &str| {
+        let folder = server.folder().join(name);
+        fs::create_dir(&folder).unwrap();
+        folder.to_str().unwrap().to_owned()
+    };
+    clients::run(&server, "rclone.sh", &[&folder("rclone")]);
+    if clients::installed("restic") {
+        clients::run(&server, "restic.sh", &[&folder("restic")]);
+    }
+    // Their buckets have the same names.
+    for (part, workload) in [("js", "aws_sdk.js"), ("go", "aws_sdk")] {
+        if clients::installed(part) {
+            clients::run(&start(&authority).0, workload, &[]);
+        }
+    }
+}
+
 #[test]
 fn protocols_and_names() {
     let (server, certs) = start(&Authority::new());
