@@ -26,7 +26,7 @@ const ENVIRONMENT: &str = "\
 Environment:
   MINIO_ROOT_USER, MINIO_ROOT_PASSWORD  The root user of the server, as the server has it
   MINIO_SITE_REGION                     The server's region [us-east-1]
-  SSL_CERT_FILE                         The authorities that the system trusts, in a file [the system's]
+  SSL_CERT_FILE                         A file of authorities to trust [the system's]
 
 Examples:
   The state of the server on this host
