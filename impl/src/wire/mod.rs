@@ -20,6 +20,7 @@ mod limits;
 mod observe;
 mod outgoing;
 mod patience;
+mod ranges;
 mod reply;
 mod s3;
 mod scrape;
