@@ -1,6 +1,8 @@
 """Clients that stand still: timeouts.py ENDPOINT IDLE_SECONDS HEADERS_SECONDS."""
 
+import os
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -24,7 +26,11 @@ class Store:
 
     def connect(self):
         parts = urllib.parse.urlsplit(self.s3.meta.endpoint_url)
-        return socket.create_connection((parts.hostname, parts.port), timeout=60)
+        connection = socket.create_connection((parts.hostname, parts.port), timeout=60)
+        if parts.scheme == "http":
+            return connection
+        context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+        return context.wrap_socket(connection, server_hostname=parts.hostname)
 
     def head(self, method, key, more=""):
         operation = "put_object" if method == "PUT" else "get_object"
@@ -38,13 +44,13 @@ class Store:
 
 def rest(connection):
     """What comes until the server closes."""
-    answer = b""
+    answer = bytearray()
     try:
         while piece := connection.recv(1 << 20):
             answer += piece
-    except ConnectionResetError:
+    except (ConnectionResetError, ssl.SSLError):
         pass
-    return answer
+    return bytes(answer)
 
 
 def check_took(started, limit):

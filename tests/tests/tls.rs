@@ -104,6 +104,21 @@ fn more_clients_over_https() {
     }
 }
 
+/// As `clients_that_stand_still` of `limits.rs`: what is waited for comes in records then.
+#[test]
+fn clients_that_stand_still_over_https() {
+    let mut server = Server::prepare(1);
+    let certs = server.folder().join("certs");
+    let authority = Authority::new();
+    authority.issue(&certs, &["127.0.0.1"]);
+    let file = authority.write(server.folder());
+    server.use_certificates(&certs, file);
+    server.set_variable("MINIO_IDLE_TIMEOUT", "2s");
+    server.add_arguments(&["--read-header-timeout", "1s"]);
+    server.restart();
+    clients::run(&server, "timeouts.py", &["2", "1"]);
+}
+
 #[test]
 fn protocols_and_names() {
     let (server, certs) = start(&Authority::new());
