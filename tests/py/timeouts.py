@@ -140,6 +140,27 @@ def an_answer_that_is_not_read(store):
         assert len(rest(connection)) > LARGE, "who reads gets it all"
 
 
+def http2(store, first):
+    """Opens a connection of HTTP/2, sends a frame and then nothing, and waits for its end."""
+    # It needs the authority of a server that speaks TLS.
+    import tls
+
+    with tls.connect(store.s3.meta.endpoint_url, "127.0.0.1", ["h2"]) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + tls.frame(4, 0, 0) + tls.frame(*first))
+        started = time.monotonic()
+        assert rest(connection), "at least its settings"
+        check_took(started, store.idle)
+
+
+def idle_over_http2(store):
+    http2(store, (8, 0, 0, b"\0\0\1\0"))
+
+
+def half_of_the_headers_over_http2(store):
+    # GET, https, and no end of the headers.
+    http2(store, (1, 0, 1, b"\x82\x87"))
+
+
 def main():
     store = Store(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]))
     failed = []
@@ -160,6 +181,8 @@ def main():
         a_body_that_is_slow,
         an_answer_that_is_not_read,
     ]
+    if sys.argv[1].startswith("https:"):
+        works += [idle_over_http2, half_of_the_headers_over_http2]
     threads = [threading.Thread(target=run, args=(work,)) for work in works]
     for thread in threads:
         thread.start()
