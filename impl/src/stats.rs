@@ -38,6 +38,35 @@ impl Counter {
     }
 }
 
+/// How many of something are going on at the moment.
+#[derive(Debug, Default)]
+pub struct Level(AtomicU64);
+
+impl Level {
+    /// One more, until what is returned is dropped.
+    #[must_use]
+    pub fn enter(&self) -> Entered<'_> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Entered(self)
+    }
+
+    /// How many now.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One of those that a [`Level`] counts.
+#[derive(Debug)]
+pub struct Entered<'a>(&'a Level);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// How often values fell below which bound, and their sum.
 #[derive(Debug)]
 pub struct Histogram {
@@ -118,6 +147,15 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_level_goes_up_and_down() {
+        let level = Level::default();
+        let (first, _second) = (level.enter(), level.enter());
+        assert_eq!(level.get(), 2);
+        drop(first);
+        assert_eq!(level.get(), 1);
+    }
 
     #[test]
     fn bounds_are_inclusive() {

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import urllib.parse
+import urllib.request
 
 from client import client
 
@@ -36,6 +37,18 @@ class Store:
         body = hashlib.sha256(str(size).encode()).digest() * (size // 32)
         self.s3.put_object(Bucket="limits", Key="other", Body=body)
         assert self.s3.get_object(Bucket="limits", Key="other")["Body"].read() == body
+
+
+    def metric(self, sample):
+        """The value of a sample, named with its labels but for the server's."""
+        with urllib.request.urlopen(f"{self.endpoint}/minio/v2/metrics/node", timeout=30) as answer:
+            text = answer.read().decode()
+        for line in text.splitlines():
+            name, _, value = line.rpartition(" ")
+            labels = name.replace("{", ",").rstrip("}").split(",")
+            if [label for label in labels if not label.startswith("server=")] == sample.split(","):
+                return float(value)
+        raise AssertionError(f"no {sample} in {text}")
 
 
 def status(connection):
@@ -101,13 +114,30 @@ def overload(store):
     refused = [body for _, code, body in answers if code == 503]
     assert refused and all(b"<Code>SlowDown</Code>" in body for body in refused), refused[:1]
     store.round_trip(8 * MIB)
+    # A body that was told so late is counted too, though its client may not have stayed for the answer.
+    refused_for_memory = store.metric('impl_s3_requests_refused_total,want="memory"')
+    assert refused_for_memory >= len(refused), refused_for_memory
+    assert store.metric('impl_s3_requests_refused_total,want="slot"') == 0
+    assert store.metric("impl_s3_memory_limit_bytes") == 128 * MIB
+    assert store.metric("impl_s3_memory_used_bytes") == 0
+    assert store.metric("impl_s3_slots_used_total") == 0
 
 
 def requests(store):
     held = [store.begin("put_object", f"k{number}", 10) for number in range(4)]
     time.sleep(0.5)
-    code, body = status(store.begin("get_object", "k0"))
+    late = store.begin("get_object", "k0")
+    time.sleep(0.5)
+    incoming = store.metric("minio_s3_requests_incoming_total")
+    assert store.metric("impl_s3_slots_limit_total") == store.metric("impl_s3_slots_used_total") == 4
+    assert store.metric("minio_s3_requests_waiting_total") == 1
+    assert store.metric('impl_s3_requests_waiting_total,want="slot"') == 1
+    code, body = status(late)
     assert code == 503 and b"<Code>SlowDown</Code>" in body, (code, body)
+    assert store.metric("minio_s3_requests_waiting_total") == 0
+    assert store.metric('impl_s3_requests_refused_total,want="slot"') == 1
+    assert store.metric('impl_s3_requests_refused_total,want="memory"') == 0
+    assert store.metric("minio_s3_requests_incoming_total") == incoming, "probes and scrapes are none"
     # A signature is not needed for the answer, nor room for health.
     parts = urllib.parse.urlsplit(store.endpoint)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)

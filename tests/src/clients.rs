@@ -83,8 +83,13 @@ pub fn command(server: &Server, script: &str, arguments: &[&str]) -> Command {
     command.arg(server.endpoint()).args(arguments);
     configure(&mut command);
     if let Some(authority) = server.authority() {
-        // boto3 and the aws cli, Python itself, and curl.
-        for name in ["AWS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE"] {
+        // boto3 and the aws cli, Python and Go, curl, and Node; `docs/clients.md` says so.
+        for name in [
+            "AWS_CA_BUNDLE",
+            "SSL_CERT_FILE",
+            "CURL_CA_BUNDLE",
+            "NODE_EXTRA_CA_CERTS",
+        ] {
             command.env(name, authority);
         }
     }

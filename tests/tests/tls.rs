@@ -6,11 +6,14 @@ use std::{
     fs,
     io::Read,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
-use tests::{Server, clients, server::free_port};
+use tests::{
+    Server, binary, clients,
+    server::{ACCESS_KEY, SECRET_KEY, free_port},
+};
 
 /// A change is seen within ten seconds; a busy machine may take longer.
 const RELOAD_TIME_MAX: Duration = Duration::from_secs(40);
@@ -79,6 +82,43 @@ fn clients_over_https() {
     assert!(server.log().contains("https://127.0.0.1:"), "{}", server.log());
 }
 
+/// `docs/clients.md` names these: with an authority of our own, and nothing but the endpoint changed.
+#[test]
+fn more_clients_over_https() {
+    let authority = Authority::new();
+    let (server, _) = start(&authority);
+    let folder = |name: &str| {
+        let folder = server.folder().join(name);
+        fs::create_dir(&folder).unwrap();
+        folder.to_str().unwrap().to_owned()
+    };
+    clients::run(&server, "rclone.sh", &[&folder("rclone")]);
+    if clients::installed("restic") {
+        clients::run(&server, "restic.sh", &[&folder("restic")]);
+    }
+    // Their buckets have the same names.
+    for (part, workload) in [("js", "aws_sdk.js"), ("go", "aws_sdk")] {
+        if clients::installed(part) {
+            clients::run(&start(&authority).0, workload, &[]);
+        }
+    }
+}
+
+/// As `clients_that_stand_still` of `limits.rs`: what is waited for comes in records then.
+#[test]
+fn clients_that_stand_still_over_https() {
+    let mut server = Server::prepare(1);
+    let certs = server.folder().join("certs");
+    let authority = Authority::new();
+    authority.issue(&certs, &["127.0.0.1"]);
+    let file = authority.write(server.folder());
+    server.use_certificates(&certs, file);
+    server.set_variable("MINIO_IDLE_TIMEOUT", "2s");
+    server.add_arguments(&["--read-header-timeout", "1s"]);
+    server.restart();
+    clients::run(&server, "timeouts.py", &["2", "1"]);
+}
+
 #[test]
 fn protocols_and_names() {
     let (server, certs) = start(&Authority::new());
@@ -104,6 +144,87 @@ fn protocols_and_names() {
         thread::sleep(Duration::from_millis(200));
     }
     assert_eq!(server.log().matches("no private key in it").count(), 1);
+}
+
+/// `impl admin …` on the host of `server`, with its home folder.
+fn admin(server: &Server, arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary());
+    command.arg("admin").args(arguments).env_remove("SSL_CERT_FILE");
+    command
+        .env("HOME", server.folder())
+        .env("MINIO_ROOT_USER", ACCESS_KEY)
+        .env("MINIO_ROOT_PASSWORD", SECRET_KEY)
+        .env_remove("MINIO_SITE_REGION");
+    command.output().expect("it runs")
+}
+
+#[test]
+fn the_admin_client_over_https() {
+    let authority = Authority::new();
+    let (server, _) = start(&authority);
+    let endpoint = server.endpoint();
+    let info = |more: &[&str]| admin(&server, &[&["info", "--endpoint", &endpoint], more].concat());
+    let shown = |output: &Output| {
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && text.contains("State      online"),
+            "{output:?}"
+        );
+    };
+    let error = |output: &Output| {
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), text.lines().count()), (Some(1), 1), "{output:?}");
+        text
+    };
+
+    let folder = server.folder().join("client");
+    fs::create_dir_all(folder.join("CAs")).unwrap();
+    let with_folder = ["--certs-dir", folder.to_str().unwrap()];
+    for arguments in [&[][..], &with_folder] {
+        let said = error(&info(arguments));
+        let expected = format!("error: {endpoint}: no authority that is trusted has signed its certificate: put ");
+        assert!(said.starts_with(&expected), "{said}");
+        assert!(
+            said.contains("CAs/ of --certs-dir, or accept any with --insecure"),
+            "{said}"
+        );
+    }
+    shown(&info(&["--insecure"]));
+    authority.write(&folder.join("CAs"));
+    shown(&info(&with_folder));
+    let json = info(&[&with_folder[..], &["--json"]].concat());
+    assert!(
+        serde_json::from_slice::<serde_json::Value>(&json.stdout).is_ok(),
+        "{json:?}"
+    );
+    error(&info(&[]));
+    let home = server.folder().join(".minio/certs/CAs");
+    fs::create_dir_all(&home).unwrap();
+    authority.write(&home);
+    shown(&info(&[]));
+
+    // The other protocol, either way.
+    let plain = Server::start(1);
+    let said = error(&admin(
+        &plain,
+        &["info", "--endpoint", &plain.endpoint().replace("http:", "https:")],
+    ));
+    assert!(said.ends_with("it does not speak TLS there: try http://\n"), "{said}");
+    let said = error(&admin(
+        &server,
+        &["info", "--endpoint", &endpoint.replace("https:", "http:")],
+    ));
+    assert!(said.contains("https://"), "{said}");
+
+    let scrape = |more: &[&str]| {
+        let output = admin(&server, &[&["prometheus", "--endpoint", &endpoint], more].concat());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let checked = scrape(&[]);
+    assert!(checked.contains("  scheme: https\n  static_configs:\n"), "{checked}");
+    let unchecked = scrape(&["--insecure"]);
+    let expected = "  scheme: https\n  tls_config:\n    insecure_skip_verify: true\n  static_configs:\n";
+    assert!(unchecked.contains(expected), "{unchecked}");
 }
 
 #[test]

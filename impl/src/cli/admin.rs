@@ -9,12 +9,15 @@ use crate::{
     admin::{INFO_PATH, Info},
     config::{self, ConfigError, Env},
     runtime::{Rt, real::RealRuntime},
-    wire::client::{self, Asking, ClientError},
+    wire::{
+        ClientTls, TlsError, Trust,
+        client::{self, Asking, ClientError},
+    },
 };
 use clap::{Args, Subcommand};
 use endpoint::{Endpoint, InvalidEndpoint};
 use http::StatusCode;
-use std::{io, process::ExitCode};
+use std::{io, path::Path, process::ExitCode};
 
 /// The region of a server that is told none.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -23,6 +26,7 @@ const ENVIRONMENT: &str = "\
 Environment:
   MINIO_ROOT_USER, MINIO_ROOT_PASSWORD  The root user of the server, as the server has it
   MINIO_SITE_REGION                     The server's region [us-east-1]
+  SSL_CERT_FILE                         A file of authorities to trust [the system's]
 
 Examples:
   The state of the server on this host
@@ -30,6 +34,9 @@ Examples:
 
   The same of another one, for a script
     impl admin info --endpoint http://10.0.0.7:9000 --json
+
+  Over TLS, where the server's certificate is signed by an authority of your own, ca/CAs/public.crt
+    impl admin info --endpoint https://store.example:9000 --certs-dir ca
 
   What Prometheus needs to scrape it
     impl admin prometheus --endpoint http://10.0.0.7:9000
@@ -47,22 +54,34 @@ pub struct AdminArgs {
 enum AdminCommand {
     /// Show state, drives, space and quorums
     Info {
-        /// The server's URL
-        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9000")]
-        endpoint: String,
+        #[command(flatten)]
+        server: ServerUrl,
+        /// Beside the authorities that the system trusts, trust those whose certificates are in CAs/ of this folder
+        /// [default: ~/.minio/certs]
+        #[arg(long, short = 'S', value_name = "DIR")]
+        certs_dir: Option<String>,
         /// As JSON, as the server tells it
         #[arg(long)]
         json: bool,
     },
     /// Write a scrape configuration with a token for Prometheus
     Prometheus {
-        /// The server's URL
-        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9000")]
-        endpoint: String,
+        #[command(flatten)]
+        server: ServerUrl,
         /// For how many days the token holds
         #[arg(long, value_name = "DAYS", default_value = "365", value_parser = days())]
         days: u64,
     },
+}
+
+#[derive(Args)]
+struct ServerUrl {
+    /// The server's URL, http:// or https://
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9000")]
+    endpoint: String,
+    /// Accept any certificate over https://, also one of somebody who only claims to be the server
+    #[arg(long)]
+    insecure: bool,
 }
 
 /// Why there is nothing to show. One line, for the operator.
@@ -74,6 +93,8 @@ enum AdminError {
     Endpoint(#[from] InvalidEndpoint),
     #[error("the runtime does not start: {0}")]
     Runtime(#[source] io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("{endpoint}: {source}")]
     Client { endpoint: String, source: ClientError },
     #[error(
@@ -101,8 +122,12 @@ fn days() -> clap::builder::RangedU64ValueParser {
 /// Does it.
 pub(super) fn run(args: AdminArgs) -> ExitCode {
     let done = match args.command {
-        AdminCommand::Info { endpoint, json } => block_on(async |rt| info(&rt, &endpoint, json).await),
-        AdminCommand::Prometheus { endpoint, days } => block_on(async |rt| prometheus(&rt, &endpoint, days)),
+        AdminCommand::Info {
+            server,
+            certs_dir,
+            json,
+        } => block_on(async |rt| info(&rt, &server, certs_dir, json).await),
+        AdminCommand::Prometheus { server, days } => block_on(async |rt| prometheus(&rt, &server, days)),
     };
     match done {
         Ok(text) => {
@@ -121,12 +146,19 @@ fn block_on(work: impl AsyncFnOnce(Rt) -> Result<String, AdminError>) -> Result<
     runtime.block_on(async { work(RealRuntime::new()).await })
 }
 
-async fn info(rt: &Rt, url: &str, json: bool) -> Result<String, AdminError> {
+async fn info(rt: &Rt, server: &ServerUrl, certs_dir: Option<String>, json: bool) -> Result<String, AdminError> {
     let env = Env::of_process();
-    let endpoint: Endpoint = url.parse()?;
+    let endpoint: Endpoint = server.endpoint.parse()?;
     let addresses = endpoint.addresses()?;
+    let tls = match (endpoint.is_tls(), server.insecure) {
+        (false, _) => None,
+        (true, true) => Some(ClientTls::new(rt, Trust::Anybody).await?),
+        (true, false) => Some(ClientTls::new(rt, authorities(&env, certs_dir)).await?),
+    };
     let asking = Asking {
         authority: endpoint.authority(),
+        host: endpoint.host(),
+        tls: tls.as_ref(),
         addresses: &addresses,
         credentials: &config::root_user(&env, &super::read_secret)?,
         region: config::region(&env).unwrap_or(DEFAULT_REGION),
@@ -150,6 +182,15 @@ async fn info(rt: &Rt, url: &str, json: bool) -> Result<String, AdminError> {
     }
 }
 
+/// Those of the system, and those of the folder of certificates.
+fn authorities(env: &Env, certs_dir: Option<String>) -> Trust {
+    Trust::Authorities {
+        system: env.get("SSL_CERT_FILE").map(Into::into),
+        // Relative to where we are.
+        folder: config::certs_dir(certs_dir, env, Path::new("")),
+    }
+}
+
 fn refused(endpoint: String, status: StatusCode, xml: &str) -> AdminError {
     let element = |name: &str| {
         let (_, rest) = xml.split_once(&format!("<{name}>"))?;
@@ -168,15 +209,20 @@ fn refused(endpoint: String, status: StatusCode, xml: &str) -> AdminError {
     }
 }
 
-fn prometheus(rt: &Rt, url: &str, days: u64) -> Result<String, AdminError> {
-    let endpoint: Endpoint = url.parse()?;
+fn prometheus(rt: &Rt, server: &ServerUrl, days: u64) -> Result<String, AdminError> {
+    let endpoint: Endpoint = server.endpoint.parse()?;
     let credentials = config::root_user(&Env::of_process(), &super::read_secret)?;
     let expires_seconds = rt.wall_nanos() / 1_000_000_000 + days * 86_400;
     let token = token::mint(&credentials, expires_seconds);
-    let authority = endpoint.authority();
+    let (scheme, authority) = (endpoint.scheme(), endpoint.authority());
+    let tls = if endpoint.is_tls() && server.insecure {
+        "  tls_config:\n    insecure_skip_verify: true\n"
+    } else {
+        ""
+    };
     Ok(format!(
         "scrape_configs:\n- job_name: impl\n  bearer_token: {token}\n  metrics_path: /minio/v2/metrics/cluster\n  \
-         scheme: http\n  static_configs:\n  - targets: ['{authority}']\n"
+         scheme: {scheme}\n{tls}  static_configs:\n  - targets: ['{authority}']\n"
     ))
 }
 

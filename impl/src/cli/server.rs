@@ -2,10 +2,10 @@
 
 use super::{Banner, fail, logging, print};
 use crate::{
-    config::{ConfigError, Env, Given, ListenAddress, Output, ServerConfig},
+    config::{ConfigError, Env, Given, GivenLimits, ListenAddress, Output, ServerConfig},
     node::{self, NodeConfig, OpenError},
     runtime::{self, Listener, Rt, real::RealRuntime},
-    wire::{self, DomainError, Domains, Limits, Tls, TlsError, WatchConfig, WireConfig},
+    wire::{self, DomainError, Domains, Limits, Timeouts, Tls, TlsError, WatchConfig, WireConfig},
 };
 use clap::Args;
 use std::{io, net::IpAddr, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
@@ -28,9 +28,10 @@ Environment:
   MINIO_DOMAIN                          Domains, with commas: BUCKET.DOMAIN is the host of a bucket
   MINIO_API_REQUESTS_MAX                Requests that are served at once; others wait [by memory]
   MINIO_API_REQUESTS_DEADLINE           For how long, until they are answered 503 SlowDown [10s]
-  MINIO_MEMLIMIT                        As the flag
   MINIO_VOLUMES                         Drives, separated by spaces; beats those on the command line
-  MINIO_ADDRESS, MINIO_CONSOLE_ADDRESS  As the flags
+  MINIO_ADDRESS, MINIO_CONSOLE_ADDRESS, MINIO_MEMLIMIT,
+  MINIO_IDLE_TIMEOUT, MINIO_READ_HEADER_TIMEOUT
+                                        As the flags
   MINIO_PROMETHEUS_AUTH_TYPE            Who may scrape metrics: public, or jwt with a token [jwt]
   MINIO_ACCESS_LOG                      on: as --access-log [off]
   RUST_LOG                              What is logged to standard error [info]
@@ -80,6 +81,13 @@ pub struct ServerArgs {
     /// Memory that the server may take, for example 4GiB [default: three quarters of the machine's]
     #[arg(long, value_name = "SIZE")]
     memlimit: Option<String>,
+    /// For how long a connection may be idle, a request's body may pause, and an answer may wait to be read
+    /// [default: 60s]
+    #[arg(long, value_name = "TIME")]
+    idle_timeout: Option<String>,
+    /// For how long the headers of a request may come [default: 60s]
+    #[arg(long, value_name = "TIME")]
+    read_header_timeout: Option<String>,
     /// Banner and log lines as JSON
     #[arg(long)]
     json: bool,
@@ -102,7 +110,11 @@ impl ServerArgs {
             address: self.address,
             console_address: self.console_address,
             certs_dir: self.certs_dir,
-            memlimit: self.memlimit,
+            limits: GivenLimits {
+                memory: self.memlimit,
+                idle: self.idle_timeout,
+                headers: self.read_header_timeout,
+            },
             output: Output {
                 json: self.json,
                 quiet: self.quiet,
@@ -201,6 +213,10 @@ pub async fn serve(config: ServerConfig) -> Result<(), StartError> {
         region: config.region.clone(),
         domains,
         limits: Limits::new(config.limits.memory_bytes, config.limits.requests, config.limits.wait),
+        timeouts: Timeouts {
+            idle: config.limits.idle,
+            headers: config.limits.headers,
+        },
         tls,
         watch: WatchConfig {
             metrics_public: config.metrics_public,

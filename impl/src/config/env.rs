@@ -4,7 +4,7 @@ use super::ConfigError;
 use std::collections::BTreeMap;
 
 /// Variables that are read somewhere in this program.
-const KNOWN: [&str; 27] = [
+const KNOWN: [&str; 29] = [
     "MINIO_ACCESS_KEY",
     "MINIO_ACCESS_KEY_FILE",
     "MINIO_ACCESS_LOG",
@@ -16,9 +16,11 @@ const KNOWN: [&str; 27] = [
     "MINIO_DOMAIN",
     "MINIO_ENDPOINTS",
     "MINIO_ERASURE_SET_DRIVE_COUNT",
+    "MINIO_IDLE_TIMEOUT",
     "MINIO_MEMLIMIT",
     "MINIO_OPTS",
     "MINIO_PROMETHEUS_AUTH_TYPE",
+    "MINIO_READ_HEADER_TIMEOUT",
     "MINIO_REGION",
     "MINIO_REGION_NAME",
     "MINIO_ROOT_PASSWORD",

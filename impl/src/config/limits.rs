@@ -1,9 +1,20 @@
-//! How much the server may take: what is set, or what the machine gives.
+//! How much the server may take, and how long clients may: what is set, or what the machine gives.
 
 use super::{ConfigError, Env, size};
 use std::{io, path::Path, time::Duration};
 
-/// Memory and requests as configured.
+/// The flags of limits as they were given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GivenLimits {
+    /// `--memlimit`.
+    pub memory: Option<String>,
+    /// `--idle-timeout`.
+    pub idle: Option<String>,
+    /// `--read-header-timeout`.
+    pub headers: Option<String>,
+}
+
+/// Memory, requests and time as configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitSettings {
     /// The memory that the process may take, in bytes.
@@ -12,6 +23,10 @@ pub struct LimitSettings {
     pub requests: Option<usize>,
     /// For how long a request waits for its turn.
     pub wait: Duration,
+    /// For how long nothing may happen on a connection.
+    pub idle: Duration,
+    /// For how long the headers of a request may come.
+    pub headers: Duration,
 }
 
 /// Less memory than this serves nobody, in bytes.
@@ -23,12 +38,19 @@ const MEMORY_BYTES_UNKNOWN: u64 = 4 << 30;
 /// How long a request waits unless it is told otherwise.
 const WAIT: Duration = Duration::from_secs(10);
 
+/// For how long nothing may happen on a connection, and headers may come, unless it is told otherwise.
+const IDLE: Duration = Duration::from_secs(60);
+const HEADERS: Duration = Duration::from_secs(60);
+
+/// Less time than this would cut off clients that do nothing wrong; more is none at all.
+const TIMEOUT_MIN: Duration = Duration::from_secs(1);
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+
 type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
 
-/// Limits from `--memlimit`, the environment, and the machine.
-pub(super) fn resolve(flag: Option<&str>, env: &Env, read_file: ReadFile<'_>) -> Result<LimitSettings, ConfigError> {
-    let sources = [("--memlimit", flag), ("MINIO_MEMLIMIT", env.get("MINIO_MEMLIMIT"))];
-    let memory_bytes = match sources.iter().find_map(|(name, text)| Some((*name, (*text)?))) {
+/// Limits from flags, the environment, and the machine.
+pub(super) fn resolve(given: &GivenLimits, env: &Env, read_file: ReadFile<'_>) -> Result<LimitSettings, ConfigError> {
+    let memory_bytes = match either(("--memlimit", &given.memory), env, "MINIO_MEMLIMIT") {
         // Of the machine's, a quarter is left to the kernel and to others.
         None => machine_bytes(read_file).unwrap_or(MEMORY_BYTES_UNKNOWN) / 4 * 3,
         Some((name, text)) => size::parse(text)
@@ -53,7 +75,40 @@ pub(super) fn resolve(flag: Option<&str>, env: &Env, read_file: ReadFile<'_>) ->
         memory_bytes: memory_bytes.max(MEMORY_BYTES_MIN),
         requests,
         wait,
+        idle: timeout(("--idle-timeout", &given.idle), env, "MINIO_IDLE_TIMEOUT")?.unwrap_or(IDLE),
+        headers: timeout(
+            ("--read-header-timeout", &given.headers),
+            env,
+            "MINIO_READ_HEADER_TIMEOUT",
+        )?
+        .unwrap_or(HEADERS),
     })
+}
+
+/// A flag, or else a variable: which it is, and what it holds.
+fn either<'a>(
+    (flag, given): (&'static str, &'a Option<String>),
+    env: &'a Env,
+    variable: &'static str,
+) -> Option<(&'static str, &'a str)> {
+    match given {
+        Some(text) => Some((flag, text)),
+        None => of(env, variable),
+    }
+}
+
+fn timeout(
+    flag: (&'static str, &Option<String>),
+    env: &Env,
+    variable: &'static str,
+) -> Result<Option<Duration>, ConfigError> {
+    let Some((name, text)) = either(flag, env, variable) else {
+        return Ok(None);
+    };
+    match duration(text) {
+        Some(time) if (TIMEOUT_MIN..=TIMEOUT_MAX).contains(&time) => Ok(Some(time)),
+        _ => Err(invalid(name, text, "a time of 1s to 24h, for example 30s or 5m")),
+    }
 }
 
 fn of<'a>(env: &'a Env, name: &'static str) -> Option<(&'static str, &'a str)> {
@@ -131,7 +186,11 @@ mod tests {
                 .map(|(_, text)| (*text).to_owned())
                 .ok_or(io::ErrorKind::NotFound.into())
         };
-        resolve(flag, &Env::from_pairs(env), &read_file).map_err(|error| error.to_string())
+        let given = GivenLimits {
+            memory: flag.map(str::to_owned),
+            ..GivenLimits::default()
+        };
+        resolve(&given, &Env::from_pairs(env), &read_file).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -190,6 +249,33 @@ mod tests {
             with(&[], &[("MINIO_API_REQUESTS_MAX", "0")], None).unwrap().requests,
             None
         );
+    }
+
+    #[test]
+    fn timeouts() {
+        let times = |given: &GivenLimits, env: &[(&str, &str)]| {
+            let no_files = |_: &Path| Err(io::ErrorKind::NotFound.into());
+            let settings = resolve(given, &Env::from_pairs(env), &no_files);
+            settings
+                .map(|settings| (settings.idle.as_secs(), settings.headers.as_secs()))
+                .map_err(|error| error.to_string())
+        };
+        let none = GivenLimits::default();
+        assert_eq!(times(&none, &[]), Ok((60, 60)));
+        let env = [("MINIO_IDLE_TIMEOUT", "5m"), ("MINIO_READ_HEADER_TIMEOUT", "30s")];
+        assert_eq!(times(&none, &env), Ok((300, 30)));
+        let given = GivenLimits {
+            idle: Some("2s".to_owned()),
+            ..GivenLimits::default()
+        };
+        assert_eq!(times(&given, &env), Ok((2, 30)));
+        let given = GivenLimits {
+            headers: Some("0s".to_owned()),
+            ..GivenLimits::default()
+        };
+        let expected = "--read-header-timeout 0s: expected a time of 1s to 24h, for example 30s or 5m";
+        assert_eq!(times(&given, &env), Err(expected.to_owned()));
+        assert!(times(&none, &[("MINIO_IDLE_TIMEOUT", "25h")]).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub mod size;
 pub use address::{InvalidAddress, ListenAddress};
 pub use credentials::CredentialError;
 pub use env::Env;
-pub use limits::LimitSettings;
+pub use limits::{GivenLimits, LimitSettings};
 
 use crate::access::Credentials;
 use crate::topology::{REDUCED_VARIABLE, STANDARD_VARIABLE, StorageClasses, Topology, TopologyError};
@@ -47,8 +47,8 @@ pub struct Given {
     pub console_address: Option<String>,
     /// `--certs-dir`.
     pub certs_dir: Option<String>,
-    /// `--memlimit`.
-    pub memlimit: Option<String>,
+    /// Memory and time.
+    pub limits: GivenLimits,
     /// How to speak.
     pub output: Output,
     /// `--access-log`.
@@ -72,7 +72,7 @@ pub struct ServerConfig {
     pub certs_dir: Option<PathBuf>,
     /// Whether that folder was named, and is expected to hold some.
     pub certs_dir_is_given: bool,
-    /// Memory and requests.
+    /// Memory, requests and time.
     pub limits: LimitSettings,
     /// Drives, sets and parity.
     pub topology: Topology,
@@ -116,7 +116,7 @@ pub enum ConfigError {
         /// What it may hold.
         expected: &'static str,
     },
-    /// Memory, or requests.
+    /// Memory, requests, or time.
     #[error("{name} {value}: expected {expected}")]
     Limit {
         /// The flag or variable.
@@ -174,7 +174,7 @@ impl ServerConfig {
             domains: env.get("MINIO_DOMAIN").unwrap_or_default().to_owned(),
             certs_dir_is_given: given.certs_dir.is_some(),
             certs_dir: certs_dir(given.certs_dir, env, current_folder),
-            limits: limits::resolve(given.memlimit.as_deref(), env, read_file)?,
+            limits: limits::resolve(&given.limits, env, read_file)?,
             topology,
             output: given.output,
             metrics_public: metrics_public(env)?,
@@ -225,7 +225,8 @@ pub fn region(env: &Env) -> Option<&str> {
 }
 
 /// The folder of certificates: as given, or `.minio/certs` in the home folder.
-fn certs_dir(given: Option<String>, env: &Env, current_folder: &Path) -> Option<PathBuf> {
+#[must_use]
+pub fn certs_dir(given: Option<String>, env: &Env, current_folder: &Path) -> Option<PathBuf> {
     let home = || Some(Path::new(env.get("HOME")?).join(".minio/certs"));
     Some(current_folder.join(given.map(PathBuf::from).or_else(home)?))
 }

@@ -1,8 +1,8 @@
 //! A client for the admin API of a running server: one signed GET, its answer in memory.
 //!
-//! The signature is AWS's version 4 with an unsigned, empty body. Without TLS: it is for the server's own host
-//! and for networks that are trusted.
+//! The signature is AWS's version 4 with an unsigned, empty body.
 
+use super::tls::{ClientTls, HandshakeError};
 use crate::{
     access::Credentials,
     api::hex,
@@ -30,6 +30,10 @@ const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 pub struct Asking<'a> {
     /// Host and port as the URL has them.
     pub authority: &'a str,
+    /// The host alone, as a certificate names it.
+    pub host: &'a str,
+    /// How TLS is spoken with it; without, it is plain HTTP.
+    pub tls: Option<&'a ClientTls>,
     /// The addresses of the host, in the order in which they are tried.
     pub addresses: &'a [SocketAddr],
     /// Whose signature it is.
@@ -44,11 +48,14 @@ pub enum ClientError {
     /// Nobody listens there, or the network does not lead there.
     #[error("cannot connect: {0}")]
     Connect(#[source] io::Error),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] HandshakeError),
     /// It took too long.
     #[error("no answer within {} s", TIME_MAX.as_secs())]
     TimedOut,
     /// The connection broke, or what came is no HTTP.
-    #[error("the answer cannot be read: {0}")]
+    #[error("the answer cannot be read (if the server speaks TLS, use https://): {0}")]
     Broken(#[source] Box<dyn Error + Send + Sync>),
 }
 
@@ -68,6 +75,10 @@ async fn exchange(rt: &Rt, asking: &Asking<'_>, path: &str) -> Result<(StatusCod
             Ok(stream) => {
                 let request = request(asking, path, rt.wall_nanos());
                 let request = request.map_err(|error| ClientError::Broken(error.into()))?;
+                let stream = match asking.tls {
+                    None => stream,
+                    Some(tls) => tls.connect(asking.host, stream).await?,
+                };
                 return send(TokioIo::new(stream), request).await.map_err(ClientError::Broken);
             }
             Err(error) => failure = error,
@@ -168,6 +179,8 @@ mod tests {
         let credentials = credentials();
         let asking = Asking {
             authority: "h:9000",
+            host: "h",
+            tls: None,
             addresses: &[],
             credentials: &credentials,
             region: "us-east-1",
@@ -186,6 +199,8 @@ mod tests {
         let credentials = credentials();
         let mut asking = Asking {
             authority: "h:9000",
+            host: "h",
+            tls: None,
             addresses: &addresses,
             credentials: &credentials,
             region: "us-east-1",
@@ -210,6 +225,8 @@ mod tests {
         let credentials = credentials();
         let asking = Asking {
             authority: "h:9000",
+            host: "h",
+            tls: None,
             addresses: &addresses,
             credentials: &credentials,
             region: "us-east-1",

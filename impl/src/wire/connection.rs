@@ -1,20 +1,23 @@
 //! One connection: the handshake, the protocol that it speaks, and its end.
 
-use super::{service::Service, stall::StallGuard, streams::Streams, timer::RtTimer, tls::Tls};
+use super::{
+    limits::Timeouts, patience::Patience, service::Service, stall::StallGuard, streams::Streams, timer::RtTimer,
+    tls::Tls,
+};
 use crate::runtime::{self, BoxFuture, Rt};
 use hyper::{
-    rt::{Executor, Read, Write},
+    rt::Executor,
     server::conn::{http1, http2},
 };
 use hyper_util::rt::TokioIo;
 use std::{convert::Infallible, future::Future, pin::Pin, pin::pin, sync::Arc, time::Duration};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{OwnedSemaphorePermit, mpsc, watch},
+};
 
 /// How long the handshake may take.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// How long a request's headers may take; also for how long a connection may be idle between requests.
-const HEADERS_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// How much of a connection's input is buffered, in bytes; also the size of a request's headers.
 const READ_BUFFER_BYTES: usize = 128 << 10;
@@ -35,7 +38,7 @@ const SEND_BUFFER_BYTES: usize = 256 << 10;
 /// The largest headers of an HTTP/2 request, in bytes.
 const HEADER_LIST_BYTES: u32 = 64 << 10;
 
-/// How often an HTTP/2 connection is looked at: whether it is idle, and whether answers stand still.
+/// How often an HTTP/2 connection is looked at, at least: whether it is idle, and whether answers stand still.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// The life of the server, as its connections see it.
@@ -50,27 +53,38 @@ pub(super) enum Phase {
 
 /// A connection that was accepted.
 pub(super) struct Connection {
-    pub(super) rt: Rt,
     pub(super) stream: StallGuard,
     pub(super) tls: Option<Arc<Tls>>,
+    pub(super) talk: Talk,
+    pub(super) _alive: (mpsc::Sender<Infallible>, Option<OwnedSemaphorePermit>),
+}
+
+/// What is served on a connection, whatever its protocol.
+pub(super) struct Talk {
+    pub(super) rt: Rt,
     pub(super) service: Service,
     pub(super) timer: RtTimer,
+    pub(super) timeouts: Timeouts,
     pub(super) phase: watch::Receiver<Phase>,
-    pub(super) _alive: (mpsc::Sender<Infallible>, Option<OwnedSemaphorePermit>),
 }
 
 impl Connection {
     /// Serves it to its end.
-    pub(super) async fn serve(mut self) {
-        let Some(tls) = self.tls.take() else {
-            let io = TokioIo::new(self.stream);
-            return serve_http1(io, self.service, self.timer, self.phase).await;
+    pub(super) async fn serve(self) {
+        let Connection {
+            stream,
+            tls,
+            mut talk,
+            _alive,
+        } = self;
+        let Some(tls) = tls else {
+            return talk.http1(stream).await;
         };
-        let handshake = runtime::timeout(&self.rt, HANDSHAKE_TIME_MAX, tls.accept(self.stream));
+        let handshake = runtime::timeout(&talk.rt, HANDSHAKE_TIME_MAX, tls.accept(stream));
         let shaken = tokio::select! {
             biased;
             // No request is in flight yet.
-            _ = self.phase.changed() => return,
+            _ = talk.phase.changed() => return,
             shaken = handshake => shaken,
         };
         let stream = match shaken {
@@ -78,76 +92,81 @@ impl Connection {
             Some(Err(error)) => return tracing::debug!(%error, "the TLS handshake failed"),
             None => return tracing::debug!("the TLS handshake took too long"),
         };
-        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let io = TokioIo::new(stream);
-        if is_http2 {
-            serve_http2(&self.rt, io, self.service, self.timer, self.phase).await;
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            talk.http2(stream).await;
         } else {
-            serve_http1(io, self.service, self.timer, self.phase).await;
+            talk.http1(stream).await;
         }
     }
 }
 
-async fn serve_http1<I>(io: I, service: Service, timer: RtTimer, mut phase: watch::Receiver<Phase>)
-where
-    I: Read + Write + Unpin + Send + 'static,
-{
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(timer)
-        .header_read_timeout(HEADERS_TIME_MAX)
-        .max_buf_size(READ_BUFFER_BYTES);
-    let mut connection = pin!(builder.serve_connection(io, service));
-    loop {
-        tokio::select! {
-            biased;
-            changed = phase.changed() => match next(&changed, &mut phase) {
-                Phase::Ended => return,
-                _ => connection.as_mut().graceful_shutdown(),
-            },
-            ended = connection.as_mut() => return log_end(ended),
+impl Talk {
+    async fn http1<S>(mut self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Timeouts { idle, headers } = self.timeouts;
+        let streams = Streams::new(&self.rt, idle);
+        let io = TokioIo::new(Patience::new(&self.rt, stream, &streams, self.timeouts));
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(self.timer)
+            // The stream tells the two apart. With this, hyper reads from it as soon as a request has ended.
+            .header_read_timeout(idle + headers)
+            .max_buf_size(READ_BUFFER_BYTES);
+        let mut connection = pin!(builder.serve_connection(io, self.service.on(&streams)));
+        loop {
+            tokio::select! {
+                biased;
+                changed = self.phase.changed() => match next(&changed, &mut self.phase) {
+                    Phase::Ended => return,
+                    _ => connection.as_mut().graceful_shutdown(),
+                },
+                ended = connection.as_mut() => return log_end(ended),
+            }
         }
     }
-}
 
-async fn serve_http2<I>(rt: &Rt, io: I, service: Service, timer: RtTimer, mut phase: watch::Receiver<Phase>)
-where
-    I: Read + Write + Unpin + Send + 'static,
-{
-    let streams = Streams::new(rt);
-    let mut builder = http2::Builder::new(RtExecutor(rt.clone()));
-    builder
-        .timer(timer)
-        .keep_alive_interval(HEADERS_TIME_MAX)
-        .keep_alive_timeout(HANDSHAKE_TIME_MAX)
-        .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_frame_size(FRAME_BYTES)
-        .max_send_buf_size(SEND_BUFFER_BYTES)
-        .max_header_list_size(HEADER_LIST_BYTES);
-    let mut connection = pin!(builder.serve_connection(io, service.on(&streams)));
-    let mut is_closing = false;
-    loop {
-        tokio::select! {
-            biased;
-            changed = phase.changed() => match next(&changed, &mut phase) {
-                Phase::Ended => return,
-                _ => {
-                    connection.as_mut().graceful_shutdown();
-                    is_closing = true;
-                }
-            },
-            ended = connection.as_mut() => return log_end(ended),
-            () = rt.sleep(LOOK) => {
-                streams.drop_stalled();
-                let is_idle = streams.are_idle(HEADERS_TIME_MAX);
-                if is_idle && is_closing {
-                    return;
-                }
-                if is_idle {
-                    connection.as_mut().graceful_shutdown();
-                    is_closing = true;
+    async fn http2<S>(mut self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let idle = self.timeouts.idle;
+        let streams = Streams::new(&self.rt, idle);
+        let mut builder = http2::Builder::new(RtExecutor(self.rt.clone()));
+        builder
+            .timer(self.timer)
+            .keep_alive_interval(idle)
+            .keep_alive_timeout(HANDSHAKE_TIME_MAX)
+            .max_concurrent_streams(STREAMS_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES)
+            .max_send_buf_size(SEND_BUFFER_BYTES)
+            .max_header_list_size(HEADER_LIST_BYTES);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), self.service.on(&streams)));
+        let mut is_closing = false;
+        loop {
+            tokio::select! {
+                biased;
+                changed = self.phase.changed() => match next(&changed, &mut self.phase) {
+                    Phase::Ended => return,
+                    _ => {
+                        connection.as_mut().graceful_shutdown();
+                        is_closing = true;
+                    }
+                },
+                ended = connection.as_mut() => return log_end(ended),
+                () = self.rt.sleep(LOOK.min(idle / 2)) => {
+                    streams.drop_stalled();
+                    let is_idle = streams.are_idle(idle);
+                    if is_idle && is_closing {
+                        return;
+                    }
+                    if is_idle {
+                        connection.as_mut().graceful_shutdown();
+                        is_closing = true;
+                    }
                 }
             }
         }

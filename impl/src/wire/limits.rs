@@ -3,7 +3,9 @@
 
 use crate::{
     api::{ApiError, Code},
+    metrics::{Queue, Room, Want},
     runtime::{self, BoxFuture, Rt},
+    stats::{Counter, Level},
 };
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -57,6 +59,25 @@ impl Limits {
     }
 }
 
+/// How long clients may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For how long nothing may happen: on a connection without a request, within the body of one, and while an
+    /// answer waits to be read.
+    pub idle: Duration,
+    /// For how long the headers of a request may come.
+    pub headers: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            idle: Duration::from_secs(60),
+            headers: Duration::from_secs(60),
+        }
+    }
+}
+
 /// What is left of the limits. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Budget {
@@ -64,18 +85,60 @@ pub(super) struct Budget {
     requests: Arc<Semaphore>,
     memory: Arc<Semaphore>,
     memory_units: u64,
+    requests_max: usize,
     wait: Duration,
+    counts: Arc<Counts>,
+}
+
+/// How many have come, and whom the limits have held up.
+#[derive(Default)]
+struct Counts {
+    incoming: Counter,
+    slot: QueueCounts,
+    memory: QueueCounts,
+}
+
+#[derive(Default)]
+struct QueueCounts {
+    waiting: Level,
+    refused: Counter,
+}
+
+impl QueueCounts {
+    fn read(&self) -> Queue {
+        Queue {
+            waiting: self.waiting.get(),
+            refused: self.refused.get(),
+        }
+    }
 }
 
 impl Budget {
     pub fn new(rt: &Rt, limits: Limits) -> Budget {
         let memory_units = (limits.stream_bytes / UNIT_BYTES).clamp(1, u64::from(u32::MAX));
+        let requests_max = limits.requests.clamp(1, Semaphore::MAX_PERMITS);
         Budget {
             rt: rt.clone(),
-            requests: Arc::new(Semaphore::new(limits.requests.clamp(1, Semaphore::MAX_PERMITS))),
+            requests: Arc::new(Semaphore::new(requests_max)),
             memory: Arc::new(Semaphore::new(memory_units as usize)),
             memory_units,
+            requests_max,
             wait: limits.wait,
+            counts: Arc::default(),
+        }
+    }
+
+    /// How full it is.
+    pub fn room(&self) -> Room {
+        let memory_used = self.memory_units.saturating_sub(self.memory.available_permits() as u64);
+        Room {
+            incoming: self.counts.incoming.get(),
+            slots_used: self.requests_max.saturating_sub(self.requests.available_permits()) as u64,
+            slots_limit: self.requests_max as u64,
+            memory_used_bytes: memory_used * UNIT_BYTES,
+            memory_limit_bytes: self.memory_units * UNIT_BYTES,
+            slot: self.counts.slot.read(),
+            memory: self.counts.memory.read(),
         }
     }
 
@@ -84,11 +147,30 @@ impl Budget {
     /// # Errors
     /// [`Code::SlowDown`] when there is none for too long.
     pub async fn admit(&self) -> Result<Lease, ApiError> {
-        let permit = take(&self.rt, &self.requests, 1, self.wait).await?;
+        self.counts.incoming.count();
+        let permit = self.take(Want::Slot, 1).await?;
         Ok(Lease(Arc::new(Held {
             budget: self.clone(),
             permits: Mutex::new(vec![permit]),
         })))
+    }
+
+    async fn take(&self, want: Want, count: u32) -> Result<OwnedSemaphorePermit, ApiError> {
+        let (semaphore, counts) = match want {
+            Want::Slot => (&self.requests, &self.counts.slot),
+            Want::Memory => (&self.memory, &self.counts.memory),
+        };
+        // Nobody is passed over: a waiting request has its hands on what is free.
+        if let Ok(permit) = semaphore.clone().try_acquire_many_owned(count) {
+            return Ok(permit);
+        }
+        let _waiting = counts.waiting.enter();
+        let waited = runtime::timeout(&self.rt, self.wait, semaphore.clone().acquire_many_owned(count)).await;
+        // The semaphores are never closed.
+        waited.and_then(Result::ok).ok_or_else(|| {
+            counts.refused.count();
+            Code::SlowDown.into()
+        })
     }
 }
 
@@ -112,26 +194,11 @@ impl Lease {
         Box::pin(async move {
             let Held { budget, permits } = &*lease.0;
             let units = bytes.div_ceil(UNIT_BYTES).min(budget.memory_units);
-            let permit = take(&budget.rt, &budget.memory, units as u32, budget.wait).await?;
+            let permit = budget.take(Want::Memory, units as u32).await?;
             permits.lock().unwrap_or_else(PoisonError::into_inner).push(permit);
             Ok(())
         })
     }
-}
-
-async fn take(
-    rt: &Rt,
-    semaphore: &Arc<Semaphore>,
-    count: u32,
-    wait: Duration,
-) -> Result<OwnedSemaphorePermit, ApiError> {
-    // Nobody is passed over: a waiting request has its hands on what is free.
-    if let Ok(permit) = semaphore.clone().try_acquire_many_owned(count) {
-        return Ok(permit);
-    }
-    let waited = runtime::timeout(rt, wait, semaphore.clone().acquire_many_owned(count)).await;
-    // The semaphores are never closed.
-    waited.and_then(Result::ok).ok_or_else(|| Code::SlowDown.into())
 }
 
 #[cfg(test)]
@@ -188,5 +255,40 @@ mod tests {
         // More than there is counts as all.
         drop(second);
         budget.admit().await.unwrap().reserve(1 << 40).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_waits_and_who_is_refused_is_counted() {
+        let budget = budget(1, 4 * MIB);
+        let lease = budget.admit().await.unwrap();
+        lease.reserve(MIB).await.unwrap();
+        let room = budget.room();
+        assert_eq!((room.incoming, room.slots_used, room.slots_limit), (1, 1, 1));
+        assert_eq!((room.memory_used_bytes, room.memory_limit_bytes), (MIB, 4 * MIB));
+        assert_eq!((room.slot, room.memory), (Queue::default(), Queue::default()));
+
+        // A client that leaves while it waits has not been refused.
+        let mut waiting = Box::pin(budget.admit());
+        assert!(futures::poll!(&mut waiting).is_pending());
+        let mut more = lease.reserve(8 * MIB);
+        assert!(futures::poll!(&mut more).is_pending());
+        let one = |waiting, refused| Queue { waiting, refused };
+        let room = budget.room();
+        assert_eq!((room.slot, room.memory), (one(1, 0), one(1, 0)));
+        assert_eq!(
+            room.memory_used_bytes,
+            4 * MIB,
+            "all that is left is for the one that waits"
+        );
+        drop((waiting, more));
+        let room = budget.room();
+        assert_eq!((room.slot, room.memory), (one(0, 0), one(0, 0)));
+
+        assert_eq!(code(budget.admit().await), Some(Code::SlowDown));
+        assert_eq!(code(lease.reserve(8 * MIB).await), Some(Code::SlowDown));
+        drop(lease);
+        let room = budget.room();
+        assert_eq!((room.slot, room.memory), (one(0, 1), one(0, 1)));
+        assert_eq!((room.incoming, room.slots_used, room.memory_used_bytes), (3, 0, 0));
     }
 }

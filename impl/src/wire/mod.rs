@@ -19,6 +19,8 @@ mod hosts;
 mod limits;
 mod observe;
 mod outgoing;
+mod patience;
+mod ranges;
 mod reply;
 mod s3;
 mod scrape;
@@ -29,8 +31,8 @@ mod timer;
 mod tls;
 
 pub use hosts::{DomainError, Domains};
-pub use limits::Limits;
-pub use tls::{Tls, TlsError};
+pub use limits::{Limits, Timeouts};
+pub use tls::{ClientTls, HandshakeError, Tls, TlsError, Trust};
 
 use crate::{
     access::{Access, Credentials},
@@ -38,10 +40,9 @@ use crate::{
     object::Store,
     runtime::{self, Accepted, Listener, Rt},
 };
-use connection::{Connection, Phase};
+use connection::{Connection, Phase, Talk};
 use limits::Budget;
 use observe::Observer;
-use outgoing::STALL_TIME_MAX;
 use service::{Serves, Service};
 use stall::StallGuard;
 use std::{
@@ -77,6 +78,8 @@ pub struct WireConfig {
     pub domains: Domains,
     /// How much may be served at once.
     pub limits: Limits,
+    /// How long clients may take.
+    pub timeouts: Timeouts,
     /// The certificates; without them it is plain HTTP.
     pub tls: Option<Arc<Tls>>,
     /// What others may see of the requests.
@@ -104,10 +107,12 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<usize> {
     let requests = Arc::new(Requests::new(s3::names().chain([admin::API.to_owned()])));
+    let budget = Budget::new(&rt, config.limits);
     let server = Arc::new(scrape::Server {
         rt: rt.clone(),
         store: store.clone(),
         requests: requests.clone(),
+        budget: budget.clone(),
         endpoint: endpoint(config.listener.local_addr()?),
         public: config.watch.metrics_public,
         started: (Duration::from_nanos(rt.wall_nanos()), rt.mono()),
@@ -121,7 +126,8 @@ pub async fn serve(
         access: Access::new(config.credentials),
         region: config.region,
         domains: config.domains,
-        budget: Budget::new(&rt, config.limits),
+        budget,
+        body_idle: config.timeouts.idle,
     };
     let service = Service::new(server, observer, serves);
     let timer = RtTimer::new(&rt);
@@ -145,12 +151,15 @@ pub async fn serve(
             accepted = next => accepted,
         };
         let connection = Connection {
-            rt: rt.clone(),
-            stream: StallGuard::new(&rt, stream, STALL_TIME_MAX),
+            stream: StallGuard::new(&rt, stream, config.timeouts.idle),
             tls: config.tls.clone(),
-            service: service.of_peer(remote),
-            timer: timer.clone(),
-            phase: phase_seen.clone(),
+            talk: Talk {
+                rt: rt.clone(),
+                service: service.of_peer(remote),
+                timer: timer.clone(),
+                timeouts: config.timeouts,
+                phase: phase_seen.clone(),
+            },
             _alive: (alive.clone(), permit),
         };
         runtime::spawn(&rt, "connection", connection.serve());

@@ -15,9 +15,6 @@ use std::{
     time::Duration,
 };
 
-/// For how long a client may take no byte of an answer.
-pub(super) const STALL_TIME_MAX: Duration = Duration::from_secs(60);
-
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of an answer.
@@ -39,7 +36,7 @@ pub(super) struct Answer {
 }
 
 impl Outgoing {
-    /// `body`, that gives back `lease` once it was sent. Of an HTTP/2 connection: on `stream`.
+    /// `body`, that gives back `lease` once it was sent, on `stream` of its connection.
     pub fn new(rt: &Rt, body: s3s::Body, lease: Option<Lease>, stream: Option<(Streams, OpenStream)>) -> Outgoing {
         let answer = Arc::new(Mutex::new(Answer {
             body: Some(body),
@@ -60,9 +57,9 @@ impl Outgoing {
 }
 
 impl Answer {
-    /// Gives it up if nobody has asked for more for too long; whether it may still be asked for.
-    pub fn drop_if_stalled(&mut self, now: Duration) -> bool {
-        if !self.is_awaited && now.saturating_sub(self.taken_at) >= STALL_TIME_MAX {
+    /// Gives it up if nobody has asked for more for so long; whether it may still be asked for.
+    pub fn drop_if_stalled(&mut self, now: Duration, limit: Duration) -> bool {
+        if !self.is_awaited && now.saturating_sub(self.taken_at) >= limit {
             self.body = None;
             self.lease = None;
         }
@@ -103,23 +100,20 @@ mod tests {
     use crate::runtime::real::RealRuntime;
     use http_body_util::BodyExt;
 
+    const LIMIT: Duration = Duration::from_secs(60);
+
     #[tokio::test]
     async fn an_answer_that_nobody_takes_is_given_up() {
         let rt = RealRuntime::new();
-        let streams = Streams::new(&rt);
+        let streams = Streams::new(&rt, LIMIT);
         let open = streams.enter();
         let body = s3s::Body::from(Bytes::from_static(b"abc"));
         let mut outgoing = Outgoing::new(&rt, body, None, Some((streams.clone(), open)));
         assert!(!streams.are_idle(Duration::ZERO), "it is under way");
         streams.drop_stalled();
-        assert!(outgoing.answer.lock().unwrap().drop_if_stalled(rt.mono()));
-        assert!(
-            !outgoing
-                .answer
-                .lock()
-                .unwrap()
-                .drop_if_stalled(rt.mono() + STALL_TIME_MAX)
-        );
+        let drop_at = |now| outgoing.answer.lock().unwrap().drop_if_stalled(now, LIMIT);
+        assert!(drop_at(rt.mono()));
+        assert!(!drop_at(rt.mono() + LIMIT));
         let frame = outgoing.frame().await.unwrap();
         assert!(frame.is_err(), "an end would look like a whole answer");
         drop(outgoing);

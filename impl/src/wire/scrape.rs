@@ -3,6 +3,7 @@
 //! `node` tells of this server and its drives; `cluster` of the deployment too. With one node the second holds
 //! all of the first, so that scraping either is enough.
 
+use super::limits::Budget;
 use crate::{
     access::{Access, token},
     admin::VERSION,
@@ -23,6 +24,7 @@ pub(super) struct Server {
     pub(super) rt: Rt,
     pub(super) store: Arc<Store>,
     pub(super) requests: Arc<Requests>,
+    pub(super) budget: Budget,
     /// Host and port, by which it is known in labels.
     pub(super) endpoint: String,
     /// Whether anybody may scrape.
@@ -76,6 +78,7 @@ impl Server {
     fn node(&self, text: &mut Text, survey: &Survey) {
         text.set_common("server", &self.endpoint);
         self.requests.write(text);
+        self.budget.room().write(text);
         drives(text, survey);
         activity(text, survey);
         self.process(text);

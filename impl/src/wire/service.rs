@@ -9,6 +9,7 @@ use super::{
     limits::{Budget, Lease},
     observe::{Class, Observed, Observer, Progress, Tracker},
     outgoing::Outgoing,
+    ranges::{Passed, Reread},
     reply::{self, Asked},
     s3::Operations,
     scrape::{self, Server},
@@ -20,7 +21,7 @@ use crate::{
     object::READ_MEMORY_BYTES,
     runtime::Rt,
 };
-use http::{HeaderValue, Method, Request, Response, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use s3s::{
@@ -49,9 +50,6 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// The region unless one is configured.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// For how long a request's body may stand still.
-const BODY_IDLE_MAX: Duration = Duration::from_secs(60);
-
 /// Handles requests. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Service {
@@ -60,10 +58,14 @@ pub(super) struct Service {
     access: Access,
     observer: Observer,
     s3: S3Service,
+    /// The same for requests that the first has let pass: it asks for no signature.
+    s3_passed: S3Service,
     /// Who is at the other end of the connection.
     remote: SocketAddr,
     budget: Budget,
-    /// Those of its connection, if that is one of HTTP/2.
+    /// For how long a request's body may stand still.
+    body_idle: Duration,
+    /// Those of its connection.
     streams: Option<Streams>,
 }
 
@@ -74,6 +76,8 @@ pub(super) struct Serves {
     pub(super) region: Option<String>,
     pub(super) domains: Domains,
     pub(super) budget: Budget,
+    /// For how long a request's body may stand still.
+    pub(super) body_idle: Duration,
 }
 
 impl Service {
@@ -83,31 +87,39 @@ impl Service {
             region: with.region.clone(),
             copy_bytes: server.store.write_memory_bytes() + READ_MEMORY_BYTES,
         };
-        let mut builder = S3ServiceBuilder::new(Operations {
-            store: server.store.clone(),
-            region: with.region.unwrap_or_else(|| DEFAULT_REGION.to_owned()),
-        });
-        let mut config = S3Config::default();
-        config.xml_max_body_size = XML_BYTES_MAX;
-        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        builder.set_auth(guard.clone());
-        builder.set_access(guard);
-        builder.set_validation(BucketNames);
-        builder.set_route(AdminApi {
+        let region = with.region.unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        let builder = || {
+            let mut builder = S3ServiceBuilder::new(Operations {
+                store: server.store.clone(),
+                region: region.clone(),
+            });
+            let mut config = S3Config::default();
+            config.xml_max_body_size = XML_BYTES_MAX;
+            builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+            builder.set_validation(BucketNames);
+            if !with.domains.is_empty() {
+                builder.set_host(with.domains.clone());
+            }
+            builder
+        };
+        let mut checking = builder();
+        checking.set_auth(guard.clone());
+        checking.set_access(guard);
+        checking.set_route(AdminApi {
             server: server.clone(),
             access: with.access.clone(),
         });
-        if !with.domains.is_empty() {
-            builder.set_host(with.domains);
-        }
+        let (s3, s3_passed) = (checking.build(), builder().build());
         Service {
             rt: server.rt.clone(),
             server,
             access: with.access,
             observer,
-            s3: builder.build(),
+            s3,
+            s3_passed,
             remote: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             budget: with.budget,
+            body_idle: with.body_idle,
             streams: None,
         }
     }
@@ -182,7 +194,7 @@ impl Service {
         let (mut parts, incoming) = request.into_parts();
         parts.extensions.insert(progress.clone());
         parts.extensions.insert(lease.clone());
-        let mut body = RequestBody::new(&self.rt, incoming, BODY_IDLE_MAX, &parts, progress);
+        let mut body = RequestBody::new(&self.rt, incoming, self.body_idle, &parts, progress);
         if parts.method == Method::PUT {
             body.reserves(
                 lease,
@@ -197,10 +209,7 @@ impl Service {
                 drop(request);
                 reply::error(&error, asked)
             }
-            Ok(()) => match self.s3.call(request).await {
-                Ok(response) => response,
-                Err(_) => reply::error(&Code::InternalError.into(), asked),
-            },
+            Ok(()) => self.call(request, asked).await,
         };
         let is_error = response.status().is_client_error() || response.status().is_server_error();
         let is_read = if is_error && !waits {
@@ -218,6 +227,21 @@ impl Service {
             response.headers_mut().insert(header::CONNECTION, CLOSE);
         }
         response
+    }
+
+    /// Has s3s serve it, with its `Range` as it is meant.
+    async fn call(&self, mut request: Request<Body>, asked: &Asked) -> Response<Body> {
+        let reread = Reread::of(&mut request);
+        let mut called = self.s3.call(request).await;
+        let refused = [StatusCode::BAD_REQUEST, StatusCode::RANGE_NOT_SATISFIABLE];
+        if called
+            .as_ref()
+            .is_ok_and(|response| refused.contains(&response.status()))
+            && let Some(request) = reread.and_then(Reread::passed)
+        {
+            called = self.s3_passed.call(request).await;
+        }
+        called.unwrap_or_else(|_| reply::error(&Code::InternalError.into(), asked))
     }
 
     /// 16 upper-case hex digits, as S3's are.
@@ -294,6 +318,9 @@ impl S3Access for Guard {
             progress.identify(cx.s3_op().name(), access_key);
         }
         gate::check(&self.access, self.region.as_deref(), cx)?;
+        if let Some(passed) = cx.extensions_mut().get::<Passed>() {
+            passed.set();
+        }
         let Some(lease) = cx.extensions_mut().get::<Lease>().cloned() else {
             return Ok(());
         };

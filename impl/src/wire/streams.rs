@@ -1,5 +1,5 @@
-//! The answers under way on an HTTP/2 connection. Whether it is idle cannot be seen on its socket, nor whether
-//! a client reads one answer and leaves another.
+//! The requests and answers under way on a connection. With HTTP/2, whether it is idle cannot be seen on its
+//! socket, nor whether a client reads one answer and leaves another.
 
 use super::outgoing::Answer;
 use crate::runtime::Rt;
@@ -12,24 +12,40 @@ use std::{
 #[derive(Clone)]
 pub(super) struct Streams {
     rt: Rt,
+    /// For how long a client may take nothing of an answer.
+    stall_max: Duration,
     state: Arc<Mutex<State>>,
 }
 
+/// What was asked on a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Activity {
+    /// Requests under way.
+    pub open: usize,
+    /// Requests that have come so far.
+    pub count: u64,
+    /// When the last of them ended; before the first, when the connection began.
+    pub active_at: Duration,
+}
+
 struct State {
-    open: usize,
-    active_at: Duration,
+    activity: Activity,
     answers: Vec<Weak<Mutex<Answer>>>,
 }
 
 impl Streams {
-    pub fn new(rt: &Rt) -> Streams {
+    pub fn new(rt: &Rt, stall_max: Duration) -> Streams {
         let state = State {
-            open: 0,
-            active_at: rt.mono(),
+            activity: Activity {
+                open: 0,
+                count: 0,
+                active_at: rt.mono(),
+            },
             answers: Vec::new(),
         };
         Streams {
             rt: rt.clone(),
+            stall_max,
             state: Arc::new(Mutex::new(state)),
         }
     }
@@ -40,19 +56,28 @@ impl Streams {
 
     /// A request has come; it is open until the guard is dropped.
     pub fn enter(&self) -> OpenStream {
-        self.lock().open += 1;
+        let activity = &mut self.lock().activity;
+        activity.open += 1;
+        activity.count += 1;
         OpenStream(self.clone())
+    }
+
+    /// What was asked so far.
+    pub fn activity(&self) -> Activity {
+        self.lock().activity
     }
 
     /// An answer is ready to be sent.
     pub fn watch(&self, answer: &Arc<Mutex<Answer>>) {
-        self.lock().answers.push(Arc::downgrade(answer));
+        let answers = &mut self.lock().answers;
+        answers.retain(|answer| answer.strong_count() > 0);
+        answers.push(Arc::downgrade(answer));
     }
 
     /// Whether nothing was asked for so long.
     pub fn are_idle(&self, limit: Duration) -> bool {
-        let state = self.lock();
-        state.open == 0 && self.rt.mono().saturating_sub(state.active_at) >= limit
+        let Activity { open, active_at, .. } = self.activity();
+        open == 0 && self.rt.mono().saturating_sub(active_at) >= limit
     }
 
     /// Gives up answers of which the client takes nothing: they hold memory.
@@ -61,7 +86,7 @@ impl Streams {
         self.lock().answers.retain(|answer| {
             let Some(answer) = answer.upgrade() else { return false };
             let mut answer = answer.lock().unwrap_or_else(PoisonError::into_inner);
-            answer.drop_if_stalled(now)
+            answer.drop_if_stalled(now, self.stall_max)
         });
     }
 }
@@ -72,8 +97,8 @@ pub(super) struct OpenStream(Streams);
 impl Drop for OpenStream {
     fn drop(&mut self) {
         let now = self.0.rt.mono();
-        let mut state = self.0.lock();
-        state.open -= 1;
-        state.active_at = now;
+        let activity = &mut self.0.lock().activity;
+        activity.open -= 1;
+        activity.active_at = now;
     }
 }

@@ -13,7 +13,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("topology", &[]),
     (
         "wire",
-        &["access", "admin", "api", "digest", "metrics", "object", "runtime"],
+        &["access", "admin", "api", "digest", "metrics", "object", "runtime", "stats"],
     ),
     ("access", &[]),
     ("api", &["access", "digest", "object", "runtime"]),

@@ -1,4 +1,4 @@
-//! The URL of a server.
+//! The URL of a server, and how it is reached.
 
 use std::{
     fmt, io,
@@ -10,14 +10,8 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidEndpoint {
     /// Something else.
-    #[error("--endpoint {url} is no URL of a server: http://HOST:PORT is")]
+    #[error("--endpoint {url} is no URL of a server: http://HOST:PORT and https://HOST:PORT are")]
     NoUrl {
-        /// What was given.
-        url: String,
-    },
-    /// TLS.
-    #[error("--endpoint {url}: https is not supported yet")]
-    Tls {
         /// What was given.
         url: String,
     },
@@ -31,9 +25,10 @@ pub enum InvalidEndpoint {
     },
 }
 
-/// `http://HOST:PORT`.
+/// `http://HOST:PORT` or `https://HOST:PORT`.
 #[derive(Debug)]
 pub struct Endpoint {
+    is_tls: bool,
     authority: String,
     port: u16,
     host: String,
@@ -43,6 +38,21 @@ impl Endpoint {
     /// Host and port, as the URL has them.
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// The host alone, without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether it is reached over TLS.
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.is_tls { "https" } else { "http" }
     }
 
     /// The host's addresses.
@@ -57,7 +67,7 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority)
+        write!(f, "{}://{}", self.scheme(), self.authority)
     }
 }
 
@@ -69,12 +79,15 @@ impl FromStr for Endpoint {
         let uri: http::Uri = text.parse().map_err(|_| InvalidEndpoint::NoUrl { url: url() })?;
         let plain = ["", "/"].contains(&uri.path()) && uri.query().is_none();
         match (uri.scheme_str(), uri.authority()) {
-            (Some("https"), Some(_)) => Err(InvalidEndpoint::Tls { url: url() }),
-            (Some("http"), Some(authority)) if plain && !authority.as_str().contains('@') => Ok(Endpoint {
-                authority: authority.to_string(),
-                port: authority.port_u16().unwrap_or(80),
-                host: authority.host().trim_matches(['[', ']']).to_owned(),
-            }),
+            (Some(scheme @ ("http" | "https")), Some(authority)) if plain && !authority.as_str().contains('@') => {
+                let is_tls = scheme == "https";
+                Ok(Endpoint {
+                    is_tls,
+                    authority: authority.to_string(),
+                    port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+                    host: authority.host().trim_matches(['[', ']']).to_owned(),
+                })
+            }
             _ => Err(InvalidEndpoint::NoUrl { url: url() }),
         }
     }
@@ -91,9 +104,13 @@ mod tests {
             ("http://127.0.0.1:9000/", "127.0.0.1:9000"),
             ("http://127.0.0.1", "127.0.0.1:80"),
             ("http://[::1]:9000", "[::1]:9000"),
+            ("https://127.0.0.1:9000/", "127.0.0.1:9000"),
+            ("https://[::1]", "[::1]:443"),
         ] {
             let endpoint: Endpoint = url.parse().unwrap();
             assert_eq!(endpoint.addresses().unwrap(), [address.parse().unwrap()], "{url}");
+            assert_eq!(endpoint.to_string(), url.trim_end_matches('/'));
+            assert!(["127.0.0.1", "::1"].contains(&endpoint.host()), "{url}");
         }
     }
 
@@ -109,12 +126,9 @@ mod tests {
             "http://user@h",
             "/a",
         ] {
-            let expected = format!("--endpoint {url} is no URL of a server: http://HOST:PORT is");
+            let expected =
+                format!("--endpoint {url} is no URL of a server: http://HOST:PORT and https://HOST:PORT are");
             assert_eq!(error(url), expected);
         }
-        assert_eq!(
-            error("https://h:9000"),
-            "--endpoint https://h:9000: https is not supported yet"
-        );
     }
 }

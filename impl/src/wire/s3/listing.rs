@@ -2,40 +2,111 @@
 
 use super::Operations;
 use crate::{
-    api::{headers, list},
+    api::{ApiError, headers, list},
     object::{ListQuery, Listing, ObjectInfo},
     wire::convert::{algorithm, checksum_type, common_prefixes, encode, etag, owner, timestamp, wants_url},
 };
 use s3s::{S3Request, S3Response, S3Result, dto::*};
+
+/// A page of a listing, as all three operations answer with it.
+struct Page {
+    listing: Listing,
+    /// Whether names are percent-encoded.
+    url: bool,
+    limit: usize,
+}
+
+impl Page {
+    /// The page for a request with these parameters.
+    async fn read(
+        ops: &Operations,
+        bucket: &str,
+        encoding: Option<&EncodingType>,
+        max_keys: Option<i32>,
+        query: impl FnOnce(usize) -> ListQuery,
+    ) -> Result<Page, ApiError> {
+        let url = wants_url(encoding)?;
+        let limit = list::page_size(max_keys)?;
+        let listing = list::list(&ops.store, bucket, query(limit)).await?;
+        Ok(Page { listing, url, limit })
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.listing.next.as_deref()
+    }
+
+    fn encode(&self, name: &str) -> String {
+        encode(name, self.url)
+    }
+}
+
+/// Reads the page that `$input` asks for, after `$after`. The inputs have the same fields, and no type in common.
+macro_rules! page {
+    ($ops:expr, $input:expr, $after:expr) => {{
+        let after = $after;
+        let query = |limit| ListQuery {
+            prefix: $input.prefix.clone().unwrap_or_default(),
+            delimiter: $input.delimiter.clone(),
+            after,
+            limit,
+        };
+        Page::read(
+            $ops,
+            &$input.bucket,
+            $input.encoding_type.as_ref(),
+            $input.max_keys,
+            query,
+        )
+        .await?
+    }};
+}
+
+/// The answer with a page: as with the inputs.
+macro_rules! answer {
+    ($output:ident, $page:expr, $input:expr, { $($field:ident: $value:expr,)* }) => {
+        Ok(S3Response::new($output {
+            $($field: $value,)*
+            is_truncated: Some($page.next().is_some()),
+            common_prefixes: Some(common_prefixes(&$page.listing.common_prefixes, $page.url)),
+            delimiter: $input.delimiter.as_deref().map(|text| $page.encode(text)),
+            encoding_type: $input.encoding_type,
+            max_keys: i32::try_from($page.limit).ok(),
+            name: Some($input.bucket),
+            prefix: Some($page.encode(&$input.prefix.unwrap_or_default())),
+            request_charged: None,
+        }))
+    };
+}
+
+/// An object in a listing: as with the inputs.
+macro_rules! entry {
+    ($entry:ident, $page:expr, $info:expr, { $($field:ident: $value:expr,)* }) => {
+        $entry {
+            $($field: $value,)*
+            checksum_algorithm: Some($info.data.checksums.iter().map(|sum| algorithm(sum.kind)).collect()),
+            checksum_type: $info.data.checksums.first().map(checksum_type),
+            e_tag: Some(etag(&$info.data.etag)),
+            key: Some($page.encode(&$info.key)),
+            last_modified: Some(timestamp($info.time_nanos)),
+            restore_status: None,
+            size: i64::try_from($info.data.size).ok(),
+            storage_class: Some(headers::storage_class(&$info.data.headers).to_owned().into()),
+        }
+    };
+}
 
 pub(super) async fn list_objects(
     ops: &Operations,
     req: S3Request<ListObjectsInput>,
 ) -> S3Result<S3Response<ListObjectsOutput>> {
     let input = req.input;
-    let url = wants_url(input.encoding_type.as_ref())?;
-    let limit = list::page_size(input.max_keys)?;
-    let query = list_query(
-        input.prefix.as_ref(),
-        input.delimiter.as_ref(),
-        input.marker.clone(),
-        limit,
-    );
-    let page = list::list(&ops.store, &input.bucket, query).await?;
+    let page = page!(ops, input, input.marker.clone());
     let delimited = input.delimiter.as_ref().is_some_and(|delimiter| !delimiter.is_empty());
-    Ok(S3Response::new(ListObjectsOutput {
-        is_truncated: Some(page.next.is_some()),
-        next_marker: page.next.as_deref().filter(|_| delimited).map(|next| encode(next, url)),
-        contents: Some(contents(&page, url, true)),
-        common_prefixes: Some(common_prefixes(&page.common_prefixes, url)),
-        delimiter: input.delimiter.map(|text| encode(&text, url)),
-        encoding_type: input.encoding_type,
-        marker: Some(encode(&input.marker.unwrap_or_default(), url)),
-        max_keys: i32::try_from(limit).ok(),
-        name: Some(input.bucket),
-        prefix: Some(encode(&input.prefix.unwrap_or_default(), url)),
-        request_charged: None,
-    }))
+    answer!(ListObjectsOutput, page, input, {
+        next_marker: page.next().filter(|_| delimited).map(|next| page.encode(next)),
+        contents: Some(contents(&page, true)),
+        marker: Some(page.encode(&input.marker.unwrap_or_default())),
+    })
 }
 
 pub(super) async fn list_objects_v2(
@@ -43,29 +114,18 @@ pub(super) async fn list_objects_v2(
     req: S3Request<ListObjectsV2Input>,
 ) -> S3Result<S3Response<ListObjectsV2Output>> {
     let input = req.input;
-    let url = wants_url(input.encoding_type.as_ref())?;
-    let limit = list::page_size(input.max_keys)?;
     let after = match &input.continuation_token {
         Some(token) => Some(list::parse_token(token)?),
         None => input.start_after.clone(),
     };
-    let query = list_query(input.prefix.as_ref(), input.delimiter.as_ref(), after, limit);
-    let page = list::list(&ops.store, &input.bucket, query).await?;
-    Ok(S3Response::new(ListObjectsV2Output {
-        is_truncated: Some(page.next.is_some()),
-        next_continuation_token: page.next.as_deref().map(list::token),
-        key_count: i32::try_from(page.objects.len() + page.common_prefixes.len()).ok(),
-        contents: Some(contents(&page, url, input.fetch_owner == Some(true))),
-        common_prefixes: Some(common_prefixes(&page.common_prefixes, url)),
+    let page = page!(ops, input, after);
+    answer!(ListObjectsV2Output, page, input, {
+        next_continuation_token: page.next().map(list::token),
+        key_count: i32::try_from(page.listing.objects.len() + page.listing.common_prefixes.len()).ok(),
+        contents: Some(contents(&page, input.fetch_owner == Some(true))),
         continuation_token: input.continuation_token,
-        delimiter: input.delimiter.map(|text| encode(&text, url)),
-        encoding_type: input.encoding_type,
-        max_keys: i32::try_from(limit).ok(),
-        name: Some(input.bucket),
-        prefix: Some(encode(&input.prefix.unwrap_or_default(), url)),
-        start_after: input.start_after.map(|text| encode(&text, url)),
-        request_charged: None,
-    }))
+        start_after: input.start_after.map(|text| page.encode(&text)),
+    })
 }
 
 pub(super) async fn list_object_versions(
@@ -73,69 +133,28 @@ pub(super) async fn list_object_versions(
     req: S3Request<ListObjectVersionsInput>,
 ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
     let input = req.input;
-    let url = wants_url(input.encoding_type.as_ref())?;
-    let limit = list::page_size(input.max_keys)?;
-    let query = list_query(
-        input.prefix.as_ref(),
-        input.delimiter.as_ref(),
-        input.key_marker.clone(),
-        limit,
-    );
-    let page = list::list(&ops.store, &input.bucket, query).await?;
-    Ok(S3Response::new(ListObjectVersionsOutput {
-        is_truncated: Some(page.next.is_some()),
-        next_key_marker: page.next.as_deref().map(|next| encode(next, url)),
-        next_version_id_marker: page.next.as_ref().map(|_| "null".to_owned()),
-        versions: Some(page.objects.iter().map(|info| version(info, url)).collect()),
-        common_prefixes: Some(common_prefixes(&page.common_prefixes, url)),
-        delimiter: input.delimiter.map(|text| encode(&text, url)),
-        encoding_type: input.encoding_type,
-        key_marker: Some(encode(&input.key_marker.unwrap_or_default(), url)),
-        max_keys: i32::try_from(limit).ok(),
-        name: Some(input.bucket),
-        prefix: Some(encode(&input.prefix.unwrap_or_default(), url)),
+    let page = page!(ops, input, input.key_marker.clone());
+    answer!(ListObjectVersionsOutput, page, input, {
+        next_key_marker: page.next().map(|next| page.encode(next)),
+        next_version_id_marker: page.next().map(|_| "null".to_owned()),
+        versions: Some(page.listing.objects.iter().map(|info| version(&page, info)).collect()),
+        key_marker: Some(page.encode(&input.key_marker.unwrap_or_default())),
         version_id_marker: input.version_id_marker,
         delete_markers: None,
-        request_charged: None,
-    }))
+    })
 }
 
-fn list_query(prefix: Option<&String>, delimiter: Option<&String>, after: Option<String>, limit: usize) -> ListQuery {
-    ListQuery {
-        prefix: prefix.cloned().unwrap_or_default(),
-        delimiter: delimiter.cloned(),
-        after,
-        limit,
-    }
+fn contents(page: &Page, with_owner: bool) -> Vec<Object> {
+    let objects = page.listing.objects.iter();
+    objects
+        .map(|info| entry!(Object, page, info, { owner: with_owner.then(owner), }))
+        .collect()
 }
 
-fn contents(page: &Listing, url: bool, with_owner: bool) -> Vec<Object> {
-    let entry = |info: &ObjectInfo| Object {
-        checksum_algorithm: Some(info.data.checksums.iter().map(|sum| algorithm(sum.kind)).collect()),
-        checksum_type: info.data.checksums.first().map(checksum_type),
-        e_tag: Some(etag(&info.data.etag)),
-        key: Some(encode(&info.key, url)),
-        last_modified: Some(timestamp(info.time_nanos)),
-        owner: with_owner.then(owner),
-        restore_status: None,
-        size: i64::try_from(info.data.size).ok(),
-        storage_class: Some(headers::storage_class(&info.data.headers).to_owned().into()),
-    };
-    page.objects.iter().map(entry).collect()
-}
-
-fn version(info: &ObjectInfo, url: bool) -> ObjectVersion {
-    ObjectVersion {
-        checksum_algorithm: Some(info.data.checksums.iter().map(|sum| algorithm(sum.kind)).collect()),
-        checksum_type: info.data.checksums.first().map(checksum_type),
-        e_tag: Some(etag(&info.data.etag)),
+fn version(page: &Page, info: &ObjectInfo) -> ObjectVersion {
+    entry!(ObjectVersion, page, info, {
         is_latest: Some(true),
-        key: Some(encode(&info.key, url)),
-        last_modified: Some(timestamp(info.time_nanos)),
         owner: Some(owner()),
-        restore_status: None,
-        size: i64::try_from(info.data.size).ok(),
-        storage_class: Some(headers::storage_class(&info.data.headers).to_owned().into()),
         version_id: Some("null".into()),
-    }
+    })
 }

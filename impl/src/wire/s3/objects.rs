@@ -29,24 +29,54 @@ use s3s::{
     dto::{self, *},
 };
 
+/// What a GET or a HEAD asks for. Their inputs have the same fields, and no type in common.
+macro_rules! read_request {
+    ($req:expr) => {{
+        let input = &$req.input;
+        ReadRequest {
+            bucket: input.bucket.clone(),
+            key: input.key.clone(),
+            conditions: read_conditions(
+                input.if_match.as_ref(),
+                input.if_none_match.as_ref(),
+                input.if_modified_since.clone(),
+                input.if_unmodified_since.clone(),
+            ),
+            section: section(input.range, input.part_number)?,
+            if_range: if_range(&$req.headers),
+        }
+    }};
+}
+
+/// The answer to one, without a body: as with their inputs.
+macro_rules! describe {
+    ($output:ident, $req:expr, $found:expr) => {{
+        let (input, found) = (&$req.input, $found);
+        let mut output = $output {
+            accept_ranges: Some("bytes".into()),
+            content_length: i64::try_from(found.range.end - found.range.start).ok(),
+            content_range: content_range(found),
+            e_tag: Some(etag(&found.info.data.etag)),
+            last_modified: Some(timestamp(found.info.time_nanos)),
+            metadata: metadata(&found.info),
+            parts_count: parts_count(found, input.part_number),
+            storage_class: reduced(&found.info),
+            ..$output::default()
+        };
+        // They are those of the whole object.
+        if wants_checksum(input.checksum_mode.as_ref(), &$req.uri) && content_range(found).is_none() {
+            set_checksums!(output, &found.info.data.checksums);
+            output.checksum_type = found.info.data.checksums.first().map(checksum_type);
+        }
+        S3Response::with_headers(output, standard_headers(&found.info, &$req.uri))
+    }};
+}
+
 pub(super) async fn get_object(
     ops: &Operations,
     req: S3Request<GetObjectInput>,
 ) -> S3Result<S3Response<GetObjectOutput>> {
-    let input = &req.input;
-    let request = ReadRequest {
-        bucket: input.bucket.clone(),
-        key: input.key.clone(),
-        conditions: read_conditions(
-            input.if_match.as_ref(),
-            input.if_none_match.as_ref(),
-            input.if_modified_since.clone(),
-            input.if_unmodified_since.clone(),
-        ),
-        section: section(input.range, input.part_number)?,
-        if_range: if_range(&req.headers),
-    };
-    let opened = read::open(&ops.store, &request).await?;
+    let opened = read::open(&ops.store, &read_request!(req)).await?;
     let range = &opened.found().range;
     let memory_bytes = (2 * (range.end - range.start)).min(READ_MEMORY_BYTES);
     if memory_bytes > UNRESERVED_BYTES
@@ -55,66 +85,17 @@ pub(super) async fn get_object(
         lease.reserve(memory_bytes).await?;
     }
     let (found, stream) = opened.stream().await?;
-    let wants_checksum = wants_checksum(input.checksum_mode.as_ref(), &req.uri);
-    let mut output = GetObjectOutput {
-        accept_ranges: Some("bytes".into()),
-        body: Some(response_body(stream)),
-        content_length: i64::try_from(found.range.end - found.range.start).ok(),
-        content_range: content_range(&found),
-        e_tag: Some(etag(&found.info.data.etag)),
-        last_modified: Some(timestamp(found.info.time_nanos)),
-        metadata: metadata(&found.info),
-        parts_count: parts_count(&found, input.part_number),
-        storage_class: reduced(&found.info),
-        ..GetObjectOutput::default()
-    };
-    if wants_checksum && content_range(&found).is_none() {
-        set_checksums!(output, &found.info.data.checksums);
-        output.checksum_type = found.info.data.checksums.first().map(checksum_type);
-    }
-    Ok(S3Response::with_headers(
-        output,
-        standard_headers(&found.info, &req.uri),
-    ))
+    let mut response = describe!(GetObjectOutput, req, &found);
+    response.output.body = Some(response_body(stream));
+    Ok(response)
 }
 
 pub(super) async fn head_object(
     ops: &Operations,
     req: S3Request<HeadObjectInput>,
 ) -> S3Result<S3Response<HeadObjectOutput>> {
-    let input = &req.input;
-    let request = ReadRequest {
-        bucket: input.bucket.clone(),
-        key: input.key.clone(),
-        conditions: read_conditions(
-            input.if_match.as_ref(),
-            input.if_none_match.as_ref(),
-            input.if_modified_since.clone(),
-            input.if_unmodified_since.clone(),
-        ),
-        section: section(input.range, input.part_number)?,
-        if_range: if_range(&req.headers),
-    };
-    let found = read::head(&ops.store, &request).await?;
-    let mut output = HeadObjectOutput {
-        accept_ranges: Some("bytes".into()),
-        content_length: i64::try_from(found.range.end - found.range.start).ok(),
-        content_range: content_range(&found),
-        e_tag: Some(etag(&found.info.data.etag)),
-        last_modified: Some(timestamp(found.info.time_nanos)),
-        metadata: metadata(&found.info),
-        parts_count: parts_count(&found, input.part_number),
-        storage_class: reduced(&found.info),
-        ..HeadObjectOutput::default()
-    };
-    if wants_checksum(input.checksum_mode.as_ref(), &req.uri) && content_range(&found).is_none() {
-        set_checksums!(output, &found.info.data.checksums);
-        output.checksum_type = found.info.data.checksums.first().map(checksum_type);
-    }
-    Ok(S3Response::with_headers(
-        output,
-        standard_headers(&found.info, &req.uri),
-    ))
+    let found = read::head(&ops.store, &read_request!(req)).await?;
+    Ok(describe!(HeadObjectOutput, req, &found))
 }
 
 pub(super) async fn put_object(

@@ -1,11 +1,14 @@
-//! TLS: certificates from a folder, more of them by name, and their reload while the server runs.
+//! TLS: certificates from a folder, more of them by name, and their reload while the server runs; and the
+//! client that asks a server.
 //!
 //! The folder is laid out as operators of MinIO have it: `public.crt` and `private.key`, one folder with the
-//! same two files for each further name, and authorities to trust in `CAs/`.
+//! same two files for each further name, and in `CAs/` authorities that a client is to trust.
 
+mod client;
 mod pair;
 mod serving;
 
+pub use client::{ClientTls, HandshakeError, Trust};
 pub use pair::TlsError;
 
 use crate::runtime::{self, Executor, Files, Kind, Lane, Rt};
@@ -194,7 +197,7 @@ fn find_blocking(
         .filter(|path| matches!(files.kind(path), Ok(Kind::Folder)))
         .collect();
     if let Some(authorities) = folders.iter().find(|path| path.ends_with(AUTHORITIES))
-        && let Err(error) = pair::check_authorities(files, authorities)
+        && let Err(error) = pair::authorities(files, authorities)
     {
         found.bad.insert(authorities.clone(), error);
     }

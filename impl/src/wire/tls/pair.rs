@@ -83,7 +83,7 @@ impl TlsError {
         }
     }
 
-    fn malformed(path: &Path, why: impl Into<String>) -> TlsError {
+    pub(super) fn malformed(path: &Path, why: impl Into<String>) -> TlsError {
         TlsError::Malformed {
             path: path.to_owned(),
             why: why.into(),
@@ -163,21 +163,29 @@ impl Pair {
     }
 }
 
-/// Fails on a file of a folder of authorities that holds no certificate.
-pub(super) fn check_authorities(files: &dyn Files, folder: &Path) -> Result<(), TlsError> {
+/// The certificates in a folder of authorities, with their files.
+///
+/// # Errors
+/// The folder cannot be read, or a file in it holds no certificate.
+pub(super) fn authorities(
+    files: &dyn Files,
+    folder: &Path,
+) -> Result<Vec<(PathBuf, CertificateDer<'static>)>, TlsError> {
     let entries = files.read_dir(folder).map_err(|error| TlsError::read(folder, error))?;
+    let mut found = Vec::new();
     for entry in entries.iter().filter(|entry| !entry.name.starts_with('.')) {
         let path = folder.join(&entry.name);
         let is_file = matches!(files.kind(&path), Ok(Kind::File));
         if is_file && let Some(text) = read(files, &path)? {
-            certificates(&path, &text)?;
+            let own = certificates(&path, &text)?;
+            found.extend(own.into_iter().map(|certificate| (path.clone(), certificate)));
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// A file's bytes; `None` if there is no such file.
-fn read(files: &dyn Files, path: &Path) -> Result<Option<Vec<u8>>, TlsError> {
+pub(super) fn read(files: &dyn Files, path: &Path) -> Result<Option<Vec<u8>>, TlsError> {
     let file = match files.open(path, OpenMode::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

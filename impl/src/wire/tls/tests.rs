@@ -231,3 +231,102 @@ async fn new_certificates_are_taken_over_and_bad_ones_are_not() {
     tls.reload(&mut told).await;
     assert!(works("third.example").await);
 }
+
+/// What a client with this trust says of a server with these certificates, whose URL names `host`.
+async fn asked(tls: &Arc<Tls>, trust: Trust, host: &str) -> Result<(), HandshakeError> {
+    let asking = ClientTls::new(&tls.rt, trust).await.unwrap();
+    let (client, server) = tokio::io::duplex(1 << 16);
+    let (client, _) = tokio::join!(asking.connect(host, Box::new(client)), tls.accept(server));
+    client.map(drop)
+}
+
+#[tokio::test]
+async fn a_client_trusts_the_authorities_of_its_folder() {
+    let fixture = Fixture::new();
+    fixture.put("", &["store.example", "127.0.0.1", "::1"]);
+    let tls = fixture.served().await;
+    let folder = tempfile::tempdir().unwrap();
+    let system = folder.path().join("system.pem");
+    let trust = || Trust::Authorities {
+        system: Some(system.clone()),
+        folder: Some(folder.path().to_owned()),
+    };
+    let error = ClientTls::new(&fixture.rt, trust()).await.unwrap_err().to_string();
+    assert!(
+        error.starts_with(&format!("cannot read {}: ", system.display())),
+        "{error}"
+    );
+    fs::write(&system, "nobody").unwrap();
+    let error = asked(&tls, trust(), "store.example").await.unwrap_err();
+    assert!(matches!(error, HandshakeError::Authority(_)), "{error}");
+    assert_eq!(error.to_string().lines().count(), 1, "{error}");
+
+    let authorities = folder.path().join("CAs");
+    fs::create_dir(&authorities).unwrap();
+    let error = asked(&tls, trust(), "store.example").await.unwrap_err();
+    assert!(matches!(error, HandshakeError::Authority(_)), "{error}");
+    fs::write(authorities.join("own.crt"), fixture.authority.pem()).unwrap();
+    for host in ["store.example", "127.0.0.1", "::1"] {
+        asked(&tls, trust(), host).await.unwrap();
+    }
+    let error = asked(&tls, trust(), "other.example").await.unwrap_err();
+    assert!(matches!(error, HandshakeError::Name(_)), "{error}");
+    fs::write(authorities.join("typo.crt"), "x").unwrap();
+    let error = ClientTls::new(&fixture.rt, trust()).await.unwrap_err().to_string();
+    assert!(
+        error.ends_with("CAs/typo.crt: no certificate in it (PEM is expected)"),
+        "{error}"
+    );
+
+    // What the system trusts is enough, whatever else is in its file.
+    fs::remove_dir_all(&authorities).unwrap();
+    fs::write(&system, format!("# all\n{}", fixture.authority.pem())).unwrap();
+    asked(&tls, trust(), "store.example").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_tells_bad_certificates_apart() {
+    let fixture = Fixture::new();
+    let authorities = fixture.path("client/CAs");
+    fs::create_dir_all(&authorities).unwrap();
+    fs::write(authorities.join("own.crt"), fixture.authority.pem()).unwrap();
+    let empty = fixture.path("client/none.pem");
+    fs::write(&empty, "").unwrap();
+    let trust = || Trust::Authorities {
+        system: Some(empty.clone()),
+        folder: Some(fixture.path("client")),
+    };
+    let serve = async |certificate: &str, key: &KeyPair| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("public.crt"), certificate).unwrap();
+        fs::write(folder.path().join("private.key"), key.serialize_pem()).unwrap();
+        Tls::load(&fixture.rt, folder.path()).await.unwrap().unwrap()
+    };
+    let key = KeyPair::generate().unwrap();
+    let names = vec!["store.example".to_owned()];
+
+    let mut expired = CertificateParams::new(names.clone()).unwrap();
+    expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let tls = serve(&expired.signed_by(&key, &fixture.authority).unwrap().pem(), &key).await;
+    let error = asked(&tls, trust(), "store.example").await.unwrap_err();
+    assert!(matches!(error, HandshakeError::Time(_)), "{error}");
+    asked(&tls, Trust::Anybody, "store.example").await.unwrap();
+    asked(&tls, Trust::Anybody, "other.example").await.unwrap();
+
+    // Its own authority.
+    let alone = CertificateParams::new(names).unwrap().self_signed(&key).unwrap().pem();
+    let tls = serve(&alone, &key).await;
+    let error = asked(&tls, trust(), "store.example").await.unwrap_err();
+    assert!(matches!(error, HandshakeError::Authority(_)), "{error}");
+    asked(&tls, Trust::Anybody, "store.example").await.unwrap();
+    fs::write(authorities.join("alone.crt"), alone).unwrap();
+    asked(&tls, trust(), "store.example").await.unwrap();
+
+    // No TLS at all.
+    let asking = ClientTls::new(&fixture.rt, Trust::Anybody).await.unwrap();
+    let (client, mut server) = tokio::io::duplex(1 << 16);
+    let answer = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut server, answer).await.unwrap();
+    let error = asking.connect("store.example", Box::new(client)).await.map(drop);
+    assert!(matches!(error, Err(HandshakeError::NoTls)), "{error:?}");
+}

@@ -1,0 +1,141 @@
+//! What is left of a server's limits, and whom they kept waiting.
+
+use super::{Kind, Text};
+
+/// What a request may have to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// To be one of those that are served at once.
+    Slot,
+    /// Memory for a stream, a listing or XML.
+    Memory,
+}
+
+impl Want {
+    /// All of them.
+    pub const ALL: [Want; 2] = [Want::Slot, Want::Memory];
+
+    fn name(self) -> &'static str {
+        match self {
+            Want::Slot => "slot",
+            Want::Memory => "memory",
+        }
+    }
+}
+
+/// Those who wanted one thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// Requests that wait for it now.
+    pub waiting: u64,
+    /// Requests that were told to slow down because they did not get it in time.
+    pub refused: u64,
+}
+
+/// A server's limits at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Requests that have come, let in or not.
+    pub incoming: u64,
+    /// Those that are being served.
+    pub slots_used: u64,
+    /// How many may be at once.
+    pub slots_limit: u64,
+    /// Memory that requests hold, in bytes, with what was set aside for the first of those that wait.
+    pub memory_used_bytes: u64,
+    /// How much they may hold together.
+    pub memory_limit_bytes: u64,
+    /// Those who wanted a slot.
+    pub slot: Queue,
+    /// Those who wanted memory.
+    pub memory: Queue,
+}
+
+impl Room {
+    fn queue(&self, want: Want) -> Queue {
+        match want {
+            Want::Slot => self.slot,
+            Want::Memory => self.memory,
+        }
+    }
+
+    /// Writes all of it.
+    pub fn write(&self, text: &mut Text) {
+        let help = "Requests that have come, whether they were let in or not.";
+        text.counter("minio_s3_requests_incoming_total", help, self.incoming);
+        let waiting: u64 = Want::ALL.iter().map(|want| self.queue(*want).waiting).sum();
+        let help = "Requests that wait for their turn.";
+        text.gauge("minio_s3_requests_waiting_total", help, waiting);
+        let help = "Requests that wait, by what for.";
+        let mut family = text.family("impl_s3_requests_waiting_total", Kind::Gauge, help);
+        for want in Want::ALL {
+            family.sample(&[("want", want.name())], self.queue(want).waiting);
+        }
+        let help = "Requests that were answered SlowDown, by what they had waited for.";
+        let mut family = text.family("impl_s3_requests_refused_total", Kind::Counter, help);
+        for want in Want::ALL {
+            family.sample(&[("want", want.name())], self.queue(want).refused);
+        }
+        for (name, help, value) in [
+            (
+                "impl_s3_slots_used_total",
+                "Requests that are being served.",
+                self.slots_used,
+            ),
+            (
+                "impl_s3_slots_limit_total",
+                "Requests that may be served at once.",
+                self.slots_limit,
+            ),
+            (
+                "impl_s3_memory_used_bytes",
+                "Memory that requests hold or are about to get.",
+                self.memory_used_bytes,
+            ),
+            (
+                "impl_s3_memory_limit_bytes",
+                "Memory that requests may hold together.",
+                self.memory_limit_bytes,
+            ),
+        ] {
+            text.gauge(name, help, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written() {
+        let room = Room {
+            incoming: 9,
+            slots_used: 3,
+            slots_limit: 4,
+            memory_used_bytes: 5,
+            memory_limit_bytes: 6,
+            slot: Queue { waiting: 1, refused: 7 },
+            memory: Queue { waiting: 2, refused: 8 },
+        };
+        let mut text = Text::new();
+        room.write(&mut text);
+        let text = text.finish();
+        let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            samples,
+            [
+                "minio_s3_requests_incoming_total 9",
+                "minio_s3_requests_waiting_total 3",
+                "impl_s3_requests_waiting_total{want=\"slot\"} 1",
+                "impl_s3_requests_waiting_total{want=\"memory\"} 2",
+                "impl_s3_requests_refused_total{want=\"slot\"} 7",
+                "impl_s3_requests_refused_total{want=\"memory\"} 8",
+                "impl_s3_slots_used_total 3",
+                "impl_s3_slots_limit_total 4",
+                "impl_s3_memory_used_bytes 5",
+                "impl_s3_memory_limit_bytes 6",
+            ]
+        );
+    }
+}
