@@ -20,7 +20,6 @@ mod limits;
 mod observe;
 mod outgoing;
 mod patience;
-mod ranges;
 mod reply;
 mod s3;
 mod scrape;

@@ -9,7 +9,6 @@ use super::{
     limits::{Budget, Lease},
     observe::{Class, Observed, Observer, Progress, Tracker},
     outgoing::Outgoing,
-    ranges::{Passed, Reread},
     reply::{self, Asked},
     s3::Operations,
     scrape::{self, Server},
@@ -21,7 +20,7 @@ use crate::{
     object::READ_MEMORY_BYTES,
     runtime::Rt,
 };
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use s3s::{
@@ -58,8 +57,6 @@ pub(super) struct Service {
     access: Access,
     observer: Observer,
     s3: S3Service,
-    /// The same for requests that the first has let pass: it asks for no signature.
-    s3_passed: S3Service,
     /// Who is at the other end of the connection.
     remote: SocketAddr,
     budget: Budget,
@@ -87,36 +84,29 @@ impl Service {
             region: with.region.clone(),
             copy_bytes: server.store.write_memory_bytes() + READ_MEMORY_BYTES,
         };
-        let region = with.region.unwrap_or_else(|| DEFAULT_REGION.to_owned());
-        let builder = || {
-            let mut builder = S3ServiceBuilder::new(Operations {
-                store: server.store.clone(),
-                region: region.clone(),
-            });
-            let mut config = S3Config::default();
-            config.xml_max_body_size = XML_BYTES_MAX;
-            builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-            builder.set_validation(BucketNames);
-            if !with.domains.is_empty() {
-                builder.set_host(with.domains.clone());
-            }
-            builder
-        };
-        let mut checking = builder();
-        checking.set_auth(guard.clone());
-        checking.set_access(guard);
-        checking.set_route(AdminApi {
+        let mut builder = S3ServiceBuilder::new(Operations {
+            store: server.store.clone(),
+            region: with.region.unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+        });
+        let mut config = S3Config::default();
+        config.xml_max_body_size = XML_BYTES_MAX;
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        builder.set_auth(guard.clone());
+        builder.set_access(guard);
+        builder.set_validation(BucketNames);
+        builder.set_route(AdminApi {
             server: server.clone(),
             access: with.access.clone(),
         });
-        let (s3, s3_passed) = (checking.build(), builder().build());
+        if !with.domains.is_empty() {
+            builder.set_host(with.domains);
+        }
         Service {
             rt: server.rt.clone(),
             server,
             access: with.access,
             observer,
-            s3,
-            s3_passed,
+            s3: builder.build(),
             remote: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             budget: with.budget,
             body_idle: with.body_idle,
@@ -209,7 +199,10 @@ impl Service {
                 drop(request);
                 reply::error(&error, asked)
             }
-            Ok(()) => self.call(request, asked).await,
+            Ok(()) => match self.s3.call(request).await {
+                Ok(response) => response,
+                Err(_) => reply::error(&Code::InternalError.into(), asked),
+            },
         };
         let is_error = response.status().is_client_error() || response.status().is_server_error();
         let is_read = if is_error && !waits {
@@ -227,21 +220,6 @@ impl Service {
             response.headers_mut().insert(header::CONNECTION, CLOSE);
         }
         response
-    }
-
-    /// Has s3s serve it, with its `Range` as it is meant.
-    async fn call(&self, mut request: Request<Body>, asked: &Asked) -> Response<Body> {
-        let reread = Reread::of(&mut request);
-        let mut called = self.s3.call(request).await;
-        let refused = [StatusCode::BAD_REQUEST, StatusCode::RANGE_NOT_SATISFIABLE];
-        if called
-            .as_ref()
-            .is_ok_and(|response| refused.contains(&response.status()))
-            && let Some(request) = reread.and_then(Reread::passed)
-        {
-            called = self.s3_passed.call(request).await;
-        }
-        called.unwrap_or_else(|_| reply::error(&Code::InternalError.into(), asked))
     }
 
     /// 16 upper-case hex digits, as S3's are.
@@ -318,9 +296,6 @@ impl S3Access for Guard {
             progress.identify(cx.s3_op().name(), access_key);
         }
         gate::check(&self.access, self.region.as_deref(), cx)?;
-        if let Some(passed) = cx.extensions_mut().get::<Passed>() {
-            passed.set();
-        }
         let Some(lease) = cx.extensions_mut().get::<Lease>().cloned() else {
             return Ok(());
         };
