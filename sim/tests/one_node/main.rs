@@ -47,7 +47,7 @@ fn determinism() {
 fn acknowledged_objects_survive() {
     Scenario::new("acknowledged_objects_survive")
         .known(FOUND.iter().map(|(seed, _)| *seed))
-        .seeds(200)
+        .seeds(1000)
         .check(|world| one_node(world, Kind::Honest));
 }
 

@@ -13,7 +13,9 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("topology", &[]),
     (
         "wire",
-        &["access", "admin", "api", "digest", "metrics", "object", "runtime", "stats"],
+        &[
+            "access", "admin", "api", "digest", "metrics", "object", "runtime", "stats",
+        ],
     ),
     ("access", &[]),
     ("api", &["access", "digest", "object", "runtime"]),
