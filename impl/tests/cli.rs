@@ -91,7 +91,7 @@ fn a_server_that_is_not_there_is_one_line() {
         "admin info --endpoint https://127.0.0.1:1",
         &[],
         1,
-        "--endpoint https://127.0.0.1:1: https is not supported yet",
+        "https://127.0.0.1:1: cannot connect: ",
     );
     check_fails(
         "admin info",

@@ -116,7 +116,7 @@ codes! {
     IncompleteBody "IncompleteBody" 400 "The body ended before its declared length."
     InternalError "InternalError" 500 "An internal error occurred."
     InvalidArgument "InvalidArgument" 400 "An argument is not valid."
-    InvalidBucketName "InvalidBucketName" 400 "The bucket name is not valid."
+    InvalidBucketName "InvalidBucketName" 400 "A bucket name has 3 to 63 lower-case letters, digits, dots and hyphens."
     InvalidDigest "InvalidDigest" 400 "The Content-MD5 is not the Base64 form of an MD5."
     InvalidObjectName "XMinioInvalidObjectName" 400 "The object key contains a character that is not supported."
     InvalidPart "InvalidPart" 400 "A part could not be found, or its ETag or checksum differs."

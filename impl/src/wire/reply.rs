@@ -1,6 +1,6 @@
 //! The last touch on every answer: request id, server name, and one form for all errors.
 
-use crate::api::ApiError;
+use crate::api::{ApiError, Code};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
@@ -68,7 +68,12 @@ fn rewrite_error(response: Response<Body>, asked: &Asked) -> Response<Body> {
     let Some(code) = element(&text, "Code") else {
         return Response::from_parts(parts, Body::from(bytes));
     };
-    let message = element(&text, "Message").unwrap_or(code);
+    // s3s leaves some without a message, or with the code in its place.
+    let known = || Code::ALL.iter().find(|known| known.name() == code);
+    let message = match element(&text, "Message") {
+        Some(message) if message != code => message,
+        _ => known().map_or(code, |known| known.message()),
+    };
     log(parts.status, code, message, asked);
     let region = parts.headers.get(REGION).and_then(|region| region.to_str().ok());
     let xml = error_xml(code, message, region, asked);
@@ -139,7 +144,6 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Code;
 
     fn asked(method: Method) -> Asked {
         Asked {
@@ -166,6 +170,18 @@ mod tests {
         );
         assert_eq!(response.headers()["x-amz-request-id"], "0123456789ABCDEF");
         assert_eq!(response.headers()["content-type"], "application/xml");
+    }
+
+    #[test]
+    fn errors_without_a_message_get_ours() {
+        for theirs in ["<Message>InvalidBucketName</Message>", ""] {
+            let theirs = format!("<Error><Code>InvalidBucketName</Code>{theirs}</Error>");
+            let mut response = Response::new(Body::from(theirs));
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            let ours = text(&finish(response, &asked(Method::PUT)));
+            let message = format!("<Message>{}</Message>", Code::InvalidBucketName.message());
+            assert!(ours.contains(&message), "{ours}");
+        }
     }
 
     #[test]
