@@ -254,7 +254,12 @@ impl<V: Value> Acceptor<'_, V> {
         }
         // A promise that was forgotten, at a restart or from memory, is at or below the floor. Whoever had it may
         // have counted this drive's shard.
-        let fenced = register.accepted.ballot == ballot && self.key.promised.max(self.drive.floor) <= ballot;
+        let forgotten = if mutation.is(Mutant::DropIgnoresFloor) {
+            Ballot::ZERO
+        } else {
+            self.drive.floor
+        };
+        let fenced = register.accepted.ballot == ballot && self.key.promised.max(forgotten) <= ballot;
         let named = names(&register.accepted.value, folder) || names(&register.prev.value, folder);
         let may_drop = fenced || mutation.is(Mutant::DropWithoutAccepted);
         if may_drop && !named && self.key.folders.remove(&folder) {

@@ -15,6 +15,8 @@ pub enum Mutant {
     AcceptWithoutShard,
     /// A drive drops a staged folder whatever it accepted since.
     DropWithoutAccepted,
+    /// A drive's clean-up looks at promises in memory only: those that a restart took do not fence it.
+    DropIgnoresFloor,
     /// A drive restarts without raising its floor: promises of its last life are forgotten.
     FloorNotRaised,
     /// A drive answers an Accept before the vote is durable.

@@ -220,6 +220,18 @@ fn every_rule_holds() {
         world(3, 2, "pm", 2, NONE),
         world(3, 2, "px", 2, NONE),
         world(3, 2, "pxG", 1, NONE),
+        world(3, 2, "px", 2, Faults { boots: 1, ..NONE }),
+        world(
+            2,
+            1,
+            "px",
+            2,
+            Faults {
+                losses: 1,
+                boots: 1,
+                ..NONE
+            },
+        ),
         world(3, 2, "pp", 2, Faults { doubles: 1, ..NONE }),
         world(3, 2, "pG", 2, Faults { boots: 1, ..NONE }),
         world(3, 2, "pG", 2, given_up),

@@ -149,6 +149,11 @@ fn table() -> Vec<Row> {
             with(Mutant::DropWithoutAccepted, world(3, 2, "px", 2, NONE)),
         ),
         (
+            "Drop ignores the floor",
+            &[AckedSurvives],
+            with(Mutant::DropIgnoresFloor, world(3, 2, "px", 2, rebooting)),
+        ),
+        (
             "precondition on a base not known to be chosen",
             &[Precondition, PrevIsChosen],
             with(Mutant::BaseNotChosen, world(3, 2, "pm", 1, NONE)),

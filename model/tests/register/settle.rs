@@ -39,6 +39,7 @@ impl World {
             Mutant::ReplyBeforeDurable,
             Mutant::BestEffortUndo,
             Mutant::DropWithoutAccepted,
+            Mutant::DropIgnoresFloor,
         ];
         mutants.into_iter().any(|mutant| self.mutation.is(mutant))
     }
@@ -146,7 +147,8 @@ fn is_void(drive: &Drive, request: &Request<Content>) -> bool {
             !now && !may_vote(drive, *ballot)
         }
         Request::Drop { ballot, folder } => {
-            let voted = register.accepted.ballot == *ballot && drive.key.promised <= *ballot;
+            let fenced = drive.key.promised.max(drive.own.floor) > *ballot;
+            let voted = register.accepted.ballot == *ballot && !fenced;
             !drive.key.folders.contains(folder) || !voted && !may_vote(drive, *ballot)
         }
     }
