@@ -52,16 +52,26 @@ pub enum Request<V> {
     },
     /// As Prepare's reply, without a promise.
     Read,
+    /// Take no ballot of an epoch below this ballot's any more: what comes before the first ballot of an epoch.
+    Fence {
+        /// The ballot, of which only the epoch counts.
+        ballot: Ballot,
+    },
+    /// Tell the drive's epoch, and whether it has all that it ever voted for.
+    Standing,
 }
 
 impl<V> Request<V> {
-    /// The ballot that it is sent under; a Read has none.
+    /// The ballot that it is sent under; a question has none.
     #[must_use]
     pub fn ballot(&self) -> Option<Ballot> {
         match self {
-            Request::Prepare { ballot } | Request::Finalize { ballot } | Request::Drop { ballot, .. } => Some(*ballot),
+            Request::Prepare { ballot }
+            | Request::Finalize { ballot }
+            | Request::Drop { ballot, .. }
+            | Request::Fence { ballot } => Some(*ballot),
             Request::Accept { vote, .. } => Some(vote.ballot),
-            Request::Read => None,
+            Request::Read | Request::Standing => None,
         }
     }
 }
@@ -81,6 +91,8 @@ pub struct Snapshot<V> {
     pub authoritative: bool,
     /// The drive's floor: it may have forgotten votes at or below it (a purged tombstone).
     pub floor: Ballot,
+    /// The drive's epoch: it takes no ballot below it.
+    pub epoch: u64,
 }
 
 /// Why a drive refused.
@@ -105,6 +117,13 @@ pub enum Reply<V> {
     Done,
     /// Read: what the drive holds.
     Read(Snapshot<V>),
+    /// Fence and Standing: what the drive is in its set.
+    Standing {
+        /// Its epoch, durably.
+        epoch: u64,
+        /// Whether it has all that it ever voted for.
+        whole: bool,
+    },
     /// Refused; nothing changed.
     Refused(Nack),
 }

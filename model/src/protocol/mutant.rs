@@ -19,6 +19,16 @@ pub enum Mutant {
     DropIgnoresFloor,
     /// A drive restarts without raising its floor: promises of its last life are forgotten.
     FloorNotRaised,
+    /// A drive that lost everything speaks for every key as soon as it has joined.
+    WipedSpeaks,
+    /// A coordinator uses an epoch that it has heard of without having it stored at A drives first.
+    EpochUnsettled,
+    /// A drive that lost everything joins under the epoch that there is.
+    JoinWithoutEpoch,
+    /// A drive that lost everything joins with a floor above what the others tell of, in the epoch that there is.
+    JoinWithFloor,
+    /// A recovering drive takes a key for absent on the word of drives that may still vote in older epochs.
+    HealUnfenced,
     /// A drive answers an Accept before the vote is durable.
     ReplyBeforeDurable,
     /// A drive takes its vote back when the coordinator asks, and removes the shard.

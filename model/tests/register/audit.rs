@@ -3,8 +3,9 @@
 
 use crate::change::{Content, Kind, Told};
 use crate::rules::{Occasion, Rule};
-use crate::world::{Record, Stage, State, World};
-use model::protocol::{Ballot, Drives, Folder, KeyState, Outcome, Reply, Request, Value, Vote};
+use crate::world::{Drive, Record, Stage, State, World};
+use model::protocol::mutant::Mutant;
+use model::protocol::{Ballot, Drives, Folder, KeyState, Outcome, Reply, Request, Standing, Value, Vote};
 
 impl World {
     /// More than half of the drives.
@@ -23,7 +24,13 @@ impl World {
     }
 
     fn lost(&self, s: &State) -> usize {
-        usize::from(self.faults.losses - s.faults.losses)
+        usize::from(self.faults.losses - s.faults.losses + self.faults.wipes - s.faults.wipes)
+    }
+
+    /// Whether a version outlives all losses that there may be.
+    fn survives(&self, value: &Content) -> bool {
+        let losses = usize::from(self.faults.losses + self.faults.wipes);
+        usize::from(value.data) + losses <= self.enough_staged(value.data)
     }
 
     /// After a drive's step.
@@ -48,6 +55,10 @@ impl World {
         {
             let promised = before.promised.max(state.promised_before);
             s.demand(Rule::PromiseHolds, vote.ballot >= promised);
+            s.demand(Rule::EpochFences, vote.ballot.epoch >= own.epoch);
+            if matches!(own.standing, Standing::Recovering(_)) {
+                self.see(Occasion::VotedAgain);
+            }
             self.audit_vote(s, drive, vote);
         }
         let state = s.drive(drive);
@@ -70,13 +81,18 @@ impl World {
         let Some(record) = s.votes.get_mut(&vote.ballot) else {
             return;
         };
-        if record.chosen {
+        if record.chosen && self.faults.wipes == 0 {
             return;
         }
         record.voters.insert(drive);
+        if record.chosen {
+            return;
+        }
         if record.voters.count() >= majority {
             record.chosen = true;
-            record.voters = Drives::NONE;
+            if self.faults.wipes == 0 {
+                record.voters = Drives::NONE;
+            }
             // What was staged is still there, unless the value has been replaced meanwhile.
             if s.latest() == value && !value.absent {
                 let kept = s.holding(value.name) + self.lost(s) >= self.enough_staged(value.data);
@@ -198,10 +214,43 @@ impl World {
         }
     }
 
+    /// Before a drive removes folders: what names it as a holder of one is replaced by something chosen, or never
+    /// will be chosen.
+    pub fn audit_removal(&self, s: &mut State, drive: u8, folders: &[Folder]) {
+        let latest = s.votes.iter().rev().find(|(_, record)| record.chosen);
+        let since = latest.map_or(Ballot::ZERO, |(ballot, _)| *ballot);
+        let in_use = s.votes.range(since..).any(|(_, record)| {
+            let name = record.value.name;
+            let holders = self.holders_of(s, name).unwrap_or(record.value.holders);
+            folders.contains(&Folder::from(name)) && holders.contains(drive)
+        });
+        s.demand(Rule::NoNegativeEvidence, !in_use);
+    }
+
+    /// A drive that speaks for the key knows of every vote of its slot that is chosen.
+    fn judge_authority(&self, s: &mut State) {
+        let chosen: Vec<(Ballot, Drives)> = s
+            .votes
+            .iter()
+            .filter(|(_, record)| record.chosen)
+            .map(|(ballot, record)| (*ballot, record.voters))
+            .collect();
+        let speaks = self.mutation.is(Mutant::WipedSpeaks);
+        for drive in 0..self.drives {
+            let Drive { own, key, .. } = &*s.drives[usize::from(drive)];
+            if own.standing == Standing::Outside || !(key.known || speaks) {
+                continue;
+            }
+            let knows = key.register.accepted.ballot.max(own.floor);
+            let forgotten = chosen.iter().any(|(ballot, by)| by.contains(drive) && *ballot > knows);
+            s.demand(Rule::AuthorityIsEarned, !forgotten);
+        }
+    }
+
     /// What holds in every state.
     pub fn judge(&self, s: &mut State) {
         let latest = s.latest();
-        let readable = latest.absent || s.holding(latest.name) >= usize::from(latest.data);
+        let readable = latest.absent || !self.survives(&latest) || s.holding(latest.name) >= usize::from(latest.data);
         s.demand(Rule::AckedSurvives, readable);
         if !s.acked.is_zero() {
             let acked = s.acked;
@@ -210,7 +259,11 @@ impl World {
                 .iter()
                 .filter(|d| d.key.register.accepted.ballot >= acked)
                 .count();
-            s.demand(Rule::PowerLoss, voted >= self.majority());
+            let wiped = usize::from(self.faults.wipes - s.faults.wipes);
+            s.demand(Rule::PowerLoss, voted + wiped >= self.majority());
+        }
+        if self.faults.wipes > 0 {
+            self.judge_authority(s);
         }
         if s.clients.iter().all(|client| client.answered) {
             self.see(Occasion::AllAnswered);

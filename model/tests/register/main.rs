@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods)] // measures how long a check takes
 
+mod actions;
 mod audit;
 mod bounds;
 mod change;
@@ -12,4 +13,5 @@ mod rules;
 mod settle;
 mod steps;
 mod walks;
+mod wipes;
 mod world;

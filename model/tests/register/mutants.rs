@@ -65,6 +65,7 @@ fn table() -> Vec<Row> {
     use Rule::*;
     let lossy = Faults { losses: 1, ..NONE };
     let rebooting = Faults { boots: 1, ..NONE };
+    let wiping = Faults { wipes: 1, ..NONE };
     let silent = Faults { silences: 1, ..NONE };
     let given_up = Faults { deadlines: 1, ..silent };
     vec![
@@ -159,6 +160,31 @@ fn table() -> Vec<Row> {
             with(Mutant::BaseNotChosen, world(3, 2, "pm", 1, NONE)),
         ),
         (
+            "wiped drive authoritative at once",
+            &[AuthorityIsEarned, NotFoundIsKnown, Linearizable],
+            with(Mutant::WipedSpeaks, world(2, 1, "pg", 1, wiping)),
+        ),
+        (
+            "epoch used before it is at A drives",
+            &[EpochFences],
+            with(Mutant::EpochUnsettled, world(4, 2, "d", 2, Faults { wipes: 2, ..NONE })),
+        ),
+        (
+            "join without epoch",
+            &[EpochFences, PromiseHolds, Chain],
+            with(Mutant::JoinWithoutEpoch, world(3, 2, "cc", 1, wiping)),
+        ),
+        (
+            "join with a floor instead",
+            &[EpochFences, PromiseHolds, Chain],
+            with(Mutant::JoinWithFloor, world(3, 2, "cc", 1, wiping)),
+        ),
+        (
+            "heal of absence from unfenced drives",
+            &[AuthorityIsEarned, NotFoundIsKnown],
+            with(Mutant::HealUnfenced, world(3, 2, "pg", 1, wiping)),
+        ),
+        (
             "reply before durable",
             &[PowerLoss],
             with(Mutant::ReplyBeforeDurable, world(3, 2, "p", 1, rebooting)),
@@ -173,7 +199,9 @@ fn every_mutant_is_caught() {
         "mutant", "bounds", "rule", "length", "s"
     );
     let mut missed = Vec::new();
-    for (name, rules, world) in table() {
+    // `ONLY=wiped` tries the mutants of that name alone.
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for (name, rules, world) in table().into_iter().filter(|(name, ..)| name.contains(&only)) {
         let bounds = world.bounds();
         let found = explore(world.clone(), rules, 100);
         for rule in rules {

@@ -30,7 +30,9 @@ fn is_fault(action: &Action) -> bool {
         | Action::Deadline(_)
         | Action::Fail(..)
         | Action::Boot(_)
+        | Action::Wipe(_)
         | Action::Lose(..) => true,
+        Action::Join(..) | Action::Fence(..) | Action::Scan(..) => false,
         Action::Invoke(..) | Action::Hurry(_) | Action::Read(..) | Action::Conclude(_) => false,
     }
 }
@@ -137,6 +139,7 @@ fn walks_through_large_sets() {
         doubles: 10,
         deadlines: 1,
         failures: 3,
+        wipes: 0,
     };
     let wide = |mut world: World, least: u8| {
         let all = Drives::all(world.drives);

@@ -34,6 +34,9 @@ impl Drive {
             Reply::Read(s) => format!("read {}", shown(&s)),
             Reply::Accepted => "accepted".into(),
             Reply::Done => "done".into(),
+            Reply::Standing { epoch, whole } => {
+                format!("epoch {epoch}, {}", if whole { "whole" } else { "recovering" })
+            }
             Reply::Refused(nack) => format!("refused {}", nack.promised.round),
         };
         for effect in effects {
@@ -96,6 +99,8 @@ fn request(words: &str) -> Request<Named> {
             folder: words.next().unwrap().parse().unwrap(),
         },
         ("read", None) => Request::Read,
+        ("fence", Some(round)) => Request::Fence { ballot: at(round) },
+        ("standing", None) => Request::Standing,
         other => panic!("{other:?}"),
     }
 }
@@ -231,4 +236,47 @@ fn a_forgotten_key_raises_the_floor() {
     d.check("accept 1@4<0@0", "refused 0");
     d.check("prepare 5", "refused 0");
     d.check("prepare 6", "granted 0@0*<0@0 []");
+}
+
+#[test]
+fn a_fence_stores_the_epoch_and_older_ballots_are_refused() {
+    let mut d = Drive::new();
+    d.check("standing", "epoch 0, whole");
+    d.check("prepare 7", "granted 0@0*<0@0 []; drive");
+    d.check("e2 fence 0", "epoch 2, whole; drive");
+    d.check("e2 fence 0", "epoch 2, whole");
+    d.check("e1 fence 0", "refused 7");
+    d.check("accept 1@7<0@0", "refused 7");
+    d.check("finalize 7", "refused 7");
+    d.check("e2 accept 1@1<0@0", "accepted; register");
+}
+
+#[test]
+fn a_drive_that_lost_everything_is_silent_until_it_joins_and_speaks_for_what_it_votes_on() {
+    let mut d = Drive::new();
+    d.drive = DriveState::outside();
+    d.key = KeyState::lost();
+    for message in ["read", "standing", "e9 fence 0", "e9 prepare 1"] {
+        d.check(message, "refused 0");
+    }
+    assert_eq!(d.drive, DriveState::outside());
+    d.drive = DriveState::joined(3);
+    let speaks = |d: &mut Drive| {
+        let mut acceptor = Acceptor {
+            drive: &mut d.drive,
+            key: &mut d.key,
+            index: 0,
+        };
+        match acceptor.step(Request::Read).0 {
+            Reply::Read(snapshot) => snapshot.authoritative,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(!speaks(&mut d));
+    d.check("standing", "epoch 3, recovering");
+    d.check("e2 prepare 9", "refused 0");
+    d.check("e3 prepare 1", "granted 0@0*<0@0 []; drive");
+    assert!(!speaks(&mut d));
+    d.check("e3 accept 1@1<0@0", "accepted; register");
+    assert!(speaks(&mut d));
 }
