@@ -264,7 +264,9 @@ fn check_step(
     let answers = match request {
         Request::Prepare { .. } => matches!(reply, Reply::Granted(_) | Reply::Refused(_)),
         Request::Accept { .. } => matches!(reply, Reply::Accepted | Reply::Refused(_)),
-        Request::Finalize { .. } | Request::Drop { .. } => matches!(reply, Reply::Done | Reply::Refused(_)),
+        Request::Finalize { .. } | Request::Drop { .. } | Request::Install { .. } => {
+            matches!(reply, Reply::Done | Reply::Refused(_))
+        }
         Request::Read => matches!(reply, Reply::Read(_)),
         Request::Fence { .. } => matches!(reply, Reply::Standing { .. } | Reply::Refused(_)),
         Request::Standing => matches!(reply, Reply::Standing { .. }),

@@ -125,6 +125,7 @@ impl<V: Value> Acceptor<'_, V> {
             Request::Accept { vote, prev } => self.accept(vote, prev, mutation, &mut effects),
             Request::Finalize { ballot } => self.finalize(ballot, &mut effects),
             Request::Drop { ballot, folder } => self.drop_staged(ballot, folder, mutation, &mut effects),
+            Request::Install { ballot, vote, shards } => self.install(ballot, vote, shards, mutation, &mut effects),
             Request::Read => Reply::Read(self.snapshot(mutation)),
             Request::Fence { .. } | Request::Standing => Reply::Standing {
                 epoch: self.drive.epoch,
@@ -241,6 +242,44 @@ impl<V: Value> Acceptor<'_, V> {
         let may_drop = fenced || mutation.is(Mutant::DropWithoutAccepted);
         if may_drop && !named && self.key.folders.remove(&folder) {
             effects.push(DriveEffect::Remove(vec![folder]));
+        }
+        Reply::Done
+    }
+
+    /// Takes over a chosen vote, if nobody has prepared since the healer that found it chosen
+    /// (`heal.install-is-chosen`).
+    fn install(
+        &mut self,
+        ballot: Ballot,
+        vote: Vote<V>,
+        shards: Vec<Folder>,
+        mutation: Mutation,
+        effects: &mut Vec<DriveEffect>,
+    ) -> Reply<V> {
+        let promised = self.key.promised == ballot || mutation.is(Mutant::InstallWithoutPromise);
+        if !promised || vote.ballot < self.key.register.accepted.ballot {
+            return Reply::Refused(self.nack());
+        }
+        if self.drive.cover(vote.ballot.round) {
+            effects.push(DriveEffect::PersistDrive);
+        }
+        self.key
+            .folders
+            .extend(shards.into_iter().filter(|folder| names(&vote.value, *folder)));
+        let installed = Register {
+            accepted: vote.clone(),
+            prev: vote.clone(),
+            committed: true,
+        };
+        let old = std::mem::replace(&mut self.key.register, installed);
+        self.key.known = true;
+        effects.push(DriveEffect::PersistRegister);
+        if vote.value.drops_unnamed() {
+            let mut dropped = self.forget_folders_of(&old.accepted.value, &vote.value);
+            dropped.extend(self.forget_folders_of(&old.prev.value, &vote.value));
+            if !dropped.is_empty() {
+                effects.push(DriveEffect::Remove(dropped));
+            }
         }
         Reply::Done
     }

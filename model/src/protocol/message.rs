@@ -50,6 +50,15 @@ pub enum Request<V> {
         /// The folder.
         folder: Folder,
     },
+    /// Heal: take over a vote that is known to be chosen, and shards of its value.
+    Install {
+        /// The healer's own ballot, which the drive has promised.
+        ballot: Ballot,
+        /// The chosen vote.
+        vote: Vote<V>,
+        /// The folders that the drive lacks: a shard of each comes along, and is durable before this is applied.
+        shards: Vec<Folder>,
+    },
     /// As Prepare's reply, without a promise.
     Read,
     /// Take no ballot of an epoch below this ballot's any more: what comes before the first ballot of an epoch.
@@ -69,6 +78,7 @@ impl<V> Request<V> {
             Request::Prepare { ballot }
             | Request::Finalize { ballot }
             | Request::Drop { ballot, .. }
+            | Request::Install { ballot, .. }
             | Request::Fence { ballot } => Some(*ballot),
             Request::Accept { vote, .. } => Some(vote.ballot),
             Request::Read | Request::Standing => None,
@@ -113,7 +123,7 @@ pub enum Reply<V> {
     Granted(Snapshot<V>),
     /// Accept: the vote is durable.
     Accepted,
-    /// Finalize and Drop: done, or there was nothing to do.
+    /// Finalize, Drop and Install: done, or there was nothing to do.
     Done,
     /// Read: what the drive holds.
     Read(Snapshot<V>),

@@ -29,6 +29,10 @@ pub enum Mutant {
     JoinWithFloor,
     /// A recovering drive takes a key for absent on the word of drives that may still vote in older epochs.
     HealUnfenced,
+    /// A drive takes over what a healer sends whatever it has promised since.
+    InstallWithoutPromise,
+    /// A healer installs the highest vote, chosen or not.
+    InstallUnchosen,
     /// A drive answers an Accept before the vote is durable.
     ReplyBeforeDurable,
     /// A drive takes its vote back when the coordinator asks, and removes the shard.

@@ -3,8 +3,7 @@
 
 use crate::change::{Content, Kind, Told};
 use crate::rules::{Occasion, Rule};
-use crate::world::{Drive, Record, Stage, State, World};
-use model::protocol::mutant::Mutant;
+use crate::world::{Record, Stage, State, World};
 use model::protocol::{Ballot, Drives, Folder, KeyState, Outcome, Reply, Request, Standing, Value, Vote};
 
 impl World {
@@ -23,7 +22,7 @@ impl World {
         }
     }
 
-    fn lost(&self, s: &State) -> usize {
+    pub fn lost(&self, s: &State) -> usize {
         usize::from(self.faults.losses - s.faults.losses + self.faults.wipes - s.faults.wipes)
     }
 
@@ -60,6 +59,11 @@ impl World {
                 self.see(Occasion::VotedAgain);
             }
             self.audit_vote(s, drive, vote);
+        }
+        if let Request::Install { ballot, vote, .. } = request
+            && *reply == Reply::Done
+        {
+            self.audit_install(s, drive, before, *ballot, vote);
         }
         let state = s.drive(drive);
         if state.promised_before <= state.key.promised.max(state.key.register.accepted.ballot) {
@@ -214,39 +218,6 @@ impl World {
         }
     }
 
-    /// Before a drive removes folders: what names it as a holder of one is replaced by something chosen, or never
-    /// will be chosen.
-    pub fn audit_removal(&self, s: &mut State, drive: u8, folders: &[Folder]) {
-        let latest = s.votes.iter().rev().find(|(_, record)| record.chosen);
-        let since = latest.map_or(Ballot::ZERO, |(ballot, _)| *ballot);
-        let in_use = s.votes.range(since..).any(|(_, record)| {
-            let name = record.value.name;
-            let holders = self.holders_of(s, name).unwrap_or(record.value.holders);
-            folders.contains(&Folder::from(name)) && holders.contains(drive)
-        });
-        s.demand(Rule::NoNegativeEvidence, !in_use);
-    }
-
-    /// A drive that speaks for the key knows of every vote of its slot that is chosen.
-    fn judge_authority(&self, s: &mut State) {
-        let chosen: Vec<(Ballot, Drives)> = s
-            .votes
-            .iter()
-            .filter(|(_, record)| record.chosen)
-            .map(|(ballot, record)| (*ballot, record.voters))
-            .collect();
-        let speaks = self.mutation.is(Mutant::WipedSpeaks);
-        for drive in 0..self.drives {
-            let Drive { own, key, .. } = &*s.drives[usize::from(drive)];
-            if own.standing == Standing::Outside || !(key.known || speaks) {
-                continue;
-            }
-            let knows = key.register.accepted.ballot.max(own.floor);
-            let forgotten = chosen.iter().any(|(ballot, by)| by.contains(drive) && *ballot > knows);
-            s.demand(Rule::AuthorityIsEarned, !forgotten);
-        }
-    }
-
     /// What holds in every state.
     pub fn judge(&self, s: &mut State) {
         let latest = s.latest();
@@ -264,6 +235,9 @@ impl World {
         }
         if self.faults.wipes > 0 {
             self.judge_authority(s);
+        }
+        if self.lost(s) > 0 && !latest.absent && s.is_healed(&latest) {
+            self.see(Occasion::HealedAfterLoss);
         }
         if s.clients.iter().all(|client| client.answered) {
             self.see(Occasion::AllAnswered);

@@ -55,7 +55,7 @@ pub fn enough(drives: u8, data: u8) -> u8 {
 }
 
 /// The operations by letter.
-const KINDS: [(char, Kind); 9] = [
+const KINDS: [(char, Kind); 10] = [
     ('p', Kind::Put),
     ('c', Kind::Create),
     // A put if the value is the first operation's, or the one that the key starts with.
@@ -65,6 +65,7 @@ const KINDS: [(char, Kind); 9] = [
     ('g', Kind::Get),
     ('G', Kind::PreparedGet),
     ('r', Kind::Recover),
+    ('h', Kind::Heal),
     // Of the first operation's shards.
     ('x', Kind::CleanUp(1)),
 ];
@@ -276,6 +277,10 @@ fn every_rule_holds() {
         world(3, 2, "pg", 1, Faults { wipes: 2, ..NONE }),
         world(3, 2, "pG", 2, Faults { wipes: 1, ..NONE }),
         world(4, 2, "p", 2, Faults { wipes: 2, ..NONE }),
+        world(3, 2, "ph", 2, NONE),
+        world(2, 1, "phg", 2, Faults { losses: 1, ..NONE }),
+        world(2, 1, "phg", 1, Faults { wipes: 1, ..NONE }),
+        world(3, 2, "phG", 1, Faults { wipes: 1, ..NONE }),
     ]);
 }
 

@@ -7,6 +7,7 @@ mod actions;
 mod audit;
 mod bounds;
 mod change;
+mod healing;
 mod mutants;
 mod order;
 mod rules;

@@ -185,6 +185,16 @@ fn table() -> Vec<Row> {
             with(Mutant::HealUnfenced, world(3, 2, "pg", 1, wiping)),
         ),
         (
+            "install without promise",
+            &[InstallIsChosen],
+            with(Mutant::InstallWithoutPromise, world(3, 2, "ph", 2, NONE)),
+        ),
+        (
+            "install of an unchosen value",
+            &[InstallIsChosen],
+            with(Mutant::InstallUnchosen, world(3, 2, "ph", 1, NONE)),
+        ),
+        (
             "reply before durable",
             &[PowerLoss],
             with(Mutant::ReplyBeforeDurable, world(3, 2, "p", 1, rebooting)),

@@ -2,13 +2,14 @@
 
 use crate::change::Content;
 use crate::rules::Occasion;
-use crate::world::{Drive, State, World};
+use crate::world::{Drive, Mail, State, World};
 use model::protocol::mutant::Mutant;
 use model::protocol::{Ballot, Drives, Request, Standing};
 
 impl World {
     /// Refuses at once what will be refused for ever, and forgets what can have no effect any more.
     pub fn settle(&self, s: &mut State) {
+        (0..self.drives).for_each(|drive| self.come_in(s, drive));
         if !self.promises_fall() {
             while let Some((client, mail, drive)) = self.find_refused(s) {
                 self.see_late(s, client, mail, drive);
@@ -50,6 +51,7 @@ impl World {
             Mutant::DropIgnoresFloor,
             Mutant::JoinWithoutEpoch,
             Mutant::JoinWithFloor,
+            Mutant::InstallWithoutPromise,
         ];
         mutants.into_iter().any(|mutant| self.mutation.is(mutant))
     }
@@ -78,11 +80,21 @@ impl World {
         }
     }
 
+    /// Whether an Install is on its way to a drive that has promised more since.
+    fn is_late(&self, s: &State, mail: &Mail) -> bool {
+        let promised = |drive: u8| s.drives[usize::from(drive)].key.promised;
+        let ballot = mail.request.ballot().unwrap_or(Ballot::ZERO);
+        mail.to.iter().any(|drive| promised(drive) > ballot)
+    }
+
     fn forget_spent_mail(&self, s: &mut State) {
         let falling = self.promises_fall();
         for client in 0..s.clients.len() {
             for index in 0..s.clients[client].mail.len() {
                 let mail = &s.clients[client].mail[index];
+                if matches!(mail.request, Request::Install { .. }) && self.is_late(s, mail) {
+                    self.see(Occasion::LateInstall);
+                }
                 let is_spent = |drive: &u8| !falling && is_void(&s.drives[usize::from(*drive)], &mail.request);
                 let spent: Drives = mail.to.iter().filter(is_spent).collect();
                 let done: Drives = mail.delivered.iter().filter(is_spent).collect();
@@ -180,6 +192,10 @@ fn is_void(drive: &Drive, request: &Request<Content>) -> bool {
         Request::Finalize { ballot } => {
             let now = register.accepted.ballot == *ballot && !register.committed;
             is_of_the_past(drive, *ballot) || !now && !may_vote(drive, *ballot)
+        }
+        Request::Install { ballot, vote, .. } => {
+            let replaced = vote.ballot < register.accepted.ballot;
+            is_of_the_past(drive, *ballot) || drive.key.promised != *ballot || replaced
         }
         Request::Drop { ballot, folder } => {
             let fenced = drive.key.promised.max(drive.own.floor) > *ballot || is_of_the_past(drive, *ballot);

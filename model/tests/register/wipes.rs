@@ -43,7 +43,6 @@ impl World {
             s.drive(drive).own.floor = votes.max().unwrap_or(Ballot::ZERO);
         }
         s.drive(drive).way_back.joining = Some(epoch);
-        self.come_in(s, drive);
         Some(())
     }
 
@@ -56,11 +55,10 @@ impl World {
         };
         let ballot = Ballot { epoch, ..Ballot::ZERO };
         self.step_drive(s, other, Request::Fence { ballot });
-        self.come_in(s, drive);
     }
 
-    /// Joins, if enough drives have stored the epoch.
-    fn come_in(&self, s: &mut State, drive: u8) {
+    /// A drive joins as soon as enough others have stored its epoch, whoever had them do so.
+    pub fn come_in(&self, s: &mut State, drive: u8) {
         let Some(epoch) = s.drives[usize::from(drive)].way_back.joining else {
             return;
         };

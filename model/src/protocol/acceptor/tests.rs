@@ -98,6 +98,18 @@ fn request(words: &str) -> Request<Named> {
             ballot: at(round),
             folder: words.next().unwrap().parse().unwrap(),
         },
+        ("install", Some(round)) => {
+            let (name, chosen) = words.next().unwrap().split_once('@').unwrap();
+            let vote = Vote {
+                ballot: ballot(chosen.parse().unwrap()),
+                value: named(name.parse().unwrap(), 2, 2),
+            };
+            Request::Install {
+                ballot: at(round),
+                shards: vec![Folder::from(vote.value.name)],
+                vote,
+            }
+        }
         ("read", None) => Request::Read,
         ("fence", Some(round)) => Request::Fence { ballot: at(round) },
         ("standing", None) => Request::Standing,
@@ -279,4 +291,28 @@ fn a_drive_that_lost_everything_is_silent_until_it_joins_and_speaks_for_what_it_
     assert!(!speaks(&mut d));
     d.check("e3 accept 1@1<0@0", "accepted; register");
     assert!(speaks(&mut d));
+}
+
+#[test]
+fn an_install_takes_over_what_is_chosen_under_the_healers_own_promise() {
+    let mut d = Drive::new();
+    d.key.folders = [1, 7].into();
+    d.check("accept 1@2<0@0", "accepted; drive; register");
+    d.check("install 5 4@3", "refused 2");
+    d.check("prepare 5", "granted 1@2<0@0 [1, 7]");
+    d.check("install 4 4@3", "refused 5");
+    d.check("install 5 4@1", "refused 5");
+    d.check("install 5 4@3", "done; register; remove [1]");
+    d.check("read", "read 4@3*<4@3 [4, 7]");
+    d.check("prepare 6", "granted 4@3*<4@3 [4, 7]");
+    d.check("install 5 4@3", "refused 6");
+}
+
+#[test]
+fn a_drive_speaks_for_what_was_installed_on_it() {
+    let mut d = Drive::new();
+    (d.drive, d.key) = (DriveState::joined(1), KeyState::lost());
+    d.check("e1 prepare 1", "granted 0@0*<0@0 []; drive");
+    d.check("e1 install 1 0@0", "done; register");
+    assert!(d.key.known);
 }
