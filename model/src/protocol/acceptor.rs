@@ -108,7 +108,7 @@ impl<V: Value> Acceptor<'_, V> {
         if self.drive.standing == Standing::Outside {
             return (Reply::Refused(self.nack()), effects);
         }
-        if let Some(ballot) = request.ballot() {
+        if let Some(ballot) = request.ballot().filter(|_| request.is_fenced()) {
             if ballot.epoch < self.drive.epoch {
                 return (Reply::Refused(self.nack()), effects);
             }

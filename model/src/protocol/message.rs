@@ -23,7 +23,8 @@ impl<V: Value> Vote<V> {
     }
 }
 
-/// A message to a drive. A ballot below the drive's epoch is refused in every message.
+/// A message to a drive. A ballot below the drive's epoch is refused in every message that
+/// [is fenced](Request::is_fenced).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Request<V> {
     /// Ask for the promise that no lower ballot will be accepted, and for what the drive holds.
@@ -71,6 +72,13 @@ pub enum Request<V> {
 }
 
 impl<V> Request<V> {
+    /// Whether a drive's epoch says if it is taken, and is raised by it. What tells of a ballot that is chosen is true
+    /// in every epoch.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        !matches!(self, Request::Finalize { .. })
+    }
+
     /// The ballot that it is sent under; a question has none.
     #[must_use]
     pub fn ballot(&self) -> Option<Ballot> {

@@ -191,7 +191,7 @@ fn is_void(drive: &Drive, request: &Request<Content>) -> bool {
         Request::Read | Request::Standing => false,
         Request::Finalize { ballot } => {
             let now = register.accepted.ballot == *ballot && !register.committed;
-            is_of_the_past(drive, *ballot) || !now && !may_vote(drive, *ballot)
+            !now && (is_of_the_past(drive, *ballot) || !may_vote(drive, *ballot))
         }
         Request::Install { ballot, vote, .. } => {
             let replaced = vote.ballot < register.accepted.ballot;

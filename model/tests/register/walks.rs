@@ -93,7 +93,7 @@ fn walk(world: &World, seed: u64) -> usize {
     state.clients.iter().filter(|client| client.answered).count()
 }
 
-/// Lets the drives that were wiped come back.
+/// Lets the drives that were wiped come back (`live.heals`).
 fn come_back(world: &World, state: &mut State, seed: u64) {
     for _ in 0..1_000 {
         let mut actions = Vec::new();

@@ -224,8 +224,9 @@ fn an_older_epoch_is_refused_and_a_newer_one_is_stored() {
     d.check("prepare 5", "granted 0@0*<0@0 []; drive");
     d.check("e2 prepare 1", "granted 0@0*<0@0 []; drive");
     d.check("accept 1@5<0@0", "refused 1");
-    d.check("finalize 5", "refused 1");
-    d.check("e3 finalize 1", "done; drive");
+    d.check("drop 5 1", "refused 1");
+    d.check("e3 finalize 1", "done");
+    d.check("e3 drop 1 9", "done; drive");
     assert_eq!(d.drive.epoch, 3);
 }
 
@@ -259,8 +260,18 @@ fn a_fence_stores_the_epoch_and_older_ballots_are_refused() {
     d.check("e2 fence 0", "epoch 2, whole");
     d.check("e1 fence 0", "refused 7");
     d.check("accept 1@7<0@0", "refused 7");
-    d.check("finalize 7", "refused 7");
     d.check("e2 accept 1@1<0@0", "accepted; register");
+}
+
+/// Else a key that was not finalized before a drive joined would stay uncommitted until its next write.
+#[test]
+fn what_was_chosen_in_an_older_epoch_can_still_be_finalized() {
+    let mut d = Drive::new();
+    d.check("accept 1@7<0@0", "accepted; drive; register");
+    d.check("e2 prepare 1", "granted 1@7<0@0 []; drive");
+    d.check("finalize 7", "done; register lazily");
+    d.check("e2 prepare 2", "granted 1@7*<1@7 []");
+    assert_eq!(d.drive.epoch, 2);
 }
 
 #[test]
