@@ -264,7 +264,7 @@ fn check_step(
     let answers = match request {
         Request::Prepare { .. } => matches!(reply, Reply::Granted(_) | Reply::Refused(_)),
         Request::Accept { .. } => matches!(reply, Reply::Accepted | Reply::Refused(_)),
-        Request::Finalize { .. } | Request::Drop { .. } | Request::Install { .. } => {
+        Request::Finalize { .. } | Request::Drop { .. } | Request::Install { .. } | Request::Purge { .. } => {
             matches!(reply, Reply::Done | Reply::Refused(_))
         }
         Request::Read => matches!(reply, Reply::Read(_)),

@@ -126,6 +126,7 @@ impl<V: Value> Acceptor<'_, V> {
             Request::Finalize { ballot } => self.finalize(ballot, &mut effects),
             Request::Drop { ballot, folder } => self.drop_staged(ballot, folder, mutation, &mut effects),
             Request::Install { ballot, vote, shards } => self.install(ballot, vote, shards, mutation, &mut effects),
+            Request::Purge { ballot } => self.purge(ballot, mutation, &mut effects),
             Request::Read => Reply::Read(self.snapshot(mutation)),
             Request::Fence { .. } | Request::Standing => Reply::Standing {
                 epoch: self.drive.epoch,
@@ -280,6 +281,26 @@ impl<V: Value> Acceptor<'_, V> {
             if !dropped.is_empty() {
                 effects.push(DriveEffect::Remove(dropped));
             }
+        }
+        Reply::Done
+    }
+
+    /// Forgets a tombstone; the floor goes on refusing what it refused (`delete.purge-is-total`).
+    fn purge(&mut self, ballot: Ballot, mutation: Mutation, effects: &mut Vec<DriveEffect>) -> Reply<V> {
+        let register = &self.key.register;
+        let is_tombstone = !ballot.is_zero()
+            && register.accepted.ballot == ballot
+            && register.committed
+            && register.accepted.value.is_absent();
+        // Whoever has a higher promise would lose this drive's vote: once the promise has left memory, or later.
+        let may_forget = self.key.promised <= ballot || mutation.is(Mutant::PurgeForgetsPromise);
+        if is_tombstone && may_forget {
+            self.key.register = Register::absent();
+            self.key.promised = Ballot::ZERO;
+            if !mutation.is(Mutant::PurgeWithoutFloor) {
+                self.drive.forget(ballot);
+            }
+            effects.push(DriveEffect::PersistRegister);
         }
         Reply::Done
     }

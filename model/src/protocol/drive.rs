@@ -57,11 +57,13 @@ impl DriveState {
     }
 
     /// Such a drive once it has joined under `epoch` ([`super::join`]): all that its slot promised or voted for
-    /// before is of a lower epoch, which it refuses from now on (`drive.epoch-fences`).
+    /// before is of a lower epoch, which it refuses from now on (`drive.epoch-fences`). Its floor says so to readers:
+    /// what it does not have of an older epoch it may have had and lost.
     #[must_use]
     pub fn joined(epoch: u64) -> DriveState {
         DriveState {
             epoch,
+            floor: Ballot { epoch, ..Ballot::ZERO },
             standing: Standing::Recovering(epoch),
             ..DriveState::outside()
         }

@@ -60,6 +60,11 @@ pub enum Request<V> {
         /// The folders that the drive lacks: a shard of each comes along, and is durable before this is applied.
         shards: Vec<Folder>,
     },
+    /// Forget a tombstone that no drive needs any more.
+    Purge {
+        /// The ballot under which it is chosen.
+        ballot: Ballot,
+    },
     /// As Prepare's reply, without a promise.
     Read,
     /// Take no ballot of an epoch below this ballot's any more: what comes before the first ballot of an epoch.
@@ -76,7 +81,7 @@ impl<V> Request<V> {
     /// in every epoch.
     #[must_use]
     pub fn is_fenced(&self) -> bool {
-        !matches!(self, Request::Finalize { .. })
+        !matches!(self, Request::Finalize { .. } | Request::Purge { .. })
     }
 
     /// The ballot that it is sent under; a question has none.
@@ -87,6 +92,7 @@ impl<V> Request<V> {
             | Request::Finalize { ballot }
             | Request::Drop { ballot, .. }
             | Request::Install { ballot, .. }
+            | Request::Purge { ballot }
             | Request::Fence { ballot } => Some(*ballot),
             Request::Accept { vote, .. } => Some(vote.ballot),
             Request::Read | Request::Standing => None,
@@ -131,7 +137,7 @@ pub enum Reply<V> {
     Granted(Snapshot<V>),
     /// Accept: the vote is durable.
     Accepted,
-    /// Finalize, Drop and Install: done, or there was nothing to do.
+    /// Finalize, Drop, Install and Purge: done, or there was nothing to do.
     Done,
     /// Read: what the drive holds.
     Read(Snapshot<V>),

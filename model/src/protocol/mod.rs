@@ -13,6 +13,7 @@ pub mod join;
 pub mod message;
 pub mod mutant;
 pub mod operation;
+pub mod purge;
 pub mod quorum;
 #[cfg(feature = "mutants")]
 pub mod renamed;

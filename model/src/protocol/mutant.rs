@@ -27,12 +27,22 @@ pub enum Mutant {
     JoinWithoutEpoch,
     /// A drive that lost everything joins with a floor above what the others tell of, in the epoch that there is.
     JoinWithFloor,
+    /// A drive that lost everything joins with the floor of one that never had anything.
+    JoinLeavesFloor,
     /// A recovering drive takes a key for absent on the word of drives that may still vote in older epochs.
     HealUnfenced,
     /// A drive takes over what a healer sends whatever it has promised since.
     InstallWithoutPromise,
     /// A healer installs the highest vote, chosen or not.
     InstallUnchosen,
+    /// A drive purges a tombstone and does not raise its floor.
+    PurgeWithoutFloor,
+    /// A drive purges a tombstone though it has promised a higher ballot, and forgets that promise.
+    PurgeForgetsPromise,
+    /// A tombstone is purged though one drive was not asked.
+    PurgeAtFewer,
+    /// A reader takes a purged drive's *none* for its vote.
+    ReadTakesPurged,
     /// A drive answers an Accept before the vote is durable.
     ReplyBeforeDurable,
     /// A drive takes its vote back when the coordinator asks, and removes the shard.

@@ -15,9 +15,15 @@ impl World {
             }
             Stage::Idle | Stage::Over => {}
             Stage::Reading => {
-                let there = state.unread.without(s.outside());
+                let mut there = state.unread.without(s.outside());
+                let mut needed = usize::from(self.quorums[usize::from(client)].prepare);
+                if self.change(client).kind == Kind::Purge {
+                    // Until a drive has the tombstone, it would have to be asked again.
+                    there = there.iter().filter(|drive| s.is_deleted_on(*drive)).collect();
+                    needed = usize::from(self.drives) - usize::from(self.mutation.is(Mutant::PurgeAtFewer));
+                }
                 actions.extend(there.iter().map(|drive| Action::Read(client, drive)));
-                if state.answers.len() >= usize::from(self.quorums[usize::from(client)].prepare) {
+                if state.answers.len() >= needed {
                     actions.push(Action::Conclude(client));
                 }
             }
@@ -103,6 +109,10 @@ impl World {
     fn may_begin(&self, s: &State, client: u8) -> bool {
         match self.change(client).kind {
             Kind::CleanUp(name) => s.clients[usize::from(name) - 1].stage != Stage::Idle,
+            Kind::Purge => {
+                let has_tombstone = |drive| s.is_deleted_on(drive) && !s.vote_of(drive).is_zero();
+                (0..self.drives).any(has_tombstone)
+            }
             _ => true,
         }
     }

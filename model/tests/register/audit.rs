@@ -65,6 +65,11 @@ impl World {
         {
             self.audit_install(s, drive, before, *ballot, vote);
         }
+        if let Request::Purge { ballot } = request
+            && before.register.accepted.ballot != key.register.accepted.ballot
+        {
+            self.audit_purge(s, drive, before, *ballot);
+        }
         let state = s.drive(drive);
         if state.promised_before <= state.key.promised.max(state.key.register.accepted.ballot) {
             state.promised_before = Ballot::ZERO;
@@ -228,7 +233,7 @@ impl World {
             let voted = s
                 .drives
                 .iter()
-                .filter(|d| d.key.register.accepted.ballot >= acked)
+                .filter(|d| d.key.register.accepted.ballot.max(s.purged) >= acked)
                 .count();
             let wiped = usize::from(self.faults.wipes - s.faults.wipes);
             s.demand(Rule::PowerLoss, voted + wiped >= self.majority());

@@ -55,7 +55,7 @@ pub fn enough(drives: u8, data: u8) -> u8 {
 }
 
 /// The operations by letter.
-const KINDS: [(char, Kind); 10] = [
+const KINDS: [(char, Kind); 11] = [
     ('p', Kind::Put),
     ('c', Kind::Create),
     // A put if the value is the first operation's, or the one that the key starts with.
@@ -66,6 +66,7 @@ const KINDS: [(char, Kind); 10] = [
     ('G', Kind::PreparedGet),
     ('r', Kind::Recover),
     ('h', Kind::Heal),
+    ('u', Kind::Purge),
     // Of the first operation's shards.
     ('x', Kind::CleanUp(1)),
 ];
@@ -281,6 +282,24 @@ fn every_rule_holds() {
         world(2, 1, "phg", 2, Faults { losses: 1, ..NONE }),
         world(2, 1, "phg", 1, Faults { wipes: 1, ..NONE }),
         world(3, 2, "phG", 1, Faults { wipes: 1, ..NONE }),
+        world(3, 2, "pdu", 1, NONE),
+        world(2, 1, "pdug", 1, NONE).on_a_value(),
+        world(3, 2, "dug", 1, Faults { wipes: 1, ..NONE }).on_a_value(),
+        world(2, 1, "pdug", 1, Faults { wipes: 1, ..NONE }).on_a_value(),
+        world(2, 1, "duhg", 1, Faults { wipes: 1, ..NONE }).on_a_value(),
+        world(
+            2,
+            1,
+            "dup",
+            2,
+            Faults {
+                losses: 1,
+                boots: 1,
+                ..NONE
+            },
+        )
+        .on_a_value(),
+        world(3, 2, "duc", 2, NONE).on_a_value(),
     ]);
 }
 

@@ -13,7 +13,8 @@ impl State {
             let Drive { own, key, .. } = &**drive;
             let holds = value.absent || key.folders.contains(&Folder::from(value.name));
             let register = &key.register;
-            let settled = register.committed && register.accepted.value == *value;
+            let found = register.accepted.value;
+            let settled = register.committed && (found == *value || found.absent && value.absent);
             own.standing != Standing::Outside && key.known && settled && holds
         })
     }
@@ -44,6 +45,26 @@ impl World {
         }
     }
 
+    /// After a drive has purged a tombstone: what it refused is refused, and no drive has anything older, or may
+    /// vote for it.
+    pub fn audit_purge(&self, s: &mut State, drive: u8, before: &KeyState<Content>, ballot: Ballot) {
+        self.see(Occasion::Purged);
+        s.purged = s.purged.max(ballot);
+        let is_past = |drive: &Drive| {
+            let vote = drive.key.register.accepted.ballot;
+            let own = &drive.own;
+            let refuses = own.floor >= ballot || own.epoch > ballot.epoch || own.standing == Standing::Outside;
+            vote >= ballot || vote.is_zero() && refuses
+        };
+        let total = s.drives.iter().all(|drive| is_past(drive));
+        s.demand(Rule::PurgeIsTotal, total);
+        let state = s.drive(drive);
+        let promised = before.promised.max(before.register.accepted.ballot);
+        if promised > state.own.floor {
+            state.promised_before = state.promised_before.max(promised);
+        }
+    }
+
     /// Before a drive removes folders: what names it as a holder of one is replaced by something chosen, or never
     /// will be chosen.
     pub fn audit_removal(&self, s: &mut State, drive: u8, folders: &[Folder]) {
@@ -71,7 +92,8 @@ impl World {
             if own.standing == Standing::Outside || !(key.known || speaks) {
                 continue;
             }
-            let knows = key.register.accepted.ballot.max(own.floor);
+            // Up to a tombstone that was purged there is nothing to know.
+            let knows = key.register.accepted.ballot.max(s.purged);
             let forgotten = chosen.iter().any(|(ballot, by)| by.contains(drive) && *ballot > knows);
             s.demand(Rule::AuthorityIsEarned, !forgotten);
         }

@@ -195,6 +195,31 @@ fn table() -> Vec<Row> {
             with(Mutant::InstallUnchosen, world(3, 2, "ph", 1, NONE)),
         ),
         (
+            "purge without floor",
+            &[PurgeIsTotal, PromiseHolds, Chain],
+            with(Mutant::PurgeWithoutFloor, world(2, 1, "pdu", 1, NONE).on_a_value()),
+        ),
+        (
+            "promise forgotten by purge",
+            &[PromiseHolds],
+            with(Mutant::PurgeForgetsPromise, world(2, 1, "dupp", 1, NONE).on_a_value()),
+        ),
+        (
+            "purge at fewer than N",
+            &[PurgeIsTotal, Linearizable],
+            with(Mutant::PurgeAtFewer, world(3, 2, "duc", 1, NONE).on_a_value()),
+        ),
+        (
+            "plain read that takes a purged drive's none",
+            &[Linearizable],
+            with(Mutant::ReadTakesPurged, world(2, 1, "pdug", 1, NONE).on_a_value()),
+        ),
+        (
+            "join without a floor",
+            &[Linearizable],
+            with(Mutant::JoinLeavesFloor, world(2, 1, "pdug", 1, wiping).on_a_value()),
+        ),
+        (
             "reply before durable",
             &[PowerLoss],
             with(Mutant::ReplyBeforeDurable, world(3, 2, "p", 1, rebooting)),

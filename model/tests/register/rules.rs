@@ -56,6 +56,7 @@ rules! {
     InstallIsChosen "heal.install-is-chosen", HealedAfterLoss "a set that lost something is whole again";
     HealIsNoOp "heal.no-op", LateInstall "an Install below a promise arrives";
     NeverLowers "heal.never-lowers-redundancy", ShardInstalled "a shard is installed";
+    PurgeIsTotal "delete.purge-is-total", Purged "a tombstone is purged";
     HiCovers "drive.hi-covers", HiRaised "hi is raised after a restart";
     NotFoundIsKnown "read.not-found-is-known", NotFound "a read answers that the key is absent";
     NoResurrection "delete.no-resurrection", DeleteAcked "a delete is acknowledged on data";

@@ -52,6 +52,9 @@ impl World {
             Mutant::JoinWithoutEpoch,
             Mutant::JoinWithFloor,
             Mutant::InstallWithoutPromise,
+            Mutant::PurgeWithoutFloor,
+            Mutant::PurgeForgetsPromise,
+            Mutant::PurgeAtFewer,
         ];
         mutants.into_iter().any(|mutant| self.mutation.is(mutant))
     }
@@ -154,6 +157,7 @@ impl World {
         let register = &drive.key.register;
         match request {
             Request::Finalize { ballot } => register.accepted.ballot == *ballot && !register.committed,
+            Request::Purge { ballot } => register.accepted.ballot == *ballot,
             _ => true,
         }
     }
@@ -193,6 +197,7 @@ fn is_void(drive: &Drive, request: &Request<Content>) -> bool {
             let now = register.accepted.ballot == *ballot && !register.committed;
             !now && (is_of_the_past(drive, *ballot) || !may_vote(drive, *ballot))
         }
+        Request::Purge { ballot } => register.accepted.ballot > *ballot,
         Request::Install { ballot, vote, .. } => {
             let replaced = vote.ballot < register.accepted.ballot;
             is_of_the_past(drive, *ballot) || drive.key.promised != *ballot || replaced

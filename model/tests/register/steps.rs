@@ -4,6 +4,7 @@ use crate::change::{Content, Kind, Told};
 use crate::rules::{Occasion, Rule};
 use crate::world::{Client, Drive, Mail, Stage, State, World};
 use model::protocol::mutant::Mutant;
+use model::protocol::purge::purgeable_mutated;
 use model::protocol::resolve::decide_read_mutated;
 use model::protocol::{
     Acceptor, Ballot, Coordinator, DriveEffect, DriveState, Drives, Effect, Event, Folder, Outcome, ReadDecision,
@@ -25,7 +26,7 @@ impl World {
         let saw_absent = s.latest().absent && change.is_get();
         let state = s.client(client);
         state.saw_absent = saw_absent;
-        if change.kind == Kind::Get {
+        if matches!(change.kind, Kind::Get | Kind::Purge) {
             state.stage = Stage::Reading;
             state.unread = Drives::all(self.drives);
         } else {
@@ -283,7 +284,24 @@ impl World {
         }
     }
 
+    /// Lets the drives forget a tombstone that all of them have.
+    fn purge(&self, s: &mut State, client: u8) -> Option<()> {
+        let quorums = self.quorums[usize::from(client)];
+        let answers = &s.clients[usize::from(client)].answers;
+        let ballot = purgeable_mutated(quorums, answers, self.mutation)?;
+        self.leave(s, client);
+        s.client(client).mail.push(Mail {
+            request: Request::Purge { ballot },
+            to: Drives::all(self.drives),
+            delivered: Drives::NONE,
+        });
+        Some(())
+    }
+
     pub fn conclude(&self, s: &mut State, client: u8) -> Option<()> {
+        if self.change(client).kind == Kind::Purge {
+            return self.purge(s, client);
+        }
         let quorums = self.quorums[usize::from(client)];
         let answers = s.clients[usize::from(client)].answers.clone();
         let value = match decide_read_mutated(quorums, &answers, self.mutation) {

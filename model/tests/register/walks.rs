@@ -4,7 +4,7 @@
 use crate::bounds::{NONE, world};
 use crate::change::Kind;
 use crate::rules::Rule;
-use crate::world::{Action, Faults, Stage, State, World};
+use crate::world::{Action, Drive, Faults, Stage, State, World};
 use model::protocol::Drives;
 use stateright::Model;
 
@@ -55,7 +55,11 @@ fn walk(world: &World, seed: u64) -> usize {
     let mut state = world.init_states().remove(0);
     let last = state.clients.len() as u8 - 1;
     // What begins only after the walk.
-    let kept_back = |client: u8| client == last || world.change(client).kind == Kind::Heal;
+    let kept_back = |client: u8| {
+        let rest = &world.changes[usize::from(client)..usize::from(last)];
+        rest.iter()
+            .all(|change| matches!(change.kind, Kind::Heal | Kind::Purge))
+    };
     for _ in 0..STEPS {
         let mut actions = Vec::new();
         world.actions(&state, &mut actions);
@@ -76,14 +80,28 @@ fn walk(world: &World, seed: u64) -> usize {
     };
     come_back(world, &mut state, seed);
     for client in 0..=last {
+        let kind = world.change(client).kind;
+        let all_deleted = (0..world.drives).all(|drive| state.is_deleted_on(drive));
+        let any_vote = (0..world.drives).any(|drive| !state.vote_of(drive).is_zero());
+        let idle = state.clients[usize::from(client)].stage == Stage::Idle;
+        if kind == Kind::Purge && idle && !(all_deleted && any_vote) {
+            continue;
+        }
+        if kind == Kind::Purge {
+            (0..world.drives).for_each(|drive| evict(&mut state, drive));
+        }
         finish(world, &mut state, client, seed);
-        if world.change(client).kind == Kind::Heal {
+        if kept_back(client) && client != last {
             arrive(world, &mut state, client, seed);
             let latest = state.latest();
             assert!(
                 state.is_healed(&latest),
                 "live.heals: something is missing, seed {seed}"
             );
+        }
+        if kept_back(client) && kind == Kind::Purge {
+            let forgotten = (0..world.drives).all(|drive| state.vote_of(drive).is_zero());
+            assert!(forgotten, "live.heals: a tombstone is left, seed {seed}");
         }
     }
     assert!(
@@ -110,6 +128,12 @@ fn come_back(world: &World, state: &mut State, seed: u64) {
         assert_holds(state, seed);
     }
     panic!("live.heals: no end, seed {seed}");
+}
+
+/// The key leaves a drive's memory.
+fn evict(state: &mut State, drive: u8) {
+    let Drive { own, key, .. } = state.drive(drive);
+    own.forget(std::mem::take(&mut key.promised));
 }
 
 /// Delivers what a client has sent before it went.
@@ -197,8 +221,8 @@ fn walks_through_large_sets() {
             .retain(|drives: &Drives| drives.count() >= usize::from(least));
         world
     };
-    check(wide(world(16, 8, "ppdcghG", 30, faults(1, 0)), 9), 200);
-    check(wide(world(16, 12, "ppdcghG", 30, faults(0, 0)), 12), 200);
+    check(wide(world(16, 8, "ppdchughuG", 30, faults(1, 0)), 9), 200);
+    check(wide(world(16, 12, "ppdcghuG", 30, faults(0, 0)), 12), 200);
     check(
         wide(
             world(16, 8, "ppmgdG", 30, faults(0, 0)).with_data(&[8, 12, 8, 8, 8, 8]),
@@ -206,8 +230,8 @@ fn walks_through_large_sets() {
         ),
         300,
     );
-    check(wide(world(5, 3, "pxpmghG", 30, faults(0, 0)), 3), 300);
+    check(wide(world(5, 3, "pxpmdghuG", 30, faults(0, 0)), 3), 300);
     check(wide(world(1, 1, "pcdgG", 30, faults(0, 0)), 1), 100);
-    check(wide(world(16, 8, "ppdcghG", 30, faults(0, 1)), 9), 200);
-    check(wide(world(4, 2, "pdcghG", 30, faults(0, 1)), 3), 300);
+    check(wide(world(16, 8, "ppdchughuG", 30, faults(0, 1)), 9), 200);
+    check(wide(world(4, 2, "pdchughuG", 30, faults(0, 1)), 3), 300);
 }

@@ -77,10 +77,11 @@ impl World {
         }
         let state = s.drive(drive);
         let past = state.way_back.past;
-        state.own = DriveState {
-            floor: state.own.floor,
-            ..DriveState::joined(epoch)
-        };
+        let floor = state.own.floor;
+        state.own = DriveState::joined(epoch);
+        if self.mutation.is(Mutant::JoinWithFloor) || self.mutation.is(Mutant::JoinLeavesFloor) {
+            state.own.floor = floor;
+        }
         state.way_back = WayBack::default();
         s.demand(Rule::EpochFences, epoch > past);
     }

@@ -67,6 +67,8 @@ pub struct State {
     /// The highest ballot by which a write was acknowledged.
     pub acked: Ballot,
     pub acks: u8,
+    /// The highest tombstone that was purged anywhere.
+    pub purged: Ballot,
     /// The votes of writes that were acknowledged without being chosen.
     pub acked_by: Vec<Drives>,
     /// The rules that were broken, by bit.
@@ -223,6 +225,17 @@ impl State {
         let mut epochs: Vec<u64> = self.drives.iter().map(|drive| drive.own.epoch).collect();
         epochs.sort_unstable();
         epochs[(epochs.len() - 1) / 2]
+    }
+
+    /// The highest ballot that a drive has voted in and not forgotten.
+    pub fn vote_of(&self, drive: u8) -> Ballot {
+        self.drives[usize::from(drive)].key.register.accepted.ballot
+    }
+
+    /// Whether a drive has nothing, or a tombstone of which it knows that it is chosen.
+    pub fn is_deleted_on(&self, drive: u8) -> bool {
+        let register = &self.drives[usize::from(drive)].key.register;
+        register.committed && register.accepted.value.absent
     }
 
     /// How many drives hold a folder.
@@ -401,6 +414,7 @@ impl World {
             votes,
             acked: Ballot::ZERO,
             acks: 0,
+            purged: Ballot::ZERO,
             acked_by: Vec::new(),
             broken: 0,
         }
