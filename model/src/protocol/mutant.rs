@@ -43,6 +43,10 @@ pub enum Mutant {
     PurgeAtFewer,
     /// A reader takes a purged drive's *none* for its vote.
     ReadTakesPurged,
+    /// A drive that cannot read its record of a key takes the key for absent.
+    RottenIsAbsent,
+    /// A drive that cannot read its record of a key goes on with the floor that it has.
+    RottenWithoutFloor,
     /// A drive answers an Accept before the vote is durable.
     ReplyBeforeDurable,
     /// A drive takes its vote back when the coordinator asks, and removes the shard.

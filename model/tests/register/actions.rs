@@ -76,6 +76,9 @@ impl World {
         if s.faults.wipes > 0 && !(is_blank && state.key.folders.is_empty()) {
             actions.push(Action::Wipe(drive));
         }
+        if s.faults.rots > 0 && !state.key.register.accepted.ballot.is_zero() {
+            actions.push(Action::Rot(drive));
+        }
         let others = Drives::all(self.drives)
             .without(s.outside())
             .without(Drives::one(drive));

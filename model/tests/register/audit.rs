@@ -4,7 +4,7 @@
 use crate::change::{Content, Kind, Told};
 use crate::rules::{Occasion, Rule};
 use crate::world::{Record, Stage, State, World};
-use model::protocol::{Ballot, Drives, Folder, KeyState, Outcome, Reply, Request, Standing, Value, Vote};
+use model::protocol::{Ballot, Drives, Folder, KeyState, Outcome, Reply, Request, Value, Vote};
 
 impl World {
     /// More than half of the drives.
@@ -55,7 +55,7 @@ impl World {
             let promised = before.promised.max(state.promised_before);
             s.demand(Rule::PromiseHolds, vote.ballot >= promised);
             s.demand(Rule::EpochFences, vote.ballot.epoch >= own.epoch);
-            if matches!(own.standing, Standing::Recovering(_)) {
+            if !before.known {
                 self.see(Occasion::VotedAgain);
             }
             self.audit_vote(s, drive, vote);
@@ -90,7 +90,7 @@ impl World {
         let Some(record) = s.votes.get_mut(&vote.ballot) else {
             return;
         };
-        if record.chosen && self.faults.wipes == 0 {
+        if record.chosen && self.faults.forgetful() == 0 {
             return;
         }
         record.voters.insert(drive);
@@ -99,7 +99,7 @@ impl World {
         }
         if record.voters.count() >= majority {
             record.chosen = true;
-            if self.faults.wipes == 0 {
+            if self.faults.forgetful() == 0 {
                 record.voters = Drives::NONE;
             }
             // What was staged is still there, unless the value has been replaced meanwhile.
@@ -235,10 +235,10 @@ impl World {
                 .iter()
                 .filter(|d| d.key.register.accepted.ballot.max(s.purged) >= acked)
                 .count();
-            let wiped = usize::from(self.faults.wipes - s.faults.wipes);
-            s.demand(Rule::PowerLoss, voted + wiped >= self.majority());
+            let forgot = usize::from(self.faults.forgetful() - s.faults.forgetful());
+            s.demand(Rule::PowerLoss, voted + forgot >= self.majority());
         }
-        if self.faults.wipes > 0 {
+        if self.faults.forgetful() > 0 {
             self.judge_authority(s);
         }
         if self.lost(s) > 0 && !latest.absent && s.is_healed(&latest) {

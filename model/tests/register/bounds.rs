@@ -20,6 +20,7 @@ pub const NONE: Faults = Faults {
     deadlines: 0,
     failures: 0,
     wipes: 0,
+    rots: 0,
 };
 
 /// A world: N, K, the operations by letter and how many ballots each may use.
@@ -107,6 +108,7 @@ impl World {
             (faults.deadlines, "deadlines"),
             (faults.failures, "failures"),
             (faults.wipes, "wipes"),
+            (faults.rots, "rots"),
         ] {
             match count {
                 0 => {}
@@ -282,6 +284,9 @@ fn every_rule_holds() {
         world(2, 1, "phg", 2, Faults { losses: 1, ..NONE }),
         world(2, 1, "phg", 1, Faults { wipes: 1, ..NONE }),
         world(3, 2, "phG", 1, Faults { wipes: 1, ..NONE }),
+        world(2, 1, "pgg", 1, Faults { rots: 1, ..NONE }),
+        world(3, 2, "cc", 2, Faults { rots: 1, ..NONE }),
+        world(2, 1, "phg", 2, Faults { rots: 1, ..NONE }),
         world(3, 2, "pdu", 1, NONE),
         world(2, 1, "pdug", 1, NONE).on_a_value(),
         world(3, 2, "dug", 1, Faults { wipes: 1, ..NONE }).on_a_value(),
@@ -319,6 +324,7 @@ fn by_hand() {
         deadlines: number(9),
         failures: number(10),
         wipes: number(11),
+        rots: number(12),
     };
     let mut world = world(number(0), number(1), words[2], number(3), faults);
     if std::env::var_os("ON_A_VALUE").is_some() {

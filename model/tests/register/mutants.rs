@@ -66,6 +66,7 @@ fn table() -> Vec<Row> {
     let lossy = Faults { losses: 1, ..NONE };
     let rebooting = Faults { boots: 1, ..NONE };
     let wiping = Faults { wipes: 1, ..NONE };
+    let rotting = Faults { rots: 1, ..NONE };
     let silent = Faults { silences: 1, ..NONE };
     let given_up = Faults { deadlines: 1, ..silent };
     vec![
@@ -218,6 +219,16 @@ fn table() -> Vec<Row> {
             "join without a floor",
             &[Linearizable],
             with(Mutant::JoinLeavesFloor, world(2, 1, "pdug", 1, wiping).on_a_value()),
+        ),
+        (
+            "rotten record taken for absence",
+            &[AuthorityIsEarned, NotFoundIsKnown],
+            with(Mutant::RottenIsAbsent, world(2, 1, "pg", 1, rotting)),
+        ),
+        (
+            "rotten record without a floor",
+            &[PromiseHolds, Chain],
+            with(Mutant::RottenWithoutFloor, world(3, 2, "cc", 1, rotting)),
         ),
         (
             "reply before durable",

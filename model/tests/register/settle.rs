@@ -19,7 +19,7 @@ impl World {
         }
         self.forget_spent_mail(s);
         self.end_recoveries(s);
-        if s.faults.boots == 0 {
+        if !s.faults.need_hi() {
             for drive in 0..self.drives {
                 if s.drives[usize::from(drive)].own.hi != u64::MAX / 2 {
                     s.drive(drive).own.hi = u64::MAX / 2;
@@ -53,6 +53,7 @@ impl World {
             Mutant::JoinWithFloor,
             Mutant::InstallWithoutPromise,
             Mutant::PurgeWithoutFloor,
+            Mutant::RottenWithoutFloor,
             Mutant::PurgeForgetsPromise,
             Mutant::PurgeAtFewer,
         ];

@@ -32,6 +32,7 @@ fn is_fault(action: &Action) -> bool {
         | Action::Fail(..)
         | Action::Boot(_)
         | Action::Wipe(_)
+        | Action::Rot(_)
         | Action::Lose(..) => true,
         Action::Join(..) | Action::Fence(..) | Action::Scan(..) => false,
         Action::Invoke(..) | Action::Hurry(_) | Action::Read(..) | Action::Conclude(_) => false,
@@ -76,6 +77,7 @@ fn walk(world: &World, seed: u64) -> usize {
     }
     state.faults = Faults {
         wipes: state.faults.wipes,
+        rots: state.faults.rots,
         ..NONE
     };
     come_back(world, &mut state, seed);
@@ -210,6 +212,7 @@ fn walks_through_large_sets() {
         deadlines: 1,
         failures: 3,
         wipes,
+        rots: 1,
     };
     let wide = |mut world: World, least: u8| {
         let all = Drives::all(world.drives);

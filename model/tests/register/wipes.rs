@@ -25,6 +25,26 @@ impl World {
         };
     }
 
+    /// The drive finds that it cannot read its record of the key. All that it promised or voted in is covered by what
+    /// it has reserved, and so refused from now on.
+    pub fn rot(&self, s: &mut State, drive: u8) {
+        s.faults.rots -= 1;
+        let state = s.drive(drive);
+        let votes = state.key.promised.max(state.key.register.accepted.ballot);
+        state.promised_before = state.promised_before.max(votes);
+        state.durable = None;
+        let folders = std::mem::take(&mut state.key.folders);
+        let known = self.mutation.is(Mutant::RottenIsAbsent);
+        state.key = KeyState {
+            folders,
+            known,
+            ..KeyState::lost()
+        };
+        if !self.mutation.is(Mutant::RottenWithoutFloor) {
+            state.own.floor = DriveState::boot(state.own.epoch, state.own.hi).floor;
+        }
+    }
+
     /// Chooses the epoch. All are asked at once: epochs only rise, so that later answers could only make it higher.
     pub fn join(&self, s: &mut State, drive: u8, told: Drives) -> Option<()> {
         let epochs: BTreeMap<u8, u64> = told

@@ -94,6 +94,20 @@ pub struct Faults {
     pub failures: u8,
     /// Drives that lose everything; each may join again.
     pub wipes: u8,
+    /// Records that a drive can no longer read: it knows that it lost this key.
+    pub rots: u8,
+}
+
+impl Faults {
+    /// Whether a floor may yet come out of what a drive has reserved.
+    pub fn need_hi(self) -> bool {
+        self.boots > 0 || self.rots > 0
+    }
+
+    /// Drives that may lose what they voted for.
+    pub fn forgetful(self) -> u8 {
+        self.wipes + self.rots
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -187,6 +201,8 @@ pub enum Action {
     Boot(u8),
     /// A drive loses everything.
     Wipe(u8),
+    /// A drive loses its record of the key.
+    Rot(u8),
     /// It chooses the epoch to join under, from what these drives tell.
     Join(u8, Drives),
     /// It has that epoch stored by another drive.
@@ -321,6 +337,7 @@ impl Model for World {
             }
             Action::Boot(drive) => self.boot(&mut s, drive),
             Action::Wipe(drive) => self.wipe(&mut s, drive),
+            Action::Rot(drive) => self.rot(&mut s, drive),
             Action::Join(drive, told) => self.join(&mut s, drive, told)?,
             Action::Fence(drive, other) => self.fence(&mut s, drive, other),
             Action::Scan(drive, other) => self.scan(&mut s, drive, other)?,
@@ -370,7 +387,7 @@ impl World {
             ..Ballot::ZERO
         };
         let mut drive = Drive {
-            own: DriveState::boot(0, if self.faults.boots > 0 { 0 } else { u64::MAX / 2 }),
+            own: DriveState::boot(0, if self.faults.need_hi() { 0 } else { u64::MAX / 2 }),
             key: KeyState::empty(),
             durable: None,
             promised_before: Ballot::ZERO,
