@@ -82,16 +82,11 @@ impl World {
         let Some(epoch) = s.drives[usize::from(drive)].way_back.joining else {
             return;
         };
-        let others = (0..self.drives)
-            .filter(|other| *other != drive)
-            .zip(std::iter::repeat(&s.drives));
-        let fenced: Drives = others
-            .filter(|(other, drives)| {
-                let own = &drives[usize::from(*other)].own;
-                own.standing != Standing::Outside && own.epoch >= epoch
-            })
-            .map(|(other, _)| other)
-            .collect();
+        let has_stored = |other: &u8| {
+            let own = &s.drives[usize::from(*other)].own;
+            *other != drive && own.standing != Standing::Outside && own.epoch >= epoch
+        };
+        let fenced: Drives = (0..self.drives).filter(has_stored).collect();
         if !may_join(Quorums::of(self.drives), fenced) {
             return;
         }
