@@ -305,6 +305,8 @@ fn every_rule_holds() {
         )
         .on_a_value(),
         world(3, 2, "duc", 2, NONE).on_a_value(),
+        world(3, 2, "dh", 2, Faults { wipes: 1, ..NONE }).on_a_value(),
+        world(3, 2, "pdug", 1, NONE).on_a_value(),
     ]);
 }
 

@@ -8,8 +8,8 @@
 //!   it, to stage its shards and to issue its first ballot is one step; later ballots are issued at once.
 //! - An answer comes back at once or never. What a coordinator does on an answer is to send, which may be
 //!   delayed, and to answer its client, where the earlier answer is the stricter demand.
-//! - A Prepare of a round that its coordinator has left is forgotten: it could only make a drive refuse
-//!   what may as well never arrive.
+//! - A Prepare or Fence of a round that its coordinator has left is forgotten: it could only make a drive
+//!   refuse what may as well never arrive.
 //! - A request that a drive will refuse now and for ever, because promises only rise, is refused at once:
 //!   its coordinator waits for no answer that could still be another.
 //! - A ballot that can no longer be chosen is forgotten by the bookkeeping.
