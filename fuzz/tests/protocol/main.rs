@@ -259,13 +259,17 @@ fn check_step(
             assert_eq!(snapshot.committed, new.committed);
             assert!(snapshot.folders.iter().eq(after.folders.iter()));
         }
-        Reply::Accepted | Reply::Done => {}
+        Reply::Accepted | Reply::Done | Reply::Standing { .. } => {}
     }
     let answers = match request {
         Request::Prepare { .. } => matches!(reply, Reply::Granted(_) | Reply::Refused(_)),
         Request::Accept { .. } => matches!(reply, Reply::Accepted | Reply::Refused(_)),
-        Request::Finalize { .. } | Request::Drop { .. } => matches!(reply, Reply::Done | Reply::Refused(_)),
+        Request::Finalize { .. } | Request::Drop { .. } | Request::Install { .. } | Request::Purge { .. } => {
+            matches!(reply, Reply::Done | Reply::Refused(_))
+        }
         Request::Read => matches!(reply, Reply::Read(_)),
+        Request::Fence { .. } => matches!(reply, Reply::Standing { .. } | Reply::Refused(_)),
+        Request::Standing => matches!(reply, Reply::Standing { .. }),
     };
     assert!(answers, "{reply:?} to {request:?}");
 }
@@ -373,6 +377,7 @@ impl AnySnapshot {
             folders: folders_of(&self.folders),
             authoritative: self.authoritative,
             floor: self.floor.ballot(),
+            epoch: self.floor.ballot().epoch,
         }
     }
 }
@@ -388,6 +393,7 @@ impl AnyReply {
                 folders: folders_of(folders),
                 authoritative: true,
                 floor: Ballot::ZERO,
+                epoch: 0,
             }),
             AnyReply::Accepted => Reply::Accepted,
             AnyReply::Done => Reply::Done,

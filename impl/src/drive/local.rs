@@ -151,6 +151,7 @@ impl LocalDrive {
                 promised: Ballot::ZERO,
                 register,
                 folders: held.into_keys().collect(),
+                known: true,
             };
             let mut acceptor = Acceptor {
                 drive: &mut drive,
@@ -244,7 +245,7 @@ impl Drive for LocalDrive {
             shared.health.check()?;
             let list = || shared.index.view()?.list(&prefix, &from, limit);
             let (listed, complete) = list().map_err(|error| shared.index_failed(&error))?;
-            let floor = lock(&shared.drive).floor;
+            let DriveState { floor, epoch, .. } = *lock(&shared.drive);
             let registers = listed.into_iter().map(|(key, register)| {
                 let snapshot = Snapshot {
                     accepted: register.accepted,
@@ -253,6 +254,7 @@ impl Drive for LocalDrive {
                     folders: Vec::new(),
                     authoritative: true,
                     floor,
+                    epoch,
                 };
                 (key, snapshot)
             });

@@ -108,6 +108,7 @@ pub(super) fn nothing() -> Snapshot<Record> {
         folders: Vec::new(),
         authoritative: true,
         floor: Ballot::ZERO,
+        epoch: 0,
     }
 }
 

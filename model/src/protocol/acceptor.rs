@@ -2,7 +2,7 @@
 
 use super::mutant::{Mutant, Mutation};
 use super::value::new_folders;
-use super::{Ballot, Folder, Nack, Reply, Request, Snapshot, Value, Vote};
+use super::{Ballot, DriveState, Folder, Nack, Reply, Request, Snapshot, Standing, Value, Vote};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -38,6 +38,9 @@ pub struct KeyState<V> {
     pub register: Register<V>,
     /// The data folders of this key that the drive holds, staged or live.
     pub folders: BTreeSet<Folder>,
+    /// Whether the drive may speak for the key: false while it may have lost what it voted for
+    /// (`heal.authority-is-earned`). A vote makes it true.
+    pub known: bool,
 }
 
 impl<V: Value> KeyState<V> {
@@ -48,50 +51,17 @@ impl<V: Value> KeyState<V> {
             promised: Ballot::ZERO,
             register: Register::absent(),
             folders: BTreeSet::new(),
+            known: true,
         }
     }
-}
 
-/// What a drive knows of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DriveState {
-    /// Votes below this epoch are refused. Durable.
-    pub epoch: u64,
-    /// At or above every round promised or accepted: reserved in steps of [`DriveState::RESERVE`]. Durable.
-    pub hi: u64,
-    /// No ballot at or below it is promised anew: what was promised before the last start, and what was
-    /// forgotten since. In memory.
-    pub floor: Ballot,
-}
-
-impl DriveState {
-    /// How many rounds are reserved at once, so that a promise rarely waits for the drive.
-    pub const RESERVE: u64 = 1 << 20;
-
-    /// A drive at its start, from what it stored: whatever it promised before is refused from now on
-    /// (`drive.promise-holds`).
+    /// A key of which a drive has lost whatever it knew.
     #[must_use]
-    pub fn boot(epoch: u64, hi: u64) -> DriveState {
-        DriveState {
-            epoch,
-            hi,
-            floor: Ballot::ceiling(epoch, hi),
+    pub fn lost() -> Self {
+        KeyState {
+            known: false,
+            ..KeyState::empty()
         }
-    }
-
-    /// Forgets a key's promise (its [`KeyState`] leaves memory): the floor takes its place.
-    pub fn forget(&mut self, promised: Ballot) {
-        self.floor = self.floor.max(promised);
-    }
-
-    /// Covers a round by `hi` before it is promised or voted for (`drive.hi-covers`); true if that has
-    /// to be stored.
-    fn cover(&mut self, round: u64) -> bool {
-        let raise = round > self.hi;
-        if raise {
-            self.hi = round.saturating_add(DriveState::RESERVE);
-        }
-        raise
     }
 }
 
@@ -123,8 +93,6 @@ pub struct Acceptor<'a, V> {
 impl<V: Value> Acceptor<'_, V> {
     /// Applies a message. The reply may leave only after the effects have happened, and after those of
     /// every earlier step on this drive: a snapshot or a repeated acknowledgement speaks for them too.
-    ///
-    /// Snapshots are authoritative; a drive that recovers from a wipe marks its replies itself.
     pub fn step(&mut self, request: Request<V>) -> (Reply<V>, Vec<DriveEffect>) {
         self.apply(request, Mutation::NONE)
     }
@@ -137,7 +105,10 @@ impl<V: Value> Acceptor<'_, V> {
 
     fn apply(&mut self, request: Request<V>, mutation: Mutation) -> (Reply<V>, Vec<DriveEffect>) {
         let mut effects = Vec::new();
-        if let Some(ballot) = request.ballot() {
+        if self.drive.standing == Standing::Outside {
+            return (Reply::Refused(self.nack()), effects);
+        }
+        if let Some(ballot) = request.ballot().filter(|_| request.is_fenced()) {
             if ballot.epoch < self.drive.epoch {
                 return (Reply::Refused(self.nack()), effects);
             }
@@ -154,7 +125,13 @@ impl<V: Value> Acceptor<'_, V> {
             Request::Accept { vote, prev } => self.accept(vote, prev, mutation, &mut effects),
             Request::Finalize { ballot } => self.finalize(ballot, &mut effects),
             Request::Drop { ballot, folder } => self.drop_staged(ballot, folder, mutation, &mut effects),
-            Request::Read => Reply::Read(self.snapshot()),
+            Request::Install { ballot, vote, shards } => self.install(ballot, vote, shards, mutation, &mut effects),
+            Request::Purge { ballot } => self.purge(ballot, mutation, &mut effects),
+            Request::Read => Reply::Read(self.snapshot(mutation)),
+            Request::Fence { .. } | Request::Standing => Reply::Standing {
+                epoch: self.drive.epoch,
+                whole: self.drive.standing == Standing::Whole,
+            },
         };
         (reply, effects)
     }
@@ -177,7 +154,7 @@ impl<V: Value> Acceptor<'_, V> {
             ballot.round <= self.drive.hi,
             "drive.hi-covers: promised a round above hi"
         );
-        Reply::Granted(self.snapshot())
+        Reply::Granted(self.snapshot(mutation))
     }
 
     fn accept(&mut self, vote: Vote<V>, prev: Vote<V>, mutation: Mutation, effects: &mut Vec<DriveEffect>) -> Reply<V> {
@@ -199,6 +176,8 @@ impl<V: Value> Acceptor<'_, V> {
             prev,
             committed: false,
         };
+        // All that the slot voted for before is of an older epoch, and chosen before this vote's base if at all.
+        self.key.known = true;
         assert!(
             ballot.round <= self.drive.hi,
             "drive.hi-covers: voted in a round above hi"
@@ -254,11 +233,74 @@ impl<V: Value> Acceptor<'_, V> {
         }
         // A promise that was forgotten, at a restart or from memory, is at or below the floor. Whoever had it may
         // have counted this drive's shard.
-        let fenced = register.accepted.ballot == ballot && self.key.promised.max(self.drive.floor) <= ballot;
+        let forgotten = if mutation.is(Mutant::DropIgnoresFloor) {
+            Ballot::ZERO
+        } else {
+            self.drive.floor
+        };
+        let fenced = register.accepted.ballot == ballot && self.key.promised.max(forgotten) <= ballot;
         let named = names(&register.accepted.value, folder) || names(&register.prev.value, folder);
         let may_drop = fenced || mutation.is(Mutant::DropWithoutAccepted);
         if may_drop && !named && self.key.folders.remove(&folder) {
             effects.push(DriveEffect::Remove(vec![folder]));
+        }
+        Reply::Done
+    }
+
+    /// Takes over a chosen vote, if nobody has prepared since the healer that found it chosen
+    /// (`heal.install-is-chosen`).
+    fn install(
+        &mut self,
+        ballot: Ballot,
+        vote: Vote<V>,
+        shards: Vec<Folder>,
+        mutation: Mutation,
+        effects: &mut Vec<DriveEffect>,
+    ) -> Reply<V> {
+        let promised = self.key.promised == ballot || mutation.is(Mutant::InstallWithoutPromise);
+        if !promised || vote.ballot < self.key.register.accepted.ballot {
+            return Reply::Refused(self.nack());
+        }
+        if self.drive.cover(vote.ballot.round) {
+            effects.push(DriveEffect::PersistDrive);
+        }
+        self.key
+            .folders
+            .extend(shards.into_iter().filter(|folder| names(&vote.value, *folder)));
+        let installed = Register {
+            accepted: vote.clone(),
+            prev: vote.clone(),
+            committed: true,
+        };
+        let old = std::mem::replace(&mut self.key.register, installed);
+        self.key.known = true;
+        effects.push(DriveEffect::PersistRegister);
+        if vote.value.drops_unnamed() {
+            let mut dropped = self.forget_folders_of(&old.accepted.value, &vote.value);
+            dropped.extend(self.forget_folders_of(&old.prev.value, &vote.value));
+            if !dropped.is_empty() {
+                effects.push(DriveEffect::Remove(dropped));
+            }
+        }
+        Reply::Done
+    }
+
+    /// Forgets a tombstone; the floor goes on refusing what it refused (`delete.purge-is-total`).
+    fn purge(&mut self, ballot: Ballot, mutation: Mutation, effects: &mut Vec<DriveEffect>) -> Reply<V> {
+        let register = &self.key.register;
+        let is_tombstone = !ballot.is_zero()
+            && register.accepted.ballot == ballot
+            && register.committed
+            && register.accepted.value.is_absent();
+        // Whoever has a higher promise would lose this drive's vote: once the promise has left memory, or later.
+        let may_forget = self.key.promised <= ballot || mutation.is(Mutant::PurgeForgetsPromise);
+        if is_tombstone && may_forget {
+            self.key.register = Register::absent();
+            self.key.promised = Ballot::ZERO;
+            if !mutation.is(Mutant::PurgeWithoutFloor) {
+                self.drive.forget(ballot);
+            }
+            effects.push(DriveEffect::PersistRegister);
         }
         Reply::Done
     }
@@ -302,7 +344,7 @@ impl<V: Value> Acceptor<'_, V> {
         unnamed.filter(|folder| folders.remove(folder)).collect()
     }
 
-    fn snapshot(&self) -> Snapshot<V> {
+    fn snapshot(&self, mutation: Mutation) -> Snapshot<V> {
         let Register {
             accepted,
             prev,
@@ -313,8 +355,9 @@ impl<V: Value> Acceptor<'_, V> {
             prev,
             committed,
             folders: self.key.folders.iter().copied().collect(),
-            authoritative: true,
+            authoritative: self.key.known || mutation.is(Mutant::WipedSpeaks),
             floor: self.drive.floor,
+            epoch: self.drive.epoch,
         }
     }
 

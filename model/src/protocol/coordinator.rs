@@ -1,6 +1,6 @@
 //! The side of the node that serves a request: one machine per operation on a register.
 
-use super::mutant::Mutation;
+use super::mutant::{Mutant, Mutation};
 use super::{
     Ballot, Drives, Effect, Event, Nack, Operation, Outcome, Quorums, Reply, Request, Snapshot, Unavailable, Value,
     Vote,
@@ -19,6 +19,8 @@ pub struct Coordinator<V, O: Operation<V>> {
     ballot: Ballot,
     /// The highest epoch and the highest round that an answer told of.
     seen: (u64, u64),
+    /// The highest epoch that is known to be stored at A drives.
+    settled: u64,
     pub(super) phase: Phase<V>,
     /// Whether an Accept of the operation's own change has left: from then on it is never proposed again,
     /// and a failure is ambiguous.
@@ -33,6 +35,11 @@ pub struct Coordinator<V, O: Operation<V>> {
 pub(super) enum Phase<V> {
     /// A ballot has been asked for.
     Starting,
+    /// The ballot's epoch is being stored at A drives, before its Prepare leaves.
+    Fencing {
+        stored: Drives,
+        missing: Missing,
+    },
     Preparing {
         grants: BTreeMap<u8, Snapshot<V>>,
         missing: Missing,
@@ -86,6 +93,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             op,
             ballot: Ballot::ZERO,
             seen: (0, 0),
+            settled: 0,
             phase: Phase::Starting,
             proposed: false,
             rival: false,
@@ -102,6 +110,19 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     pub fn with_mutation(mut self, mutation: Mutation) -> Self {
         self.mutation = mutation;
         self
+    }
+
+    /// The same machine, of a node that knows the epochs up to `epoch` to be stored at A drives.
+    #[must_use]
+    pub fn with_settled(mut self, epoch: u64) -> Self {
+        self.settled = epoch;
+        self
+    }
+
+    /// The highest epoch that the node now knows to be stored at A drives.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.settled
     }
 
     /// How it ended, once it has.
@@ -154,6 +175,20 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         );
         self.ballot = ballot;
         self.rival = false;
+        if ballot.epoch > self.settled && !self.mutation.is(Mutant::EpochUnsettled) {
+            // Were the epoch used before, a drive that is wiped and joins under the same one would forget what it
+            // promised in it (`drive.epoch-fences`).
+            self.phase = Phase::Fencing {
+                stored: Drives::NONE,
+                missing: Missing::default(),
+            };
+            return vec![self.to_all(Request::Fence { ballot })];
+        }
+        self.prepare()
+    }
+
+    fn prepare(&mut self) -> Vec<Effect<V>> {
+        let ballot = self.ballot;
         self.phase = Phase::Preparing {
             grants: BTreeMap::new(),
             missing: Missing::default(),
@@ -168,6 +203,19 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             _ => false,
         };
         match (&mut self.phase, reply) {
+            (Phase::Fencing { stored, missing }, Reply::Standing { .. }) => {
+                missing.found(from);
+                stored.insert(from);
+                self.fenced(false)
+            }
+            (Phase::Fencing { stored, missing }, Reply::Refused(_)) if !stored.contains(from) => {
+                if contends {
+                    missing.contend(from)
+                } else {
+                    missing.fail(from)
+                }
+                self.fenced(false)
+            }
             (Phase::Preparing { grants, missing, .. }, Reply::Granted(snapshot)) => {
                 missing.found(from);
                 grants.insert(from, snapshot);
@@ -200,6 +248,10 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
 
     fn failed(&mut self, from: u8) -> Vec<Effect<V>> {
         match &mut self.phase {
+            Phase::Fencing { stored, missing } if !stored.contains(from) => {
+                missing.fail(from);
+                self.fenced(false)
+            }
             Phase::Preparing { grants, missing, .. } if !grants.contains_key(&from) => {
                 missing.fail(from);
                 self.prepared(false)
@@ -214,6 +266,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
 
     fn hurry(&mut self) -> Vec<Effect<V>> {
         match &mut self.phase {
+            Phase::Fencing { .. } => self.fenced(true),
             Phase::Preparing { hurried, .. } => {
                 *hurried = true;
                 self.prepared(true)
@@ -221,6 +274,26 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             Phase::Voting { .. } => self.voted(true),
             Phase::Starting | Phase::Done => Vec::new(),
         }
+    }
+
+    /// Prepares once A drives have stored the epoch, or goes on waiting.
+    fn fenced(&mut self, hurry: bool) -> Vec<Effect<V>> {
+        let Phase::Fencing { stored, missing } = &self.phase else {
+            return Vec::new();
+        };
+        let (stored, missing, needed) = (*stored, *missing, usize::from(self.quorums.accept));
+        if stored.count() >= needed {
+            self.settled = self.ballot.epoch;
+            return self.prepare();
+        }
+        let possible = stored.count() + self.pending(stored, missing).count();
+        if possible < needed {
+            return self.again_or(Unavailable::PrepareQuorum, possible, needed, missing);
+        }
+        if hurry && !missing.contended.is_empty() {
+            return self.start(true);
+        }
+        Vec::new()
     }
 
     /// Remembers what a refusal tells; whether a higher ballot stands behind it.

@@ -99,5 +99,6 @@ fn snapshot(data: u8, parity: u8, word: &str) -> Snapshot<Named> {
         folders,
         authoritative,
         floor: ballot(floor.parse().unwrap()),
+        epoch: 0,
     }
 }

@@ -23,7 +23,8 @@ impl<V: Value> Vote<V> {
     }
 }
 
-/// A message to a drive. A ballot below the drive's epoch is refused in every message.
+/// A message to a drive. A ballot below the drive's epoch is refused in every message that
+/// [is fenced](Request::is_fenced).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Request<V> {
     /// Ask for the promise that no lower ballot will be accepted, and for what the drive holds.
@@ -50,18 +51,51 @@ pub enum Request<V> {
         /// The folder.
         folder: Folder,
     },
+    /// Heal: take over a vote that is known to be chosen, and shards of its value.
+    Install {
+        /// The healer's own ballot, which the drive has promised.
+        ballot: Ballot,
+        /// The chosen vote.
+        vote: Vote<V>,
+        /// The folders that the drive lacks: a shard of each comes along, and is durable before this is applied.
+        shards: Vec<Folder>,
+    },
+    /// Forget a tombstone that no drive needs any more.
+    Purge {
+        /// The ballot under which it is chosen.
+        ballot: Ballot,
+    },
     /// As Prepare's reply, without a promise.
     Read,
+    /// Take no ballot of an epoch below this ballot's any more: what comes before the first ballot of an epoch.
+    Fence {
+        /// The ballot, of which only the epoch counts.
+        ballot: Ballot,
+    },
+    /// Tell the drive's epoch, and whether it has all that it ever voted for.
+    Standing,
 }
 
 impl<V> Request<V> {
-    /// The ballot that it is sent under; a Read has none.
+    /// Whether a drive's epoch says if it is taken, and is raised by it. What tells of a ballot that is chosen is true
+    /// in every epoch.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        !matches!(self, Request::Finalize { .. } | Request::Purge { .. })
+    }
+
+    /// The ballot that it is sent under; a question has none.
     #[must_use]
     pub fn ballot(&self) -> Option<Ballot> {
         match self {
-            Request::Prepare { ballot } | Request::Finalize { ballot } | Request::Drop { ballot, .. } => Some(*ballot),
+            Request::Prepare { ballot }
+            | Request::Finalize { ballot }
+            | Request::Drop { ballot, .. }
+            | Request::Install { ballot, .. }
+            | Request::Purge { ballot }
+            | Request::Fence { ballot } => Some(*ballot),
             Request::Accept { vote, .. } => Some(vote.ballot),
-            Request::Read => None,
+            Request::Read | Request::Standing => None,
         }
     }
 }
@@ -81,6 +115,8 @@ pub struct Snapshot<V> {
     pub authoritative: bool,
     /// The drive's floor: it may have forgotten votes at or below it (a purged tombstone).
     pub floor: Ballot,
+    /// The drive's epoch: it takes no ballot below it.
+    pub epoch: u64,
 }
 
 /// Why a drive refused.
@@ -101,10 +137,17 @@ pub enum Reply<V> {
     Granted(Snapshot<V>),
     /// Accept: the vote is durable.
     Accepted,
-    /// Finalize and Drop: done, or there was nothing to do.
+    /// Finalize, Drop, Install and Purge: done, or there was nothing to do.
     Done,
     /// Read: what the drive holds.
     Read(Snapshot<V>),
+    /// Fence and Standing: what the drive is in its set.
+    Standing {
+        /// Its epoch, durably.
+        epoch: u64,
+        /// Whether it has all that it ever voted for.
+        whole: bool,
+    },
     /// Refused; nothing changed.
     Refused(Nack),
 }

@@ -8,18 +8,22 @@
 pub mod acceptor;
 pub mod ballot;
 pub mod coordinator;
+pub mod drive;
+pub mod join;
 pub mod message;
 pub mod mutant;
 pub mod operation;
+pub mod purge;
 pub mod quorum;
 #[cfg(feature = "mutants")]
 pub mod renamed;
 pub mod resolve;
 pub mod value;
 
-pub use acceptor::{Acceptor, DriveEffect, DriveState, KeyState, Register};
+pub use acceptor::{Acceptor, DriveEffect, KeyState, Register};
 pub use ballot::Ballot;
 pub use coordinator::Coordinator;
+pub use drive::{DriveState, Recovering, Standing};
 pub use message::{Nack, Reply, Request, Snapshot, Vote};
 pub use operation::{Decision, Effect, Event, Operation, Outcome, Unavailable};
 pub use quorum::{Drives, Quorums, write_quorum};

@@ -15,8 +15,38 @@ pub enum Mutant {
     AcceptWithoutShard,
     /// A drive drops a staged folder whatever it accepted since.
     DropWithoutAccepted,
+    /// A drive's clean-up looks at promises in memory only: those that a restart took do not fence it.
+    DropIgnoresFloor,
     /// A drive restarts without raising its floor: promises of its last life are forgotten.
     FloorNotRaised,
+    /// A drive that lost everything speaks for every key as soon as it has joined.
+    WipedSpeaks,
+    /// A coordinator uses an epoch that it has heard of without having it stored at A drives first.
+    EpochUnsettled,
+    /// A drive that lost everything joins under the epoch that there is.
+    JoinWithoutEpoch,
+    /// A drive that lost everything joins with a floor above what the others tell of, in the epoch that there is.
+    JoinWithFloor,
+    /// A drive that lost everything joins with the floor of one that never had anything.
+    JoinLeavesFloor,
+    /// A recovering drive takes a key for absent on the word of drives that may still vote in older epochs.
+    HealUnfenced,
+    /// A drive takes over what a healer sends whatever it has promised since.
+    InstallWithoutPromise,
+    /// A healer installs the highest vote, chosen or not.
+    InstallUnchosen,
+    /// A drive purges a tombstone and does not raise its floor.
+    PurgeWithoutFloor,
+    /// A drive purges a tombstone though it has promised a higher ballot, and forgets that promise.
+    PurgeForgetsPromise,
+    /// A tombstone is purged though one drive was not asked.
+    PurgeAtFewer,
+    /// A reader takes a purged drive's *none* for its vote.
+    ReadTakesPurged,
+    /// A drive that cannot read its record of a key takes the key for absent.
+    RottenIsAbsent,
+    /// A drive that cannot read its record of a key goes on with the floor that it has.
+    RottenWithoutFloor,
     /// A drive answers an Accept before the vote is durable.
     ReplyBeforeDurable,
     /// A drive takes its vote back when the coordinator asks, and removes the shard.

@@ -17,6 +17,11 @@ pub trait Operation<V>: Clone + Debug {
     /// Whether `value` shows that this operation took effect. Asked only after an Accept has left.
     fn is_in(&self, value: &V) -> bool;
 
+    /// Whether it mends the drives that lack something of the chosen value: such an operation keeps every base.
+    fn heals(&self) -> bool {
+        false
+    }
+
     /// Whether the value that [`Operation::decide`] makes of `top` names no data of `top`'s last change:
     /// then a `top` that may be chosen but has lost its shards may be carried on without them, so that a
     /// wedged key can be replaced.

@@ -33,6 +33,10 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     #[must_use]
     pub fn sight_of(&self, drive: u8) -> Sight<'_, V> {
         match &self.phase {
+            Phase::Fencing { stored, missing } => {
+                let (contended, failed) = (missing.contended.contains(drive), missing.failed.contains(drive));
+                (None, [stored.contains(drive), contended, failed, false])
+            }
             Phase::Preparing { grants, missing, .. } => {
                 let (contended, failed) = (missing.contended.contains(drive), missing.failed.contains(drive));
                 (grants.get(&drive), [false, contended, failed, false])
@@ -62,6 +66,11 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     /// Renames the drives. Values are named by their change, so they stay as they are.
     pub fn rename(&mut self, to: Renaming<'_>) {
         match &mut self.phase {
+            Phase::Fencing { stored, missing } => {
+                *stored = to.drives(*stored);
+                missing.contended = to.drives(missing.contended);
+                missing.failed = to.drives(missing.failed);
+            }
             Phase::Preparing { grants, missing, .. } => {
                 *grants = to.snapshots(grants);
                 missing.contended = to.drives(missing.contended);

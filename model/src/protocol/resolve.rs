@@ -111,7 +111,8 @@ fn decide<V: Value>(quorums: Quorums, answers: &BTreeMap<u8, Snapshot<V>>, mutat
     }
     let top = voters.iter().map(|s| s.accepted.ballot).max().unwrap_or(Ballot::ZERO);
     // Such a drive may have purged the very vote that the others report.
-    voters.retain(|s| !s.accepted.ballot.is_zero() || top.is_zero() || s.floor < top);
+    let taken = mutation.is(Mutant::ReadTakesPurged);
+    voters.retain(|s| !s.accepted.ballot.is_zero() || top.is_zero() || s.floor < top || taken);
     let Some(tally) = Tally::of(quorums, &voters) else {
         return ReadDecision::Undecided;
     };

@@ -22,8 +22,14 @@ impl World {
         }
     }
 
-    fn lost(&self, s: &State) -> usize {
-        usize::from(self.faults.losses - s.faults.losses)
+    pub fn lost(&self, s: &State) -> usize {
+        usize::from(self.faults.losses - s.faults.losses + self.faults.wipes - s.faults.wipes)
+    }
+
+    /// Whether a version outlives all losses that there may be.
+    fn survives(&self, value: &Content) -> bool {
+        let losses = usize::from(self.faults.losses + self.faults.wipes);
+        usize::from(value.data) + losses <= self.enough_staged(value.data)
     }
 
     /// After a drive's step.
@@ -48,7 +54,21 @@ impl World {
         {
             let promised = before.promised.max(state.promised_before);
             s.demand(Rule::PromiseHolds, vote.ballot >= promised);
+            s.demand(Rule::EpochFences, vote.ballot.epoch >= own.epoch);
+            if !before.known {
+                self.see(Occasion::VotedAgain);
+            }
             self.audit_vote(s, drive, vote);
+        }
+        if let Request::Install { ballot, vote, .. } = request
+            && *reply == Reply::Done
+        {
+            self.audit_install(s, drive, before, *ballot, vote);
+        }
+        if let Request::Purge { ballot } = request
+            && before.register.accepted.ballot != key.register.accepted.ballot
+        {
+            self.audit_purge(s, drive, before, *ballot);
         }
         let state = s.drive(drive);
         if state.promised_before <= state.key.promised.max(state.key.register.accepted.ballot) {
@@ -70,13 +90,18 @@ impl World {
         let Some(record) = s.votes.get_mut(&vote.ballot) else {
             return;
         };
-        if record.chosen {
+        if record.chosen && self.faults.forgetful() == 0 {
             return;
         }
         record.voters.insert(drive);
+        if record.chosen {
+            return;
+        }
         if record.voters.count() >= majority {
             record.chosen = true;
-            record.voters = Drives::NONE;
+            if self.faults.forgetful() == 0 {
+                record.voters = Drives::NONE;
+            }
             // What was staged is still there, unless the value has been replaced meanwhile.
             if s.latest() == value && !value.absent {
                 let kept = s.holding(value.name) + self.lost(s) >= self.enough_staged(value.data);
@@ -201,16 +226,23 @@ impl World {
     /// What holds in every state.
     pub fn judge(&self, s: &mut State) {
         let latest = s.latest();
-        let readable = latest.absent || s.holding(latest.name) >= usize::from(latest.data);
+        let readable = latest.absent || !self.survives(&latest) || s.holding(latest.name) >= usize::from(latest.data);
         s.demand(Rule::AckedSurvives, readable);
         if !s.acked.is_zero() {
             let acked = s.acked;
             let voted = s
                 .drives
                 .iter()
-                .filter(|d| d.key.register.accepted.ballot >= acked)
+                .filter(|d| d.key.register.accepted.ballot.max(s.purged) >= acked)
                 .count();
-            s.demand(Rule::PowerLoss, voted >= self.majority());
+            let forgot = usize::from(self.faults.forgetful() - s.faults.forgetful());
+            s.demand(Rule::PowerLoss, voted + forgot >= self.majority());
+        }
+        if self.faults.forgetful() > 0 {
+            self.judge_authority(s);
+        }
+        if self.lost(s) > 0 && !latest.absent && s.is_healed(&latest) {
+            self.see(Occasion::HealedAfterLoss);
         }
         if s.clients.iter().all(|client| client.answered) {
             self.see(Occasion::AllAnswered);

@@ -19,6 +19,8 @@ pub const NONE: Faults = Faults {
     doubles: 0,
     deadlines: 0,
     failures: 0,
+    wipes: 0,
+    rots: 0,
 };
 
 /// A world: N, K, the operations by letter and how many ballots each may use.
@@ -54,7 +56,7 @@ pub fn enough(drives: u8, data: u8) -> u8 {
 }
 
 /// The operations by letter.
-const KINDS: [(char, Kind); 9] = [
+const KINDS: [(char, Kind); 11] = [
     ('p', Kind::Put),
     ('c', Kind::Create),
     // A put if the value is the first operation's, or the one that the key starts with.
@@ -64,6 +66,8 @@ const KINDS: [(char, Kind); 9] = [
     ('g', Kind::Get),
     ('G', Kind::PreparedGet),
     ('r', Kind::Recover),
+    ('h', Kind::Heal),
+    ('u', Kind::Purge),
     // Of the first operation's shards.
     ('x', Kind::CleanUp(1)),
 ];
@@ -86,6 +90,11 @@ impl World {
     pub fn bounds(&self) -> String {
         let letters: String = self.changes.iter().map(|change| letter(change.kind)).collect();
         let data: BTreeSet<u8> = self.changes.iter().filter(|c| c.has_data()).map(|c| c.data).collect();
+        let data = if data.is_empty() {
+            BTreeSet::from([self.changes[0].data])
+        } else {
+            data
+        };
         let data: Vec<String> = data.iter().map(u8::to_string).collect();
         let mut words = format!("{},{} {letters} {}", self.drives, data.join("/"), self.rounds);
         let faults = self.faults;
@@ -98,6 +107,8 @@ impl World {
             (faults.doubles, "doubles"),
             (faults.deadlines, "deadlines"),
             (faults.failures, "failures"),
+            (faults.wipes, "wipes"),
+            (faults.rots, "rots"),
         ] {
             match count {
                 0 => {}
@@ -178,7 +189,9 @@ pub fn explore(world: World, until: &[Rule], limit_seconds: u64) -> Found {
 fn exhaust(worlds: &[World]) {
     let mut seen = BTreeSet::new();
     println!("{:<40} {:>9} {:>5} {:>6}", "configuration", "states", "depth", "s");
-    for world in worlds {
+    // `ONLY=wipes` tries the configurations of that name alone.
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for world in worlds.iter().filter(|world| world.bounds().contains(&only)) {
         let name = world.bounds();
         let occasions = world.seen.clone();
         let found = explore(world.clone(), &[], 600);
@@ -190,6 +203,9 @@ fn exhaust(worlds: &[World]) {
         let bits = occasions.load(std::sync::atomic::Ordering::Relaxed);
         let arose = Occasion::ALL.iter().filter(|o| bits >> **o as u32 & 1 == 1);
         seen.extend(arose.map(|o| o.name()));
+    }
+    if !only.is_empty() {
+        return;
     }
     let never: Vec<_> = Occasion::ALL
         .iter()
@@ -220,6 +236,18 @@ fn every_rule_holds() {
         world(3, 2, "pm", 2, NONE),
         world(3, 2, "px", 2, NONE),
         world(3, 2, "pxG", 1, NONE),
+        world(3, 2, "px", 2, Faults { boots: 1, ..NONE }),
+        world(
+            2,
+            1,
+            "px",
+            2,
+            Faults {
+                losses: 1,
+                boots: 1,
+                ..NONE
+            },
+        ),
         world(3, 2, "pp", 2, Faults { doubles: 1, ..NONE }),
         world(3, 2, "pG", 2, Faults { boots: 1, ..NONE }),
         world(3, 2, "pG", 2, given_up),
@@ -235,6 +263,50 @@ fn every_rule_holds() {
         world(3, 2, "pg", 2, Faults { boots: 1, ..NONE }).on_a_value(),
         world(3, 2, "idg", 1, NONE).on_a_value(),
         world(4, 2, "ppG", 1, NONE).with_data(&[2, 3]),
+        world(2, 1, "pgg", 1, Faults { wipes: 1, ..NONE }),
+        world(2, 1, "pG", 3, Faults { wipes: 2, ..NONE }),
+        world(
+            2,
+            1,
+            "pG",
+            2,
+            Faults {
+                boots: 1,
+                wipes: 1,
+                ..NONE
+            },
+        ),
+        world(3, 2, "cc", 1, Faults { wipes: 2, ..NONE }),
+        world(3, 2, "pg", 1, Faults { wipes: 2, ..NONE }),
+        world(3, 2, "pG", 2, Faults { wipes: 1, ..NONE }),
+        world(4, 2, "p", 2, Faults { wipes: 2, ..NONE }),
+        world(3, 2, "ph", 2, NONE),
+        world(2, 1, "phg", 2, Faults { losses: 1, ..NONE }),
+        world(2, 1, "phg", 1, Faults { wipes: 1, ..NONE }),
+        world(3, 2, "phG", 1, Faults { wipes: 1, ..NONE }),
+        world(2, 1, "pgg", 1, Faults { rots: 1, ..NONE }),
+        world(3, 2, "cc", 2, Faults { rots: 1, ..NONE }),
+        world(2, 1, "phg", 2, Faults { rots: 1, ..NONE }),
+        world(3, 2, "pdu", 1, NONE),
+        world(2, 1, "pdug", 1, NONE).on_a_value(),
+        world(3, 2, "dug", 1, Faults { wipes: 1, ..NONE }).on_a_value(),
+        world(2, 1, "pdug", 1, Faults { wipes: 1, ..NONE }).on_a_value(),
+        world(2, 1, "duhg", 1, Faults { wipes: 1, ..NONE }).on_a_value(),
+        world(
+            2,
+            1,
+            "dup",
+            2,
+            Faults {
+                losses: 1,
+                boots: 1,
+                ..NONE
+            },
+        )
+        .on_a_value(),
+        world(3, 2, "duc", 2, NONE).on_a_value(),
+        world(3, 2, "dh", 2, Faults { wipes: 1, ..NONE }).on_a_value(),
+        world(3, 2, "pdug", 1, NONE).on_a_value(),
     ]);
 }
 
@@ -253,6 +325,8 @@ fn by_hand() {
         doubles: number(8),
         deadlines: number(9),
         failures: number(10),
+        wipes: number(11),
+        rots: number(12),
     };
     let mut world = world(number(0), number(1), words[2], number(3), faults);
     if std::env::var_os("ON_A_VALUE").is_some() {

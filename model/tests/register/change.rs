@@ -89,6 +89,10 @@ pub enum Kind {
     PreparedGet,
     /// Nobody's request: resolves what was left uncommitted.
     Recover,
+    /// Nobody's request: mends the drives that lack the chosen value or shards of it.
+    Heal,
+    /// Nobody's request: lets all drives forget a tombstone.
+    Purge,
     /// Drops the staged folder of that change, unless it is in use.
     CleanUp(u8),
 }
@@ -117,7 +121,7 @@ impl Change {
 
     /// Whether clients wait for it.
     pub fn is_asked_for(self) -> bool {
-        !matches!(self.kind, Kind::Recover | Kind::CleanUp(_))
+        !matches!(self.kind, Kind::Recover | Kind::Heal | Kind::Purge | Kind::CleanUp(_))
     }
 
     /// Whether its precondition holds on `base`.
@@ -150,13 +154,17 @@ impl Operation<Content> for Change {
             },
         };
         match self.kind {
-            Kind::Get | Kind::PreparedGet | Kind::Recover => Decision::Keep,
+            Kind::Get | Kind::PreparedGet | Kind::Recover | Kind::Heal | Kind::Purge => Decision::Keep,
             Kind::Delete if base.absent => Decision::Keep,
             Kind::CleanUp(name) if base.name == name => Decision::Keep,
             Kind::CleanUp(_) => Decision::Write(*base),
             _ if !self.may_follow(base) => Decision::Refuse(()),
             _ => Decision::Write(value),
         }
+    }
+
+    fn heals(&self) -> bool {
+        self.kind == Kind::Heal
     }
 
     fn is_in(&self, value: &Content) -> bool {
@@ -189,7 +197,7 @@ impl SequentialSpec for Key {
             Kind::Put | Kind::Create | Kind::Match(_) => self.0 = change.name,
             Kind::Delete => self.0 = 0,
             Kind::Get | Kind::PreparedGet => return Told::Value(self.0),
-            Kind::Recover | Kind::CleanUp(_) => {}
+            Kind::Recover | Kind::Heal | Kind::Purge | Kind::CleanUp(_) => {}
         }
         Told::Done
     }

@@ -3,13 +3,16 @@
 
 #![allow(clippy::disallowed_methods)] // measures how long a check takes
 
+mod actions;
 mod audit;
 mod bounds;
 mod change;
+mod healing;
 mod mutants;
 mod order;
 mod rules;
 mod settle;
 mod steps;
 mod walks;
+mod wipes;
 mod world;

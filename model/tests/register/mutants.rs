@@ -65,6 +65,8 @@ fn table() -> Vec<Row> {
     use Rule::*;
     let lossy = Faults { losses: 1, ..NONE };
     let rebooting = Faults { boots: 1, ..NONE };
+    let wiping = Faults { wipes: 1, ..NONE };
+    let rotting = Faults { rots: 1, ..NONE };
     let silent = Faults { silences: 1, ..NONE };
     let given_up = Faults { deadlines: 1, ..silent };
     vec![
@@ -149,9 +151,84 @@ fn table() -> Vec<Row> {
             with(Mutant::DropWithoutAccepted, world(3, 2, "px", 2, NONE)),
         ),
         (
+            "Drop ignores the floor",
+            &[AckedSurvives],
+            with(Mutant::DropIgnoresFloor, world(3, 2, "px", 2, rebooting)),
+        ),
+        (
             "precondition on a base not known to be chosen",
             &[Precondition, PrevIsChosen],
             with(Mutant::BaseNotChosen, world(3, 2, "pm", 1, NONE)),
+        ),
+        (
+            "wiped drive authoritative at once",
+            &[AuthorityIsEarned, NotFoundIsKnown, Linearizable],
+            with(Mutant::WipedSpeaks, world(2, 1, "pg", 1, wiping)),
+        ),
+        (
+            "epoch used before it is at A drives",
+            &[EpochFences],
+            with(Mutant::EpochUnsettled, world(4, 2, "d", 2, Faults { wipes: 2, ..NONE })),
+        ),
+        (
+            "join without epoch",
+            &[EpochFences, PromiseHolds, Chain],
+            with(Mutant::JoinWithoutEpoch, world(3, 2, "cc", 1, wiping)),
+        ),
+        (
+            "join with a floor instead",
+            &[EpochFences, PromiseHolds, Chain],
+            with(Mutant::JoinWithFloor, world(3, 2, "cc", 1, wiping)),
+        ),
+        (
+            "heal of absence from unfenced drives",
+            &[AuthorityIsEarned, NotFoundIsKnown],
+            with(Mutant::HealUnfenced, world(3, 2, "pg", 1, wiping)),
+        ),
+        (
+            "install without promise",
+            &[InstallIsChosen],
+            with(Mutant::InstallWithoutPromise, world(3, 2, "ph", 2, NONE)),
+        ),
+        (
+            "install of an unchosen value",
+            &[InstallIsChosen],
+            with(Mutant::InstallUnchosen, world(3, 2, "ph", 1, NONE)),
+        ),
+        (
+            "purge without floor",
+            &[PurgeIsTotal, PromiseHolds, Chain],
+            with(Mutant::PurgeWithoutFloor, world(2, 1, "pdu", 1, NONE).on_a_value()),
+        ),
+        (
+            "promise forgotten by purge",
+            &[PromiseHolds],
+            with(Mutant::PurgeForgetsPromise, world(2, 1, "dupp", 1, NONE).on_a_value()),
+        ),
+        (
+            "purge at fewer than N",
+            &[PurgeIsTotal, Linearizable],
+            with(Mutant::PurgeAtFewer, world(3, 2, "duc", 1, NONE).on_a_value()),
+        ),
+        (
+            "plain read that takes a purged drive's none",
+            &[Linearizable],
+            with(Mutant::ReadTakesPurged, world(2, 1, "pdug", 1, NONE).on_a_value()),
+        ),
+        (
+            "join without a floor",
+            &[Linearizable],
+            with(Mutant::JoinLeavesFloor, world(2, 1, "pdug", 1, wiping).on_a_value()),
+        ),
+        (
+            "rotten record taken for absence",
+            &[AuthorityIsEarned, NotFoundIsKnown],
+            with(Mutant::RottenIsAbsent, world(2, 1, "pg", 1, rotting)),
+        ),
+        (
+            "rotten record without a floor",
+            &[PromiseHolds, Chain],
+            with(Mutant::RottenWithoutFloor, world(3, 2, "cc", 1, rotting)),
         ),
         (
             "reply before durable",
@@ -168,7 +245,9 @@ fn every_mutant_is_caught() {
         "mutant", "bounds", "rule", "length", "s"
     );
     let mut missed = Vec::new();
-    for (name, rules, world) in table() {
+    // `ONLY=wiped` tries the mutants of that name alone.
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for (name, rules, world) in table().into_iter().filter(|(name, ..)| name.contains(&only)) {
         let bounds = world.bounds();
         let found = explore(world.clone(), rules, 100);
         for rule in rules {

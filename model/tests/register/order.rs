@@ -3,7 +3,7 @@
 //! The order is by a digest of all that is known of a drive, which does not depend on the names of the
 //! drives. Two drives with the same digest stay as they are: at worst a state is then kept twice.
 
-use crate::world::State;
+use crate::world::{Drive, State};
 use model::protocol::renamed::Renaming;
 use model::protocol::{Drives, Snapshot};
 use std::hash::{Hash, Hasher};
@@ -43,6 +43,12 @@ fn rename(state: &mut State, to: Renaming<'_>) {
             mail.delivered = to.drives(mail.delivered);
         }
     }
+    for drive in &mut state.drives {
+        if !drive.way_back.lacking.is_empty() {
+            let drive = Arc::make_mut(drive);
+            drive.way_back.lacking = to.drives(drive.way_back.lacking);
+        }
+    }
     for record in state.votes.values_mut() {
         record.voters = to.drives(record.voters);
     }
@@ -54,7 +60,15 @@ fn rename(state: &mut State, to: Renaming<'_>) {
 
 fn digest(state: &State, drive: u8) -> u64 {
     let mut h = Mixer::default();
-    state.drives[usize::from(drive)].hash(&mut h);
+    let Drive {
+        own,
+        key,
+        durable,
+        promised_before,
+        way_back,
+    } = &*state.drives[usize::from(drive)];
+    (own, key, durable, promised_before).hash(&mut h);
+    (way_back.past, way_back.joining, way_back.lacking.count()).hash(&mut h);
     let is_in = |drives: &Drives| drives.contains(drive);
     for client in &state.clients {
         let answer: Option<&Snapshot<_>> = client.answers.get(&drive);
@@ -68,6 +82,9 @@ fn digest(state: &State, drive: u8) -> u64 {
         for mail in &client.mail {
             (is_in(&mail.to), is_in(&mail.delivered)).hash(&mut h);
         }
+    }
+    for other in &state.drives {
+        is_in(&other.way_back.lacking).hash(&mut h);
     }
     for record in state.votes.values() {
         is_in(&record.voters).hash(&mut h);

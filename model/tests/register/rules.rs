@@ -50,6 +50,13 @@ rules! {
     Precondition "put.precondition-on-predecessor", ConditionalAcked "a conditional put is acknowledged";
     PowerLoss "put.survives-power-loss", BootAfterAck "a drive restarts after an acknowledgement";
     PromiseHolds "drive.promise-holds", LateAccept "an Accept below a promise arrives";
+    EpochFences "drive.epoch-fences", FencedOff "a ballot of an older epoch is refused";
+    AuthorityIsEarned "heal.authority-is-earned", VotedAgain "a drive that was wiped votes again";
+    NoNegativeEvidence "heal.no-negative-evidence", KnownAbsent "a recovering drive takes a key for absent";
+    InstallIsChosen "heal.install-is-chosen", HealedAfterLoss "a set that lost something is whole again";
+    HealIsNoOp "heal.no-op", LateInstall "an Install below a promise arrives";
+    NeverLowers "heal.never-lowers-redundancy", ShardInstalled "a shard is installed";
+    PurgeIsTotal "delete.purge-is-total", Purged "a tombstone is purged";
     HiCovers "drive.hi-covers", HiRaised "hi is raised after a restart";
     NotFoundIsKnown "read.not-found-is-known", NotFound "a read answers that the key is absent";
     NoResurrection "delete.no-resurrection", DeleteAcked "a delete is acknowledged on data";

@@ -2,31 +2,40 @@
 
 use crate::change::Content;
 use crate::rules::Occasion;
-use crate::world::{Drive, State, World};
+use crate::world::{Drive, Mail, State, World};
 use model::protocol::mutant::Mutant;
-use model::protocol::{Ballot, Drives, Request};
+use model::protocol::{Ballot, Drives, Request, Standing};
 
 impl World {
     /// Refuses at once what will be refused for ever, and forgets what can have no effect any more.
     pub fn settle(&self, s: &mut State) {
+        (0..self.drives).for_each(|drive| self.come_in(s, drive));
         if !self.promises_fall() {
             while let Some((client, mail, drive)) = self.find_refused(s) {
-                if matches!(
-                    s.clients[usize::from(client)].mail[mail].request,
-                    Request::Accept { .. }
-                ) {
-                    self.see(Occasion::LateAccept);
-                }
+                self.see_late(s, client, mail, drive);
                 self.deliver(s, client, mail, drive, true);
             }
             self.forget_hopeless_ballots(s);
         }
         self.forget_spent_mail(s);
-        if s.faults.boots == 0 {
+        self.end_recoveries(s);
+        if !s.faults.need_hi() {
             for drive in 0..self.drives {
                 if s.drives[usize::from(drive)].own.hi != u64::MAX / 2 {
                     s.drive(drive).own.hi = u64::MAX / 2;
                 }
+            }
+        }
+    }
+
+    /// A drive that knows the one key there is has recovered.
+    fn end_recoveries(&self, s: &mut State) {
+        for drive in 0..self.drives {
+            let Drive { own, key, .. } = &*s.drives[usize::from(drive)];
+            if key.known && matches!(own.standing, Standing::Recovering(_)) {
+                let state = s.drive(drive);
+                state.own.standing = Standing::Whole;
+                state.way_back.lacking = Drives::NONE;
             }
         }
     }
@@ -39,15 +48,23 @@ impl World {
             Mutant::ReplyBeforeDurable,
             Mutant::BestEffortUndo,
             Mutant::DropWithoutAccepted,
+            Mutant::DropIgnoresFloor,
+            Mutant::JoinWithoutEpoch,
+            Mutant::JoinWithFloor,
+            Mutant::InstallWithoutPromise,
+            Mutant::PurgeWithoutFloor,
+            Mutant::RottenWithoutFloor,
+            Mutant::PurgeForgetsPromise,
+            Mutant::PurgeAtFewer,
         ];
         mutants.into_iter().any(|mutant| self.mutation.is(mutant))
     }
 
-    /// A request of a coordinator that will be refused by a drive it is on its way to.
+    /// A request of a coordinator whose answer by a drive that it is on its way to is settled.
     fn find_refused(&self, s: &State) -> Option<(u8, usize, u8)> {
         for (client, state) in s.clients.iter().enumerate() {
             for (index, mail) in state.mail.iter().enumerate() {
-                let refused = |drive: &u8| is_refused(&s.drives[usize::from(*drive)], &mail.request);
+                let refused = |drive: &u8| is_settled(&s.drives[usize::from(*drive)], &mail.request);
                 if let Some(drive) = mail.to.iter().find(refused) {
                     return Some((client as u8, index, drive));
                 }
@@ -56,11 +73,32 @@ impl World {
         None
     }
 
+    fn see_late(&self, s: &State, client: u8, mail: usize, drive: u8) {
+        let request = &s.clients[usize::from(client)].mail[mail].request;
+        if matches!(request, Request::Accept { .. }) {
+            self.see(Occasion::LateAccept);
+        }
+        let is_old = |ballot| is_of_the_past(&s.drives[usize::from(drive)], ballot);
+        if request.ballot().is_some_and(is_old) {
+            self.see(Occasion::FencedOff);
+        }
+    }
+
+    /// Whether an Install is on its way to a drive that has promised more since.
+    fn is_late(&self, s: &State, mail: &Mail) -> bool {
+        let promised = |drive: u8| s.drives[usize::from(drive)].key.promised;
+        let ballot = mail.request.ballot().unwrap_or(Ballot::ZERO);
+        mail.to.iter().any(|drive| promised(drive) > ballot)
+    }
+
     fn forget_spent_mail(&self, s: &mut State) {
         let falling = self.promises_fall();
         for client in 0..s.clients.len() {
             for index in 0..s.clients[client].mail.len() {
                 let mail = &s.clients[client].mail[index];
+                if matches!(mail.request, Request::Install { .. }) && self.is_late(s, mail) {
+                    self.see(Occasion::LateInstall);
+                }
                 let is_spent = |drive: &u8| !falling && is_void(&s.drives[usize::from(*drive)], &mail.request);
                 let spent: Drives = mail.to.iter().filter(is_spent).collect();
                 let done: Drives = mail.delivered.iter().filter(is_spent).collect();
@@ -120,33 +158,54 @@ impl World {
         let register = &drive.key.register;
         match request {
             Request::Finalize { ballot } => register.accepted.ballot == *ballot && !register.committed,
+            Request::Purge { ballot } => register.accepted.ballot == *ballot,
             _ => true,
         }
     }
 }
 
-/// Whether a Prepare or an Accept is below what the drive has promised, voted for or forgotten.
-fn is_refused(drive: &Drive, request: &Request<Content>) -> bool {
+/// Whether a drive's answer to a request is the same from now on, and changes nothing.
+fn is_settled(drive: &Drive, request: &Request<Content>) -> bool {
+    if drive.own.standing == Standing::Outside {
+        return false;
+    }
     match request {
-        Request::Prepare { ballot } => *ballot <= highest(drive),
+        Request::Prepare { ballot } => is_of_the_past(drive, *ballot) || *ballot <= highest(drive),
         Request::Accept { vote, .. } => {
-            !may_vote(drive, vote.ballot) && drive.key.register.accepted.ballot != vote.ballot
+            let repeats = drive.key.register.accepted.ballot == vote.ballot;
+            is_of_the_past(drive, vote.ballot) || !may_vote(drive, vote.ballot) && !repeats
         }
+        Request::Fence { ballot } => ballot.epoch <= drive.own.epoch,
         _ => false,
     }
+}
+
+/// Whether a ballot's epoch is one that the drive takes no more.
+fn is_of_the_past(drive: &Drive, ballot: Ballot) -> bool {
+    ballot.epoch < drive.own.epoch
 }
 
 /// Whether a request will never again change anything on the drive.
 fn is_void(drive: &Drive, request: &Request<Content>) -> bool {
     let register = &drive.key.register;
+    if drive.own.standing == Standing::Outside {
+        return false;
+    }
     match request {
-        Request::Prepare { .. } | Request::Accept { .. } | Request::Read => false,
+        Request::Prepare { .. } | Request::Accept { .. } | Request::Fence { .. } => false,
+        Request::Read | Request::Standing => false,
         Request::Finalize { ballot } => {
             let now = register.accepted.ballot == *ballot && !register.committed;
-            !now && !may_vote(drive, *ballot)
+            !now && (is_of_the_past(drive, *ballot) || !may_vote(drive, *ballot))
+        }
+        Request::Purge { ballot } => register.accepted.ballot > *ballot,
+        Request::Install { ballot, vote, .. } => {
+            let replaced = vote.ballot < register.accepted.ballot;
+            is_of_the_past(drive, *ballot) || drive.key.promised != *ballot || replaced
         }
         Request::Drop { ballot, folder } => {
-            let voted = register.accepted.ballot == *ballot && drive.key.promised <= *ballot;
+            let fenced = drive.key.promised.max(drive.own.floor) > *ballot || is_of_the_past(drive, *ballot);
+            let voted = register.accepted.ballot == *ballot && !fenced;
             !drive.key.folders.contains(folder) || !voted && !may_vote(drive, *ballot)
         }
     }

@@ -4,6 +4,7 @@ use crate::change::{Content, Kind, Told};
 use crate::rules::{Occasion, Rule};
 use crate::world::{Client, Drive, Mail, Stage, State, World};
 use model::protocol::mutant::Mutant;
+use model::protocol::purge::purgeable_mutated;
 use model::protocol::resolve::decide_read_mutated;
 use model::protocol::{
     Acceptor, Ballot, Coordinator, DriveEffect, DriveState, Drives, Effect, Event, Folder, Outcome, ReadDecision,
@@ -25,7 +26,7 @@ impl World {
         let saw_absent = s.latest().absent && change.is_get();
         let state = s.client(client);
         state.saw_absent = saw_absent;
-        if change.kind == Kind::Get {
+        if matches!(change.kind, Kind::Get | Kind::Purge) {
             state.stage = Stage::Reading;
             state.unread = Drives::all(self.drives);
         } else {
@@ -35,9 +36,11 @@ impl World {
 
     fn start_machine(&self, s: &mut State, client: u8) {
         let (machine, effects) = Coordinator::new(self.quorums[usize::from(client)], self.change(client));
+        // Its node knows what is settled; epochs that come up later it has to learn.
+        let machine = machine.with_mutation(self.mutation).with_settled(s.settled_epoch());
         let state = s.client(client);
         state.stage = Stage::Running;
-        state.machine = Some(machine.with_mutation(self.mutation));
+        state.machine = Some(machine);
         self.carry_out(s, client, effects, false);
     }
 
@@ -51,6 +54,7 @@ impl World {
             key,
             durable,
             promised_before,
+            way_back: _,
         } = s.drive(drive);
         *promised_before = key.promised.max(*promised_before);
         key.promised = Ballot::ZERO;
@@ -58,7 +62,10 @@ impl World {
             key.register = register;
         }
         if !self.mutation.is(Mutant::FloorNotRaised) {
-            *own = DriveState::boot(own.epoch, own.hi);
+            *own = DriveState {
+                standing: own.standing,
+                ..DriveState::boot(own.epoch, own.hi)
+            };
         }
     }
 
@@ -111,15 +118,16 @@ impl World {
         self.carry_out(s, client, effects, false);
     }
 
-    fn holders_of(&self, s: &State, name: u8) -> Option<Drives> {
+    pub fn holders_of(&self, s: &State, name: u8) -> Option<Drives> {
         let client = usize::from(name).checked_sub(1)?;
         s.holders.get(client).copied()
     }
 
-    fn step_drive(&self, s: &mut State, drive: u8, request: Request<Content>) -> Reply<Content> {
+    pub fn step_drive(&self, s: &mut State, drive: u8, request: Request<Content>) -> Reply<Content> {
         let may_boot = s.faults.boots > 0;
         let Drive { own, key, durable, .. } = s.drive(drive);
         let before = key.clone();
+        let mut removed = Vec::new();
         let hi = own.hi;
         let mut acceptor = Acceptor {
             drive: own,
@@ -136,11 +144,17 @@ impl World {
                 DriveEffect::PersistRegisterLazily if may_boot && durable.is_none() => {
                     *durable = Some(before.register.clone());
                 }
-                DriveEffect::Remove(_) if matches!(request, Request::Finalize { .. }) => {
-                    self.see(Occasion::PrevDropped);
+                DriveEffect::Remove(folders) => {
+                    if matches!(request, Request::Finalize { .. }) {
+                        self.see(Occasion::PrevDropped);
+                    }
+                    removed.extend(folders);
                 }
                 _ => {}
             }
+        }
+        if !removed.is_empty() {
+            self.audit_removal(s, drive, &removed);
         }
         self.audit_step(s, drive, &before, &request, &reply);
         reply
@@ -156,9 +170,7 @@ impl World {
                         self.audit_proposal(s, client, vote, prev);
                     }
                     let state = s.client(client);
-                    state
-                        .mail
-                        .retain(|mail| !matches!(mail.request, Request::Prepare { .. }));
+                    state.mail.retain(|mail| !is_of_its_round(&mail.request));
                     state.mail.push(Mail {
                         request,
                         to,
@@ -196,8 +208,9 @@ impl World {
             return self.leave(s, client);
         }
         state.rounds += 1;
+        let known = state.machine.as_ref().map_or(0, |machine| machine.settled());
         let ballot = Ballot {
-            epoch,
+            epoch: epoch.max(known),
             // Its process has seen the rounds of the initial value.
             round: (round + 1).max(if self.initial { 2 } else { 1 }),
             node: u32::from(client) + 1,
@@ -249,7 +262,7 @@ impl World {
     pub fn leave(&self, s: &mut State, client: u8) {
         let state = s.client(client);
         let mut mail = std::mem::take(&mut state.mail);
-        mail.retain(|mail| !matches!(mail.request, Request::Prepare { .. }));
+        mail.retain(|mail| !is_of_its_round(&mail.request));
         *state = Client {
             stage: Stage::Over,
             rounds: 0,
@@ -271,7 +284,24 @@ impl World {
         }
     }
 
+    /// Lets the drives forget a tombstone that all of them have.
+    fn purge(&self, s: &mut State, client: u8) -> Option<()> {
+        let quorums = self.quorums[usize::from(client)];
+        let answers = &s.clients[usize::from(client)].answers;
+        let ballot = purgeable_mutated(quorums, answers, self.mutation)?;
+        self.leave(s, client);
+        s.client(client).mail.push(Mail {
+            request: Request::Purge { ballot },
+            to: Drives::all(self.drives),
+            delivered: Drives::NONE,
+        });
+        Some(())
+    }
+
     pub fn conclude(&self, s: &mut State, client: u8) -> Option<()> {
+        if self.change(client).kind == Kind::Purge {
+            return self.purge(s, client);
+        }
         let quorums = self.quorums[usize::from(client)];
         let answers = s.clients[usize::from(client)].answers.clone();
         let value = match decide_read_mutated(quorums, &answers, self.mutation) {
@@ -293,4 +323,9 @@ impl World {
         self.tell_value(s, client, value);
         Some(())
     }
+}
+
+/// Whether a request is of no use once its round is over.
+fn is_of_its_round(request: &Request<Content>) -> bool {
+    matches!(request, Request::Prepare { .. } | Request::Fence { .. })
 }

@@ -2,8 +2,9 @@
 //! At the end the faults stop, and every operation must end.
 
 use crate::bounds::{NONE, world};
+use crate::change::Kind;
 use crate::rules::Rule;
-use crate::world::{Action, Faults, Stage, State, World};
+use crate::world::{Action, Drive, Faults, Stage, State, World};
 use model::protocol::Drives;
 use stateright::Model;
 
@@ -30,7 +31,10 @@ fn is_fault(action: &Action) -> bool {
         | Action::Deadline(_)
         | Action::Fail(..)
         | Action::Boot(_)
+        | Action::Wipe(_)
+        | Action::Rot(_)
         | Action::Lose(..) => true,
+        Action::Join(..) | Action::Fence(..) | Action::Scan(..) => false,
         Action::Invoke(..) | Action::Hurry(_) | Action::Read(..) | Action::Conclude(_) => false,
     }
 }
@@ -51,10 +55,16 @@ fn walk(world: &World, seed: u64) -> usize {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut state = world.init_states().remove(0);
     let last = state.clients.len() as u8 - 1;
+    // What begins only after the walk.
+    let kept_back = |client: u8| {
+        let rest = &world.changes[usize::from(client)..usize::from(last)];
+        rest.iter()
+            .all(|change| matches!(change.kind, Kind::Heal | Kind::Purge))
+    };
     for _ in 0..STEPS {
         let mut actions = Vec::new();
         world.actions(&state, &mut actions);
-        actions.retain(|action| !matches!(action, Action::Invoke(client, _) if *client == last));
+        actions.retain(|action| !matches!(action, Action::Invoke(client, _) if kept_back(*client)));
         if actions.is_empty() {
             break;
         }
@@ -65,15 +75,79 @@ fn walk(world: &World, seed: u64) -> usize {
         state = world.next_state(&state, action).unwrap_or(state);
         assert_holds(&state, seed);
     }
-    state.faults = NONE;
+    state.faults = Faults {
+        wipes: state.faults.wipes,
+        rots: state.faults.rots,
+        ..NONE
+    };
+    come_back(world, &mut state, seed);
     for client in 0..=last {
+        let kind = world.change(client).kind;
+        let all_deleted = (0..world.drives).all(|drive| state.is_deleted_on(drive));
+        let any_vote = (0..world.drives).any(|drive| !state.vote_of(drive).is_zero());
+        let idle = state.clients[usize::from(client)].stage == Stage::Idle;
+        if kind == Kind::Purge && idle && !(all_deleted && any_vote) {
+            continue;
+        }
+        if kind == Kind::Purge {
+            (0..world.drives).for_each(|drive| evict(&mut state, drive));
+        }
         finish(world, &mut state, client, seed);
+        if kept_back(client) && client != last {
+            arrive(world, &mut state, client, seed);
+            let latest = state.latest();
+            assert!(
+                state.is_healed(&latest),
+                "live.heals: something is missing, seed {seed}"
+            );
+        }
+        if kept_back(client) && kind == Kind::Purge {
+            let forgotten = (0..world.drives).all(|drive| state.vote_of(drive).is_zero());
+            assert!(forgotten, "live.heals: a tombstone is left, seed {seed}");
+        }
     }
     assert!(
         state.clients[usize::from(last)].answered,
         "live.resolves: the last read has no answer, seed {seed}"
     );
     state.clients.iter().filter(|client| client.answered).count()
+}
+
+/// Lets the drives that were wiped come back (`live.heals`).
+fn come_back(world: &World, state: &mut State, seed: u64) {
+    for _ in 0..1_000 {
+        let mut actions = Vec::new();
+        world.actions(state, &mut actions);
+        let way_back = |action: &&Action| matches!(action, Action::Join(..) | Action::Fence(..));
+        let Some(next) = actions.iter().find(way_back) else {
+            assert!(
+                state.outside().is_empty(),
+                "live.heals: a drive cannot join, seed {seed}"
+            );
+            return;
+        };
+        *state = world.next_state(state, *next).expect("it leads on");
+        assert_holds(state, seed);
+    }
+    panic!("live.heals: no end, seed {seed}");
+}
+
+/// The key leaves a drive's memory.
+fn evict(state: &mut State, drive: u8) {
+    let Drive { own, key, .. } = state.drive(drive);
+    own.forget(std::mem::take(&mut key.promised));
+}
+
+/// Delivers what a client has sent before it went.
+fn arrive(world: &World, state: &mut State, client: u8, seed: u64) {
+    loop {
+        let mut actions = Vec::new();
+        world.actions(state, &mut actions);
+        let own = |action: &&Action| matches!(action, Action::Deliver { client: c, .. } if *c == client);
+        let Some(next) = actions.iter().find(own) else { return };
+        *state = world.next_state(state, *next).expect("it arrives");
+        assert_holds(state, seed);
+    }
 }
 
 /// Delivers what a client sends, in order, until it is through.
@@ -113,13 +187,13 @@ fn finish(world: &World, state: &mut State, client: u8, seed: u64) {
 }
 
 fn check(world: World, seeds: u64) {
-    let last = world.changes.len();
-    assert!(world.changes[last - 1].is_get());
+    assert!(world.changes.last().is_some_and(|change| change.is_get()));
     let mut answered = 0;
     for seed in 0..seeds {
         answered += walk(&world, seed);
     }
-    let asked = seeds as usize * last;
+    let asked = world.changes.iter().filter(|change| change.is_asked_for()).count();
+    let asked = seeds as usize * asked;
     println!(
         "{} drives: {answered} of {asked} operations were answered",
         world.drives
@@ -129,7 +203,7 @@ fn check(world: World, seeds: u64) {
 
 #[test]
 fn walks_through_large_sets() {
-    let faults = |losses| Faults {
+    let faults = |losses, wipes| Faults {
         losses,
         boots: 3,
         crashes: 1,
@@ -137,6 +211,8 @@ fn walks_through_large_sets() {
         doubles: 10,
         deadlines: 1,
         failures: 3,
+        wipes,
+        rots: 1,
     };
     let wide = |mut world: World, least: u8| {
         let all = Drives::all(world.drives);
@@ -148,15 +224,17 @@ fn walks_through_large_sets() {
             .retain(|drives: &Drives| drives.count() >= usize::from(least));
         world
     };
-    check(wide(world(16, 8, "ppdcgG", 30, faults(1)), 9), 300);
-    check(wide(world(16, 12, "ppdcgG", 30, faults(0)), 12), 300);
+    check(wide(world(16, 8, "ppdchughuG", 30, faults(1, 0)), 9), 200);
+    check(wide(world(16, 12, "ppdcghuG", 30, faults(0, 0)), 12), 200);
     check(
         wide(
-            world(16, 8, "ppmgdG", 30, faults(0)).with_data(&[8, 12, 8, 8, 8, 8]),
+            world(16, 8, "ppmgdG", 30, faults(0, 0)).with_data(&[8, 12, 8, 8, 8, 8]),
             12,
         ),
         300,
     );
-    check(wide(world(5, 3, "pxpmgG", 30, faults(0)), 3), 300);
-    check(wide(world(1, 1, "pcdgG", 30, faults(0)), 1), 100);
+    check(wide(world(5, 3, "pxpmdghuG", 30, faults(0, 0)), 3), 300);
+    check(wide(world(1, 1, "pcdgG", 30, faults(0, 0)), 1), 100);
+    check(wide(world(16, 8, "ppdchughuG", 30, faults(0, 1)), 9), 200);
+    check(wide(world(4, 2, "pdchughuG", 30, faults(0, 1)), 3), 300);
 }

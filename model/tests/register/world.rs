@@ -8,18 +8,19 @@
 //!   it, to stage its shards and to issue its first ballot is one step; later ballots are issued at once.
 //! - An answer comes back at once or never. What a coordinator does on an answer is to send, which may be
 //!   delayed, and to answer its client, where the earlier answer is the stricter demand.
-//! - A Prepare of a round that its coordinator has left is forgotten: it could only make a drive refuse
-//!   what may as well never arrive.
+//! - A Prepare or Fence of a round that its coordinator has left is forgotten: it could only make a drive
+//!   refuse what may as well never arrive.
 //! - A request that a drive will refuse now and for ever, because promises only rise, is refused at once:
 //!   its coordinator waits for no answer that could still be another.
 //! - A ballot that can no longer be chosen is forgotten by the bookkeeping.
 
-use crate::change::{Change, Content, INITIAL, Key, Kind};
+use crate::change::{Change, Content, INITIAL, Key};
 use crate::order::sort_drives;
 use crate::rules::{Occasion, Rule, properties};
-use model::protocol::mutant::{Mutant, Mutation};
+use model::protocol::mutant::Mutation;
 use model::protocol::{
-    Ballot, Coordinator, DriveState, Drives, Event, Folder, KeyState, Quorums, Register, Request, Snapshot, Value, Vote,
+    Ballot, Coordinator, DriveState, Drives, Event, Folder, KeyState, Quorums, Register, Request, Snapshot, Standing,
+    Value, Vote,
 };
 use stateright::semantics::LinearizabilityTester;
 use stateright::{Model, Property};
@@ -66,6 +67,8 @@ pub struct State {
     /// The highest ballot by which a write was acknowledged.
     pub acked: Ballot,
     pub acks: u8,
+    /// The highest tombstone that was purged anywhere.
+    pub purged: Ballot,
     /// The votes of writes that were acknowledged without being chosen.
     pub acked_by: Vec<Drives>,
     /// The rules that were broken, by bit.
@@ -89,6 +92,22 @@ pub struct Faults {
     pub deadlines: u8,
     /// Drives that are taken for failed while a request is on its way to them.
     pub failures: u8,
+    /// Drives that lose everything; each may join again.
+    pub wipes: u8,
+    /// Records that a drive can no longer read: it knows that it lost this key.
+    pub rots: u8,
+}
+
+impl Faults {
+    /// Whether a floor may yet come out of what a drive has reserved.
+    pub fn need_hi(self) -> bool {
+        self.boots > 0 || self.rots > 0
+    }
+
+    /// Drives that may lose what they voted for.
+    pub fn forgetful(self) -> u8 {
+        self.wipes + self.rots
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -97,8 +116,21 @@ pub struct Drive {
     pub key: KeyState<Content>,
     /// The register on the media, where it lags behind.
     pub durable: Option<Register<Content>>,
-    /// The highest promise that a restart has taken from memory.
+    /// The highest promise that a restart or a wipe has taken.
     pub promised_before: Ballot,
+    /// The way back of a drive that was wiped.
+    pub way_back: WayBack,
+}
+
+/// What a wiped drive has found out on its way back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WayBack {
+    /// The highest epoch that its slot promised or voted in, until it has joined.
+    pub past: u64,
+    /// The epoch that it is about to join under.
+    pub joining: Option<u64>,
+    /// The drives that are known to lack the key, until it knows the key itself.
+    pub lacking: Drives,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -167,6 +199,16 @@ pub enum Action {
     /// A client takes a drive for failed.
     Fail(u8, u8),
     Boot(u8),
+    /// A drive loses everything.
+    Wipe(u8),
+    /// A drive loses its record of the key.
+    Rot(u8),
+    /// It chooses the epoch to join under, from what these drives tell.
+    Join(u8, Drives),
+    /// It has that epoch stored by another drive.
+    Fence(u8, u8),
+    /// It asks another drive whether that lacks the key.
+    Scan(u8, u8),
     Lose(u8, Folder),
 }
 
@@ -185,6 +227,31 @@ impl State {
 
     pub fn client(&mut self, client: u8) -> &mut Client {
         Arc::make_mut(&mut self.clients[usize::from(client)])
+    }
+
+    /// The drives that are wiped and have not joined.
+    pub fn outside(&self) -> Drives {
+        let drives = self.drives.iter().zip(0u8..);
+        let outside = drives.filter(|(drive, _)| drive.own.standing == Standing::Outside);
+        outside.map(|(_, index)| index).collect()
+    }
+
+    /// The highest epoch that more than half of the drives have stored.
+    pub fn settled_epoch(&self) -> u64 {
+        let mut epochs: Vec<u64> = self.drives.iter().map(|drive| drive.own.epoch).collect();
+        epochs.sort_unstable();
+        epochs[(epochs.len() - 1) / 2]
+    }
+
+    /// The highest ballot that a drive has voted in and not forgotten.
+    pub fn vote_of(&self, drive: u8) -> Ballot {
+        self.drives[usize::from(drive)].key.register.accepted.ballot
+    }
+
+    /// Whether a drive has nothing, or a tombstone of which it knows that it is chosen.
+    pub fn is_deleted_on(&self, drive: u8) -> bool {
+        let register = &self.drives[usize::from(drive)].key.register;
+        register.committed && register.accepted.value.absent
     }
 
     /// How many drives hold a folder.
@@ -222,6 +289,7 @@ impl Model for World {
             if s.faults.boots > 0 && has_state {
                 actions.push(Action::Boot(drive));
             }
+            self.recovery_actions(s, drive, state, actions);
             if s.faults.losses > 0 {
                 actions.extend(state.key.folders.iter().map(|folder| Action::Lose(drive, *folder)));
             }
@@ -268,6 +336,11 @@ impl Model for World {
                 self.fail(&mut s, client, drive);
             }
             Action::Boot(drive) => self.boot(&mut s, drive),
+            Action::Wipe(drive) => self.wipe(&mut s, drive),
+            Action::Rot(drive) => self.rot(&mut s, drive),
+            Action::Join(drive, told) => self.join(&mut s, drive, told)?,
+            Action::Fence(drive, other) => self.fence(&mut s, drive, other),
+            Action::Scan(drive, other) => self.scan(&mut s, drive, other)?,
             Action::Lose(drive, folder) => {
                 s.faults.losses -= 1;
                 let latest = s.latest();
@@ -314,10 +387,11 @@ impl World {
             ..Ballot::ZERO
         };
         let mut drive = Drive {
-            own: DriveState::boot(0, if self.faults.boots > 0 { 0 } else { u64::MAX / 2 }),
+            own: DriveState::boot(0, if self.faults.need_hi() { 0 } else { u64::MAX / 2 }),
             key: KeyState::empty(),
             durable: None,
             promised_before: Ballot::ZERO,
+            way_back: WayBack::default(),
         };
         drive.own.floor = Ballot::ZERO;
         let mut votes = BTreeMap::new();
@@ -357,84 +431,9 @@ impl World {
             votes,
             acked: Ballot::ZERO,
             acks: 0,
+            purged: Ballot::ZERO,
             acked_by: Vec::new(),
             broken: 0,
         }
-    }
-
-    fn client_actions(&self, s: &State, client: u8, state: &Client, actions: &mut Vec<Action>) {
-        match state.stage {
-            Stage::Idle if self.may_begin(s, client) => {
-                actions.extend(self.stagings(client).into_iter().map(|on| Action::Invoke(client, on)))
-            }
-            Stage::Idle | Stage::Over => {}
-            Stage::Reading => {
-                actions.extend(state.unread.iter().map(|drive| Action::Read(client, drive)));
-                if state.answers.len() >= usize::from(self.quorums[usize::from(client)].prepare) {
-                    actions.push(Action::Conclude(client));
-                }
-            }
-            Stage::Running => {
-                actions.push(Action::Hurry(client));
-                if s.faults.crashes > 0 {
-                    actions.push(Action::Crash(client));
-                }
-                if s.faults.deadlines > 0 {
-                    actions.push(Action::Deadline(client));
-                }
-                if s.faults.failures > 0 {
-                    let waited_for = state.mail.last().map_or(Drives::NONE, |mail| mail.to);
-                    actions.extend(waited_for.iter().map(|drive| Action::Fail(client, drive)));
-                }
-            }
-        }
-        for (index, mail) in state.mail.iter().enumerate() {
-            let index = index as u8;
-            for drive in mail
-                .to
-                .iter()
-                .filter(|d| Self::is_of_use(&s.drives[usize::from(*d)], &mail.request))
-            {
-                let deliver = |answered| Action::Deliver {
-                    client,
-                    mail: index,
-                    drive,
-                    answered,
-                };
-                actions.push(deliver(true));
-                if s.faults.silences > 0 && state.stage == Stage::Running {
-                    actions.push(deliver(false));
-                }
-            }
-            if s.faults.doubles > 0 {
-                actions.extend(mail.delivered.iter().map(|drive| Action::Double {
-                    client,
-                    mail: index,
-                    drive,
-                }));
-            }
-        }
-    }
-
-    /// A clean-up begins once there is something staged to clean up.
-    fn may_begin(&self, s: &State, client: u8) -> bool {
-        match self.change(client).kind {
-            Kind::CleanUp(name) => s.clients[usize::from(name) - 1].stage != Stage::Idle,
-            _ => true,
-        }
-    }
-
-    /// The sets of drives that an operation's shards may be staged on.
-    fn stagings(&self, client: u8) -> Vec<Drives> {
-        let change = self.change(client);
-        if !change.has_data() || self.mutation.is(Mutant::AcceptWithoutShard) {
-            return vec![Drives::NONE];
-        }
-        if !self.stagings.is_empty() {
-            return self.stagings.clone();
-        }
-        let sets = (0..=Drives::all(self.drives).bits()).map(Drives::from_bits);
-        sets.filter(|drives| drives.count() == usize::from(change.write))
-            .collect()
     }
 }

@@ -34,6 +34,9 @@ impl Drive {
             Reply::Read(s) => format!("read {}", shown(&s)),
             Reply::Accepted => "accepted".into(),
             Reply::Done => "done".into(),
+            Reply::Standing { epoch, whole } => {
+                format!("epoch {epoch}, {}", if whole { "whole" } else { "recovering" })
+            }
             Reply::Refused(nack) => format!("refused {}", nack.promised.round),
         };
         for effect in effects {
@@ -95,7 +98,21 @@ fn request(words: &str) -> Request<Named> {
             ballot: at(round),
             folder: words.next().unwrap().parse().unwrap(),
         },
+        ("install", Some(round)) => {
+            let (name, chosen) = words.next().unwrap().split_once('@').unwrap();
+            let vote = Vote {
+                ballot: ballot(chosen.parse().unwrap()),
+                value: named(name.parse().unwrap(), 2, 2),
+            };
+            Request::Install {
+                ballot: at(round),
+                shards: vec![Folder::from(vote.value.name)],
+                vote,
+            }
+        }
         ("read", None) => Request::Read,
+        ("fence", Some(round)) => Request::Fence { ballot: at(round) },
+        ("standing", None) => Request::Standing,
         other => panic!("{other:?}"),
     }
 }
@@ -207,8 +224,9 @@ fn an_older_epoch_is_refused_and_a_newer_one_is_stored() {
     d.check("prepare 5", "granted 0@0*<0@0 []; drive");
     d.check("e2 prepare 1", "granted 0@0*<0@0 []; drive");
     d.check("accept 1@5<0@0", "refused 1");
-    d.check("finalize 5", "refused 1");
-    d.check("e3 finalize 1", "done; drive");
+    d.check("drop 5 1", "refused 1");
+    d.check("e3 finalize 1", "done");
+    d.check("e3 drop 1 9", "done; drive");
     assert_eq!(d.drive.epoch, 3);
 }
 
@@ -231,4 +249,81 @@ fn a_forgotten_key_raises_the_floor() {
     d.check("accept 1@4<0@0", "refused 0");
     d.check("prepare 5", "refused 0");
     d.check("prepare 6", "granted 0@0*<0@0 []");
+}
+
+#[test]
+fn a_fence_stores_the_epoch_and_older_ballots_are_refused() {
+    let mut d = Drive::new();
+    d.check("standing", "epoch 0, whole");
+    d.check("prepare 7", "granted 0@0*<0@0 []; drive");
+    d.check("e2 fence 0", "epoch 2, whole; drive");
+    d.check("e2 fence 0", "epoch 2, whole");
+    d.check("e1 fence 0", "refused 7");
+    d.check("accept 1@7<0@0", "refused 7");
+    d.check("e2 accept 1@1<0@0", "accepted; register");
+}
+
+/// Else a key that was not finalized before a drive joined would stay uncommitted until its next write.
+#[test]
+fn what_was_chosen_in_an_older_epoch_can_still_be_finalized() {
+    let mut d = Drive::new();
+    d.check("accept 1@7<0@0", "accepted; drive; register");
+    d.check("e2 prepare 1", "granted 1@7<0@0 []; drive");
+    d.check("finalize 7", "done; register lazily");
+    d.check("e2 prepare 2", "granted 1@7*<1@7 []");
+    assert_eq!(d.drive.epoch, 2);
+}
+
+#[test]
+fn a_drive_that_lost_everything_is_silent_until_it_joins_and_speaks_for_what_it_votes_on() {
+    let mut d = Drive::new();
+    d.drive = DriveState::outside();
+    d.key = KeyState::lost();
+    for message in ["read", "standing", "e9 fence 0", "e9 prepare 1"] {
+        d.check(message, "refused 0");
+    }
+    assert_eq!(d.drive, DriveState::outside());
+    d.drive = DriveState::joined(3);
+    let speaks = |d: &mut Drive| {
+        let mut acceptor = Acceptor {
+            drive: &mut d.drive,
+            key: &mut d.key,
+            index: 0,
+        };
+        match acceptor.step(Request::Read).0 {
+            Reply::Read(snapshot) => snapshot.authoritative,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(!speaks(&mut d));
+    d.check("standing", "epoch 3, recovering");
+    d.check("e2 prepare 9", "refused 0");
+    d.check("e3 prepare 1", "granted 0@0*<0@0 []; drive");
+    assert!(!speaks(&mut d));
+    d.check("e3 accept 1@1<0@0", "accepted; register");
+    assert!(speaks(&mut d));
+}
+
+#[test]
+fn an_install_takes_over_what_is_chosen_under_the_healers_own_promise() {
+    let mut d = Drive::new();
+    d.key.folders = [1, 7].into();
+    d.check("accept 1@2<0@0", "accepted; drive; register");
+    d.check("install 5 4@3", "refused 2");
+    d.check("prepare 5", "granted 1@2<0@0 [1, 7]");
+    d.check("install 4 4@3", "refused 5");
+    d.check("install 5 4@1", "refused 5");
+    d.check("install 5 4@3", "done; register; remove [1]");
+    d.check("read", "read 4@3*<4@3 [4, 7]");
+    d.check("prepare 6", "granted 4@3*<4@3 [4, 7]");
+    d.check("install 5 4@3", "refused 6");
+}
+
+#[test]
+fn a_drive_speaks_for_what_was_installed_on_it() {
+    let mut d = Drive::new();
+    (d.drive, d.key) = (DriveState::joined(1), KeyState::lost());
+    d.check("e1 prepare 1", "granted 0@0*<0@0 []; drive");
+    d.check("e1 install 1 0@0", "done; register");
+    assert!(d.key.known);
 }

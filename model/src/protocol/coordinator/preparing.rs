@@ -4,7 +4,7 @@ use super::{Coordinator, Missing, Phase};
 use crate::protocol::mutant::Mutant;
 use crate::protocol::resolve::resolve_mutated;
 use crate::protocol::{
-    Decision, Drives, Effect, Operation, Outcome, Request, Resolution, Snapshot, Unavailable, Value, Vote,
+    Decision, Drives, Effect, Folder, Operation, Outcome, Request, Resolution, Snapshot, Unavailable, Value, Vote,
 };
 use std::collections::BTreeMap;
 
@@ -82,6 +82,11 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
 
     fn resolve(&mut self, answers: &Answers<V>) -> Vec<Effect<V>> {
         match resolve_mutated(self.quorums, &answers.grants, self.mutation) {
+            Resolution::Repeat { .. } if self.op.heals() && self.mutation.is(Mutant::InstallUnchosen) => {
+                let votes = answers.grants.values().map(|s| s.accepted.clone());
+                let top = votes.max_by_key(|vote| vote.ballot).unwrap_or_else(Vote::absent);
+                self.found_base(top, answers)
+            }
             Resolution::TooFew => Vec::new(),
             Resolution::Chosen(base) => self.found_base(base, answers),
             Resolution::Repeat { value, prev } => self.repeat(value, prev, answers),
@@ -105,9 +110,15 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     /// What to do on a base that is known to be chosen.
     fn found_base(&mut self, base: Vote<V>, answers: &Answers<V>) -> Vec<Effect<V>> {
         let holders = self.holders(answers);
+        if self.op.heals() && !answers.missing.contended.is_empty() {
+            // Those that a higher ballot holds may be the ones to heal.
+            let mut effects = self.mend(&base, answers);
+            effects.extend(self.start(true));
+            return effects;
+        }
         match self.answer_on(&base.value, holders) {
             Some(value) => self.propose(value, base, holders, answers),
-            None => self.finalize_base(&base, answers),
+            None => self.mend(&base, answers),
         }
     }
 
@@ -163,6 +174,13 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         holding.map(|(drive, _)| *drive).collect()
     }
 
+    /// Tells what is chosen to drives that lack something of it.
+    fn mend(&self, base: &Vote<V>, answers: &Answers<V>) -> Vec<Effect<V>> {
+        let mut effects = self.finalize_base(base, answers);
+        effects.extend(self.install_base(base, answers));
+        effects
+    }
+
     /// Tells the drives that do not know it that the base is chosen, so that a key does not stay
     /// uncommitted for want of a next write.
     fn finalize_base(&self, base: &Vote<V>, answers: &Answers<V>) -> Vec<Effect<V>> {
@@ -175,5 +193,33 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         }
         let request = Request::Finalize { ballot };
         vec![Effect::Send { to, request }]
+    }
+
+    /// Heals the drives that lack the base or shards of it, as far as what is seen rebuilds them.
+    fn install_base(&self, base: &Vote<V>, answers: &Answers<V>) -> Vec<Effect<V>> {
+        if !self.op.heals() {
+            return Vec::new();
+        }
+        let holding = |folder: Folder| answers.grants.values().filter(move |s| s.folders.contains(&folder));
+        let mut needs = base.value.folders();
+        needs.retain(|need| holding(need.folder).count() >= usize::from(need.data));
+        let mut lacking: BTreeMap<Vec<Folder>, Drives> = BTreeMap::new();
+        for (drive, snapshot) in &answers.grants {
+            let knows = snapshot.authoritative && snapshot.accepted.ballot == base.ballot;
+            let shards = needs.iter().map(|need| need.folder);
+            let shards: Vec<Folder> = shards.filter(|folder| !snapshot.folders.contains(folder)).collect();
+            if !knows || !shards.is_empty() {
+                lacking.entry(shards).or_default().insert(*drive);
+            }
+        }
+        let sends = lacking.into_iter().map(|(shards, to)| Effect::Send {
+            to,
+            request: Request::Install {
+                ballot: self.ballot,
+                vote: base.clone(),
+                shards,
+            },
+        });
+        sends.collect()
     }
 }

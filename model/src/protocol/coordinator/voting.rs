@@ -55,8 +55,9 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         let mut effects = vec![self.to_all(Request::Finalize { ballot })];
         if own {
             self.end(Outcome::Written(value));
-        } else if self.answer_on(&value, holders).is_some() {
-            // A ballot carries one value: a write needs another one, an answer does not.
+        } else if self.op.heals() || self.answer_on(&value, holders).is_some() {
+            // A ballot carries one value: a write needs another one, a heal needs to see who lacks what; an answer
+            // needs neither.
             effects.extend(self.start(false));
         }
         effects

@@ -1,0 +1,136 @@
+//! What may happen next in a state.
+
+use crate::change::Kind;
+use crate::world::{Action, Client, Drive, Stage, State, World};
+use model::protocol::mutant::Mutant;
+use model::protocol::{Drives, Standing};
+
+impl World {
+    pub fn client_actions(&self, s: &State, client: u8, state: &Client, actions: &mut Vec<Action>) {
+        match state.stage {
+            Stage::Idle if self.may_begin(s, client) => {
+                let sets = self.stagings(client).into_iter();
+                let there = sets.filter(|drives| drives.without(s.outside()) == *drives);
+                actions.extend(there.map(|on| Action::Invoke(client, on)))
+            }
+            Stage::Idle | Stage::Over => {}
+            Stage::Reading => {
+                let mut there = state.unread.without(s.outside());
+                let mut needed = usize::from(self.quorums[usize::from(client)].prepare);
+                if self.change(client).kind == Kind::Purge {
+                    // Until a drive has the tombstone, it would have to be asked again.
+                    there = there.iter().filter(|drive| s.is_deleted_on(*drive)).collect();
+                    needed = usize::from(self.drives) - usize::from(self.mutation.is(Mutant::PurgeAtFewer));
+                }
+                actions.extend(there.iter().map(|drive| Action::Read(client, drive)));
+                if state.answers.len() >= needed {
+                    actions.push(Action::Conclude(client));
+                }
+            }
+            Stage::Running => {
+                actions.push(Action::Hurry(client));
+                if s.faults.crashes > 0 {
+                    actions.push(Action::Crash(client));
+                }
+                if s.faults.deadlines > 0 {
+                    actions.push(Action::Deadline(client));
+                }
+                if s.faults.failures > 0 {
+                    let waited_for = state.mail.last().map_or(Drives::NONE, |mail| mail.to);
+                    actions.extend(waited_for.iter().map(|drive| Action::Fail(client, drive)));
+                }
+            }
+        }
+        for (index, mail) in state.mail.iter().enumerate() {
+            let index = index as u8;
+            for drive in mail
+                .to
+                .without(s.outside())
+                .iter()
+                .filter(|d| Self::is_of_use(&s.drives[usize::from(*d)], &mail.request))
+            {
+                let deliver = |answered| Action::Deliver {
+                    client,
+                    mail: index,
+                    drive,
+                    answered,
+                };
+                actions.push(deliver(true));
+                if s.faults.silences > 0 && state.stage == Stage::Running {
+                    actions.push(deliver(false));
+                }
+            }
+            if s.faults.doubles > 0 {
+                actions.extend(mail.delivered.without(s.outside()).iter().map(|drive| Action::Double {
+                    client,
+                    mail: index,
+                    drive,
+                }));
+            }
+        }
+    }
+
+    /// What a drive that is wiped may do to come back, and that it may be wiped.
+    pub fn recovery_actions(&self, s: &State, drive: u8, state: &Drive, actions: &mut Vec<Action>) {
+        let is_blank = state.key.promised.is_zero() && state.key.register.accepted.ballot.is_zero();
+        if s.faults.wipes > 0 && !(is_blank && state.key.folders.is_empty()) {
+            actions.push(Action::Wipe(drive));
+        }
+        if s.faults.rots > 0 && !state.key.register.accepted.ballot.is_zero() {
+            actions.push(Action::Rot(drive));
+        }
+        let others = Drives::all(self.drives)
+            .without(s.outside())
+            .without(Drives::one(drive));
+        let epoch = match (state.own.standing, state.way_back.joining) {
+            (Standing::Outside, None) => {
+                let sets = (0..=others.bits()).map(Drives::from_bits);
+                let told = sets.filter(|told| told.without(others).is_empty() && self.may_tell(s, *told));
+                return actions.extend(told.map(|told| Action::Join(drive, told)));
+            }
+            (Standing::Outside, Some(epoch)) => epoch,
+            (Standing::Recovering(epoch), _) if !state.key.known => {
+                let unheard = others.without(state.way_back.lacking);
+                actions.extend(unheard.iter().map(|other| Action::Scan(drive, other)));
+                epoch
+            }
+            _ => return,
+        };
+        let unfenced = others
+            .iter()
+            .filter(|other| s.drives[usize::from(*other)].own.epoch < epoch);
+        actions.extend(unfenced.map(|other| Action::Fence(drive, other)));
+    }
+
+    /// Whether these drives are just enough to tell a joining one the epoch.
+    fn may_tell(&self, s: &State, told: Drives) -> bool {
+        let whole = |drive| s.drives[usize::from(drive)].own.standing == Standing::Whole;
+        told.count() + self.majority() == usize::from(self.drives) + 1 && told.iter().all(whole)
+    }
+
+    /// A clean-up begins once there is something staged to clean up.
+    fn may_begin(&self, s: &State, client: u8) -> bool {
+        match self.change(client).kind {
+            Kind::CleanUp(name) => s.clients[usize::from(name) - 1].stage != Stage::Idle,
+            Kind::Purge => {
+                let has_tombstone = |drive| s.is_deleted_on(drive) && !s.vote_of(drive).is_zero();
+                (0..self.drives).any(has_tombstone)
+            }
+            _ => true,
+        }
+    }
+
+    /// The sets of drives that an operation's shards may be staged on.
+    fn stagings(&self, client: u8) -> Vec<Drives> {
+        let change = self.change(client);
+        if !change.has_data() || self.mutation.is(Mutant::AcceptWithoutShard) {
+            return vec![Drives::NONE];
+        }
+        if !self.stagings.is_empty() {
+            return self.stagings.clone();
+        }
+        let sets = (0..=Drives::all(self.drives).bits()).map(Drives::from_bits);
+        sets.filter(|drives| drives.count() == usize::from(change.write))
+            .collect()
+    }
+}

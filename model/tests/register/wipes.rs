@@ -1,0 +1,123 @@
+//! Drives that lose everything, and how they come back.
+
+use crate::rules::{Occasion, Rule};
+use crate::world::{Drive, State, WayBack, World};
+use model::protocol::join::{absence_is_known, join_epoch_mutated, lacks_mutated, may_join};
+use model::protocol::mutant::Mutant;
+use model::protocol::{Ballot, DriveState, Drives, KeyState, Quorums, Reply, Request, Standing};
+use std::collections::BTreeMap;
+
+impl World {
+    pub fn wipe(&self, s: &mut State, drive: u8) {
+        s.faults.wipes -= 1;
+        let state = s.drive(drive);
+        let votes = state.key.promised.max(state.key.register.accepted.ballot);
+        let promised_before = state.promised_before.max(votes);
+        *state = Drive {
+            own: DriveState::outside(),
+            key: KeyState::lost(),
+            durable: None,
+            promised_before,
+            way_back: WayBack {
+                past: state.way_back.past.max(promised_before.epoch),
+                ..WayBack::default()
+            },
+        };
+    }
+
+    /// The drive finds that it cannot read its record of the key. All that it promised or voted in is covered by what
+    /// it has reserved, and so refused from now on.
+    pub fn rot(&self, s: &mut State, drive: u8) {
+        s.faults.rots -= 1;
+        let state = s.drive(drive);
+        let votes = state.key.promised.max(state.key.register.accepted.ballot);
+        state.promised_before = state.promised_before.max(votes);
+        state.durable = None;
+        let folders = std::mem::take(&mut state.key.folders);
+        let known = self.mutation.is(Mutant::RottenIsAbsent);
+        state.key = KeyState {
+            folders,
+            known,
+            ..KeyState::lost()
+        };
+        if !self.mutation.is(Mutant::RottenWithoutFloor) {
+            state.own.floor = DriveState::boot(state.own.epoch, state.own.hi).floor;
+        }
+    }
+
+    /// Chooses the epoch. All are asked at once: epochs only rise, so that later answers could only make it higher.
+    pub fn join(&self, s: &mut State, drive: u8, told: Drives) -> Option<()> {
+        let epochs: BTreeMap<u8, u64> = told
+            .iter()
+            .filter_map(|other| match self.step_drive(s, other, Request::Standing) {
+                Reply::Standing { epoch, whole: true } => Some((other, epoch)),
+                _ => None,
+            })
+            .collect();
+        let epoch = join_epoch_mutated(Quorums::of(self.drives), &epochs, self.mutation)?;
+        if self.mutation.is(Mutant::JoinWithFloor) {
+            let votes = told.iter().map(|other| {
+                let key = &s.drives[usize::from(other)].key;
+                key.promised.max(key.register.accepted.ballot)
+            });
+            s.drive(drive).own.floor = votes.max().unwrap_or(Ballot::ZERO);
+        }
+        s.drive(drive).way_back.joining = Some(epoch);
+        Some(())
+    }
+
+    /// Has the epoch stored by another drive.
+    pub fn fence(&self, s: &mut State, drive: u8, other: u8) {
+        let state = &s.drives[usize::from(drive)];
+        let epoch = match (state.own.standing, state.way_back.joining) {
+            (Standing::Recovering(epoch), _) | (_, Some(epoch)) => epoch,
+            _ => return,
+        };
+        let ballot = Ballot { epoch, ..Ballot::ZERO };
+        self.step_drive(s, other, Request::Fence { ballot });
+    }
+
+    /// A drive joins as soon as enough others have stored its epoch, whoever had them do so.
+    pub fn come_in(&self, s: &mut State, drive: u8) {
+        let Some(epoch) = s.drives[usize::from(drive)].way_back.joining else {
+            return;
+        };
+        let has_stored = |other: &u8| {
+            let own = &s.drives[usize::from(*other)].own;
+            *other != drive && own.standing != Standing::Outside && own.epoch >= epoch
+        };
+        let fenced: Drives = (0..self.drives).filter(has_stored).collect();
+        if !may_join(Quorums::of(self.drives), fenced) {
+            return;
+        }
+        let state = s.drive(drive);
+        let past = state.way_back.past;
+        let floor = state.own.floor;
+        state.own = DriveState::joined(epoch);
+        if self.mutation.is(Mutant::JoinWithFloor) || self.mutation.is(Mutant::JoinLeavesFloor) {
+            state.own.floor = floor;
+        }
+        state.way_back = WayBack::default();
+        s.demand(Rule::EpochFences, epoch > past);
+    }
+
+    /// Asks another drive whether it lacks the key, and takes the key for absent if enough do.
+    pub fn scan(&self, s: &mut State, drive: u8, other: u8) -> Option<()> {
+        let Standing::Recovering(join) = s.drives[usize::from(drive)].own.standing else {
+            return None;
+        };
+        let Reply::Read(snapshot) = self.step_drive(s, other, Request::Read) else {
+            return None;
+        };
+        if !lacks_mutated(join, &snapshot, self.mutation) {
+            return None;
+        }
+        let state = s.drive(drive);
+        state.way_back.lacking.insert(other);
+        if absence_is_known(Quorums::of(self.drives), state.way_back.lacking) {
+            state.key.known = true;
+            self.see(Occasion::KnownAbsent);
+        }
+        Some(())
+    }
+}
