@@ -190,6 +190,30 @@ fn every_request_has_a_well_formed_answer() {
     });
 }
 
+/// Found by `any_bytes_are_answered_or_refused`: s3s calls an XML body that it cannot take out of its chunks an
+/// internal error.
+#[test]
+fn chunks_that_are_none_are_the_clients_error() {
+    let server = Server::start();
+    let bodies: [&[u8]; 4] = [
+        b"5\r\nhello\r\n0\r\nno trailer\r\n\r\n",
+        b"5\r\nhelloX\r\n0\r\n\r\n",
+        b"5\r\nhello\rX0\r\n\r\n",
+        b"x\r\nhello\r\n0\r\n\r\n",
+    ];
+    for path in ["/chunks-0", "/fuzz?delete"] {
+        for body in bodies {
+            let request = Request::new(if path.contains('?') { "POST" } else { "PUT" }, path)
+                .header("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+                .header("x-amz-decoded-content-length", "5")
+                .header("x-amz-trailer", "x-amz-checksum-crc32")
+                .body(body);
+            let response = server.signed(request);
+            assert!((400..500).contains(&response.status), "{response:?}");
+        }
+    }
+}
+
 #[test]
 fn any_bytes_are_answered_or_refused() {
     let server = Server::start();
@@ -215,7 +239,12 @@ fn any_bytes_are_answered_or_refused() {
                 let read = response::read(rest, "GET").or_else(|_| response::read(rest, "HEAD"));
                 match read {
                     Ok((response, len)) => {
-                        assert_ne!(response.status, 500, "{response:?}");
+                        assert_ne!(
+                            response.status,
+                            500,
+                            "{:?}: {response:?}",
+                            String::from_utf8_lossy(&sent)
+                        );
                         rest = &rest[len..];
                     }
                     Err(Bad::Incomplete) => break,

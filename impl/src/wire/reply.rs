@@ -58,6 +58,17 @@ pub(super) fn finish(mut response: Response<Body>, asked: &Asked) -> Response<Bo
     response
 }
 
+/// Whether s3s says that it could not read a body that is XML: it has neither a code nor words for that.
+pub(super) fn is_unreadable_body(response: &Response<Body>) -> bool {
+    let is_wordless = |bytes: Bytes| {
+        let text = String::from_utf8_lossy(&bytes);
+        let internal = Some(Code::InternalError.name());
+        let message = element(&text, "Message");
+        element(&text, "Code") == internal && (message.is_none() || message == internal)
+    };
+    response.status() == StatusCode::INTERNAL_SERVER_ERROR && response.body().bytes().is_some_and(is_wordless)
+}
+
 /// Brings an error of s3s, which lacks resource and request id, into our form.
 fn rewrite_error(response: Response<Body>, asked: &Asked) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
@@ -182,6 +193,20 @@ mod tests {
             let message = format!("<Message>{}</Message>", Code::InvalidBucketName.message());
             assert!(ours.contains(&message), "{ours}");
         }
+    }
+
+    #[test]
+    fn a_body_that_s3s_cannot_read() {
+        let of = |status: StatusCode, xml: &str| {
+            let mut response = Response::new(Body::from(xml.to_owned()));
+            *response.status_mut() = status;
+            is_unreadable_body(&response)
+        };
+        let wordless = "<Error><Code>InternalError</Code></Error>";
+        assert!(of(StatusCode::INTERNAL_SERVER_ERROR, wordless));
+        assert!(!of(StatusCode::OK, wordless));
+        let ours = error(&Code::InternalError.into(), &asked(Method::PUT));
+        assert!(!is_unreadable_body(&ours));
     }
 
     #[test]

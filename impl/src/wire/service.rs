@@ -181,6 +181,10 @@ impl Service {
         // A client that waits for a "100 Continue" has sent nothing that could be left over.
         let is_http2 = request.version() == Version::HTTP_2;
         let waits = request.headers().contains_key(header::EXPECT);
+        let is_chunked = request
+            .headers()
+            .get("x-amz-content-sha256")
+            .is_some_and(|sha256| sha256.as_bytes().starts_with(b"STREAMING-"));
         let (mut parts, incoming) = request.into_parts();
         parts.extensions.insert(progress.clone());
         parts.extensions.insert(lease.clone());
@@ -212,6 +216,10 @@ impl Service {
         };
         let mut response = match state.verdict() {
             Some(code) => reply::error(&code.into(), asked),
+            None if is_chunked && reply::is_unreadable_body(&response) => {
+                let error = ApiError::new(Code::IncompleteBody, "The body is no valid aws-chunked data.");
+                reply::error(&error, asked)
+            }
             None => response,
         };
         // The connection ends with what was not read; a client that was not told would use it again. In HTTP/2 it
