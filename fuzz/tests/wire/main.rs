@@ -214,6 +214,19 @@ fn chunks_that_are_none_are_the_clients_error() {
     }
 }
 
+/// Found by `any_bytes_are_answered_or_refused`, as the above.
+#[test]
+fn an_xml_body_of_another_hash_is_the_clients_error() {
+    let server = Server::start();
+    for path in ["/chunks-1", "/fuzz/k?tagging"] {
+        let request = Request::new("PUT", path)
+            .header("x-amz-content-sha256", &"0".repeat(64))
+            .body(b"<Tagging/>");
+        let response = server.signed(request);
+        assert!(response.status == 400 || response.status == 501, "{response:?}");
+    }
+}
+
 #[test]
 fn any_bytes_are_answered_or_refused() {
     let server = Server::start();

@@ -181,10 +181,7 @@ impl Service {
         // A client that waits for a "100 Continue" has sent nothing that could be left over.
         let is_http2 = request.version() == Version::HTTP_2;
         let waits = request.headers().contains_key(header::EXPECT);
-        let is_chunked = request
-            .headers()
-            .get("x-amz-content-sha256")
-            .is_some_and(|sha256| sha256.as_bytes().starts_with(b"STREAMING-"));
+        let unreadable = unreadable(&request);
         let (mut parts, incoming) = request.into_parts();
         parts.extensions.insert(progress.clone());
         parts.extensions.insert(lease.clone());
@@ -216,10 +213,10 @@ impl Service {
         };
         let mut response = match state.verdict() {
             Some(code) => reply::error(&code.into(), asked),
-            None if is_chunked && reply::is_unreadable_body(&response) => {
-                let error = ApiError::new(Code::IncompleteBody, "The body is no valid aws-chunked data.");
-                reply::error(&error, asked)
-            }
+            None if reply::is_unreadable_body(&response) => match unreadable {
+                Some(error) => reply::error(&error, asked),
+                None => response,
+            },
             None => response,
         };
         // The connection ends with what was not read; a client that was not told would use it again. In HTTP/2 it
@@ -260,6 +257,16 @@ fn refuse(request: &Request<Incoming>, error: &ApiError, asked: &Asked) -> Respo
         response.headers_mut().insert(header::CONNECTION, CLOSE);
     }
     response
+}
+
+/// What is wrong with a body that s3s cannot read, from what it was said to be.
+fn unreadable<B>(request: &Request<B>) -> Option<ApiError> {
+    let sha256 = request.headers().get("x-amz-content-sha256")?.as_bytes();
+    if sha256.starts_with(b"STREAMING-") {
+        let text = "The body is no valid aws-chunked data.";
+        return Some(ApiError::new(Code::IncompleteBody, text));
+    }
+    (sha256.len() == 64).then(|| Code::ContentSha256Mismatch.into())
 }
 
 fn is_form<B>(request: &Request<B>) -> bool {
