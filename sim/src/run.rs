@@ -127,11 +127,7 @@ impl Scenario {
         S: Fn(World) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + 'static,
     {
-        let scenario = Arc::new(scenario);
-        let run = |seed| {
-            let scenario = scenario.clone();
-            simulate(seed, self.limit, move |world| scenario(world))
-        };
+        let run = self.runner(scenario);
         let seeds: Vec<u64> = match (from_env("SIM_SEED"), from_env("SIM_FIRST"), from_env("SIM_SEEDS")) {
             (Some(seed), _, _) => vec![seed],
             (None, None, None) => self.known.iter().copied().chain(0..self.seeds).collect(),
@@ -172,11 +168,7 @@ impl Scenario {
         S: Fn(World) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + 'static,
     {
-        let scenario = Arc::new(scenario);
-        let run = |seed| {
-            let scenario = scenario.clone();
-            simulate(seed, self.limit, move |world| scenario(world))
-        };
+        let run = self.runner(scenario);
         let seeds: Vec<u64> = seeds.into_iter().collect();
         failures(&seeds, 1, &run).into_iter().next()
     }
@@ -191,12 +183,8 @@ impl Scenario {
         S: Fn(World) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + 'static,
     {
-        let scenario = Arc::new(scenario);
-        let run = |seed| {
-            let scenario = scenario.clone();
-            let result = simulate(seed, self.limit, move |world| scenario(world));
-            result.unwrap_or_else(|failure| panic!("seed {seed} failed: {}", failure.message))
-        };
+        let run = self.runner(scenario);
+        let run = |seed| run(seed).unwrap_or_else(|failure| panic!("seed {seed} failed: {}", failure.message));
         let here = run(seed);
         if let Some(path) = env::var_os(CHILD) {
             return fs::write(path, here.join("\n")).expect("the trace can be written");
@@ -210,6 +198,19 @@ impl Scenario {
             "{}: the trace does not depend on the seed",
             self.name
         );
+    }
+
+    /// What runs a seed of `scenario`.
+    fn runner<F, S>(&self, scenario: S) -> impl Fn(u64) -> Result<Vec<String>, Failure> + Sync
+    where
+        S: Fn(World) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + 'static,
+    {
+        let (scenario, limit) = (Arc::new(scenario), self.limit);
+        move |seed| {
+            let scenario = scenario.clone();
+            simulate(seed, limit, move |world| scenario(world))
+        }
     }
 
     fn run_in_another_process(&self, seed: u64) -> Vec<String> {

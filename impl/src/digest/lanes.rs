@@ -128,7 +128,7 @@ impl Kernels {
     }
 
     /// Takes as many whole blocks of each body into its state. At least one body, at most [`LANES_MAX`].
-    pub(super) fn compress(&self, states: &mut [&mut [u32; 4]], data: &[&[u8]]) {
+    pub(super) fn compress(&self, states: &mut [[u32; 4]], data: &[&[u8]]) {
         match self.eight {
             Some(eight) if data.len() <= 8 => spread(states, data, eight),
             _ => spread(states, data, self.sixteen),
@@ -137,7 +137,7 @@ impl Kernels {
 }
 
 /// Puts the bodies into lanes; in those that are left over the first body is worked on again, in vain.
-fn spread<const L: usize>(states: &mut [&mut [u32; 4]], data: &[&[u8]], kernel: Kernel<L>) {
+fn spread<const L: usize>(states: &mut [[u32; 4]], data: &[&[u8]], kernel: Kernel<L>) {
     let Some(first) = data.first() else { return };
     let of_lane: [&[u8]; L] = std::array::from_fn(|lane| data.get(lane).copied().unwrap_or(first));
     let mut lanes = [[0; L]; 4];
@@ -226,11 +226,6 @@ fn round<const L: usize, const R: usize>(
 }
 
 #[cfg(test)]
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -255,7 +250,7 @@ mod tests {
             for count in 1..=LANES_MAX {
                 let mut states = vec![IV; count];
                 let data: Vec<&[u8]> = bodies[..count].iter().map(Vec::as_slice).collect();
-                kernels.compress(&mut states.iter_mut().collect::<Vec<_>>(), &data);
+                kernels.compress(&mut states, &data);
                 for (state, body) in states.iter().zip(data) {
                     let mut alone = IV;
                     one(&mut alone, body);

@@ -139,7 +139,7 @@ impl HashPool {
             let bytes = jobs.iter().map(whole).min().unwrap_or(0).min(left / BLOCK * BLOCK);
             let data: Vec<&[u8]> = jobs.iter().filter_map(|job| job.data.front()?.get(..bytes)).collect();
             let mut states: Vec<[u32; 4]> = jobs.iter().map(|job| job.md5.state).collect();
-            self.kernels.compress(&mut states.iter_mut().collect::<Vec<_>>(), &data);
+            self.kernels.compress(&mut states, &data);
             for (job, state) in jobs.iter_mut().zip(states) {
                 job.md5.state = state;
                 job.md5.took(bytes);
