@@ -1,10 +1,10 @@
 //! Random walks where exhausting is out of reach: sets of 16 drives, many operations, all faults at once.
 //! At the end the faults stop, and every operation must end.
 
-use crate::bounds::{NONE, world};
-use crate::change::Kind;
-use crate::rules::Rule;
-use crate::world::{Action, Drive, Faults, Stage, State, World};
+use check::register::bounds::{NONE, world};
+use check::register::change::Kind;
+use check::register::rules::Rule;
+use check::register::world::{Action, Drive, Faults, Stage, State, World};
 use model::protocol::Drives;
 use stateright::Model;
 

@@ -239,7 +239,10 @@ pub fn body_of(value: u64) -> Vec<u8> {
         state ^= state << 17;
         state
     };
-    let mut body: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next().to_le_bytes()).collect();
+    let mut body = vec![0; len.next_multiple_of(8) as usize];
+    for word in body.chunks_exact_mut(8) {
+        word.copy_from_slice(&next().to_le_bytes());
+    }
     body.truncate(len as usize);
     body
 }

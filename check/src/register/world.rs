@@ -14,9 +14,10 @@
 //!   its coordinator waits for no answer that could still be another.
 //! - A ballot that can no longer be chosen is forgotten by the bookkeeping.
 
-use crate::change::{Change, Content, INITIAL, Key};
-use crate::order::sort_drives;
-use crate::rules::{Occasion, Rule, properties};
+use super::change::{Change, Content, INITIAL, Key};
+use super::order::sort_drives;
+use super::rules::{Occasion, properties};
+use crate::rules::{Broken, Seen};
 use model::protocol::mutant::Mutation;
 use model::protocol::{
     Ballot, Coordinator, DriveState, Drives, Event, Folder, KeyState, Quorums, Register, Request, Snapshot, Standing,
@@ -26,7 +27,6 @@ use stateright::semantics::LinearizabilityTester;
 use stateright::{Model, Property};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The bounds of a run.
 #[derive(Clone, Debug)]
@@ -45,16 +45,20 @@ pub struct World {
     pub faults: Faults,
     /// What the coordinators of each client think that the quorums are.
     pub quorums: Vec<Quorums>,
+    /// The break, if any.
     pub mutation: Mutation,
     /// Whether anything, mutation or bounds, departs from the protocol.
     pub broken: bool,
     /// The occasions that arose in some state.
-    pub seen: Arc<AtomicU32>,
+    pub seen: Seen,
 }
 
+/// All that there is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
+    /// The drives, in their order.
     pub drives: Vec<Arc<Drive>>,
+    /// The clients, by operation.
     pub clients: Vec<Arc<Client>>,
     /// By change, the drives that its value names as holders.
     pub holders: Vec<Drives>,
@@ -66,13 +70,14 @@ pub struct State {
     pub votes: BTreeMap<Ballot, Record>,
     /// The highest ballot by which a write was acknowledged.
     pub acked: Ballot,
+    /// How many writes were acknowledged.
     pub acks: u8,
     /// The highest tombstone that was purged anywhere.
     pub purged: Ballot,
     /// The votes of writes that were acknowledged without being chosen.
     pub acked_by: Vec<Drives>,
     /// The rules that were broken, by bit.
-    pub broken: u32,
+    pub broken: Broken,
 }
 
 /// How many faults there may be, or are left.
@@ -110,9 +115,12 @@ impl Faults {
     }
 }
 
+/// A drive, and what is known of its past.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Drive {
+    /// What it knows of itself.
     pub own: DriveState,
+    /// What it holds of the key.
     pub key: KeyState<Content>,
     /// The register on the media, where it lags behind.
     pub durable: Option<Register<Content>>,
@@ -133,32 +141,46 @@ pub struct WayBack {
     pub lacking: Drives,
 }
 
+/// How far a client's operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
+    /// Not invoked.
     Idle,
+    /// A plain read asks drives.
     Reading,
+    /// Its coordinator runs.
     Running,
     /// Answered, crashed, or out of ballots.
     Over,
 }
 
+/// A client and its coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Client {
+    /// How far it is.
     pub stage: Stage,
+    /// Ballots used.
     pub rounds: u8,
+    /// Its coordinator.
     pub machine: Option<Coordinator<Content, Change>>,
     /// A plain read's.
     pub answers: BTreeMap<u8, Snapshot<Content>>,
+    /// The drives that a plain read has not asked.
     pub unread: Drives,
+    /// What it sent and what did not arrive everywhere.
     pub mail: Vec<Mail>,
     /// A get's: absence was chosen at some moment since it began.
     pub saw_absent: bool,
+    /// Whether it was told how its operation ended.
     pub answered: bool,
 }
 
+/// A request on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mail {
+    /// The request.
     pub request: Request<Content>,
+    /// The drives that it has not reached.
     pub to: Drives,
     /// Kept only where requests may be doubled.
     pub delivered: Drives,
@@ -167,37 +189,54 @@ pub struct Mail {
 /// A ballot's votes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Record {
+    /// What was voted for.
     pub value: Content,
+    /// What it follows.
     pub prev: Content,
+    /// Who voted.
     pub voters: Drives,
+    /// Whether A drives did, at some moment.
     pub chosen: bool,
 }
 
+/// What may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Invokes a client's operation, its shards staged on these drives.
     Invoke(u8, Drives),
     /// Delivers one of a client's requests to a drive.
     Deliver {
+        /// Whose.
         client: u8,
+        /// Which of its requests.
         mail: u8,
+        /// To which drive.
         drive: u8,
+        /// Whether the answer comes back.
         answered: bool,
     },
     /// Delivers it once more.
     Double {
+        /// Whose.
         client: u8,
+        /// Which of its requests.
         mail: u8,
+        /// To which drive.
         drive: u8,
     },
+    /// A coordinator goes on with the quorum that there is.
     Hurry(u8),
+    /// A plain read asks a drive.
     Read(u8, u8),
     /// A plain read answers, or turns to Prepare.
     Conclude(u8),
+    /// A client's coordinator is gone.
     Crash(u8),
+    /// A client waits no longer.
     Deadline(u8),
     /// A client takes a drive for failed.
     Fail(u8, u8),
+    /// A drive loses power and restarts.
     Boot(u8),
     /// A drive loses everything.
     Wipe(u8),
@@ -209,22 +248,17 @@ pub enum Action {
     Fence(u8, u8),
     /// It asks another drive whether that lacks the key.
     Scan(u8, u8),
+    /// A drive loses its shard of a folder.
     Lose(u8, Folder),
 }
 
 impl State {
-    pub fn is_broken(&self, rule: Rule) -> bool {
-        self.broken >> rule as u32 & 1 == 1
-    }
-
-    pub fn demand(&mut self, rule: Rule, holds: bool) {
-        self.broken |= u32::from(!holds) << rule as u32;
-    }
-
+    /// A drive, to change it.
     pub fn drive(&mut self, drive: u8) -> &mut Drive {
         Arc::make_mut(&mut self.drives[usize::from(drive)])
     }
 
+    /// A client, to change it.
     pub fn client(&mut self, client: u8) -> &mut Client {
         Arc::make_mut(&mut self.clients[usize::from(client)])
     }
@@ -362,14 +396,7 @@ impl Model for World {
 }
 
 impl World {
-    pub fn see(&self, occasion: Occasion) {
-        self.seen.fetch_or(1 << occasion as u32, Ordering::Relaxed);
-    }
-
-    pub fn has_seen(&self, occasion: Occasion) -> bool {
-        self.seen.load(Ordering::Relaxed) >> occasion as u32 & 1 == 1
-    }
-
+    /// A client's operation.
     pub fn change(&self, client: u8) -> Change {
         self.changes[usize::from(client)]
     }
@@ -433,7 +460,7 @@ impl World {
             acks: 0,
             purged: Ballot::ZERO,
             acked_by: Vec::new(),
-            broken: 0,
+            broken: Broken::default(),
         }
     }
 }

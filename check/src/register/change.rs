@@ -11,9 +11,13 @@ pub const INITIAL: u8 = 9;
 /// A value: named by the change that made it, with one data folder of the same name unless it is absent.
 #[derive(Clone, Copy, Debug)]
 pub struct Content {
+    /// Of the change that made it.
     pub name: u8,
+    /// Whether it hides the key.
     pub absent: bool,
+    /// K.
     pub data: u8,
+    /// W.
     pub write: u8,
     /// Follows from the name (`State::holders` has it); the copy here is out of date once drives were
     /// renamed.
@@ -77,11 +81,13 @@ impl Value for Content {
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
+    /// A put of new data.
     Put,
     /// A put if the key is absent.
     Create,
     /// A put if the value is this one.
     Match(u8),
+    /// A delete.
     Delete,
     /// A plain read, escalated to Prepare and Resolve when it must be.
     Get,
@@ -100,7 +106,9 @@ pub enum Kind {
 /// One client's operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Change {
+    /// Its client's number, from 1.
     pub name: u8,
+    /// What it asks for.
     pub kind: Kind,
     /// K of what it writes.
     pub data: u8,
@@ -111,10 +119,12 @@ pub struct Change {
 }
 
 impl Change {
+    /// Whether a client is told a value.
     pub fn is_get(self) -> bool {
         matches!(self.kind, Kind::Get | Kind::PreparedGet)
     }
 
+    /// Whether it stages shards.
     pub fn has_data(self) -> bool {
         matches!(self.kind, Kind::Put | Kind::Create | Kind::Match(_))
     }
@@ -179,8 +189,11 @@ pub struct Key(pub u8);
 /// What a client was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Told {
+    /// It is done.
     Done,
+    /// Its precondition did not hold.
     Refused,
+    /// The value by its name; 0 is absence.
     Value(u8),
     /// Not done, and it never will be.
     Unavailable,

@@ -1,8 +1,8 @@
 //! What the actions do: clients that invoke, drives that answer, coordinators that react.
 
-use crate::change::{Content, Kind, Told};
-use crate::rules::{Occasion, Rule};
-use crate::world::{Client, Drive, Mail, Stage, State, World};
+use super::change::{Content, Kind, Told};
+use super::rules::{Occasion, Rule};
+use super::world::{Client, Drive, Mail, Stage, State, World};
 use model::protocol::mutant::Mutant;
 use model::protocol::purge::purgeable_mutated;
 use model::protocol::resolve::decide_read_mutated;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 impl World {
     /// Invokes an operation, with its shards staged on these drives and its first ballot issued.
-    pub fn invoke(&self, s: &mut State, client: u8, staged: Drives) {
+    pub(super) fn invoke(&self, s: &mut State, client: u8, staged: Drives) {
         let change = self.change(client);
         if change.is_asked_for() {
             s.history.on_invoke(client, change).expect("a client asks once");
@@ -44,7 +44,7 @@ impl World {
         self.carry_out(s, client, effects, false);
     }
 
-    pub fn boot(&self, s: &mut State, drive: u8) {
+    pub(super) fn boot(&self, s: &mut State, drive: u8) {
         s.faults.boots -= 1;
         if s.acks > 0 {
             self.see(Occasion::BootAfterAck);
@@ -70,7 +70,7 @@ impl World {
     }
 
     /// Hands a request to a drive, and its answer, if it is not lost, to the client's coordinator.
-    pub fn deliver(&self, s: &mut State, client: u8, mail: usize, drive: u8, answered: bool) {
+    pub(super) fn deliver(&self, s: &mut State, client: u8, mail: usize, drive: u8, answered: bool) {
         let state = s.client(client);
         let letter = &mut state.mail[mail];
         letter.to.remove(drive);
@@ -118,12 +118,12 @@ impl World {
         self.carry_out(s, client, effects, false);
     }
 
-    pub fn holders_of(&self, s: &State, name: u8) -> Option<Drives> {
+    pub(super) fn holders_of(&self, s: &State, name: u8) -> Option<Drives> {
         let client = usize::from(name).checked_sub(1)?;
         s.holders.get(client).copied()
     }
 
-    pub fn step_drive(&self, s: &mut State, drive: u8, request: Request<Content>) -> Reply<Content> {
+    pub(super) fn step_drive(&self, s: &mut State, drive: u8, request: Request<Content>) -> Reply<Content> {
         let may_boot = s.faults.boots > 0;
         let Drive { own, key, durable, .. } = s.drive(drive);
         let before = key.clone();
@@ -161,7 +161,7 @@ impl World {
     }
 
     /// Carries out what a coordinator wants done. `by_vote`: an acceptance is what it reacts to.
-    pub fn carry_out(&self, s: &mut State, client: u8, effects: Vec<Effect<Content>>, by_vote: bool) {
+    pub(super) fn carry_out(&self, s: &mut State, client: u8, effects: Vec<Effect<Content>>, by_vote: bool) {
         for effect in effects {
             match effect {
                 Effect::Begin { epoch, round, .. } => self.begin(s, client, epoch, round),
@@ -259,7 +259,7 @@ impl World {
     }
 
     /// The client reacts to nothing any more; what it sent may still arrive.
-    pub fn leave(&self, s: &mut State, client: u8) {
+    pub(super) fn leave(&self, s: &mut State, client: u8) {
         let state = s.client(client);
         let mut mail = std::mem::take(&mut state.mail);
         mail.retain(|mail| !is_of_its_round(&mail.request));
@@ -275,7 +275,7 @@ impl World {
         };
     }
 
-    pub fn read(&self, s: &mut State, client: u8, drive: u8) {
+    pub(super) fn read(&self, s: &mut State, client: u8, drive: u8) {
         let reply = self.step_drive(s, drive, Request::Read);
         let state = s.client(client);
         state.unread.remove(drive);
@@ -298,7 +298,7 @@ impl World {
         Some(())
     }
 
-    pub fn conclude(&self, s: &mut State, client: u8) -> Option<()> {
+    pub(super) fn conclude(&self, s: &mut State, client: u8) -> Option<()> {
         if self.change(client).kind == Kind::Purge {
             return self.purge(s, client);
         }

@@ -1,19 +1,19 @@
 //! What each rule demands of a step. Drives are counted from N, K and M here and never by the protocol's
 //! own quorum code: a shared mistake must not hide.
 
-use crate::change::{Content, Kind, Told};
-use crate::rules::{Occasion, Rule};
-use crate::world::{Record, Stage, State, World};
+use super::change::{Content, Kind, Told};
+use super::rules::{Occasion, Rule};
+use super::world::{Record, Stage, State, World};
 use model::protocol::{Ballot, Drives, Folder, KeyState, Outcome, Reply, Request, Value, Vote};
 
 impl World {
     /// More than half of the drives.
-    pub fn majority(&self) -> usize {
+    pub(super) fn majority(&self) -> usize {
         usize::from(self.drives) / 2 + 1
     }
 
     /// K shards, or one more where that is half of the drives.
-    pub fn enough_staged(&self, data: u8) -> usize {
+    pub(super) fn enough_staged(&self, data: u8) -> usize {
         let data = usize::from(data);
         if data * 2 == usize::from(self.drives) {
             data + 1
@@ -22,7 +22,7 @@ impl World {
         }
     }
 
-    pub fn lost(&self, s: &State) -> usize {
+    pub(super) fn lost(&self, s: &State) -> usize {
         usize::from(self.faults.losses - s.faults.losses + self.faults.wipes - s.faults.wipes)
     }
 
@@ -33,7 +33,7 @@ impl World {
     }
 
     /// After a drive's step.
-    pub fn audit_step(
+    pub(super) fn audit_step(
         &self,
         s: &mut State,
         drive: u8,
@@ -161,7 +161,7 @@ impl World {
     }
 
     /// When a coordinator sends an Accept.
-    pub fn audit_proposal(&self, s: &mut State, client: u8, vote: &Vote<Content>, prev: &Vote<Content>) {
+    pub(super) fn audit_proposal(&self, s: &mut State, client: u8, vote: &Vote<Content>, prev: &Vote<Content>) {
         let known = prev.ballot.is_zero() || s.votes.get(&prev.ballot).is_some_and(|record| record.chosen);
         s.demand(Rule::PrevIsChosen, known);
         let record = Record {
@@ -181,7 +181,13 @@ impl World {
     }
 
     /// When an operation ends; `voted` is the ballot if its last acceptance ended it.
-    pub fn audit_outcome(&self, s: &mut State, client: u8, outcome: &Outcome<Content, ()>, voted: Option<Ballot>) {
+    pub(super) fn audit_outcome(
+        &self,
+        s: &mut State,
+        client: u8,
+        outcome: &Outcome<Content, ()>,
+        voted: Option<Ballot>,
+    ) {
         let change = self.change(client);
         let Outcome::Written(value) = outcome else { return };
         if !change.is_asked_for() || value.name != change.name {
@@ -210,12 +216,12 @@ impl World {
     }
 
     /// When a plain read answers from what `answers` drives said.
-    pub fn audit_read(&self, s: &mut State, answers: usize) {
+    pub(super) fn audit_read(&self, s: &mut State, answers: usize) {
         s.demand(Rule::BySet, answers + self.majority() > usize::from(self.drives));
     }
 
     /// When a get is answered.
-    pub fn audit_value(&self, s: &mut State, client: u8, told: Told) {
+    pub(super) fn audit_value(&self, s: &mut State, client: u8, told: Told) {
         if told == Told::Value(0) {
             self.see(Occasion::NotFound);
             let known = s.clients[usize::from(client)].saw_absent;
@@ -224,7 +230,7 @@ impl World {
     }
 
     /// What holds in every state.
-    pub fn judge(&self, s: &mut State) {
+    pub(super) fn judge(&self, s: &mut State) {
         let latest = s.latest();
         let readable = latest.absent || !self.survives(&latest) || s.holding(latest.name) >= usize::from(latest.data);
         s.demand(Rule::AckedSurvives, readable);

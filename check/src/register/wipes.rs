@@ -1,14 +1,14 @@
 //! Drives that lose everything, and how they come back.
 
-use crate::rules::{Occasion, Rule};
-use crate::world::{Drive, State, WayBack, World};
+use super::rules::{Occasion, Rule};
+use super::world::{Drive, State, WayBack, World};
 use model::protocol::join::{absence_is_known, join_epoch_mutated, lacks_mutated, may_join};
 use model::protocol::mutant::Mutant;
 use model::protocol::{Ballot, DriveState, Drives, KeyState, Quorums, Reply, Request, Standing};
 use std::collections::BTreeMap;
 
 impl World {
-    pub fn wipe(&self, s: &mut State, drive: u8) {
+    pub(super) fn wipe(&self, s: &mut State, drive: u8) {
         s.faults.wipes -= 1;
         let state = s.drive(drive);
         let votes = state.key.promised.max(state.key.register.accepted.ballot);
@@ -27,7 +27,7 @@ impl World {
 
     /// The drive finds that it cannot read its record of the key. All that it promised or voted in is covered by what
     /// it has reserved, and so refused from now on.
-    pub fn rot(&self, s: &mut State, drive: u8) {
+    pub(super) fn rot(&self, s: &mut State, drive: u8) {
         s.faults.rots -= 1;
         let state = s.drive(drive);
         let votes = state.key.promised.max(state.key.register.accepted.ballot);
@@ -46,7 +46,7 @@ impl World {
     }
 
     /// Chooses the epoch. All are asked at once: epochs only rise, so that later answers could only make it higher.
-    pub fn join(&self, s: &mut State, drive: u8, told: Drives) -> Option<()> {
+    pub(super) fn join(&self, s: &mut State, drive: u8, told: Drives) -> Option<()> {
         let epochs: BTreeMap<u8, u64> = told
             .iter()
             .filter_map(|other| match self.step_drive(s, other, Request::Standing) {
@@ -67,7 +67,7 @@ impl World {
     }
 
     /// Has the epoch stored by another drive.
-    pub fn fence(&self, s: &mut State, drive: u8, other: u8) {
+    pub(super) fn fence(&self, s: &mut State, drive: u8, other: u8) {
         let state = &s.drives[usize::from(drive)];
         let epoch = match (state.own.standing, state.way_back.joining) {
             (Standing::Recovering(epoch), _) | (_, Some(epoch)) => epoch,
@@ -78,7 +78,7 @@ impl World {
     }
 
     /// A drive joins as soon as enough others have stored its epoch, whoever had them do so.
-    pub fn come_in(&self, s: &mut State, drive: u8) {
+    pub(super) fn come_in(&self, s: &mut State, drive: u8) {
         let Some(epoch) = s.drives[usize::from(drive)].way_back.joining else {
             return;
         };
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// Asks another drive whether it lacks the key, and takes the key for absent if enough do.
-    pub fn scan(&self, s: &mut State, drive: u8, other: u8) -> Option<()> {
+    pub(super) fn scan(&self, s: &mut State, drive: u8, other: u8) -> Option<()> {
         let Standing::Recovering(join) = s.drives[usize::from(drive)].own.standing else {
             return None;
         };

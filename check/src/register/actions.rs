@@ -1,12 +1,12 @@
 //! What may happen next in a state.
 
-use crate::change::Kind;
-use crate::world::{Action, Client, Drive, Stage, State, World};
+use super::change::Kind;
+use super::world::{Action, Client, Drive, Stage, State, World};
 use model::protocol::mutant::Mutant;
 use model::protocol::{Drives, Standing};
 
 impl World {
-    pub fn client_actions(&self, s: &State, client: u8, state: &Client, actions: &mut Vec<Action>) {
+    pub(super) fn client_actions(&self, s: &State, client: u8, state: &Client, actions: &mut Vec<Action>) {
         match state.stage {
             Stage::Idle if self.may_begin(s, client) => {
                 let sets = self.stagings(client).into_iter();
@@ -71,7 +71,7 @@ impl World {
     }
 
     /// What a drive that is wiped may do to come back, and that it may be wiped.
-    pub fn recovery_actions(&self, s: &State, drive: u8, state: &Drive, actions: &mut Vec<Action>) {
+    pub(super) fn recovery_actions(&self, s: &State, drive: u8, state: &Drive, actions: &mut Vec<Action>) {
         let is_blank = state.key.promised.is_zero() && state.key.register.accepted.ballot.is_zero();
         if s.faults.wipes > 0 && !(is_blank && state.key.folders.is_empty()) {
             actions.push(Action::Wipe(drive));

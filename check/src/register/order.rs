@@ -3,14 +3,14 @@
 //! The order is by a digest of all that is known of a drive, which does not depend on the names of the
 //! drives. Two drives with the same digest stay as they are: at worst a state is then kept twice.
 
-use crate::world::{Drive, State};
+use super::world::{Drive, State};
 use model::protocol::renamed::Renaming;
 use model::protocol::{Drives, Snapshot};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// Renames the drives of a state into their order.
-pub fn sort_drives(state: &mut State) {
+pub(super) fn sort_drives(state: &mut State) {
     let digests: Vec<u64> = (0..state.drives.len() as u8)
         .map(|drive| digest(state, drive))
         .collect();

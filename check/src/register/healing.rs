@@ -1,8 +1,8 @@
 //! What the rules of heal demand (`specs/heal.md`).
 
-use crate::change::Content;
-use crate::rules::{Occasion, Rule};
-use crate::world::{Drive, State, World};
+use super::change::Content;
+use super::rules::{Occasion, Rule};
+use super::world::{Drive, State, World};
 use model::protocol::mutant::Mutant;
 use model::protocol::{Ballot, Drives, Folder, KeyState, Standing, Vote};
 
@@ -22,7 +22,7 @@ impl State {
 
 impl World {
     /// After a drive has taken over what a healer sent.
-    pub fn audit_install(
+    pub(super) fn audit_install(
         &self,
         s: &mut State,
         drive: u8,
@@ -47,7 +47,7 @@ impl World {
 
     /// After a drive has purged a tombstone: what it refused is refused, and no drive has anything older, or may
     /// vote for it.
-    pub fn audit_purge(&self, s: &mut State, drive: u8, before: &KeyState<Content>, ballot: Ballot) {
+    pub(super) fn audit_purge(&self, s: &mut State, drive: u8, before: &KeyState<Content>, ballot: Ballot) {
         self.see(Occasion::Purged);
         s.purged = s.purged.max(ballot);
         let is_past = |drive: &Drive| {
@@ -67,7 +67,7 @@ impl World {
 
     /// Before a drive removes folders: what names it as a holder of one is replaced by something chosen, or never
     /// will be chosen.
-    pub fn audit_removal(&self, s: &mut State, drive: u8, folders: &[Folder]) {
+    pub(super) fn audit_removal(&self, s: &mut State, drive: u8, folders: &[Folder]) {
         let latest = s.votes.iter().rev().find(|(_, record)| record.chosen);
         let since = latest.map_or(Ballot::ZERO, |(ballot, _)| *ballot);
         let in_use = s.votes.range(since..).any(|(_, record)| {
@@ -79,7 +79,7 @@ impl World {
     }
 
     /// A drive that speaks for the key knows of every vote of its slot that is chosen.
-    pub fn judge_authority(&self, s: &mut State) {
+    pub(super) fn judge_authority(&self, s: &mut State) {
         let chosen: Vec<(Ballot, Drives)> = s
             .votes
             .iter()

@@ -1,46 +1,10 @@
 //! The rules that every configuration is held to, and for each one something that must happen somewhere,
 //! so that it does not hold for want of an occasion.
 
-use crate::world::{State, World};
-use stateright::Property;
+use super::world::{State, World};
 
-macro_rules! rules {
-    ($($rule:ident $name:literal, $occasion:ident $seen:literal;)*) => {
-        /// A rule of the protocol.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Rule { $($rule,)* }
-
-        /// Something that a configuration must reach for a rule to mean anything.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Occasion { $($occasion,)* }
-
-        impl Rule {
-            pub const ALL: &[Rule] = &[$(Rule::$rule,)*];
-
-            pub fn name(self) -> &'static str {
-                match self { $(Rule::$rule => $name,)* }
-            }
-        }
-
-        impl Occasion {
-            pub const ALL: &[Occasion] = &[$(Occasion::$occasion,)*];
-
-            pub fn name(self) -> &'static str {
-                match self { $(Occasion::$occasion => $seen,)* }
-            }
-        }
-
-        /// Each rule as `always`, each occasion as `sometimes`.
-        pub fn properties() -> Vec<Property<World>> {
-            vec![
-                $(Property::always($name, |_: &World, s: &State| !s.is_broken(Rule::$rule)),)*
-                $(Property::sometimes($seen, |w: &World, _: &State| w.has_seen(Occasion::$occasion)),)*
-            ]
-        }
-    };
-}
-
-rules! {
+crate::rules! {
+    World, State;
     Linearizable "register.linearizable", AllAnswered "every client is answered";
     OneValuePerBallot "register.one-value-per-ballot", Repeated "a value is repeated under another ballot";
     Chain "register.chain", TwoChosen "two values are chosen one after the other";

@@ -1,14 +1,14 @@
 //! What makes no difference is taken out of a state at once (the arguments are in `world`).
 
-use crate::change::Content;
-use crate::rules::Occasion;
-use crate::world::{Drive, Mail, State, World};
+use super::change::Content;
+use super::rules::Occasion;
+use super::world::{Drive, Mail, State, World};
 use model::protocol::mutant::Mutant;
 use model::protocol::{Ballot, Drives, Request, Standing};
 
 impl World {
     /// Refuses at once what will be refused for ever, and forgets what can have no effect any more.
-    pub fn settle(&self, s: &mut State) {
+    pub(super) fn settle(&self, s: &mut State) {
         (0..self.drives).for_each(|drive| self.come_in(s, drive));
         if !self.promises_fall() {
             while let Some((client, mail, drive)) = self.find_refused(s) {
@@ -154,7 +154,7 @@ impl World {
     }
 
     /// Whether a request may change anything on a drive; what it would not change, it may as well not reach.
-    pub fn is_of_use(drive: &Drive, request: &Request<Content>) -> bool {
+    pub(super) fn is_of_use(drive: &Drive, request: &Request<Content>) -> bool {
         let register = &drive.key.register;
         match request {
             Request::Finalize { ballot } => register.accepted.ballot == *ballot && !register.committed,

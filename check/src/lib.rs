@@ -1,0 +1,10 @@
+//! Worlds in which the protocol's machines are explored.
+//!
+//! A world surrounds the server's own machines (`model`) with what the outside may do to them: a network that loses
+//! and reorders, clients, drives that crash, lose power or everything. It keeps the books that the rules are judged
+//! by, and never asks the protocol's quorum code. The tests of `model` exhaust worlds within stated bounds and break
+//! the protocol on purpose; its examples open them in stateright's explorer and search further.
+
+pub mod explore;
+pub mod register;
+pub mod rules;

@@ -1,0 +1,133 @@
+//! Worlds in short: the sizes, the operations by letter, the faults.
+
+use super::change::{Change, INITIAL, Kind};
+use super::world::{Faults, World};
+use crate::rules::Seen;
+use model::protocol::Quorums;
+use model::protocol::mutant::Mutation;
+use std::collections::BTreeSet;
+
+/// No faults: lost, delayed and reordered requests are no faults.
+pub const NONE: Faults = Faults {
+    losses: 0,
+    boots: 0,
+    crashes: 0,
+    silences: 0,
+    doubles: 0,
+    deadlines: 0,
+    failures: 0,
+    wipes: 0,
+    rots: 0,
+};
+
+/// A world: N, K, the operations by letter and how many ballots each may use.
+pub fn world(drives: u8, data: u8, ops: &str, rounds: u8, faults: Faults) -> World {
+    let changes: Vec<Change> = ops
+        .chars()
+        .enumerate()
+        .map(|(index, op)| Change {
+            name: index as u8 + 1,
+            kind: kind(op),
+            data,
+            write: enough(drives, data),
+            shards_late: 0,
+        })
+        .collect();
+    World {
+        drives,
+        quorums: vec![Quorums::of(drives); changes.len()],
+        changes,
+        initial: false,
+        stagings: Vec::new(),
+        rounds,
+        faults,
+        mutation: Mutation::NONE,
+        broken: false,
+        seen: Seen::default(),
+    }
+}
+
+/// W.
+pub fn enough(drives: u8, data: u8) -> u8 {
+    if data * 2 == drives { data + 1 } else { data }
+}
+
+/// The operations by letter.
+const KINDS: [(char, Kind); 11] = [
+    ('p', Kind::Put),
+    ('c', Kind::Create),
+    // A put if the value is the first operation's, or the one that the key starts with.
+    ('m', Kind::Match(1)),
+    ('i', Kind::Match(INITIAL)),
+    ('d', Kind::Delete),
+    ('g', Kind::Get),
+    ('G', Kind::PreparedGet),
+    ('r', Kind::Recover),
+    ('h', Kind::Heal),
+    ('u', Kind::Purge),
+    // Of the first operation's shards.
+    ('x', Kind::CleanUp(1)),
+];
+
+fn kind(letter: char) -> Kind {
+    let found = KINDS.iter().find(|(l, _)| *l == letter);
+    found.unwrap_or_else(|| panic!("no operation {letter}")).1
+}
+
+fn letter(kind: Kind) -> char {
+    KINDS
+        .iter()
+        .find(|(_, k)| *k == kind)
+        .map_or('?', |(letter, _)| *letter)
+}
+
+impl World {
+    /// The bounds in words: N,K, the operations and the ballots of each; then what departs from the plain
+    /// case.
+    pub fn bounds(&self) -> String {
+        let letters: String = self.changes.iter().map(|change| letter(change.kind)).collect();
+        let data: BTreeSet<u8> = self.changes.iter().filter(|c| c.has_data()).map(|c| c.data).collect();
+        let data = if data.is_empty() {
+            BTreeSet::from([self.changes[0].data])
+        } else {
+            data
+        };
+        let data: Vec<String> = data.iter().map(u8::to_string).collect();
+        let mut words = format!("{},{} {letters} {}", self.drives, data.join("/"), self.rounds);
+        let faults = self.faults;
+        for (count, what) in [
+            (u8::from(self.initial), "on a value"),
+            (faults.losses, "losses"),
+            (faults.boots, "boots"),
+            (faults.crashes, "crashes"),
+            (faults.silences, "silences"),
+            (faults.doubles, "doubles"),
+            (faults.deadlines, "deadlines"),
+            (faults.failures, "failures"),
+            (faults.wipes, "wipes"),
+            (faults.rots, "rots"),
+        ] {
+            match count {
+                0 => {}
+                1 => words += &format!(", {what}"),
+                _ => words += &format!(", {what} {count}"),
+            }
+        }
+        words
+    }
+
+    /// The key starts with a value.
+    pub fn on_a_value(mut self) -> World {
+        self.initial = true;
+        self
+    }
+
+    /// K of each operation's value.
+    pub fn with_data(mut self, data: &[u8]) -> World {
+        for (change, data) in self.changes.iter_mut().zip(data) {
+            change.data = *data;
+            change.write = enough(self.drives, *data);
+        }
+        self
+    }
+}

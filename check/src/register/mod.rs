@@ -1,0 +1,13 @@
+//! One register on a set of drives: all machines of `model::protocol`.
+
+mod actions;
+mod audit;
+pub mod bounds;
+pub mod change;
+mod healing;
+mod order;
+pub mod rules;
+mod settle;
+mod steps;
+mod wipes;
+pub mod world;
