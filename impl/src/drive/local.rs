@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use commit::{Core, Message};
 use model::{
-    protocol::{Acceptor, Ballot, DriveState, Folder, KeyState, Reply, Request, Snapshot},
+    protocol::{Acceptor, Ballot, DriveState, Folder, KeyState, Reply, Request},
     record::Record,
 };
 use state::{Health, Reserve, Shared, lock};
@@ -244,22 +244,14 @@ impl Drive for LocalDrive {
         let job = move |shared: &Shared| {
             shared.health.check()?;
             let list = || shared.index.view()?.list(&prefix, &from, limit);
-            let (listed, complete) = list().map_err(|error| shared.index_failed(&error))?;
+            let (rows, complete) = list().map_err(|error| shared.index_failed(&error))?;
             let DriveState { floor, epoch, .. } = *lock(&shared.drive);
-            let registers = listed.into_iter().map(|(key, register)| {
-                let snapshot = Snapshot {
-                    accepted: register.accepted,
-                    prev: register.prev,
-                    committed: register.committed,
-                    folders: Vec::new(),
-                    authoritative: true,
-                    floor,
-                    epoch,
-                };
-                (key, snapshot)
-            });
-            let registers = registers.collect();
-            Ok(Page { registers, complete })
+            Ok(Page {
+                rows,
+                complete,
+                floor,
+                epoch,
+            })
         };
         self.shared.run(job).await
     }

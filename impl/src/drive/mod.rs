@@ -9,6 +9,7 @@ mod index;
 mod key;
 mod local;
 mod offline;
+mod page;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -18,15 +19,16 @@ pub mod fuzzing {
 }
 
 pub use activity::Activity;
-pub use index::{IndexError, RowError};
+pub use index::{IndexError, RowError, decode_register};
 pub use key::{PartOf, RegisterKey};
 pub use local::LocalDrive;
 pub use offline::OfflineDrive;
+pub use page::Page;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
-    protocol::{Ballot, Folder, Reply, Request, Snapshot},
+    protocol::{Ballot, Folder, Reply, Request},
     record::Record,
 };
 use std::fmt;
@@ -45,15 +47,6 @@ pub struct Staging {
     pub upload: Option<u128>,
     /// The part's number; 1 for a plain put.
     pub part: u16,
-}
-
-/// What a drive holds of the keys of one range, in order of the keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// The registers: (key, what the drive holds of it). [`Snapshot::folders`] is left empty.
-    pub registers: Vec<(RegisterKey, Snapshot<Record>)>,
-    /// Whether the range ends here; otherwise the drive speaks only up to the last key returned.
-    pub complete: bool,
 }
 
 /// Space and state of a drive, for operators.

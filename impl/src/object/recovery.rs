@@ -109,10 +109,15 @@ async fn unsettled_on(drive: &Arc<dyn Drive>) -> Vec<RegisterKey> {
     let mut keys = Vec::new();
     let mut from = ListFrom::Start;
     while let Ok(page) = drive.list(&[], from, PAGE).await {
-        let open = page.registers.iter().filter(|(_, snapshot)| !snapshot.committed);
-        keys.extend(open.map(|(key, _)| key.clone()));
-        match page.registers.last() {
-            Some((last, _)) if !page.complete => from = ListFrom::After(last.as_bytes().to_vec()),
+        // A row that cannot be read is none that is known to be chosen.
+        let open = page.iter().filter(|(_, register)| match register {
+            Ok(register) => !register.committed,
+            // A row that cannot be read is none that is known to be chosen.
+            Err(_) => true,
+        });
+        keys.extend(open.map(|(key, _)| key));
+        match page.last_key() {
+            Some(last) if !page.complete => from = ListFrom::After(last.as_bytes().to_vec()),
             _ => break,
         }
     }

@@ -5,12 +5,12 @@
 
 use super::{error::StoreError, read, set::ErasureSet};
 use crate::{
-    drive::{ListFrom, Page, RegisterKey},
+    drive::{ListFrom, Page, RegisterKey, RowError, decode_register},
     runtime::{self, Mutant},
 };
 use futures::future::join_all;
 use model::{
-    protocol::{Ballot, ReadDecision, Snapshot, Value},
+    protocol::{Ballot, ReadDecision, Register, Snapshot, Value},
     record::Record,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -46,32 +46,67 @@ pub(super) async fn scan(
 
 async fn scan_set(set: &Arc<ErasureSet>, prefix: &[u8], from: &ListFrom, limit: usize) -> Result<Scanned, StoreError> {
     let pages = pages(set, prefix, from, limit).await?;
-    let covered = pages.values().filter(|page| !page.complete).filter_map(last_key).min();
-    let covers = |key: &RegisterKey| covered.as_ref().is_none_or(|covered| key <= covered);
-    let mut pages: Vec<_> = pages
-        .into_iter()
-        .map(|(index, page)| (index, page.registers.into_iter().peekable()))
-        .collect();
+    let covered = pages
+        .values()
+        .filter(|page| !page.complete)
+        .filter_map(Page::last_key)
+        .min();
+    let covers = |key: &[u8]| covered.as_ref().is_none_or(|covered| key <= covered.as_bytes());
+    let mut places: Vec<_> = pages.iter().map(|(index, page)| (*index, page, 0)).collect();
     let mut registers = Vec::new();
     // One map for all keys: each of them replaces every drive's answer.
     let mut answers = BTreeMap::new();
     loop {
-        let next = pages.iter_mut().filter_map(|(_, page)| page.peek());
-        let Some(key) = next.map(|(key, _)| key).min().filter(|key| covers(key)).cloned() else {
+        let next = places.iter().filter_map(|(_, page, at)| page.get(*at));
+        let Some(key) = next.map(|(key, _)| key).min().filter(|key| covers(key)) else {
             return Ok(Scanned { registers, covered });
         };
-        for (index, page) in &mut pages {
-            let listed = page.next_if(|(at, _)| *at == key);
-            answers.insert(*index, listed.map_or_else(not_listed, |(_, snapshot)| snapshot));
-        }
-        let record = match read::decide(set, &answers) {
+        let decision = if take(key, &mut places, &mut answers).is_ok() {
+            read::decide(set, &answers)
+        } else {
+            ReadDecision::Undecided
+        };
+        let register = || RegisterKey::from_bytes(key.to_vec());
+        let record = match decision {
             ReadDecision::Chosen(vote) => vote.value,
-            ReadDecision::Undecided | ReadDecision::TooFew => read::read(set, &key).await?,
+            ReadDecision::Undecided | ReadDecision::TooFew => read::read(set, &register()).await?,
         };
         if !record.is_absent() {
-            registers.push((key, record));
+            registers.push((register(), record));
         }
     }
+}
+
+/// Puts what each drive's page says of `key` among the answers, and goes past it. Drives that agree have the same
+/// bytes, which are decoded once. An error says that the answers are not whole: the drives must be asked.
+fn take<'a>(
+    key: &[u8],
+    places: &mut [(u8, &'a Page, usize)],
+    answers: &mut BTreeMap<u8, Snapshot<Record>>,
+) -> Result<(), RowError> {
+    let mut decoded: Option<(&[u8], Register<Record>)> = None;
+    let mut outcome = Ok(());
+    for (index, page, at) in places {
+        let page: &'a Page = page;
+        let Some((_, row)) = page.get(*at).filter(|(found, _)| *found == key) else {
+            answers.insert(*index, not_listed());
+            continue;
+        };
+        *at += 1;
+        if decoded.as_ref().is_none_or(|(bytes, _)| *bytes != row) {
+            match decode_register(row) {
+                Ok(register) => decoded = Some((row, register)),
+                Err(error) => {
+                    outcome = Err(error);
+                    continue;
+                }
+            }
+        }
+        if let Some((_, register)) = &decoded {
+            answers.insert(*index, page.snapshot(register.clone()));
+        }
+    }
+    outcome
 }
 
 /// What a drive says of a key that is not in its page: nothing, and it may have purged it.
@@ -107,14 +142,9 @@ async fn pages(
             if let Some(Ok(page)) = answer {
                 pages.insert(*index as u8, page);
             } else if mutation.is(Mutant::OfflineIsAbsent) {
-                let (registers, complete) = (Vec::new(), true);
-                pages.insert(*index as u8, Page { registers, complete });
+                pages.insert(*index as u8, Page::empty());
             }
         }
     }
     Ok(pages)
-}
-
-fn last_key(page: &Page) -> Option<RegisterKey> {
-    page.registers.last().map(|(key, _)| key.clone())
 }

@@ -90,7 +90,8 @@ impl IndexDoor {
     /// All keys that begin so.
     pub fn keys(&self, prefix: &[u8]) -> Result<Vec<RegisterKey>, IndexError> {
         let (listed, _) = self.0.view()?.list(prefix, &ListFrom::Start, usize::MAX)?;
-        Ok(listed.into_iter().map(|(key, _)| key).collect())
+        let keys = listed.iter().map(|(key, _)| RegisterKey::from_bytes(key.to_vec()));
+        Ok(keys.collect())
     }
 
     /// Closes it cleanly.

@@ -9,10 +9,10 @@ mod sums;
 mod unnamed;
 
 pub(crate) use blocks::{MakeRoom, is_full};
-pub use rows::RowError;
 pub(crate) use rows::{Held, Shard};
+pub use rows::{RowError, decode_register};
 
-use super::{ListFrom, RegisterKey};
+use super::{ListFrom, RegisterKey, page::Rows};
 use crate::runtime::{File, Mutation};
 use blocks::{Backend, Blocks};
 use bytes::Bytes;
@@ -319,8 +319,8 @@ pub(crate) struct View {
     shards: ReadOnlyTable<ShardKey, &'static [u8]>,
 }
 
-/// Registers of a range: whether it ends with the last of them.
-pub(crate) type Listed = (Vec<(RegisterKey, Register<Record>)>, bool);
+/// Registers of a range, and whether it ends with the last of them.
+pub(crate) type Listed = (Rows, bool);
 
 impl View {
     /// A key's register; absent if it has no row.
@@ -387,18 +387,16 @@ impl View {
             other => other,
         };
         contained(|| {
-            let (mut listed, mut bytes) = (Vec::new(), 0);
+            let mut listed = Rows::default();
             for entry in self.registers.range::<&[u8]>((start, Bound::Unbounded))? {
                 let (key, row) = entry?;
                 if !key.value().starts_with(prefix) {
                     break;
                 }
-                if listed.len() >= limit || bytes >= LIST_BYTES_MAX {
+                if listed.len() >= limit || listed.byte_len() >= LIST_BYTES_MAX {
                     return Ok((listed, false));
                 }
-                bytes += key.value().len() + row.value().len();
-                let register = rows::decode_register(row.value())?;
-                listed.push((RegisterKey::from_bytes(key.value().to_vec()), register));
+                listed.push(key.value(), row.value());
             }
             Ok((listed, true))
         })

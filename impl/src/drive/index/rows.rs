@@ -78,7 +78,11 @@ pub(super) fn encode_register(register: &Register<Record>) -> Result<Vec<u8>, Ro
     postcard::to_extend(&row, bytes).map_err(|_| RowError::Malformed)
 }
 
-pub(super) fn decode_register(row: &[u8]) -> Result<Register<Record>, RowError> {
+/// The register that a row stores.
+///
+/// # Errors
+/// [`RowError`]. A drive that is asked for the key itself goes offline then.
+pub fn decode_register(row: &[u8]) -> Result<Register<Record>, RowError> {
     let (version, row) = row.split_first().ok_or(RowError::Malformed)?;
     if *version != REGISTER_VERSION {
         return Err(RowError::Version(*version));

@@ -186,7 +186,8 @@ fn listings_stay_below_their_prefix_and_say_where_they_end() {
         let (listed, complete) = view
             .list(&RegisterKey::objects_prefix(1, prefix), &from, limit)
             .expect("lists");
-        let names = listed.iter().filter_map(|(key, _)| key.object_key().map(str::to_owned));
+        let keys = listed.iter().map(|(key, _)| RegisterKey::from_bytes(key.to_vec()));
+        let names = keys.filter_map(|key| key.object_key().map(str::to_owned));
         (names.collect::<Vec<_>>().join(" "), complete)
     };
     let bytes = |n: usize| keys[n].as_bytes().to_vec();

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     drive::{
-        DriveError, IndexError, ListFrom, RegisterKey, Staging,
+        DriveError, IndexError, ListFrom, RegisterKey, Staging, decode_register,
         index::{Changes, Held, Hold, RowChange},
     },
     runtime::{Lane, Mutant, run, spawn},
@@ -521,12 +521,14 @@ impl Core {
         let mut from = ListFrom::Start;
         loop {
             let (parts, complete) = view.list(&prefix, &from, PARTS_PAGE)?;
-            if let Some((last, _)) = parts.last() {
+            if let Some(last) = parts.last_key() {
                 from = ListFrom::After(last.as_bytes().to_vec());
             }
-            for (key, register) in parts {
-                self.drive.forget(register.accepted.ballot);
-                self.pending.registers.push((key, None));
+            for (key, row) in parts.iter() {
+                self.drive.forget(decode_register(row)?.accepted.ballot);
+                self.pending
+                    .registers
+                    .push((RegisterKey::from_bytes(key.to_vec()), None));
             }
             if complete {
                 return Ok(());

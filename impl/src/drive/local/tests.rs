@@ -14,7 +14,7 @@ use crate::drive::{
 };
 use faulty::Faults;
 use futures::future::join_all;
-use model::protocol::{Drives, Nack, Value, Vote};
+use model::protocol::{Drives, Nack, Snapshot, Value, Vote};
 use std::{path::PathBuf, sync::MutexGuard, time::Duration};
 
 /// One drive in a temporary folder, opened and closed at will.
@@ -324,13 +324,14 @@ async fn a_listing_has_every_register_and_no_folders() {
     let prefix = RegisterKey::objects_prefix(1, "b/");
     let page = drive.list(&prefix, ListFrom::Start, 1).await.expect("lists");
     assert!(!page.complete);
-    let (found, snapshot) = &page.registers[0];
-    assert_eq!((found, &snapshot.accepted), (&key("b/1"), &vote(2, 2)));
+    let (found, register) = page.iter().next().expect("there is one");
+    let snapshot = page.snapshot(register.expect("its row is sound"));
+    assert_eq!((&found, &snapshot.accepted), (&key("b/1"), &vote(2, 2)));
     assert!(snapshot.folders.is_empty() && snapshot.committed && snapshot.authoritative);
     assert!(snapshot.floor >= round(4));
     let after = ListFrom::After(found.as_bytes().to_vec());
     let page = drive.list(&prefix, after, 9).await.expect("lists");
-    assert_eq!((page.registers.len(), page.complete), (1, true));
+    assert_eq!((page.len(), page.complete), (1, true));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -411,7 +412,7 @@ async fn an_upload_ends_only_once_it_is_not_open_and_its_named_parts_stay() {
             .list(&RegisterKey::parts_prefix(1, 5), ListFrom::Start, 9)
             .await
             .expect("lists");
-        assert!(parts.registers.is_empty() && parts.complete);
+        assert!(parts.is_empty() && parts.complete);
         let read = granted(drive.register(&owner, Request::Read).await);
         assert_eq!((read.accepted.value, read.folders), (done, vec![23]));
         assert!(shard(&drive, 23, 2).await.is_ok());

@@ -1,0 +1,139 @@
+//! A page of a listing: the registers of a range, as a drive's index stores them.
+//!
+//! Drives that agree store the same bytes. So rows stay bytes until somebody looks into them, and a reader that asked
+//! several drives decodes what they agree on once.
+
+use super::{RegisterKey, RowError, decode_register};
+use model::{
+    protocol::{Ballot, Register, Snapshot},
+    record::Record,
+};
+
+/// Registers of a range, in order of their keys, undecoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rows {
+    /// Each key and its row, one after the other.
+    bytes: Vec<u8>,
+    /// Where in `bytes` each key ends, and its row.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Rows {
+    pub(crate) fn push(&mut self, key: &[u8], row: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(row);
+        self.ends.push((key_end, self.bytes.len()));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// How many bytes its keys and rows have.
+    pub(crate) fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// A key, and its row.
+    pub(crate) fn get(&self, at: usize) -> Option<(&[u8], &[u8])> {
+        let (key_end, row_end) = *self.ends.get(at)?;
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before].1);
+        Some((&self.bytes[start..key_end], &self.bytes[key_end..row_end]))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
+
+    pub(crate) fn last_key(&self) -> Option<RegisterKey> {
+        let (key, _) = self.get(self.len().checked_sub(1)?)?;
+        Some(RegisterKey::from_bytes(key.to_vec()))
+    }
+}
+
+/// What a drive holds of the keys of one range, in order of the keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    pub(crate) rows: Rows,
+    /// Whether the range ends here; otherwise the drive speaks only up to the last key returned.
+    pub complete: bool,
+    /// The drive's floor.
+    pub(crate) floor: Ballot,
+    /// The drive's epoch.
+    pub(crate) epoch: u64,
+}
+
+impl Page {
+    /// A page without a register, of a range without any.
+    #[must_use]
+    pub fn empty() -> Page {
+        Page {
+            rows: Rows::default(),
+            complete: true,
+            floor: Ballot::ZERO,
+            epoch: 0,
+        }
+    }
+
+    /// How many registers there are in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes of a register's key, and those of its row.
+    #[must_use]
+    pub fn get(&self, at: usize) -> Option<(&[u8], &[u8])> {
+        self.rows.get(at)
+    }
+
+    /// The last key.
+    #[must_use]
+    pub fn last_key(&self) -> Option<RegisterKey> {
+        self.rows.last_key()
+    }
+
+    /// Every key, and its register.
+    pub fn iter(&self) -> impl Iterator<Item = (RegisterKey, Result<Register<Record>, RowError>)> {
+        let rows = self.rows.iter();
+        rows.map(|(key, row)| (RegisterKey::from_bytes(key.to_vec()), decode_register(row)))
+    }
+
+    /// A register of this page as its drive would report it. [`Snapshot::folders`] is left empty.
+    #[must_use]
+    pub fn snapshot(&self, register: Register<Record>) -> Snapshot<Record> {
+        Snapshot {
+            accepted: register.accepted,
+            prev: register.prev,
+            committed: register.committed,
+            folders: Vec::new(),
+            authoritative: true,
+            floor: self.floor,
+            epoch: self.epoch,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_back_in_order() {
+        let mut rows = Rows::default();
+        assert_eq!((rows.len(), rows.last_key(), rows.get(0)), (0, None, None));
+        let pairs: [(&[u8], &[u8]); 4] = [(b"a", b"one"), (b"b", b""), (b"", b"two"), (b"d", b"3")];
+        pairs.iter().for_each(|(key, row)| rows.push(key, row));
+        assert_eq!(rows.iter().collect::<Vec<_>>(), pairs);
+        assert_eq!(rows.get(4), None);
+        assert_eq!(rows.last_key(), Some(RegisterKey::from_bytes(b"d".to_vec())));
+        assert_eq!(rows.byte_len(), 10);
+    }
+}
