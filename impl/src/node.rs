@@ -66,9 +66,11 @@ pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
         drives_online += usize::from(drive.status().await.offline.is_none());
     }
     let ballots = Arc::new(Ballots::new(&rt, 0));
-    let set =
-        |drives: &[Arc<dyn Drive>]| ErasureSet::new(rt.clone(), drives.to_vec(), ballots.clone(), Patience::default());
-    let sets = drives.chunks(config.set_size).map(set).collect();
+    let set = |(index, drives): (u32, &[Arc<dyn Drive>])| {
+        let (drives, ballots) = (drives.to_vec(), ballots.clone());
+        ErasureSet::new(rt.clone(), index, drives, ballots, Patience::default())
+    };
+    let sets = (0..).zip(drives.chunks(config.set_size)).map(set).collect();
     let store = Store::new(
         rt.clone(),
         StoreConfig {

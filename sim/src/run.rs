@@ -78,6 +78,9 @@ where
         runtime.block_on(async { scenario(world).await });
         let panics = inside.take_job_panics();
         assert!(panics.is_empty(), "jobs panicked: {panics:?}");
+        if let (Some(violation), _) = inside.replayed() {
+            panic!("the replay of the machines: {violation}");
+        }
     };
     let thread = std::thread::Builder::new().name(format!("seed {seed}"));
     let ended = thread.spawn(simulation).expect("the machine has a thread left").join();

@@ -11,8 +11,9 @@ use madsim::{
     task::AbortHandle,
     time::{self, TimeHandle},
 };
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration, time::SystemTime};
-use store::runtime::{BoxFuture, Executor, Files, Job, Listener, Mutation, Runtime, Stream, Task};
+use model::trace::Event;
+use std::{fmt, io, net::SocketAddr, path::Path, sync::Arc, time::Duration, time::SystemTime};
+use store::runtime::{BoxFuture, Executor, Files, Job, Listener, Mutation, Recorder, Runtime, Stream, Task};
 use tokio::sync::oneshot;
 
 /// See [`World::runtime`].
@@ -119,8 +120,36 @@ impl Runtime for SimRuntime {
         }
     }
 
+    fn recorder(&self) -> Option<Arc<dyn Recorder>> {
+        self.world.replays().then(|| {
+            let (world, node, process) = (self.world.clone(), self.node, self.process.clone());
+            Arc::new(SimRecorder { world, node, process }) as Arc<dyn Recorder>
+        })
+    }
+
     fn mutation(&self) -> Mutation {
         self.world.mutation()
+    }
+}
+
+/// Replays what a process does as it does it.
+struct SimRecorder {
+    world: World,
+    node: u32,
+    process: Arc<Process>,
+}
+
+impl Recorder for SimRecorder {
+    fn record(&self, event: Event) {
+        if self.process.is_alive() {
+            self.world.replay(self.node, event);
+        }
+    }
+}
+
+impl fmt::Debug for SimRecorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SimRecorder(n{})", self.node)
     }
 }
 

@@ -7,6 +7,7 @@ use madsim::{
     task::NodeId,
     time::{Duration, TimeHandle},
 };
+use model::trace::{Entry, Replay, Violation};
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -36,6 +37,15 @@ struct State {
     drives: BTreeMap<(u32, PathBuf), SimDrive>,
     job_panics: Vec<String>,
     mutation: Mutation,
+    replay: Option<Replaying>,
+}
+
+/// The machines of all nodes, run again beside them.
+#[derive(Default)]
+struct Replaying {
+    replay: Replay,
+    sequences: BTreeMap<u32, u64>,
+    violation: Option<Violation>,
 }
 
 #[derive(Default)]
@@ -256,8 +266,50 @@ impl World {
         lock(&self.0.state).mutation = mutation;
     }
 
+    /// Whether they are broken.
+    pub fn is_mutated(&self) -> bool {
+        self.mutation() != Mutation::NONE
+    }
+
     pub(crate) fn mutation(&self) -> Mutation {
         lock(&self.0.state).mutation
+    }
+
+    /// Has the machines of all nodes that start from now on run again beside them (`specs/trace.md`). For servers whose
+    /// drives keep their promises.
+    pub fn replay_machines(&self) {
+        lock(&self.0.state).replay = Some(Replaying::default());
+    }
+
+    /// Whether that is done.
+    pub fn replays(&self) -> bool {
+        lock(&self.0.state).replay.is_some()
+    }
+
+    pub(crate) fn replay(&self, node: u32, event: model::trace::Event) {
+        let mut state = lock(&self.0.state);
+        let Some(Replaying {
+            replay,
+            sequences,
+            violation,
+        }) = &mut state.replay
+        else {
+            return;
+        };
+        let sequence = sequences.entry(node).or_default();
+        *sequence += 1;
+        let sequence = *sequence;
+        if violation.is_none() {
+            *violation = replay.take(Entry { sequence, node, event }).err();
+        }
+    }
+
+    /// What did not follow when the machines were run again, and how many steps they were run.
+    pub fn replayed(&self) -> (Option<Violation>, u64) {
+        let state = lock(&self.0.state);
+        let replaying = state.replay.as_ref();
+        let found = |replaying: &Replaying| (replaying.violation.clone(), replaying.replay.steps());
+        replaying.map_or((None, 0), found)
     }
 
     /// Records an event.

@@ -3,11 +3,14 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    process::Stdio,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
-use tests::{Server, clients, http, server::free_port};
+use tests::{
+    Server, clients, http,
+    server::{binary, free_port},
+};
 
 /// How often the server is killed.
 const KILLS: u64 = 8;
@@ -46,6 +49,51 @@ fn kill_under_load() {
         count >= 10 * KILLS,
         "only {count} writes were acknowledged: the load was none"
     );
+}
+
+/// What a server records over several lives, killed under load, follows from itself; what is tampered with does not.
+#[test]
+fn a_recorded_run_replays() {
+    let mut server = Server::prepare(4);
+    let trace = server.folder().join("trace");
+    let trace = trace.to_str().unwrap().to_owned();
+    server.add_arguments(&["--trace", &trace]);
+    server.restart();
+    let state = server.folder().join("state.json");
+    let state = state.to_str().unwrap().to_owned();
+    for _ in 0..3 {
+        let mut client = clients::command(&server, "crash.py", &[&state]);
+        let mut client = client.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        let mut lines = BufReader::new(client.stdout.take().unwrap());
+        lines.read_line(&mut line).unwrap();
+        thread::sleep(Duration::from_millis(700));
+        server.kill();
+        let output = client.wait_with_output().unwrap();
+        clients::check("crash.py", &[&state], &output);
+        server.restart();
+    }
+    clients::run(&server, "conformance.py", &["test_round_trip"]);
+    assert!(server.terminate().success());
+
+    let replay = || {
+        let output = Command::new(binary()).args(["replay", &trace]).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (code, text) = replay();
+    assert_eq!(code, Some(0), "{text}");
+    let steps: u64 = text.split(' ').next().unwrap().parse().unwrap();
+    assert!(steps > 1000, "{text}");
+
+    // A drive's acceptance is made a refusal's: the coordinator cannot have heard it.
+    let recorded = std::fs::read_to_string(&trace).unwrap();
+    let forged = recorded.replacen("\"reply\":\"Accepted\"", "\"reply\":\"Done\"", 1);
+    assert_ne!(forged, recorded);
+    std::fs::write(&trace, forged).unwrap();
+    let (code, text) = replay();
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("does not follow from those before it: trace."), "{text}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The command line: `impl server`, `impl erasure` and `impl admin`.
+//! The command line: `impl server`, `impl erasure`, `impl admin` and `impl replay`.
 //!
 //! Exit codes: 0 when all went well, for a server after a stop signal; 1 for an error in what was asked
 //! for or at start; 2 for a command line that cannot be read.
@@ -7,6 +7,7 @@ mod admin;
 mod banner;
 mod erasure;
 mod logging;
+mod replay;
 mod report;
 mod server;
 
@@ -50,6 +51,7 @@ enum Command {
     Server(server::ServerArgs),
     Erasure(erasure::ErasureArgs),
     Admin(admin::AdminArgs),
+    Replay(replay::ReplayArgs),
 }
 
 /// Reads the command line, does what it says, and returns the process's exit code.
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Server(args) => server::run(args),
         Command::Erasure(args) => erasure::run(&args),
         Command::Admin(args) => admin::run(args),
+        Command::Replay(args) => replay::run(&args),
     }
 }
 
@@ -110,6 +113,7 @@ mod tests {
         insta::assert_snapshot!("help_server", help(Some("server")));
         insta::assert_snapshot!("help_erasure", help(Some("erasure")));
         insta::assert_snapshot!("help_admin", help(Some("admin")));
+        insta::assert_snapshot!("help_replay", help(Some("replay")));
     }
 
     #[test]

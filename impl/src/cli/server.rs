@@ -8,7 +8,7 @@ use crate::{
     wire::{self, DomainError, Domains, Limits, Timeouts, Tls, TlsError, WatchConfig, WireConfig},
 };
 use clap::Args;
-use std::{io, net::IpAddr, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// For how long staged data that nothing names may still belong to a write at hand: longer than any write
@@ -100,6 +100,9 @@ pub struct ServerArgs {
     /// Write a log line for each request
     #[arg(long)]
     access_log: bool,
+    /// Record each step of the protocol's machines in a file, for `impl replay`; it grows fast
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
 }
 
 impl ServerArgs {
@@ -121,6 +124,7 @@ impl ServerArgs {
                 anonymous: self.anonymous,
             },
             access_log: self.access_log,
+            trace: self.trace,
         }
     }
 }
@@ -140,6 +144,14 @@ pub enum StartError {
     /// The operating system gave no signal handler.
     #[error("signals cannot be handled: {0}")]
     Signals(#[source] io::Error),
+    /// The file of the trace.
+    #[error("cannot write the trace {path}: {source}")]
+    Trace {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
     /// The drives.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -191,7 +203,13 @@ fn start(given: Given) -> Result<(), StartError> {
 /// What keeps the server from starting. Nothing was served then.
 pub async fn serve(config: ServerConfig) -> Result<(), StartError> {
     let stop = shutdown_signal()?;
-    let rt = RealRuntime::new();
+    let rt = match &config.trace {
+        None => RealRuntime::new(),
+        Some(path) => RealRuntime::recording(path).map_err(|source| StartError::Trace {
+            path: path.clone(),
+            source,
+        })?,
+    };
     let domains: Domains = config.domains.parse()?;
     let tls = certificates(&rt, &config).await?;
     let node = Arc::new(node::open(rt.clone(), node_config(&config)).await?);

@@ -53,6 +53,8 @@ pub struct Given {
     pub output: Output,
     /// `--access-log`.
     pub access_log: bool,
+    /// `--trace`.
+    pub trace: Option<PathBuf>,
 }
 
 /// A server's configuration. Nothing in it is unchecked.
@@ -82,6 +84,8 @@ pub struct ServerConfig {
     pub metrics_public: bool,
     /// Whether each request gets a log line.
     pub access_log: bool,
+    /// Where the steps of the protocol's machines are recorded, if they are.
+    pub trace: Option<PathBuf>,
     /// What the operator should know, in sentences, to be logged once.
     pub warnings: Vec<String>,
 }
@@ -179,6 +183,7 @@ impl ServerConfig {
             output: given.output,
             metrics_public: metrics_public(env)?,
             access_log: given.access_log || access_log(env)?,
+            trace: given.trace,
             warnings,
         })
     }

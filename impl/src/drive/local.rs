@@ -2,6 +2,7 @@
 
 mod commit;
 mod keys;
+mod recording;
 mod shards;
 mod slow;
 mod state;
@@ -22,6 +23,7 @@ use model::{
     protocol::{Acceptor, Ballot, DriveState, Folder, KeyState, Reply, Request},
     record::Record,
 };
+use recording::Recording;
 use state::{Health, Reserve, Shared, lock};
 use std::{
     fmt, io,
@@ -104,7 +106,7 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
         files,
         executor,
         path,
-        place: slot.index,
+        recording: Recording::new(rt, slot.set, slot.index),
         index,
         reserve,
         meter: Meter::new(),
@@ -113,6 +115,7 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
         lock: Mutex::new(Some(slot.lock)),
         mutation,
     };
+    shared.recording.opened(drive);
     Ok((Arc::new(shared), drive))
 }
 
@@ -156,7 +159,7 @@ impl LocalDrive {
             let mut acceptor = Acceptor {
                 drive: &mut drive,
                 key: &mut key,
-                index: shared.place,
+                index: shared.recording.index(),
             };
             Ok(acceptor.step(Request::Read).0)
         };

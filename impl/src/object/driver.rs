@@ -5,13 +5,14 @@
 use super::{error::StoreError, set::ErasureSet};
 use crate::{
     drive::{Drive, DriveError, RegisterKey, Staging},
-    runtime::{self, Mutant},
+    runtime::{self, Mutant, Recorder},
 };
 use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use model::{
     protocol::{Ballot, Coordinator, Drives, Effect, Event, Outcome, Reply, Request, Unavailable},
     record::{Op, Record, Refusal},
+    trace,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -94,6 +95,9 @@ struct Run<'a> {
     set: &'a ErasureSet,
     key: &'a RegisterKey,
     machine: Coordinator<Record, Op>,
+    recorder: Option<Arc<dyn Recorder>>,
+    /// What the recorder knows this operation by.
+    operation: u128,
     small: Option<SmallShards>,
     calls: FuturesUnordered<BoxFuture<'static, Answer>>,
     todo: Vec<Effect<Record>>,
@@ -102,13 +106,27 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(set: &'a ErasureSet, key: &'a RegisterKey, op: Op, small: Option<SmallShards>) -> Run<'a> {
+        let recorder = set.recorder.clone();
+        let recorded = recorder.as_ref().map(|_| op.clone());
+        let operation = op.change;
         let (machine, todo) = Coordinator::new(set.quorums, op);
+        if let (Some(recorder), Some(op)) = (&recorder, recorded) {
+            recorder.record(trace::Event::Began {
+                set: set.index,
+                key: trace::Key(key.as_bytes().to_vec()),
+                quorums: set.quorums,
+                op,
+                effects: todo.clone(),
+            });
+        }
         #[cfg(feature = "mutants")]
         let machine = machine.with_mutation(set.rt.mutation().protocol());
         Run {
             set,
             key,
             machine,
+            recorder,
+            operation,
             small,
             calls: FuturesUnordered::new(),
             todo,
@@ -156,9 +174,23 @@ impl<'a> Run<'a> {
                 }
             };
             if ended.is_some() {
-                self.todo = self.machine.on(event);
+                self.todo = self.tell(event);
             }
         }
+    }
+
+    /// Tells the machine what happened; what it wants done then.
+    fn tell(&mut self, event: Event<Record>) -> Vec<Effect<Record>> {
+        let Some(recorder) = &self.recorder else {
+            return self.machine.on(event);
+        };
+        let effects = self.machine.on(event.clone());
+        recorder.record(trace::Event::Reacted {
+            operation: self.operation,
+            event,
+            effects: effects.clone(),
+        });
+        effects
     }
 
     /// Carries out what the machine wants; whether a new round has begun.
@@ -175,7 +207,8 @@ impl<'a> Run<'a> {
                             self.set.rt.sleep(pause).await;
                         }
                         let ballot = self.set.ballots.issue(epoch, round);
-                        self.todo.extend(self.machine.on(Event::Begin(ballot)));
+                        let effects = self.tell(Event::Begin(ballot));
+                        self.todo.extend(effects);
                     }
                 }
             }

@@ -13,6 +13,7 @@ use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use model::{
     protocol::{Ballot, ReadDecision, Reply, Request, Snapshot, Vote},
     record::{Change, Op, Record},
+    trace,
 };
 use std::{collections::BTreeMap, sync::Arc};
 use xxhash_rust::xxh3::xxh3_64;
@@ -44,7 +45,7 @@ pub(super) async fn resolve(set: &Arc<ErasureSet>, key: &RegisterKey) -> Result<
 }
 
 /// What a reader may conclude from what drives say of a key.
-pub(super) fn decide(set: &ErasureSet, answers: &BTreeMap<u8, Snapshot<Record>>) -> ReadDecision<Record> {
+pub(super) fn decide(set: &ErasureSet, key: &[u8], answers: &BTreeMap<u8, Snapshot<Record>>) -> ReadDecision<Record> {
     #[cfg(not(feature = "mutants"))]
     let decision = model::protocol::decide_read(set.quorums, answers);
     #[cfg(feature = "mutants")]
@@ -52,6 +53,15 @@ pub(super) fn decide(set: &ErasureSet, answers: &BTreeMap<u8, Snapshot<Record>>)
         use model::protocol::resolve::decide_read_mutated;
         decide_read_mutated(set.quorums, answers, set.rt.mutation().protocol())
     };
+    if let (Some(recorder), ReadDecision::Chosen(_)) = (&set.recorder, &decision) {
+        recorder.record(trace::Event::Decided {
+            set: set.index,
+            key: trace::Key(key.to_vec()),
+            quorums: set.quorums,
+            answers: answers.clone(),
+            decision: decision.clone(),
+        });
+    }
     decision
 }
 
@@ -80,9 +90,9 @@ async fn plain(set: &Arc<ErasureSet>, key: &RegisterKey) -> ReadDecision<Record>
                 asked_all = true;
                 order.by_ref().for_each(|index| calls.push(ask(set, key, index)));
             }
-            () = &mut deadline => return decide(set, &answers),
+            () = &mut deadline => return decide(set, key.as_bytes(), &answers),
         }
-        let decision = decide(set, &answers);
+        let decision = decide(set, key.as_bytes(), &answers);
         if matches!(decision, ReadDecision::Chosen(_)) {
             return decision;
         }

@@ -62,7 +62,7 @@ async fn scan_set(set: &Arc<ErasureSet>, prefix: &[u8], from: &ListFrom, limit: 
             return Ok(Scanned { registers, covered });
         };
         let decision = if take(key, &mut places, &mut answers).is_ok() {
-            read::decide(set, &answers)
+            read::decide(set, key, &answers)
         } else {
             ReadDecision::Undecided
         };

@@ -4,7 +4,7 @@ use super::locks::KeyLocks;
 use crate::{
     drive::Drive,
     erasure::Distribution,
-    runtime::{Mutant, Rt},
+    runtime::{Mutant, Recorder, Rt},
 };
 use model::protocol::{Ballot, Quorums};
 use std::{
@@ -45,7 +45,10 @@ impl Default for Patience {
 /// One erasure set.
 #[derive(Debug)]
 pub struct ErasureSet {
+    /// Its place among the sets.
+    pub(super) index: u32,
     pub(super) rt: Rt,
+    pub(super) recorder: Option<Arc<dyn Recorder>>,
     pub(super) drives: Vec<Arc<dyn Drive>>,
     pub(super) quorums: Quorums,
     pub(super) ballots: Arc<Ballots>,
@@ -54,12 +57,18 @@ pub struct ErasureSet {
 }
 
 impl ErasureSet {
-    /// A set of these drives, in the order of their indices.
+    /// The set at `index` of these drives, in the order of their indices.
     ///
     /// # Panics
     /// If there are none, or more than 16.
     #[must_use]
-    pub fn new(rt: Rt, drives: Vec<Arc<dyn Drive>>, ballots: Arc<Ballots>, patience: Patience) -> ErasureSet {
+    pub fn new(
+        rt: Rt,
+        index: u32,
+        drives: Vec<Arc<dyn Drive>>,
+        ballots: Arc<Ballots>,
+        patience: Patience,
+    ) -> ErasureSet {
         let mut quorums = Quorums::of(u8::try_from(drives.len()).unwrap_or(u8::MAX));
         if rt.mutation().is(Mutant::AcceptQuorumTooSmall) {
             quorums.accept = quorums.accept.saturating_sub(1).max(1);
@@ -68,6 +77,8 @@ impl ErasureSet {
             quorums.prepare = quorums.prepare.saturating_sub(1).max(1);
         }
         ErasureSet {
+            index,
+            recorder: rt.recorder(),
             rt,
             drives,
             quorums,

@@ -13,6 +13,7 @@ pub mod real;
 pub use files::{Entry, File, FileId, Files, Kind, OpenMode, Space};
 pub use mutant::{Mutant, Mutation};
 
+use model::trace;
 use std::{any::Any, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -64,6 +65,12 @@ pub trait Task: Send + Sync + 'static {
     fn abort(&self);
 }
 
+/// Takes the events of a node in the order of cause and effect (`specs/trace.md`).
+pub trait Recorder: std::fmt::Debug + Send + Sync + 'static {
+    /// Takes the next one.
+    fn record(&self, event: trace::Event);
+}
+
 /// The one way to time, chance, tasks, network and files.
 pub trait Runtime: Send + Sync + 'static {
     /// Wall clock, in nanoseconds since the Unix epoch. May step in both directions.
@@ -92,6 +99,10 @@ pub trait Runtime: Send + Sync + 'static {
     }
     /// Records an event of the simulation's trace. Does nothing in production.
     fn trace(&self, _event: &dyn Fn() -> String) {}
+    /// Who records what the machines of the protocol are fed and answer, if anybody does.
+    fn recorder(&self) -> Option<Arc<dyn Recorder>> {
+        None
+    }
     /// In which way the server is broken, in a simulation that must notice it.
     fn mutation(&self) -> Mutation {
         Mutation::NONE

@@ -66,7 +66,7 @@ impl<V: Value> KeyState<V> {
 }
 
 /// What must happen before the reply leaves, in this order.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum DriveEffect {
     /// Store the drive's epoch and `hi` durably.
     PersistDrive,

@@ -25,7 +25,7 @@ impl<V: Value> Vote<V> {
 
 /// A message to a drive. A ballot below the drive's epoch is refused in every message that
 /// [is fenced](Request::is_fenced).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Request<V> {
     /// Ask for the promise that no lower ballot will be accepted, and for what the drive holds.
     Prepare {
@@ -101,7 +101,7 @@ impl<V> Request<V> {
 }
 
 /// What a drive holds of one register.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Snapshot<V> {
     /// The highest vote ([`Vote::absent`] if none).
     pub accepted: Vote<V>,
@@ -120,7 +120,7 @@ pub struct Snapshot<V> {
 }
 
 /// Why a drive refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Nack {
     /// The highest ballot promised or accepted for the key.
     pub promised: Ballot,
@@ -131,7 +131,7 @@ pub struct Nack {
 }
 
 /// A drive's answer.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Reply<V> {
     /// Prepare: granted, with what the drive holds.
     Granted(Snapshot<V>),

@@ -1,6 +1,7 @@
 //! What an operation on a register tells its coordinator, and what the coordinator tells its driver.
 
 use super::{Ballot, Drives, Folder, Reply, Request};
+use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 
 /// A change of a register, evaluated on a base that is known to be chosen.
@@ -42,7 +43,7 @@ pub enum Decision<V, R> {
 }
 
 /// What the coordinator wants done.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Effect<V> {
     /// Issue a ballot with an epoch of at least `epoch` and a round above `round`, and give it back with
     /// [`Event::Begin`]; after a random pause if `pause`, because another coordinator got in the way.
@@ -64,7 +65,7 @@ pub enum Effect<V> {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event<V> {
     /// A ballot for the next round.
     Begin(Ballot),

@@ -102,7 +102,7 @@ impl FromIterator<u8> for Drives {
 }
 
 /// The register's quorums of an erasure set: functions of N only (`quorum.by-set-not-by-version`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Quorums {
     /// N, the drives of the set.
     pub drives: u8,

@@ -3,6 +3,7 @@
 use super::mutant::{Mutant, Mutation};
 use super::value::new_folders;
 use super::{Ballot, FolderNeed, Quorums, Snapshot, Value, Vote};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What a coordinator may do, from the snapshots that came with its grants.
@@ -78,7 +79,7 @@ pub(crate) fn resolve_mutated<V: Value>(
 }
 
 /// What a reader may conclude from snapshots taken without a promise.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadDecision<V> {
     /// This vote was chosen at some moment between the read's start and now, and no later one was
     /// acknowledged before it began.

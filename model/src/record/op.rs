@@ -2,10 +2,11 @@
 
 use super::{Bucket, Content, Object, ObjectData, Part, Record, Upload, Version, VersionKind, staged};
 use crate::protocol::{Decision, Drives, Folder, Operation, Value};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A condition on the version that a write would replace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Precondition {
     /// The key must exist, with one of these ETags.
     pub if_match: Option<EtagMatch>,
@@ -14,7 +15,7 @@ pub struct Precondition {
 }
 
 /// `*`, or a list of ETags without quotes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EtagMatch {
     /// `*`.
     Any,
@@ -49,7 +50,7 @@ pub enum Refusal {
 }
 
 /// One operation of the server on a record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Op {
     /// Names the change: 128 random bits.
     pub change: u128,
@@ -60,7 +61,7 @@ pub struct Op {
 }
 
 /// What an operation does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// Nothing: find out what is chosen, and finish what is not.
     Read,

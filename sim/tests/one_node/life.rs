@@ -139,6 +139,9 @@ pub async fn one_node(world: World, kind: Kind) {
 pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) {
     let mut plan = Plan::draw(kind);
     change(&mut plan);
+    if kind == Kind::Honest && !world.is_mutated() {
+        world.replay_machines();
+    }
     world.event(NODE, &format!("{plan:?}"));
     let drives: Vec<_> = paths(&plan).into_iter().map(|path| world.drive(NODE, path)).collect();
     drives.iter().for_each(calm);
@@ -172,6 +175,10 @@ pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) {
     }
     calm_down(&shared, &drives).await;
     check(&shared);
+    assert!(
+        !world.replays() || world.replayed().1 > 0,
+        "the machines of a run are run again"
+    );
 }
 
 /// Whether drives that lie do.

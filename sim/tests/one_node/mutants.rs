@@ -80,6 +80,22 @@ fn every_mutant_is_caught() {
     assert_eq!(missed, [], "mutants that no seed noticed");
 }
 
+/// The replay beside a run sees at once what clients see only after a power loss (`drive.reply-after-durable`).
+#[test]
+fn the_replay_notices_a_reply_before_its_commit() {
+    let scenario = Scenario::new("the_replay_notices_a_reply_before_its_commit");
+    let caught = scenario.first_failure(0..10, |world| {
+        world.replay_machines();
+        broken(Mutant::ReplyBeforeCommit, as_drawn)(world)
+    });
+    let (_, failure) = caught.expect("it is noticed");
+    assert!(
+        failure.message.contains("drive.reply-after-durable"),
+        "{}",
+        failure.message
+    );
+}
+
 /// Those of the protocol that no seed has noticed: writers of a key queue in the one node, so that few of its votes
 /// ever meet another. The checker notices them.
 const UNNOTICED: [Break; 6] = [

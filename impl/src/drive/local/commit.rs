@@ -292,6 +292,7 @@ impl Core {
         self.dirty.clear();
         self.staged.clear();
         (self.drive_dirty, self.durable, self.lazy_since, self.at_rest) = (false, false, None, rest);
+        self.shared.recording.durable();
         self.remove_unnamed();
         Ok(())
     }
@@ -370,17 +371,20 @@ impl Core {
     }
 
     fn register(&mut self, key: &RegisterKey, request: Request<Record>) -> Result<Reply<Record>, IndexError> {
+        let recording = &self.shared.recording;
         let view = || self.shared.index.view();
-        let entry = self.keys.load(key, view, &self.pending)?;
+        let entry = self.keys.load(key, view, &self.pending, recording)?;
+        let input = recording.input(&self.drive, &entry.state, &request);
         let mut acceptor = Acceptor {
             drive: &mut self.drive,
             key: &mut entry.state,
-            index: self.shared.place,
+            index: recording.index(),
         };
         #[cfg(not(feature = "mutants"))]
         let (reply, effects) = acceptor.step(request);
         #[cfg(feature = "mutants")]
         let (reply, effects) = acceptor.step_mutated(request, self.shared.mutation.protocol());
+        recording.stepped(key, input, &reply, &effects);
         for effect in effects {
             match effect {
                 DriveEffect::PersistDrive => (self.drive_dirty, self.durable) = (true, true),
@@ -460,7 +464,7 @@ impl Core {
     /// The folders that the votes for a key name.
     fn named(&mut self, key: &RegisterKey) -> Result<BTreeSet<Folder>, IndexError> {
         let view = || self.shared.index.view();
-        let entry = self.keys.load(key, view, &self.pending)?;
+        let entry = self.keys.load(key, view, &self.pending, &self.shared.recording)?;
         let votes = [&entry.state.register.accepted, &entry.state.register.prev];
         Ok(votes
             .iter()
@@ -514,6 +518,7 @@ impl Core {
             if let Some(entry) = self.keys.remove(&key) {
                 let ballot = entry.state.promised.max(entry.state.register.accepted.ballot);
                 self.drive.forget(ballot);
+                self.shared.recording.removed(&key);
                 self.pending.registers.push((key, None));
             }
         }
@@ -526,9 +531,9 @@ impl Core {
             }
             for (key, row) in parts.iter() {
                 self.drive.forget(decode_register(row)?.accepted.ballot);
-                self.pending
-                    .registers
-                    .push((RegisterKey::from_bytes(key.to_vec()), None));
+                let key = RegisterKey::from_bytes(key.to_vec());
+                self.shared.recording.removed(&key);
+                self.pending.registers.push((key, None));
             }
             if complete {
                 return Ok(());

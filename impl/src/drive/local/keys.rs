@@ -3,6 +3,7 @@
 //! A promise is nowhere else. When a key leaves, its promise becomes part of the floor
 //! (`drive.promise-holds`), unless the vote for it is in the index.
 
+use super::recording::Recording;
 use crate::drive::{
     IndexError, RegisterKey,
     index::{Changes, Held, Hold, RowChange, View},
@@ -61,6 +62,7 @@ impl Keys {
         key: &RegisterKey,
         view: impl FnOnce() -> Result<Arc<View>, IndexError>,
         pending: &Changes,
+        recording: &Recording,
     ) -> Result<&mut Entry, IndexError> {
         // Twice the lookup, for the borrow checker.
         if !self.entries.contains_key(key) {
@@ -81,6 +83,7 @@ impl Keys {
                 };
             }
             state.folders = held.keys().copied().collect();
+            recording.loaded(key, &state.register);
             let (dirty, used, weight) = (false, true, 0);
             let mut entry = Entry {
                 state,

@@ -1,5 +1,6 @@
 //! What the parts of a local drive share: its place, its index, its health and its reserve.
 
+use super::recording::Recording;
 use crate::{
     drive::{
         DriveError, IndexError,
@@ -29,8 +30,8 @@ pub(super) struct Shared {
     pub(super) files: Arc<dyn Files>,
     pub(super) executor: Arc<dyn Executor>,
     pub(super) path: PathBuf,
-    /// This drive's index in its set.
-    pub(super) place: u8,
+    /// It knows this drive's place.
+    pub(super) recording: Recording,
     pub(super) index: Index,
     pub(super) health: Arc<Health>,
     pub(super) reserve: Arc<Reserve>,

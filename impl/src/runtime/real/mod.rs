@@ -7,16 +7,19 @@
 mod executor;
 mod files;
 mod process;
+mod recorder;
 
-use super::{Accepted, BoxFuture, Executor, Files, Job, Listener, Process, Rt, Runtime, Stream, Task};
+use super::{Accepted, BoxFuture, Executor, Files, Job, Listener, Process, Recorder, Rt, Runtime, Stream, Task};
 use executor::DriveExecutor;
 use files::HostFiles;
 use futures::FutureExt;
+use recorder::FileRecorder;
 use std::{
     future::Future,
     io,
     net::SocketAddr,
     panic::AssertUnwindSafe,
+    path::Path,
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -30,6 +33,7 @@ pub struct RealRuntime {
     files: Arc<HostFiles>,
     /// One permit per core: more CPU-bound jobs at once would only take turns.
     cores: Arc<Semaphore>,
+    recorder: Option<Arc<dyn Recorder>>,
 }
 
 impl RealRuntime {
@@ -39,12 +43,28 @@ impl RealRuntime {
     /// When it is called outside a tokio runtime with its I/O and time drivers enabled.
     #[allow(clippy::new_ret_no_self, reason = "everything holds the runtime as an Rt")]
     pub fn new() -> Rt {
+        RealRuntime::with(None)
+    }
+
+    /// The same, with a record of the protocol's machines in a file, which goes on with what is in it.
+    ///
+    /// # Errors
+    /// What the operating system says of the file.
+    ///
+    /// # Panics
+    /// As [`RealRuntime::new`].
+    pub fn recording(file: &Path) -> io::Result<Rt> {
+        Ok(RealRuntime::with(Some(Arc::new(FileRecorder::open(file)?))))
+    }
+
+    fn with(recorder: Option<Arc<dyn Recorder>>) -> Rt {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Arc::new(RealRuntime {
             start: Instant::now(),
             tokio: Handle::current(),
             files: Arc::new(HostFiles::default()),
             cores: Arc::new(Semaphore::new(cores)),
+            recorder,
         })
     }
 }
@@ -104,6 +124,10 @@ impl Runtime for RealRuntime {
 
     fn files(&self) -> Arc<dyn Files> {
         self.files.clone()
+    }
+
+    fn recorder(&self) -> Option<Arc<dyn Recorder>> {
+        self.recorder.clone()
     }
 
     fn process(&self) -> Process {
