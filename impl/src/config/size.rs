@@ -5,7 +5,8 @@ const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 /// `4TiB`, `4T` (the same), `4TB` (powers of 1000), `1.5 GiB`, `512`.
 ///
 /// # Errors
-/// Text that is no size, or one of more than 2^64 bytes or less than one.
+/// Text that is no size, or one of more than 2^64 bytes or less than one. 2^64 itself is taken as one byte less: it is
+/// what [`format`] rounds the largest sizes to.
 pub fn parse(text: &str) -> Result<u64, String> {
     let digits_end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -14,7 +15,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
     let invalid = || format!("{text:?} is no size: expected a number and a unit, for example 4TiB or 500GB");
     let number: f64 = number.parse().map_err(|_| invalid())?;
     let bytes = number * unit_bytes(unit.trim()).ok_or_else(invalid)?;
-    if !(1.0..u64::MAX as f64).contains(&bytes) {
+    if !(1.0..=u64::MAX as f64).contains(&bytes) {
         return Err(invalid());
     }
     Ok(bytes as u64)
@@ -66,11 +67,12 @@ mod tests {
             ("4T", 4 << 40),
             ("4tb", 4_000_000_000_000),
             ("15EiB", 15 << 60),
+            ("16.0 EiB", u64::MAX),
         ] {
             assert_eq!(parse(text), Ok(bytes), "{text}");
         }
         for text in [
-            "", "TiB", "4XB", "-4TiB", "4..5T", "0", "0.1B", "16EiB", "4Tib/s", "4 T i B", "é",
+            "", "TiB", "4XB", "-4TiB", "4..5T", "0", "0.1B", "16.1EiB", "4Tib/s", "4 T i B", "é",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

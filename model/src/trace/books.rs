@@ -91,8 +91,8 @@ impl Books {
             .any(|votes| votes.value == *value && enough(votes))
     }
 
-    /// Of two chosen ballots next to each other, the values are equal, or the second's previous vote is the first or one
-    /// above it.
+    /// Of two chosen ballots next to each other, the values are equal, or the second's previous vote is the first or
+    /// one above it.
     fn check_chain(&self, ballot: Ballot, drives: u8) -> Result<(), Violation> {
         let chosen = |(ballot, _): &(&Ballot, &Votes)| self.is_chosen(**ballot, drives);
         let before = self.ballots.range(..ballot).rev().find(chosen);
