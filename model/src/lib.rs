@@ -5,3 +5,4 @@
 
 pub mod protocol;
 pub mod record;
+pub mod upload;

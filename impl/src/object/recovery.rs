@@ -17,8 +17,9 @@ use crate::{
 };
 use futures::future::join_all;
 use model::{
-    protocol::{Outcome, Request, Value},
+    protocol::{Outcome, Request},
     record::{Change, Op},
+    upload::{CleanUp, clean_up},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -131,16 +132,14 @@ async fn clean(set: &Arc<ErasureSet>, owner: &RegisterKey, folders: &[Unnamed]) 
     let Outcome::Written(record) = outcome else {
         return Err(StoreError::Unwritable("the clean-up was not voted for".into()));
     };
-    let named: BTreeSet<u128> = record.folders().iter().map(|need| need.folder).collect();
-    let open = |upload: u128| record.object().is_some_and(|object| object.upload(upload).is_some());
     let mut dropped = 0;
-    for leftover in folders.iter().filter(|leftover| !named.contains(&leftover.folder)) {
-        match leftover.upload {
-            Some(upload) if open(upload) => continue,
-            Some(upload) => {
+    for leftover in folders {
+        match clean_up(&record, leftover.folder, leftover.upload) {
+            CleanUp::Keep => continue,
+            CleanUp::End(upload) => {
                 join_all(set.drives.iter().map(|drive| drive.end_upload(owner, upload, ballot))).await;
             }
-            None => {
+            CleanUp::Drop => {
                 let request = Request::Drop {
                     ballot,
                     folder: leftover.folder,
