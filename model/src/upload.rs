@@ -133,8 +133,8 @@ pub struct Complete {
     completion: Completion,
     /// Once they are read.
     stored: Option<Vec<Part>>,
-    /// What the break of the two votes has found, and still has to do.
-    half_done: Option<(Record, Ballot)>,
+    /// What a break has to remember.
+    early: Option<(Record, Ballot)>,
     mutation: Mutation,
 }
 
@@ -146,7 +146,7 @@ impl Complete {
             upload,
             completion,
             stored: None,
-            half_done: None,
+            early: None,
             mutation: Mutation::NONE,
         };
         (machine, Step::ReadParts)
@@ -170,7 +170,11 @@ impl Complete {
         match event {
             Event::Parts(parts) => {
                 self.stored = Some(parts);
-                Some(Step::ReadKey)
+                Some(
+                    self.early
+                        .take()
+                        .map_or(Step::ReadKey, |(record, _)| self.found(&record)),
+                )
             }
             Event::Key(record) => Some(self.found(&record)),
             Event::Voted(outcome, ballot) => Some(self.voted(outcome, ballot)),
@@ -183,6 +187,7 @@ impl Complete {
             return Step::Refuse(Refused::NoSuchUpload);
         };
         let Some(stored) = &self.stored else {
+            self.early = Some((record.clone(), Ballot::ZERO));
             return Step::ReadParts;
         };
         match self.object(upload, stored) {
@@ -209,12 +214,12 @@ impl Complete {
     }
 
     fn voted(&mut self, outcome: Outcome<Record, Refusal>, ballot: Ballot) -> Step {
-        if let Some((record, ballot)) = self.half_done.take() {
+        if let Some((record, ballot)) = self.early.take() {
             return Step::Ended { record, ballot };
         }
         match outcome {
             Outcome::Written(record) if self.mutation.is(Mutant::CompleteInTwoVotes) => {
-                self.half_done = Some((record, ballot));
+                self.early = Some((record, ballot));
                 Step::Vote(Change::AbortUpload(self.upload))
             }
             Outcome::Written(record) => Step::Ended { record, ballot },

@@ -276,8 +276,11 @@ impl<V: Value> Acceptor<'_, V> {
         self.key.known = true;
         effects.push(DriveEffect::PersistRegister);
         if vote.value.drops_unnamed() {
-            let mut dropped = self.forget_folders_of(&old.accepted.value, &vote.value);
-            dropped.extend(self.forget_folders_of(&old.prev.value, &vote.value));
+            let mut dropped = self.forget_folders_of(&old.prev.value, &vote.value);
+            // What was never chosen may have named parts that the chosen value's open uploads need.
+            if !vote.value.awaits_parts() || mutation.is(Mutant::InstallDropsParts) {
+                dropped.extend(self.forget_folders_of(&old.accepted.value, &vote.value));
+            }
             if !dropped.is_empty() {
                 effects.push(DriveEffect::Remove(dropped));
             }

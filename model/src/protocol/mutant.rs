@@ -33,6 +33,8 @@ pub enum Mutant {
     HealUnfenced,
     /// A drive takes over what a healer sends whatever it has promised since.
     InstallWithoutPromise,
+    /// A drive that is healed removes what a vote that was never chosen named, parts of an open upload too.
+    InstallDropsParts,
     /// A healer installs the highest vote, chosen or not.
     InstallUnchosen,
     /// A drive purges a tombstone and does not raise its floor.

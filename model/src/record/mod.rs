@@ -150,6 +150,10 @@ impl Value for Record {
     fn drops_unnamed(&self) -> bool {
         !matches!(self.content(), Content::Part(_))
     }
+
+    fn awaits_parts(&self) -> bool {
+        self.object().is_some_and(|object| !object.uploads.is_empty())
+    }
 }
 
 /// The folder of a fresh put, as [`crate::protocol::Operation::staged`] wants it.

@@ -2,3 +2,4 @@
 #![allow(missing_docs, reason = "a test")]
 
 mod uploads;
+mod versions;

@@ -86,11 +86,13 @@ impl World {
         let (machine, step) = self.machine(client);
         if let Request::Complete { upload, .. } = request {
             let registers = s.parts.range((upload, 0)..(upload + 1, 0));
-            let window = registers.map(|((_, number), register)| {
-                let folder = register.chosen.iter().map(|part| part.data.folder);
-                (*number, folder.collect())
-            });
-            s.client(client).window = window.collect();
+            let found: Vec<(u16, Option<u128>)> = registers
+                .map(|((_, number), register)| (*number, register.chosen.as_ref().map(|part| part.data.folder)))
+                .collect();
+            // What a first try has read may still be chosen.
+            for (number, folder) in found {
+                s.client(client).window.entry(number).or_default().extend(folder);
+            }
         }
         let state = s.client(client);
         state.begun += 1;
@@ -101,7 +103,9 @@ impl World {
         });
         let thread = if state.begun > 1 { client + AGAIN } else { client };
         if !matches!(request, Request::Part(_)) {
-            s.history.on_invoke(thread, (client, request)).expect("a client asks once");
+            s.history
+                .on_invoke(thread, (client, request))
+                .expect("a client asks once");
         }
         if request == Request::Put {
             self.stage(s, client.into());
@@ -142,7 +146,9 @@ impl World {
 
     /// Reads the parts of an upload; where some drives have forgotten them, perhaps nothing.
     pub(super) fn read_parts(&self, s: &mut State, client: u8, forgotten: bool) {
-        let Some(upload) = self.request(client).ends() else { return };
+        let Some(upload) = self.request(client).ends() else {
+            return;
+        };
         let registers = s.parts.range((upload, 0)..(upload + 1, 0));
         let parts: Vec<Part> = registers
             .filter(|_| !forgotten)
@@ -194,7 +200,9 @@ impl World {
             now_nanos: 10,
             kind: Change::PutPart(part),
         };
-        let staged = op.staged().is_some_and(|(folder, write)| s.holding(folder) >= usize::from(write));
+        let staged = op
+            .staged()
+            .is_some_and(|(folder, write)| s.holding(folder) >= usize::from(write));
         match op.decide(&Record::absent(), Drives::all(DRIVES)) {
             Decision::Write(record) if staged => {
                 self.choose_part(s, &record);
@@ -207,8 +215,12 @@ impl World {
     fn choose_part(&self, s: &mut State, record: &Record) {
         let Some(part) = record.part().cloned() else { return };
         let folder = part.data.folder;
-        let Some((upload, number, _)) = part_of(folder) else { return };
-        let Some(register) = s.parts.get_mut(&(upload, number)) else { return };
+        let Some((upload, number, _)) = part_of(folder) else {
+            return;
+        };
+        let Some(register) = s.parts.get_mut(&(upload, number)) else {
+            return;
+        };
         register.named.insert(folder);
         register.open = None;
         let old = register.chosen.replace(part);

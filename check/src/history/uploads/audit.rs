@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 
 /// The folders of a version.
 fn folders(version: &Version) -> Vec<Folder> {
-    let parts = version.data().map(|data| data.parts.iter().map(|part| part.folder).collect());
+    let parts = version
+        .data()
+        .map(|data| data.parts.iter().map(|part| part.folder).collect());
     parts.unwrap_or_default()
 }
 
@@ -72,7 +74,11 @@ impl World {
             for (at, cast) in s.votes.iter().enumerate().filter(|(_, cast)| cast.fate == Fate::Chosen) {
                 let value = &cast.value.0;
                 let open = value.object().and_then(|object| object.upload(upload.into())).is_some();
-                let of: Vec<u128> = versions(value).iter().filter(is_of).map(|version| version.change).collect();
+                let of: Vec<u128> = versions(value)
+                    .iter()
+                    .filter(is_of)
+                    .map(|version| version.change)
+                    .collect();
                 let gone = ended.is_some_and(|end| at >= end);
                 sound &= !(gone && open) && (gone || of.is_empty());
                 made.extend(of);
@@ -86,7 +92,9 @@ impl World {
     /// How many clients with such a request were told that it is done.
     fn told_done(&self, s: &State, wanted: impl Fn(Request) -> bool) -> usize {
         let clients = self.requests.iter().zip(&s.clients);
-        clients.filter(|(request, client)| wanted(**request) && client.done).count()
+        clients
+            .filter(|(request, client)| wanted(**request) && client.done)
+            .count()
     }
 
     /// What a delete has removed is not there again.

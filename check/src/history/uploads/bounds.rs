@@ -77,7 +77,12 @@ impl World {
     /// The bounds in words.
     #[must_use]
     pub fn bounds(&self) -> String {
-        let letter = |request: &Request| REQUESTS.iter().find(|(_, known)| known == request).map_or('?', |found| found.0);
+        let letter = |request: &Request| {
+            REQUESTS
+                .iter()
+                .find(|(_, known)| known == request)
+                .map_or('?', |found| found.0)
+        };
         let mut words: String = self.requests.iter().map(letter).collect();
         for (is, what) in [
             (self.uploads.1 > 1, "two parts"),

@@ -1,8 +1,8 @@
 //! What drives do: the server's acceptor, and the clean-up of an upload.
 
+use super::requests::DRIVES;
 use super::rules::{Occasion, Rule};
 use super::world::{Drive, Fate, State, World, ballot, upload_of};
-use super::requests::DRIVES;
 use model::protocol::{Acceptor, Ballot, DriveState, Folder, Reply, Request, Value};
 use model::record::Record;
 use model::upload::{CleanUp, clean_up, left_by_mutated};
@@ -88,9 +88,15 @@ impl World {
         *forgot |= 1 << upload;
         key.folders.retain(|folder| !left.contains(folder));
         let heard = key.register.committed.then_some(key.register.accepted.ballot);
-        let known = s.ended_by(upload).zip(heard).is_some_and(|(end, heard)| heard >= ballot(end));
+        let known = s
+            .ended_by(upload)
+            .zip(heard)
+            .is_some_and(|(end, heard)| heard >= ballot(end));
         s.demand(Rule::EndIsKnown, known);
-        if left.iter().any(|folder| super::requests::part_of(*folder).is_some_and(|(_, _, by)| by > 0)) {
+        if left
+            .iter()
+            .any(|folder| super::requests::part_of(*folder).is_some_and(|(_, _, by)| by > 0))
+        {
             self.see(Occasion::ReplacedRemoved);
         }
         self.audit_removed(s, drive, &before);

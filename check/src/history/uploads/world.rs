@@ -250,7 +250,9 @@ impl World {
         object.uploads = (1..=self.uploads.0).map(upload).collect();
         let opened = Record::new(2, Content::Object(object));
         let uploads = 1..=self.uploads.0;
-        let registers = uploads.clone().flat_map(|upload| (1..=self.uploads.1).map(move |number| (upload, number)));
+        let registers = uploads
+            .clone()
+            .flat_map(|upload| (1..=self.uploads.1).map(move |number| (upload, number)));
         let registers = registers.map(|(upload, number)| {
             let part = part(part_folder(upload, number, 0));
             let register = PartRegister {
@@ -357,13 +359,18 @@ impl State {
             object.is_some_and(|object| object.uploads.iter().any(|open| open.id == u128::from(upload)))
         };
         let chosen = |at: &usize| self.votes[*at].fate == Fate::Chosen;
-        let mut after = (0..self.votes.len()).filter(chosen).skip_while(|at| !has(&self.votes[*at]));
+        let mut after = (0..self.votes.len())
+            .filter(chosen)
+            .skip_while(|at| !has(&self.votes[*at]));
         after.find(|at| !has(&self.votes[*at]))
     }
 
     /// How many drives hold a folder.
     pub(super) fn holding(&self, folder: Folder) -> usize {
-        self.drives.iter().filter(|drive| drive.key.folders.contains(&folder)).count()
+        self.drives
+            .iter()
+            .filter(|drive| drive.key.folders.contains(&folder))
+            .count()
     }
 
     /// Whether some drive has forgotten an upload's parts.
