@@ -123,7 +123,7 @@ impl<V: Value> Acceptor<'_, V> {
         let reply = match request {
             Request::Prepare { ballot } => self.prepare(ballot, mutation),
             Request::Accept { vote, prev } => self.accept(vote, prev, mutation, &mut effects),
-            Request::Finalize { ballot } => self.finalize(ballot, &mut effects),
+            Request::Finalize { ballot } => self.finalize(ballot, mutation, &mut effects),
             Request::Drop { ballot, folder } => self.drop_staged(ballot, folder, mutation, &mut effects),
             Request::Install { ballot, vote, shards } => self.install(ballot, vote, shards, mutation, &mut effects),
             Request::Purge { ballot } => self.purge(ballot, mutation, &mut effects),
@@ -193,7 +193,7 @@ impl<V: Value> Acceptor<'_, V> {
         Reply::Accepted
     }
 
-    fn finalize(&mut self, ballot: Ballot, effects: &mut Vec<DriveEffect>) -> Reply<V> {
+    fn finalize(&mut self, ballot: Ballot, mutation: Mutation, effects: &mut Vec<DriveEffect>) -> Reply<V> {
         let register = &mut self.key.register;
         if register.accepted.ballot != ballot || register.committed {
             return Reply::Done;
@@ -201,7 +201,9 @@ impl<V: Value> Acceptor<'_, V> {
         register.committed = true;
         let prev = std::mem::replace(&mut register.prev, register.accepted.clone());
         let value = register.accepted.value.clone();
-        let dropped = if value.drops_unnamed() {
+        let dropped = if mutation.is(Mutant::FinalizeDropsKept) {
+            self.forget_folders_of(&prev.value, &V::absent())
+        } else if value.drops_unnamed() {
             self.forget_folders_of(&prev.value, &value)
         } else {
             Vec::new()

@@ -11,6 +11,8 @@ pub enum Mutant {
     NoFencing,
     /// A drive drops what the previous value named when it accepts, not when the new value is chosen.
     PreviousDroppedAtAccept,
+    /// A drive that learns that a value is chosen drops all that the previous one named.
+    FinalizeDropsKept,
     /// A drive votes for a value that names it as a holder of a shard which has yet to arrive.
     AcceptWithoutShard,
     /// A drive drops a staged folder whatever it accepted since.

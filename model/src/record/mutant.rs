@@ -36,6 +36,12 @@ pub enum Mutant {
     RawClock,
     /// An operation that keeps the last version says that it replaces it.
     ReplacesKept,
+    /// A delete whose fate is not known takes anybody's marker for its own.
+    AnyMarkerIsOwn,
+    /// A condition looks at the last version with data, and overlooks the marker above it.
+    ConditionOverlooksMarker,
+    /// A change whose vote may have been chosen is proposed once more.
+    ChangeProposedAgain,
 }
 
 /// Which break is switched on, if any.

@@ -137,24 +137,7 @@ impl Operation<Record> for Op {
     }
 
     fn is_in(&self, value: &Record) -> bool {
-        if value.name() == self.change {
-            return true;
-        }
-        let has_version = |id| value.object().is_some_and(|object| object.version(id).is_some());
-        match &self.kind {
-            // That there is no such version is what its delete promises, whoever deleted it.
-            Change::Delete {
-                precondition,
-                versioning: Versioning::Unversioned,
-            } => *precondition == Precondition::default() && !has_version(Version::NULL),
-            Change::DeleteVersion { version } => !has_version(*version),
-            Change::DeleteBucket { incarnation } => value.bucket().is_none_or(|b| b.incarnation != *incarnation),
-            Change::CreateBucket { incarnation } => value.bucket().is_some_and(|b| b.incarnation == *incarnation),
-            Change::OpenUpload(upload) => value.object().is_some_and(|object| object.upload(upload.id).is_some()),
-            _ => value
-                .object()
-                .is_some_and(|object| object.versions.iter().any(|v| v.change == self.change)),
-        }
+        self.shows_in(value, Mutation::NONE)
     }
 
     fn replaces(&self, top: &Record) -> bool {
@@ -170,11 +153,40 @@ impl Op {
         self.apply(base, holders, mutation)
     }
 
+    /// As [`Operation::is_in`], with the record's rules broken in one way.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn is_in_mutated(&self, value: &Record, mutation: Mutation) -> bool {
+        self.shows_in(value, mutation)
+    }
+
     /// As [`Operation::replaces`], with the record's rules broken in one way.
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn replaces_mutated(&self, top: &Record, mutation: Mutation) -> bool {
         self.removes_last(top, mutation)
+    }
+
+    fn shows_in(&self, value: &Record, mutation: Mutation) -> bool {
+        if value.name() == self.change {
+            return true;
+        }
+        let has_version = |id| value.object().is_some_and(|object| object.version(id).is_some());
+        match &self.kind {
+            // That there is no such version is what its delete promises, whoever deleted it.
+            Change::Delete {
+                precondition,
+                versioning: Versioning::Unversioned,
+            } => *precondition == Precondition::default() && !has_version(Version::NULL),
+            Change::Delete { .. } if mutation.is(Mutant::AnyMarkerIsOwn) => latest(value, Mutation::NONE).is_none(),
+            Change::DeleteVersion { version } => !has_version(*version),
+            Change::DeleteBucket { incarnation } => value.bucket().is_none_or(|b| b.incarnation != *incarnation),
+            Change::CreateBucket { incarnation } => value.bucket().is_some_and(|b| b.incarnation == *incarnation),
+            Change::OpenUpload(upload) => value.object().is_some_and(|object| object.upload(upload.id).is_some()),
+            _ => value
+                .object()
+                .is_some_and(|object| object.versions.iter().any(|v| v.change == self.change)),
+        }
     }
 
     fn apply(&self, base: &Record, holders: Drives, mutation: Mutation) -> Decision<Record, Refusal> {
@@ -186,7 +198,7 @@ impl Op {
                 precondition,
                 versioning,
             } => {
-                if let Err(refusal) = check(precondition, base) {
+                if let Err(refusal) = check(precondition, base, mutation) {
                     return Decision::Refuse(refusal);
                 }
                 let mut data = data.clone();
@@ -200,7 +212,7 @@ impl Op {
                 precondition,
                 versioning,
             } => {
-                if let Err(refusal) = check(precondition, base) {
+                if let Err(refusal) = check(precondition, base, mutation) {
                     return Decision::Refuse(refusal);
                 }
                 if *versioning == Versioning::Unversioned {
@@ -230,7 +242,7 @@ impl Op {
                     None if mutation.is(Mutant::CompleteUnopened) => base.object().cloned().unwrap_or_default(),
                     None => return Decision::Refuse(Refusal::NoSuchUpload),
                 };
-                match check(precondition, base) {
+                match check(precondition, base, mutation) {
                     Err(refusal) => Decision::Refuse(refusal),
                     Ok(()) => self.add(object, VersionKind::Data(Arc::new(data.clone())), *versioning, mutation),
                 }
@@ -354,17 +366,21 @@ fn without_upload(base: &Record, id: u128) -> Option<Object> {
 }
 
 /// The ETag of the version that a write would replace, if the key exists.
-fn latest(base: &Record) -> Option<&ObjectData> {
-    base.object()?.latest_data().map(|(_, data)| &**data)
+fn latest(base: &Record, mutation: Mutation) -> Option<&ObjectData> {
+    let object = base.object()?;
+    if mutation.is(Mutant::ConditionOverlooksMarker) {
+        return object.versions.iter().rev().find_map(Version::data).map(|data| &**data);
+    }
+    object.latest_data().map(|(_, data)| &**data)
 }
 
 /// Evaluates a precondition on a base (`put.precondition-on-predecessor`).
-fn check(precondition: &Precondition, base: &Record) -> Result<(), Refusal> {
+fn check(precondition: &Precondition, base: &Record, mutation: Mutation) -> Result<(), Refusal> {
     debug_assert!(
         base.bucket().is_none() && base.part().is_none() || base.is_absent(),
         "an object's register"
     );
-    let etag = latest(base).map(|data| data.etag.as_str());
+    let etag = latest(base, mutation).map(|data| data.etag.as_str());
     if let Some(wanted) = &precondition.if_match {
         match etag {
             None => return Err(Refusal::NoSuchKey),

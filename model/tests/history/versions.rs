@@ -4,6 +4,7 @@ use check::explore::{Break, catch, exhaust};
 use check::history::versions::bounds::world;
 use check::history::versions::rules::Rule;
 use check::history::versions::world::World;
+use model::protocol::mutant::{Mutant as DriveMutant, Mutation as DriveMutation};
 use model::record::mutant::{Mutant, Mutation};
 use std::time::Duration;
 
@@ -31,60 +32,76 @@ fn every_rule_holds() {
 }
 
 /// A mutant's name, the rules that must be found broken, and the world to find them in.
-type Row = (&'static str, &'static [Rule], Mutant, World);
+type Row = (&'static str, &'static [Rule], World);
+
+fn with(mutant: Mutant, mut world: World) -> World {
+    world.mutation = mutant.into();
+    world
+}
 
 fn table() -> Vec<Row> {
     use Rule::*;
+    let mut dropping = world("pe pe");
+    dropping.protocol = DriveMutant::FinalizeDropsKept.into();
     vec![
         (
             "suspended put takes the place of the latest",
             &[Kept],
-            Mutant::SuspendedReplacesLatest,
-            world("ps l").on_versions(),
+            with(Mutant::SuspendedReplacesLatest, world("ps l").on_versions()),
         ),
         (
-            "put with versioning takes the place of the null version",
+            "put with versioning takes the null's place",
             &[Kept],
-            Mutant::EnabledReplacesNull,
-            world("pe l").on_versions(),
+            with(Mutant::EnabledReplacesNull, world("pe l").on_versions()),
         ),
         (
             "delete of a version takes the one before it",
             &[Kept],
-            Mutant::DeleteTakesPredecessor,
-            world("de x10 l").on_versions(),
+            with(Mutant::DeleteTakesPredecessor, world("de x10 l").on_versions()),
         ),
         (
             "times from the raw clock",
             &[OrderIsChain],
-            Mutant::RawClock,
-            world("pe pe"),
+            with(Mutant::RawClock, world("pe pe")),
         ),
         (
             "completed whether or not it is open",
             &[Linearizable],
-            Mutant::CompleteUnopened,
-            world("ce ce"),
+            with(Mutant::CompleteUnopened, world("ce ce")),
         ),
         (
-            "says that it replaces what it keeps",
-            &[ReplacedIsGone],
-            Mutant::ReplacesKept,
-            world("pe ps"),
+            "anybody's marker taken for one's own",
+            &[Linearizable],
+            with(Mutant::AnyMarkerIsOwn, world("de de l").with_lost(1)),
         ),
+        (
+            "condition that overlooks a marker",
+            &[Precondition],
+            with(Mutant::ConditionOverlooksMarker, world("pe de pem")),
+        ),
+        (
+            "change proposed again",
+            &[NoResurrection],
+            with(Mutant::ChangeProposedAgain, world("pe x10").with_lost(1)),
+        ),
+        (
+            "replaces what it keeps",
+            &[ReplacedIsGone],
+            with(Mutant::ReplacesKept, world("pe ps")),
+        ),
+        ("all that was named before dropped", &[DataKept], dropping),
     ]
 }
 
 #[test]
 fn every_mutant_is_caught() {
-    let breaks = table().into_iter().map(|(name, rules, mutant, sound)| {
-        let mut broken = sound.clone();
-        broken.mutation = mutant.into();
-        assert_eq!(sound.mutation, Mutation::NONE);
+    let breaks = table().into_iter().map(|(name, rules, broken)| {
+        let mut sound = broken.clone();
+        (sound.mutation, sound.protocol) = (Mutation::NONE, DriveMutation::NONE);
         Break {
             name,
             rules: rules.iter().map(|rule| rule.name()).collect(),
-            bounds: sound.bounds(),
+            bounds: broken.bounds(),
             sound,
             world: broken,
         }

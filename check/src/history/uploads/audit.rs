@@ -58,7 +58,6 @@ impl World {
             s.demand(Rule::PartsAsNamed, found == named && there);
         }
         self.audit_ends(s);
-        self.audit_deletes(s);
     }
 
     /// Of each upload there is at most one version, and none without its end; what is gone stays gone.
@@ -97,25 +96,6 @@ impl World {
             .count()
     }
 
-    /// What a delete has removed is not there again.
-    fn audit_deletes(&self, s: &mut State) {
-        let chosen: Vec<&Record> = s
-            .votes
-            .iter()
-            .filter(|cast| cast.fate == Fate::Chosen)
-            .map(|cast| &cast.value.0)
-            .collect();
-        let changes = |record: &Record| -> BTreeSet<u128> { versions(record).iter().map(|v| v.change).collect() };
-        let mut gone: BTreeSet<u128> = BTreeSet::new();
-        let mut back = false;
-        for pair in chosen.windows(2) {
-            let (before, after) = (changes(pair[0]), changes(pair[1]));
-            gone.extend(before.difference(&after));
-            back |= !gone.is_disjoint(&after);
-        }
-        s.demand(Rule::NoResurrection, !back);
-    }
-
     /// When a client is answered.
     pub(super) fn audit_told(&self, s: &mut State, client: u8, told: Told) {
         let request = self.request(client);
@@ -134,7 +114,6 @@ impl World {
                 let differs = window.values().flatten().any(|folder| !named.contains(folder));
                 s.demand(Rule::InvalidPartIsKnown, differs);
             }
-            (Request::Delete, Told::Done) => self.see(Occasion::DeleteAcked),
             (_, Told::NoSuchUpload) if request.ends().is_some() => self.see(Occasion::EndsRace),
             _ => {}
         }

@@ -11,5 +11,4 @@ crate::rules! {
     PartsAsNamed "multipart.parts-as-named", ReplacedMeanwhile "a part is replaced while its upload is completed";
     PartNeedsOpen "multipart.part-needs-open", LatePart "a part comes too late for its upload";
     InvalidPartIsKnown "multipart.invalid-part-is-known", InvalidPart "a completion names a part that is not there";
-    NoResurrection "delete.no-resurrection", DeleteAcked "a delete is acknowledged on data";
 }

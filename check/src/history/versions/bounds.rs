@@ -3,6 +3,7 @@
 use super::requests::{Mode, Request, When};
 use super::world::World;
 use crate::rules::Seen;
+use model::protocol::mutant::Mutation as ProtocolMutation;
 use model::record::mutant::Mutation;
 
 /// What the clients' clocks show, in their order.
@@ -21,6 +22,7 @@ pub fn world(words: &str) -> World {
         initial: false,
         lost: 0,
         mutation: Mutation::NONE,
+        protocol: ProtocolMutation::NONE,
         seen: Seen::default(),
     }
 }

@@ -12,10 +12,11 @@ use super::requests::{Key, Request, Told, UPLOAD, change, folder, object};
 use super::rules::{Occasion, Rule, properties};
 use crate::history::exact::Exact;
 use crate::rules::{Broken, Seen};
+use model::protocol::mutant::Mutation as ProtocolMutation;
 use model::protocol::{
     Acceptor, Ballot, Decision, DriveState, Drives, KeyState, Operation, Register, Request as Message, Value, Vote,
 };
-use model::record::mutant::Mutation;
+use model::record::mutant::{Mutant, Mutation};
 use model::record::{Content, Object, Op, Record, Refusal, Upload, Version, VersionKind};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
 use stateright::{Model, Property};
@@ -36,6 +37,8 @@ pub struct World {
     pub lost: u8,
     /// The break, if any.
     pub mutation: Mutation,
+    /// The break of the drive, if any.
+    pub protocol: ProtocolMutation,
     /// The occasions that arose in some state.
     pub seen: Seen,
 }
@@ -212,9 +215,15 @@ impl World {
     }
 
     fn look(&self, s: &mut State, client: u8) {
-        let seen = self.op(client).is_in(s.latest());
+        let op = self.op(client);
+        let seen = op.is_in_mutated(s.latest(), self.mutation);
         s.clients[usize::from(client)] = Client::Unknown;
         if seen {
+            self.tell(s, client, Told::Done);
+        } else if self.mutation.is(Mutant::ChangeProposedAgain)
+            && let Decision::Write(value) = op.decide(s.latest(), Drives::one(0))
+        {
+            self.choose(s, Exact(value), client);
             self.tell(s, client, Told::Done);
         }
     }
@@ -238,8 +247,8 @@ impl World {
             key,
             index: 0,
         };
-        acceptor.step(Message::Accept { vote: latest, prev });
-        acceptor.step(Message::Finalize { ballot: ballot(last) });
+        acceptor.step_mutated(Message::Accept { vote: latest, prev }, self.protocol);
+        acceptor.step_mutated(Message::Finalize { ballot: ballot(last) }, self.protocol);
         if s.drive.folders.len() < held {
             self.see(Occasion::Dropped);
         }
