@@ -7,6 +7,7 @@ use super::{
     latest_info,
     list::upload_info,
     read,
+    recovery::touch,
     scan::scan,
     set::ErasureSet,
     types::{CompletedPart, ObjectInfo, PartInfo, PutOptions, UploadInfo, WriteMeta},
@@ -294,14 +295,26 @@ async fn parts(
 fn end_upload(set: &Arc<ErasureSet>, owner: RegisterKey, upload: u128, ended: Ballot) {
     let task_set = set.clone();
     runtime::spawn(&set.rt, "end upload", async move {
-        let ends = task_set.drives.iter().map(|drive| async {
-            for _ in 0..END_TRIES {
-                if drive.end_upload(&owner, upload, ended).await != Err(DriveError::NoFolder) {
-                    return;
-                }
-                task_set.rt.sleep(END_PAUSE).await;
-            }
-        });
-        join_all(ends).await;
+        // A drive that has missed the end hears of the next vote. So does one that was told of a ballot in which
+        // nobody voted, because the end was found chosen under an earlier one.
+        if !remove_left(&task_set, &owner, upload, ended).await
+            && let Ok((_, ballot)) = touch(&task_set, &owner).await
+        {
+            remove_left(&task_set, &owner, upload, ballot).await;
+        }
     });
+}
+
+/// Has every drive remove what an upload that is gone as of the ballot `ended` has left; whether none refused.
+pub(super) async fn remove_left(set: &Arc<ErasureSet>, owner: &RegisterKey, upload: u128, ended: Ballot) -> bool {
+    let ends = set.drives.iter().map(|drive| async {
+        for _ in 0..END_TRIES {
+            if drive.end_upload(owner, upload, ended).await != Err(DriveError::NoFolder) {
+                return true;
+            }
+            set.rt.sleep(END_PAUSE).await;
+        }
+        false
+    });
+    join_all(ends).await.into_iter().all(|done| done)
 }

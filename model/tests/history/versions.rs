@@ -26,6 +26,8 @@ fn every_rule_holds() {
         world("cs ps ds l").on_versions().with_lost(1),
         world("cu du pun x0").with_lost(2),
         world("pe x99 de cs l").on_versions().with_lost(1),
+        world("pe de ps x10 x0").on_versions().with_lost(1),
+        world("ce ds pum x0 l").on_versions().with_lost(1),
     ];
     let rows = worlds.into_iter().map(|world| (world.bounds(), world)).collect();
     exhaust(rows, LIMIT);

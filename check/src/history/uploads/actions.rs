@@ -157,14 +157,19 @@ impl World {
         self.feed(s, client, Event::Parts(parts));
     }
 
+    /// The operation of a vote on the key.
+    fn op(&self, vote: usize, kind: Change) -> Op {
+        Op {
+            change: vote as u128 + 1,
+            now_nanos: 10,
+            kind,
+        }
+    }
+
     /// A change is made of the latest chosen value.
     fn vote(&self, s: &mut State, client: u8, change: Change) {
         let base = s.latest();
-        let op = Op {
-            change: s.votes.len() as u128 + 1,
-            now_nanos: 10,
-            kind: change,
-        };
+        let op = self.op(s.votes.len(), change);
         let decision = op.decide_mutated(s.value(base), Drives::all(DRIVES), self.mutation);
         let value = match decision {
             Decision::Keep => {
@@ -258,15 +263,23 @@ impl World {
 
     /// A client learns what has become of its vote.
     pub(super) fn hear(&self, s: &mut State, client: u8) {
-        let Some(vote) = s.running(client).and_then(|running| running.vote) else {
+        let Some(Running {
+            vote: Some(vote),
+            step: Step::Vote(change),
+            ..
+        }) = s.running(client)
+        else {
             return;
         };
-        let outcome = match s.votes[vote].fate {
-            Fate::Chosen => Outcome::Written(s.value(vote).clone()),
-            // Its coordinator has looked for it in what is chosen.
-            _ => Outcome::Ambiguous(Unavailable::Deadline),
+        let (vote, latest) = (*vote, s.latest());
+        let op = self.op(vote, change.clone());
+        let (outcome, ballot) = match s.votes[vote].fate {
+            Fate::Chosen => (Outcome::Written(s.value(vote).clone()), ballot(vote)),
+            // Its coordinator looks for it in what is chosen.
+            _ if op.is_in(s.value(latest)) => (Outcome::Written(s.value(latest).clone()), ballot(latest)),
+            _ => (Outcome::Ambiguous(Unavailable::Deadline), ballot(vote)),
         };
-        self.feed(s, client, Event::Voted(outcome, ballot(vote)));
+        self.feed(s, client, Event::Voted(outcome, ballot));
     }
 
     /// A client does not learn it.
