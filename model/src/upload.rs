@@ -232,9 +232,10 @@ impl Complete {
     fn object(&self, upload: &Upload, stored: &[Part]) -> Result<ObjectData, u16> {
         let mut parts = Vec::with_capacity(self.completion.parts.len());
         for (number, etag) in &self.completion.parts {
-            let found = stored.iter().find(|part| part.data.number == *number);
+            let found = stored.binary_search_by_key(number, |part| part.data.number);
+            let part = found.ok().map(|at| &stored[at]);
             let as_named =
-                found.filter(|part| part.data.etag == *etag || self.mutation.is(Mutant::CompleteTakesAnyPart));
+                part.filter(|part| part.data.etag == *etag || self.mutation.is(Mutant::CompleteTakesAnyPart));
             parts.push(as_named.ok_or(*number)?.data.clone());
         }
         Ok(ObjectData {

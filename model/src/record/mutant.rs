@@ -14,7 +14,7 @@ pub enum Mutant {
     CompleteTakesAnyPart,
     /// A completion looks for the upload first and reads the parts then.
     CompleteReadsKeyFirst,
-    /// A completion or abort whose vote may be chosen is proposed once more.
+    /// A completion whose vote may be chosen is proposed once more.
     EndProposedAgain,
     /// A part is voted on without another look whether the upload is still open.
     PartNotCheckedAgain,
