@@ -91,8 +91,13 @@ impl Node {
     pub async fn recover(&self, grace: Duration) -> Recovered {
         let recovered = self.store.recover(grace).await;
         if recovered != Recovered::default() {
-            let Recovered { settled, dropped, left } = recovered;
-            tracing::info!(settled, dropped, left, "finished what the last run left");
+            let Recovered {
+                settled,
+                dropped,
+                ended,
+                left,
+            } = recovered;
+            tracing::info!(settled, dropped, ended, left, "finished what the last run left");
         }
         recovered
     }

@@ -6,3 +6,4 @@
 pub mod protocol;
 pub mod record;
 pub mod trace;
+pub mod upload;

@@ -5,7 +5,7 @@ use model::{
     protocol::{Decision, Drives, Operation, Value},
     record::{
         Change, EtagMatch, Object, ObjectData, Op, PartData, Precondition, Record, Refusal, Upload, Version,
-        VersionKind,
+        VersionKind, Versioning,
     },
 };
 use std::collections::BTreeMap;
@@ -39,7 +39,16 @@ fn data(etag: &str, folder: u128) -> ObjectData {
 
 fn put(change: u128, now_nanos: u64, precondition: Precondition) -> Op {
     let data = data(&format!("etag-{change}"), change);
-    op(change, now_nanos, Change::Put { data, precondition })
+    let versioning = Versioning::Unversioned;
+    op(
+        change,
+        now_nanos,
+        Change::Put {
+            data,
+            precondition,
+            versioning,
+        },
+    )
 }
 
 fn upload(id: u128) -> Upload {
@@ -62,6 +71,19 @@ fn complete(change: u128, upload: u128) -> Op {
             upload,
             data,
             precondition,
+            versioning: Versioning::Unversioned,
+        },
+    )
+}
+
+fn delete(change: u128) -> Op {
+    let (precondition, versioning) = (Precondition::default(), Versioning::Unversioned);
+    op(
+        change,
+        5,
+        Change::Delete {
+            precondition,
+            versioning,
         },
     )
 }
@@ -162,13 +184,7 @@ fn conditions_are_those_of_s3() {
 
 #[test]
 fn a_delete_leaves_a_tombstone_and_an_absent_key_as_it_is() {
-    let delete = op(
-        3,
-        5,
-        Change::Delete {
-            precondition: Precondition::default(),
-        },
-    );
+    let delete = delete(3);
     let there = write(&Record::absent(), &put(1, 1, Precondition::default()));
     let gone = write(&there, &delete);
     assert!(gone.is_absent() && gone.folders().is_empty());
@@ -217,16 +233,7 @@ fn an_upload_outlives_puts_and_deletes_of_its_key() {
     let open = write(&Record::absent(), &op(1, 1, Change::OpenUpload(upload(5))));
     assert!(object(&open).latest().is_none(), "an open upload shows no object");
     let over = write(&open, &put(2, 2, Precondition::default()));
-    let gone = write(
-        &over,
-        &op(
-            3,
-            3,
-            Change::Delete {
-                precondition: Precondition::default(),
-            },
-        ),
-    );
+    let gone = write(&over, &delete(3));
     assert!(object(&gone).upload(5).is_some() && !gone.is_absent());
 }
 

@@ -35,7 +35,7 @@ use driver::settled;
 use futures::future::join_all;
 use model::{
     protocol::Outcome,
-    record::{Change, Precondition, Record},
+    record::{Change, Precondition, Record, Versioning},
 };
 use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -174,7 +174,10 @@ impl Store {
             .change(
                 self.set_of(key),
                 RegisterKey::object(incarnation, key),
-                Change::Delete { precondition },
+                Change::Delete {
+                    precondition,
+                    versioning: Versioning::Unversioned,
+                },
             )
             .await
             .outcome;

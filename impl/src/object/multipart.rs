@@ -7,6 +7,7 @@ use super::{
     latest_info,
     list::upload_info,
     read,
+    recovery::touch,
     scan::scan,
     set::ErasureSet,
     types::{CompletedPart, ObjectInfo, PartInfo, PutOptions, UploadInfo, WriteMeta},
@@ -19,7 +20,8 @@ use crate::{
 use futures::future::join_all;
 use model::{
     protocol::Ballot,
-    record::{Change, ObjectData, Op, Part, Precondition, Upload},
+    record::{Change, Op, Part, Precondition, Record, Upload, Versioning},
+    upload::{self, Abort, Complete, Completion, Event, Refused, Step, UploadPart},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -89,7 +91,11 @@ impl Store {
     ) -> Result<ObjectWriter, StoreError> {
         let incarnation = self.incarnation(bucket).await?;
         let set = self.set_of(key).clone();
-        let open = open_upload(&set, &RegisterKey::object(incarnation, key), upload).await?;
+        let (mut machine, _) = UploadPart::new(upload);
+        let record = read::read(&set, &RegisterKey::object(incarnation, key)).await?;
+        let Step::Stage(open) = next(machine.on(Event::Key(record)))? else {
+            return Err(astray());
+        };
         let erasure = Erasure::new(set.len(), open.parity_shards)?;
         let target = Target {
             bucket: bucket.to_owned(),
@@ -97,17 +103,7 @@ impl Store {
             incarnation,
             part: Some((upload, number)),
         };
-        Ok(ObjectWriter::new(self.clone(), set, target, erasure, size))
-    }
-
-    /// That the upload is still open, before a part of it is voted on.
-    pub(super) async fn check_upload(
-        &self,
-        set: &Arc<ErasureSet>,
-        owner: &RegisterKey,
-        upload: u128,
-    ) -> Result<(), StoreError> {
-        open_upload(set, owner, upload).await.map(drop)
+        Ok(ObjectWriter::new(self.clone(), set, target, erasure, size).of_upload(machine))
     }
 
     /// Parts of an open upload with numbers above `after`, in order, at most `limit`; and whether there
@@ -125,8 +121,9 @@ impl Store {
     ) -> Result<(Vec<PartInfo>, bool), StoreError> {
         let incarnation = self.incarnation(bucket).await?;
         let set = self.set_of(key);
-        open_upload(set, &RegisterKey::object(incarnation, key), upload).await?;
         let mut parts = parts(set, incarnation, key, upload, after, limit.saturating_add(1)).await?;
+        // If it is open now, none of them had gone (`multipart.invalid-part-is-known`).
+        open_upload(set, &RegisterKey::object(incarnation, key), upload).await?;
         let more = parts.len() > limit;
         parts.truncate(limit);
         let info = |part: Part| PartInfo {
@@ -152,44 +149,21 @@ impl Store {
         precondition: Precondition,
     ) -> Result<ObjectInfo, StoreError> {
         let incarnation = self.incarnation(bucket).await?;
-        let set = self.set_of(key);
-        let owner = RegisterKey::object(incarnation, key);
-        let open = open_upload(set, &owner, upload).await?;
-        let stored = parts(set, incarnation, key, upload, 0, usize::MAX).await?;
-        let mut chosen = Vec::with_capacity(named.len());
-        for part in named {
-            let found = stored.binary_search_by_key(&part.number, |part| part.data.number);
-            let found = found
-                .ok()
-                .map(|at| &stored[at].data)
-                .filter(|data| data.etag == part.etag);
-            chosen.push(found.ok_or(StoreError::InvalidPart(part.number))?.clone());
-        }
-        let data = ObjectData {
+        let completion = Completion {
+            parts: named.iter().map(|part| (part.number, part.etag.clone())).collect(),
             etag: meta.etag,
-            size: chosen.iter().map(|part| part.size).sum(),
-            data_shards: open.data_shards,
-            parity_shards: open.parity_shards,
-            parts: chosen,
-            headers: open.headers,
             checksums: meta.checksums,
+            precondition,
+            versioning: Versioning::Unversioned,
+        };
+        let (machine, first) = Complete::new(upload, completion);
+        #[cfg(feature = "mutants")]
+        let (machine, first) = {
+            drop(first);
+            machine.with_mutation(self.rt().mutation().record())
         };
         let _bucket = self.buckets().enter(bucket, incarnation).await?;
-        #[cfg(feature = "mutants")]
-        if self.rt().mutation().is(runtime::Mutant::CompleteInTwoVotes) {
-            let put = Change::Put { data, precondition };
-            let record = settled(self.change(set, owner.clone(), put).await.outcome)?;
-            settled(self.change(set, owner, Change::AbortUpload(upload)).await.outcome).ok();
-            return latest_info(key, &record).ok_or(StoreError::NoSuchUpload);
-        }
-        let change = Change::CompleteUpload {
-            upload,
-            data,
-            precondition,
-        };
-        let ended = self.change(set, owner.clone(), change).await;
-        let record = settled(ended.outcome)?;
-        end_upload(set, owner, upload, ended.ballot);
+        let record = self.end(incarnation, key, upload, machine, Complete::on, first).await?;
         latest_info(key, &record).ok_or_else(|| StoreError::Internal("a completion without a version".into()))
     }
 
@@ -199,12 +173,42 @@ impl Store {
     /// [`StoreError::NoSuchUpload`], or unavailable.
     pub async fn abort_upload(&self, bucket: &str, key: &str, upload: u128) -> Result<(), StoreError> {
         let incarnation = self.incarnation(bucket).await?;
+        let (machine, first) = Abort::new(upload);
+        self.end(incarnation, key, upload, machine, Abort::on, first)
+            .await
+            .map(drop)
+    }
+
+    /// Runs a machine that ends an upload; the record that it ended with.
+    async fn end<M>(
+        &self,
+        incarnation: u128,
+        key: &str,
+        upload: u128,
+        mut machine: M,
+        on: fn(&mut M, Event) -> Option<Step>,
+        first: Step,
+    ) -> Result<Record, StoreError> {
         let set = self.set_of(key);
         let owner = RegisterKey::object(incarnation, key);
-        let ended = self.change(set, owner.clone(), Change::AbortUpload(upload)).await;
-        settled(ended.outcome)?;
-        end_upload(set, owner, upload, ended.ballot);
-        Ok(())
+        let mut step = first;
+        loop {
+            let event = match step {
+                Step::ReadKey => Event::Key(read::read(set, &owner).await?),
+                Step::ReadParts => Event::Parts(parts(set, incarnation, key, upload, 0, usize::MAX).await?),
+                Step::Vote(change) => {
+                    let ended = self.change(set, owner.clone(), change).await;
+                    Event::Voted(ended.outcome, ended.ballot)
+                }
+                Step::Ended { record, ballot } => {
+                    end_upload(set, owner, upload, ballot);
+                    return Ok(record);
+                }
+                Step::Answer(outcome) => return settled(outcome),
+                Step::Refuse(_) | Step::Stage(_) => return Err(astray()),
+            };
+            step = next(on(&mut machine, event))?;
+        }
     }
 
     pub(super) async fn change(&self, set: &Arc<ErasureSet>, key: RegisterKey, kind: Change) -> Ended {
@@ -217,11 +221,40 @@ impl Store {
     }
 }
 
+/// The vote on a part whose shards are staged: its upload must still be open.
+pub(super) async fn part_change(
+    set: &Arc<ErasureSet>,
+    owner: &RegisterKey,
+    mut machine: UploadPart,
+    part: Part,
+) -> Result<Change, StoreError> {
+    let mut step = next(machine.on(Event::Staged(part)))?;
+    loop {
+        step = match step {
+            Step::ReadKey => next(machine.on(Event::Key(read::read(set, owner).await?)))?,
+            Step::Vote(change) => return Ok(change),
+            _ => return Err(astray()),
+        }
+    }
+}
+
+/// The next step of a machine, unless it refuses the request.
+fn next(step: Option<Step>) -> Result<Step, StoreError> {
+    match step.ok_or_else(astray)? {
+        Step::Refuse(Refused::NoSuchUpload) => Err(StoreError::NoSuchUpload),
+        Step::Refuse(Refused::InvalidPart(number)) => Err(StoreError::InvalidPart(number)),
+        step => Ok(step),
+    }
+}
+
+/// A machine wants what makes no sense here: a bug.
+fn astray() -> StoreError {
+    StoreError::Internal("an upload's machine went astray".into())
+}
+
 async fn open_upload(set: &Arc<ErasureSet>, owner: &RegisterKey, upload: u128) -> Result<Upload, StoreError> {
     let record = read::read(set, owner).await?;
-    record
-        .object()
-        .and_then(|object| object.upload(upload))
+    upload::open_upload(&record, upload)
         .cloned()
         .ok_or(StoreError::NoSuchUpload)
 }
@@ -262,14 +295,26 @@ async fn parts(
 fn end_upload(set: &Arc<ErasureSet>, owner: RegisterKey, upload: u128, ended: Ballot) {
     let task_set = set.clone();
     runtime::spawn(&set.rt, "end upload", async move {
-        let ends = task_set.drives.iter().map(|drive| async {
-            for _ in 0..END_TRIES {
-                if drive.end_upload(&owner, upload, ended).await != Err(DriveError::NoFolder) {
-                    return;
-                }
-                task_set.rt.sleep(END_PAUSE).await;
-            }
-        });
-        join_all(ends).await;
+        // A drive that has missed the end hears of the next vote. So does one that was told of a ballot in which
+        // nobody voted, because the end was found chosen under an earlier one.
+        if !remove_left(&task_set, &owner, upload, ended).await
+            && let Ok((_, ballot)) = touch(&task_set, &owner).await
+        {
+            remove_left(&task_set, &owner, upload, ballot).await;
+        }
     });
+}
+
+/// Has every drive remove what an upload that is gone as of the ballot `ended` has left; whether none refused.
+pub(super) async fn remove_left(set: &Arc<ErasureSet>, owner: &RegisterKey, upload: u128, ended: Ballot) -> bool {
+    let ends = set.drives.iter().map(|drive| async {
+        for _ in 0..END_TRIES {
+            if drive.end_upload(owner, upload, ended).await != Err(DriveError::NoFolder) {
+                return true;
+            }
+            set.rt.sleep(END_PAUSE).await;
+        }
+        false
+    });
+    join_all(ends).await.into_iter().all(|done| done)
 }

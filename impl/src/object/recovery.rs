@@ -1,14 +1,14 @@
-//! What a start does about what the last one left: votes that nobody finalized, and staged folders that no
-//! value names.
+//! What a start does about what the last one left: votes that nobody finalized, parts of uploads that are gone, and
+//! staged folders that no value names.
 //!
-//! Both would be found in time by whoever next uses the key. Doing it at once keeps the window small in
-//! which the loss of further drives would make an acknowledged key unreadable.
+//! Votes would be found in time by whoever next uses the key. Doing it at once keeps the window small in
+//! which the loss of further drives would make an acknowledged key unreadable. The others nobody would look for.
 
 use super::{
     Store,
     driver::{Ended, execute},
     error::StoreError,
-    read,
+    multipart, read,
     set::ErasureSet,
 };
 use crate::{
@@ -17,8 +17,9 @@ use crate::{
 };
 use futures::future::join_all;
 use model::{
-    protocol::{Outcome, Request, Value},
-    record::{Change, Op},
+    protocol::{Ballot, Outcome, Request},
+    record::{Change, Op, Record},
+    upload::{CleanUp, clean_up, open_upload},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,20 +37,29 @@ pub struct Recovered {
     pub settled: usize,
     /// Folders that no value named, and that are gone.
     pub dropped: usize,
+    /// Uploads that had ended, and whose parts are gone now.
+    pub ended: usize,
     /// Keys that could not be settled or cleaned now: too few drives answered.
     pub left: usize,
 }
 
 impl Store {
-    /// Settles every key that a drive holds uncommitted; then drops the folders that no value names now
-    /// and that none has come to name after `grace`.
+    /// Settles every key that a drive holds uncommitted, and ends the uploads whose end a drive has missed; then
+    /// drops the folders that no value names now and that none has come to name after `grace`.
     pub async fn recover(&self, grace: Duration) -> Recovered {
         let mut done = Recovered::default();
         let leftovers = join_all(self.sets().iter().map(unnamed)).await;
         for set in self.sets() {
-            for key in unsettled(set).await {
+            let Found { unsettled, uploads } = found(set).await;
+            for key in unsettled {
                 match read::resolve(set, &key).await {
                     Ok(_) => done.settled += 1,
+                    Err(_) => done.left += 1,
+                }
+            }
+            for (owner, upload) in uploads {
+                match end(set, &owner, upload).await {
+                    Ok(ended) => done.ended += usize::from(ended),
                     Err(_) => done.left += 1,
                 }
             }
@@ -96,56 +106,81 @@ async fn unnamed_on(drive: &Arc<dyn Drive>) -> Vec<Unnamed> {
     }
 }
 
-/// The keys that some drive of a set holds a vote for without knowing it to be chosen.
-async fn unsettled(set: &Arc<ErasureSet>) -> BTreeSet<RegisterKey> {
-    join_all(set.drives.iter().map(unsettled_on))
-        .await
-        .into_iter()
-        .flatten()
-        .collect()
+/// What needs a look, of all registers on the drives of a set.
+#[derive(Default)]
+struct Found {
+    /// Keys that some drive holds a vote for without knowing it to be chosen.
+    unsettled: BTreeSet<RegisterKey>,
+    /// Uploads that some drive has parts of, by the key that they are for.
+    uploads: BTreeSet<(RegisterKey, u128)>,
 }
 
-async fn unsettled_on(drive: &Arc<dyn Drive>) -> Vec<RegisterKey> {
-    let mut keys = Vec::new();
+async fn found(set: &Arc<ErasureSet>) -> Found {
+    let mut all = Found::default();
+    for on_drive in join_all(set.drives.iter().map(found_on)).await {
+        all.unsettled.extend(on_drive.unsettled);
+        all.uploads.extend(on_drive.uploads);
+    }
+    all
+}
+
+async fn found_on(drive: &Arc<dyn Drive>) -> Found {
+    let mut found = Found::default();
     let mut from = ListFrom::Start;
     while let Ok(page) = drive.list(&[], from, PAGE).await {
-        // A row that cannot be read is none that is known to be chosen.
-        let open = page.iter().filter(|(_, register)| match register {
-            Ok(register) => !register.committed,
+        for (key, register) in page.iter() {
+            if let Some(part) = key.part_of() {
+                found.uploads.insert((part.owner, part.upload));
+            }
             // A row that cannot be read is none that is known to be chosen.
-            Err(_) => true,
-        });
-        keys.extend(open.map(|(key, _)| key));
+            if !register.is_ok_and(|register| register.committed) {
+                found.unsettled.insert(key);
+            }
+        }
         match page.last_key() {
             Some(last) if !page.complete => from = ListFrom::After(last.as_bytes().to_vec()),
             _ => break,
         }
     }
-    keys
+    found
 }
 
-/// Staging clean-up of one key: votes for its value again, under a ballot of its own; then whoever staged
-/// the folders has lost their turn, and what the chosen value does not name may go. Never by age alone.
-async fn clean(set: &Arc<ErasureSet>, owner: &RegisterKey, folders: &[Unnamed]) -> Result<usize, StoreError> {
+/// Removes what is left of an upload that is gone; whether it was (`multipart.leaves-nothing`).
+async fn end(set: &Arc<ErasureSet>, owner: &RegisterKey, upload: u128) -> Result<bool, StoreError> {
+    if open_upload(&read::read(set, owner).await?, upload).is_some() {
+        return Ok(false);
+    }
+    let (_, ballot) = touch(set, owner).await?;
+    multipart::remove_left(set, owner, upload, ballot).await;
+    Ok(true)
+}
+
+/// Votes for a key's value again, under a ballot of its own: the value, and the ballot.
+pub(super) async fn touch(set: &Arc<ErasureSet>, owner: &RegisterKey) -> Result<(Record, Ballot), StoreError> {
     let op = Op {
         change: runtime::random_id(&set.rt),
         now_nanos: set.rt.wall_nanos(),
         kind: Change::Touch,
     };
     let Ended { outcome, ballot, .. } = execute(set, owner.clone(), op, None).await;
-    let Outcome::Written(record) = outcome else {
-        return Err(StoreError::Unwritable("the clean-up was not voted for".into()));
-    };
-    let named: BTreeSet<u128> = record.folders().iter().map(|need| need.folder).collect();
-    let open = |upload: u128| record.object().is_some_and(|object| object.upload(upload).is_some());
+    match outcome {
+        Outcome::Written(record) => Ok((record, ballot)),
+        _ => Err(StoreError::Unwritable("the clean-up was not voted for".into())),
+    }
+}
+
+/// Staging clean-up of one key: votes for its value again, under a ballot of its own; then whoever staged
+/// the folders has lost their turn, and what the chosen value does not name may go. Never by age alone.
+async fn clean(set: &Arc<ErasureSet>, owner: &RegisterKey, folders: &[Unnamed]) -> Result<usize, StoreError> {
+    let (record, ballot) = touch(set, owner).await?;
     let mut dropped = 0;
-    for leftover in folders.iter().filter(|leftover| !named.contains(&leftover.folder)) {
-        match leftover.upload {
-            Some(upload) if open(upload) => continue,
-            Some(upload) => {
-                join_all(set.drives.iter().map(|drive| drive.end_upload(owner, upload, ballot))).await;
+    for leftover in folders {
+        match clean_up(&record, leftover.folder, leftover.upload) {
+            CleanUp::Keep => continue,
+            CleanUp::End(upload) => {
+                multipart::remove_left(set, owner, upload, ballot).await;
             }
-            None => {
+            CleanUp::Drop => {
                 let request = Request::Drop {
                     ballot,
                     folder: leftover.folder,

@@ -4,6 +4,7 @@ use super::{
     Store,
     driver::{self, SmallShards, abandon, execute},
     error::StoreError,
+    multipart,
     set::ErasureSet,
     types::{ObjectInfo, WriteMeta},
 };
@@ -16,7 +17,8 @@ use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
 use model::{
     protocol::{Drives, Outcome, Unavailable, write_quorum},
-    record::{Change, ObjectData, Op, Part, PartData, Precondition, Record},
+    record::{Change, ObjectData, Op, Part, PartData, Precondition, Record, Versioning},
+    upload::UploadPart,
 };
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
@@ -35,6 +37,8 @@ pub(super) fn write_memory_bytes(drives: usize) -> u64 {
 pub struct ObjectWriter {
     store: Arc<Store>,
     target: Target,
+    /// Of a part: whether it may be voted on.
+    upload: Option<UploadPart>,
     erasure: Erasure,
     encoder: Option<Encoder>,
     sink: Sink,
@@ -153,12 +157,19 @@ impl ObjectWriter {
         ObjectWriter {
             store,
             target,
+            upload: None,
             erasure,
             encoder: Some(encoder),
             sink,
             staged,
             size: 0,
         }
+    }
+
+    /// The same writer, of a part of an upload that was found open.
+    pub(super) fn of_upload(mut self, machine: UploadPart) -> ObjectWriter {
+        self.upload = Some(machine);
+        self
     }
 
     /// Appends bytes; returns when there is room for more.
@@ -203,12 +214,13 @@ impl ObjectWriter {
             .buckets()
             .enter(&self.target.bucket, self.target.incarnation)
             .await?;
-        if let Some((upload, _)) = self.target.part {
-            self.store
-                .check_upload(&self.staged.set, &self.staged.staging.owner, upload)
-                .await?;
+        let mut op = self.op(meta, precondition);
+        if let Change::PutPart(part) = op.kind {
+            let machine = self.upload.take();
+            let machine = machine.ok_or_else(|| StoreError::Internal("a part without an upload".into()))?;
+            let (set, owner) = (&self.staged.set, &self.staged.staging.owner);
+            op.kind = multipart::part_change(set, owner, machine, part).await?;
         }
-        let op = self.op(meta, precondition);
         // From here on the operation runs to its end even if the caller goes away; until it has ended,
         // nobody may remove the folder.
         let hasty = self.staged.set.rt.mutation().is(Mutant::AbandonAfterAccept);
@@ -257,6 +269,7 @@ impl ObjectWriter {
                     checksums: meta.checksums,
                 },
                 precondition,
+                versioning: Versioning::Unversioned,
             },
         };
         Op {

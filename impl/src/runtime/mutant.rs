@@ -86,6 +86,17 @@ impl Mutation {
             _ => mutant::Mutation::NONE,
         }
     }
+
+    /// What is broken in the machines of uploads.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn record(self) -> model::record::mutant::Mutation {
+        use model::record::mutant::{Mutant as Broken, Mutation as Break};
+        match self.0 {
+            Some(Mutant::EndUploadDropsNamed) => Broken::EndDropsNamed.into(),
+            Some(Mutant::CompleteInTwoVotes) => Broken::CompleteInTwoVotes.into(),
+            _ => Break::NONE,
+        }
+    }
 }
 
 #[cfg(feature = "mutants")]

@@ -123,7 +123,7 @@ impl<V: Value> Acceptor<'_, V> {
         let reply = match request {
             Request::Prepare { ballot } => self.prepare(ballot, mutation),
             Request::Accept { vote, prev } => self.accept(vote, prev, mutation, &mut effects),
-            Request::Finalize { ballot } => self.finalize(ballot, &mut effects),
+            Request::Finalize { ballot } => self.finalize(ballot, mutation, &mut effects),
             Request::Drop { ballot, folder } => self.drop_staged(ballot, folder, mutation, &mut effects),
             Request::Install { ballot, vote, shards } => self.install(ballot, vote, shards, mutation, &mut effects),
             Request::Purge { ballot } => self.purge(ballot, mutation, &mut effects),
@@ -193,7 +193,7 @@ impl<V: Value> Acceptor<'_, V> {
         Reply::Accepted
     }
 
-    fn finalize(&mut self, ballot: Ballot, effects: &mut Vec<DriveEffect>) -> Reply<V> {
+    fn finalize(&mut self, ballot: Ballot, mutation: Mutation, effects: &mut Vec<DriveEffect>) -> Reply<V> {
         let register = &mut self.key.register;
         if register.accepted.ballot != ballot || register.committed {
             return Reply::Done;
@@ -201,7 +201,9 @@ impl<V: Value> Acceptor<'_, V> {
         register.committed = true;
         let prev = std::mem::replace(&mut register.prev, register.accepted.clone());
         let value = register.accepted.value.clone();
-        let dropped = if value.drops_unnamed() {
+        let dropped = if mutation.is(Mutant::FinalizeDropsKept) {
+            self.forget_folders_of(&prev.value, &V::absent())
+        } else if value.drops_unnamed() {
             self.forget_folders_of(&prev.value, &value)
         } else {
             Vec::new()
@@ -276,8 +278,11 @@ impl<V: Value> Acceptor<'_, V> {
         self.key.known = true;
         effects.push(DriveEffect::PersistRegister);
         if vote.value.drops_unnamed() {
-            let mut dropped = self.forget_folders_of(&old.accepted.value, &vote.value);
-            dropped.extend(self.forget_folders_of(&old.prev.value, &vote.value));
+            let mut dropped = self.forget_folders_of(&old.prev.value, &vote.value);
+            // What was never chosen may have named parts that the chosen value's open uploads need.
+            if !vote.value.awaits_parts() || mutation.is(Mutant::InstallDropsParts) {
+                dropped.extend(self.forget_folders_of(&old.accepted.value, &vote.value));
+            }
             if !dropped.is_empty() {
                 effects.push(DriveEffect::Remove(dropped));
             }

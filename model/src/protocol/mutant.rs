@@ -11,6 +11,8 @@ pub enum Mutant {
     NoFencing,
     /// A drive drops what the previous value named when it accepts, not when the new value is chosen.
     PreviousDroppedAtAccept,
+    /// A drive that learns that a value is chosen drops all that the previous one named.
+    FinalizeDropsKept,
     /// A drive votes for a value that names it as a holder of a shard which has yet to arrive.
     AcceptWithoutShard,
     /// A drive drops a staged folder whatever it accepted since.
@@ -33,6 +35,8 @@ pub enum Mutant {
     HealUnfenced,
     /// A drive takes over what a healer sends whatever it has promised since.
     InstallWithoutPromise,
+    /// A drive that is healed removes what a vote that was never chosen named, parts of an open upload too.
+    InstallDropsParts,
     /// A healer installs the highest vote, chosen or not.
     InstallUnchosen,
     /// A drive purges a tombstone and does not raise its floor.

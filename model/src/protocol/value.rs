@@ -36,6 +36,12 @@ pub trait Value: Clone + Debug + Eq + Ord + Hash {
     fn drops_unnamed(&self) -> bool {
         true
     }
+
+    /// Whether data that it does not name is still to be named: parts of an open upload. A vote that was never
+    /// chosen may have named them, so that it is no longer enough that this value does not (`multipart.parts-kept`).
+    fn awaits_parts(&self) -> bool {
+        false
+    }
 }
 
 /// The folders that `value` names and `prev` does not: what the change from one to the other brought in.

@@ -4,11 +4,14 @@
 //! (`put.never-propose-twice`), so its 128 random bits name one value and one base; comparing names
 //! compares histories (`register.chain`).
 
+pub mod mutant;
 mod op;
 mod types;
 
 pub use op::{Change, EtagMatch, Op, Precondition, Refusal};
-pub use types::{Bucket, Checksum, ChecksumKind, Object, ObjectData, Part, PartData, Upload, Version, VersionKind};
+pub use types::{
+    Bucket, Checksum, ChecksumKind, Object, ObjectData, Part, PartData, Upload, Version, VersionKind, Versioning,
+};
 
 use crate::protocol::{Folder, FolderNeed, Value, write_quorum};
 use serde::{Deserialize, Serialize};
@@ -29,7 +32,7 @@ struct Named {
 }
 
 /// What a record says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Content {
     /// Nothing: never written (name 0), or deleted (a tombstone).
     Absent,
@@ -146,6 +149,10 @@ impl Value for Record {
 
     fn drops_unnamed(&self) -> bool {
         !matches!(self.content(), Content::Part(_))
+    }
+
+    fn awaits_parts(&self) -> bool {
+        self.object().is_some_and(|object| !object.uploads.is_empty())
     }
 }
 

@@ -1,12 +1,13 @@
 //! The changes that the server makes to records.
 
-use super::{Bucket, Content, Object, ObjectData, Part, Record, Upload, Version, VersionKind, staged};
+use super::mutant::{Mutant, Mutation};
+use super::{Bucket, Content, Object, ObjectData, Part, Record, Upload, Version, VersionKind, Versioning, staged};
 use crate::protocol::{Decision, Drives, Folder, Operation, Value};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A condition on the version that a write would replace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Precondition {
     /// The key must exist, with one of these ETags.
     pub if_match: Option<EtagMatch>,
@@ -15,7 +16,7 @@ pub struct Precondition {
 }
 
 /// `*`, or a list of ETags without quotes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum EtagMatch {
     /// `*`.
     Any,
@@ -50,7 +51,7 @@ pub enum Refusal {
 }
 
 /// One operation of the server on a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Op {
     /// Names the change: 128 random bits.
     pub change: u128,
@@ -61,7 +62,7 @@ pub struct Op {
 }
 
 /// What an operation does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Change {
     /// Nothing: find out what is chosen, and finish what is not.
     Read,
@@ -74,11 +75,20 @@ pub enum Change {
         data: ObjectData,
         /// On what condition.
         precondition: Precondition,
+        /// What becomes of the versions that are there.
+        versioning: Versioning,
     },
-    /// Delete the null version.
+    /// Delete the key: its null version, or by a marker.
     Delete {
         /// On what condition.
         precondition: Precondition,
+        /// What becomes of the versions that are there.
+        versioning: Versioning,
+    },
+    /// Delete one version, or one marker, for good.
+    DeleteVersion {
+        /// Its id.
+        version: u128,
     },
     /// Begin an upload.
     OpenUpload(Upload),
@@ -92,6 +102,8 @@ pub enum Change {
         data: ObjectData,
         /// On what condition.
         precondition: Precondition,
+        /// What becomes of the versions that are there.
+        versioning: Versioning,
     },
     /// Store a part (on the part's own register).
     PutPart(Part),
@@ -122,47 +134,118 @@ impl Operation<Record> for Op {
     }
 
     fn decide(&self, base: &Record, holders: Drives) -> Decision<Record, Refusal> {
+        self.apply(base, holders, Mutation::NONE)
+    }
+
+    fn is_in(&self, value: &Record) -> bool {
+        self.shows_in(value, Mutation::NONE)
+    }
+
+    fn replaces(&self, top: &Record) -> bool {
+        self.removes_last(top, Mutation::NONE)
+    }
+}
+
+impl Op {
+    /// As [`Operation::decide`], with the record's rules broken in one way.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn decide_mutated(&self, base: &Record, holders: Drives, mutation: Mutation) -> Decision<Record, Refusal> {
+        self.apply(base, holders, mutation)
+    }
+
+    /// As [`Operation::is_in`], with the record's rules broken in one way.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn is_in_mutated(&self, value: &Record, mutation: Mutation) -> bool {
+        self.shows_in(value, mutation)
+    }
+
+    /// As [`Operation::replaces`], with the record's rules broken in one way.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn replaces_mutated(&self, top: &Record, mutation: Mutation) -> bool {
+        self.removes_last(top, mutation)
+    }
+
+    fn shows_in(&self, value: &Record, mutation: Mutation) -> bool {
+        if value.name() == self.change {
+            return true;
+        }
+        let has_version = |id| value.object().is_some_and(|object| object.version(id).is_some());
+        match &self.kind {
+            // That there is no such version is what its delete promises, whoever deleted it.
+            Change::Delete {
+                precondition,
+                versioning: Versioning::Unversioned,
+            } => *precondition == Precondition::default() && !has_version(Version::NULL),
+            Change::Delete { .. } if mutation.is(Mutant::AnyMarkerIsOwn) => latest(value, Mutation::NONE).is_none(),
+            Change::DeleteVersion { version } => !has_version(*version),
+            Change::DeleteBucket { incarnation } => value.bucket().is_none_or(|b| b.incarnation != *incarnation),
+            Change::CreateBucket { incarnation } => value.bucket().is_some_and(|b| b.incarnation == *incarnation),
+            Change::OpenUpload(upload) => value.object().is_some_and(|object| object.upload(upload.id).is_some()),
+            _ => value
+                .object()
+                .is_some_and(|object| object.versions.iter().any(|v| v.change == self.change)),
+        }
+    }
+
+    fn apply(&self, base: &Record, holders: Drives, mutation: Mutation) -> Decision<Record, Refusal> {
         match &self.kind {
             Change::Read => Decision::Keep,
             Change::Touch => Decision::Write(base.clone()),
-            Change::Put { data, precondition } => match check(precondition, base) {
-                Err(refusal) => Decision::Refuse(refusal),
-                Ok(()) => {
-                    let mut data = data.clone();
-                    if let Some(part) = data.parts.first_mut() {
-                        part.holders = holders;
-                    }
-                    self.add_version(base, data, None)
+            Change::Put {
+                data,
+                precondition,
+                versioning,
+            } => {
+                if let Err(refusal) = check(precondition, base, mutation) {
+                    return Decision::Refuse(refusal);
                 }
-            },
-            Change::Delete { precondition } => match check(precondition, base) {
-                Err(refusal) => Decision::Refuse(refusal),
-                Ok(()) => self.delete(base),
-            },
+                let mut data = data.clone();
+                if let Some(part) = data.parts.first_mut() {
+                    part.holders = holders;
+                }
+                let object = base.object().cloned().unwrap_or_default();
+                self.add(object, VersionKind::Data(Arc::new(data)), *versioning, mutation)
+            }
+            Change::Delete {
+                precondition,
+                versioning,
+            } => {
+                if let Err(refusal) = check(precondition, base, mutation) {
+                    return Decision::Refuse(refusal);
+                }
+                if *versioning == Versioning::Unversioned {
+                    return self.remove(base, Version::NULL, mutation);
+                }
+                let object = base.object().cloned().unwrap_or_default();
+                self.add(object, VersionKind::DeleteMarker, *versioning, mutation)
+            }
+            Change::DeleteVersion { version } => self.remove(base, *version, mutation),
             Change::OpenUpload(upload) => {
                 let mut object = base.object().cloned().unwrap_or_default();
                 object.uploads.push(upload.clone());
                 self.write(object)
             }
-            Change::AbortUpload(id) => match base.object().filter(|object| object.upload(*id).is_some()) {
+            Change::AbortUpload(id) => match without_upload(base, *id) {
                 None => Decision::Refuse(Refusal::NoSuchUpload),
-                Some(object) => {
-                    let mut object = object.clone();
-                    object.uploads.retain(|upload| upload.id != *id);
-                    self.write(object)
-                }
+                Some(object) => self.write(object),
             },
             Change::CompleteUpload {
                 upload,
                 data,
                 precondition,
+                versioning,
             } => {
-                if base.object().and_then(|object| object.upload(*upload)).is_none() {
-                    return Decision::Refuse(Refusal::NoSuchUpload);
-                }
-                match check(precondition, base) {
+                let object = match without_upload(base, *upload) {
+                    Some(object) => object,
+                    None if mutation.is(Mutant::CompleteUnopened) => base.object().cloned().unwrap_or_default(),
+                    None => return Decision::Refuse(Refusal::NoSuchUpload),
+                };
+                match check(precondition, base, mutation) {
                     Err(refusal) => Decision::Refuse(refusal),
-                    Ok(()) => self.add_version(base, data.clone(), Some(*upload)),
+                    Ok(()) => self.add(object, VersionKind::Data(Arc::new(data.clone())), *versioning, mutation),
                 }
             }
             Change::PutPart(part) => {
@@ -189,56 +272,69 @@ impl Operation<Record> for Op {
         }
     }
 
-    fn is_in(&self, value: &Record) -> bool {
-        if value.name() == self.change {
-            return true;
+    /// The history with one more entry, the latest. The only entry that it may take the place of is the null
+    /// version, and only by another null version (`version.kept`).
+    fn add(
+        &self,
+        mut object: Object,
+        kind: VersionKind,
+        versioning: Versioning,
+        mutation: Mutation,
+    ) -> Decision<Record, Refusal> {
+        let time_nanos = self.time_after(&object, mutation);
+        let id = versioning.version();
+        let replaces_null = id == Version::NULL || mutation.is(Mutant::EnabledReplacesNull);
+        if mutation.is(Mutant::SuspendedReplacesLatest) && versioning == Versioning::Suspended {
+            object.versions.pop();
+        } else if replaces_null {
+            object.versions.retain(|version| version.id != Version::NULL);
         }
-        match &self.kind {
-            // An absent key is what a delete promises, whoever deleted it.
-            Change::Delete { precondition } => *precondition == Precondition::default() && latest(value).is_none(),
-            Change::DeleteBucket { incarnation } => value.bucket().is_none_or(|b| b.incarnation != *incarnation),
-            Change::CreateBucket { incarnation } => value.bucket().is_some_and(|b| b.incarnation == *incarnation),
-            Change::OpenUpload(upload) => value.object().is_some_and(|object| object.upload(upload.id).is_some()),
-            _ => value
-                .object()
-                .is_some_and(|object| object.versions.iter().any(|v| v.change == self.change)),
-        }
-    }
-
-    fn replaces(&self, top: &Record) -> bool {
-        match &self.kind {
-            Change::Put { precondition, .. } | Change::Delete { precondition } => {
-                *precondition == Precondition::default() && top.object().is_some_and(|object| object.uploads.is_empty())
-            }
-            _ => false,
-        }
-    }
-}
-
-impl Op {
-    /// The base with its null version replaced, and `upload` taken out.
-    fn add_version(&self, base: &Record, data: ObjectData, upload: Option<u128>) -> Decision<Record, Refusal> {
-        let mut object = base.object().cloned().unwrap_or_default();
-        let time_nanos = self.time_after(&object);
-        object.versions.retain(|version| version.id != 0);
         object.versions.push(Version {
-            id: 0,
+            id,
             change: self.change,
             time_nanos,
-            kind: VersionKind::Data(Arc::new(data)),
+            kind,
         });
-        object.uploads.retain(|open| Some(open.id) != upload);
         self.write(object)
     }
 
-    /// The base without its null version.
-    fn delete(&self, base: &Record) -> Decision<Record, Refusal> {
-        let Some(object) = base.object().filter(|object| object.versions.iter().any(|v| v.id == 0)) else {
+    /// The base without one of its versions.
+    fn remove(&self, base: &Record, id: u128, mutation: Mutation) -> Decision<Record, Refusal> {
+        let Some(object) = base.object().filter(|object| object.version(id).is_some()) else {
             return Decision::Keep;
         };
         let mut object = object.clone();
-        object.versions.retain(|version| version.id != 0);
+        if mutation.is(Mutant::DeleteTakesPredecessor) {
+            let at = object.versions.iter().position(|version| version.id == id);
+            if let Some(before) = at.and_then(|at| at.checked_sub(1)) {
+                object.versions.remove(before);
+            }
+        }
+        object.versions.retain(|version| version.id != id);
         self.write(object)
+    }
+
+    /// Whether the operation takes out of the history whatever `top`'s last change brought in.
+    fn removes_last(&self, top: &Record, mutation: Mutation) -> bool {
+        let removed = match &self.kind {
+            Change::Put {
+                precondition,
+                versioning,
+                ..
+            }
+            | Change::Delete {
+                precondition,
+                versioning,
+            } => (*precondition == Precondition::default() && versioning.version() == Version::NULL)
+                .then_some(Version::NULL),
+            Change::DeleteVersion { version } => Some(*version),
+            _ => None,
+        };
+        let (Some(removed), Some(object)) = (removed, top.object()) else {
+            return false;
+        };
+        let mut last = object.versions.iter().filter(|version| version.change == top.name());
+        object.uploads.is_empty() && (last.all(|version| version.id == removed) || mutation.is(Mutant::ReplacesKept))
     }
 
     /// A record of `object`; a tombstone when nothing is left in it.
@@ -253,25 +349,39 @@ impl Op {
     }
 
     /// Now, or just after the latest version if the clock is behind it (`version.order-is-chain`).
-    fn time_after(&self, object: &Object) -> u64 {
+    fn time_after(&self, object: &Object, mutation: Mutation) -> u64 {
+        if mutation.is(Mutant::RawClock) {
+            return self.now_nanos;
+        }
         object
             .latest()
             .map_or(self.now_nanos, |latest| self.now_nanos.max(latest.time_nanos + 1))
     }
 }
 
+/// The history of `base` without an upload that is open in it; `None` if it is not.
+fn without_upload(base: &Record, id: u128) -> Option<Object> {
+    let mut object = base.object().filter(|object| object.upload(id).is_some())?.clone();
+    object.uploads.retain(|upload| upload.id != id);
+    Some(object)
+}
+
 /// The ETag of the version that a write would replace, if the key exists.
-fn latest(base: &Record) -> Option<&ObjectData> {
-    base.object()?.latest_data().map(|(_, data)| &**data)
+fn latest(base: &Record, mutation: Mutation) -> Option<&ObjectData> {
+    let object = base.object()?;
+    if mutation.is(Mutant::ConditionOverlooksMarker) {
+        return object.versions.iter().rev().find_map(Version::data).map(|data| &**data);
+    }
+    object.latest_data().map(|(_, data)| &**data)
 }
 
 /// Evaluates a precondition on a base (`put.precondition-on-predecessor`).
-fn check(precondition: &Precondition, base: &Record) -> Result<(), Refusal> {
+fn check(precondition: &Precondition, base: &Record, mutation: Mutation) -> Result<(), Refusal> {
     debug_assert!(
         base.bucket().is_none() && base.part().is_none() || base.is_absent(),
         "an object's register"
     );
-    let etag = latest(base).map(|data| data.etag.as_str());
+    let etag = latest(base, mutation).map(|data| data.etag.as_str());
     if let Some(wanted) = &precondition.if_match {
         match etag {
             None => return Err(Refusal::NoSuchKey),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// An object key: its versions and its open uploads.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Object {
     /// In the order of the chain: the latest is last (`version.order-is-chain`).
     pub versions: Vec<Version>,
@@ -28,6 +28,12 @@ impl Object {
         Some((version, version.data()?))
     }
 
+    /// The version with this id.
+    #[must_use]
+    pub fn version(&self, id: u128) -> Option<&Version> {
+        self.versions.iter().find(|version| version.id == id)
+    }
+
     /// The open upload with this id.
     #[must_use]
     pub fn upload(&self, id: u128) -> Option<&Upload> {
@@ -35,10 +41,36 @@ impl Object {
     }
 }
 
+/// How a write treats the versions that are there: a bucket's setting, and what the write needs under it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Versioning {
+    /// A key has one entry, the null version: a put replaces it, a delete removes it.
+    #[default]
+    Unversioned,
+    /// A put adds a version, a delete adds a marker, and whatever was there stays.
+    Enabled {
+        /// The id of the version or marker: 128 random bits, not 0.
+        version: u128,
+    },
+    /// A put replaces the null version, a delete puts a null marker in its place. Other versions stay.
+    Suspended,
+}
+
+impl Versioning {
+    /// The id of what a write adds.
+    #[must_use]
+    pub fn version(self) -> u128 {
+        match self {
+            Versioning::Enabled { version } => version,
+            Versioning::Unversioned | Versioning::Suspended => Version::NULL,
+        }
+    }
+}
+
 /// One entry of a key's history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Version {
-    /// 0 is the null version: the one entry of a bucket without versioning.
+    /// [`Version::NULL`], or random.
     pub id: u128,
     /// The change that added it.
     pub change: u128,
@@ -49,6 +81,9 @@ pub struct Version {
 }
 
 impl Version {
+    /// The id of the null version: the one entry of a key without versioning.
+    pub const NULL: u128 = 0;
+
     /// The object's data, unless this is a delete marker.
     #[must_use]
     pub fn data(&self) -> Option<&Arc<ObjectData>> {
@@ -60,7 +95,7 @@ impl Version {
 }
 
 /// What a version is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum VersionKind {
     /// An object. Shared: it is copied into every record that follows, and out of each for whoever asks.
     Data(Arc<ObjectData>),
@@ -69,7 +104,7 @@ pub enum VersionKind {
 }
 
 /// An object as stored.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectData {
     /// Without quotes: MD5 in hex, or `<hex>-<parts>` of a multipart upload.
     pub etag: String,
@@ -89,7 +124,7 @@ pub struct ObjectData {
 }
 
 /// One part of an object's data, in a data folder of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartData {
     /// 1 to 10,000.
     pub number: u16,
@@ -106,7 +141,7 @@ pub struct PartData {
 }
 
 /// A checksum that S3 knows by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Checksum {
     /// Which.
     pub kind: ChecksumKind,
@@ -132,7 +167,7 @@ pub enum ChecksumKind {
 }
 
 /// An open multipart upload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Upload {
     /// Its id.
     pub id: u128,
@@ -149,7 +184,7 @@ pub struct Upload {
 }
 
 /// A part of an open upload: a register of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Part {
     /// K.
     pub data_shards: u8,
@@ -162,7 +197,7 @@ pub struct Part {
 }
 
 /// A bucket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Bucket {
     /// Names this life of the bucket: keys of an earlier one with the same name are not its keys.
     pub incarnation: u128,

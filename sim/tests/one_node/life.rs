@@ -359,6 +359,8 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
             let recovered: Recovered = shared.ends("recovery", node.recover(Duration::ZERO)).await;
             let lies = shared.plan.kind == Kind::Lying;
             assert!(recovered.left == 0 || lies, "live.resolves: {recovered:?}");
+            let again: Recovered = shared.ends("recovery", node.recover(Duration::ZERO)).await;
+            assert!(again.ended == 0 || lies, "multipart.leaves-nothing: {again:?}");
             shared.ends("close", store.close()).await;
         }
         Phase::Verify => verify(&store, &shared).await,

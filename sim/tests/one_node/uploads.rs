@@ -141,7 +141,9 @@ impl Uploads {
         let (key, end) = (uploads[nth].key.clone(), &mut uploads[nth].ends[at]);
         end.outcome = match &outcome {
             Ok(()) => Told::Done,
-            Err(StoreError::NoSuchUpload | StoreError::InvalidPart(_)) => Told::Gone,
+            Err(StoreError::NoSuchUpload) => Told::Gone,
+            // Each attempt names the parts as they are.
+            Err(StoreError::InvalidPart(number)) => panic!("multipart.invalid-part-is-known: {key}: part {number}"),
             Err(StoreError::Ambiguous(_) | StoreError::Internal(_)) => Told::Unknown,
             Err(_) => Told::NotDone,
         };

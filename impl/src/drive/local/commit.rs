@@ -480,28 +480,17 @@ impl Core {
         upload: u128,
         ended: Ballot,
     ) -> Result<Result<(), DriveError>, IndexError> {
-        let mut named = self.named(owner)?;
-        if self.shared.mutation.is(Mutant::EndUploadDropsNamed) {
-            named.clear();
-        }
-        let Some(entry) = self.keys.get_mut(owner) else {
+        let view = || self.shared.index.view();
+        let entry = self.keys.load(owner, view, &self.pending, &self.shared.recording)?;
+        let (register, held) = (&entry.state.register, entry.held.iter());
+        let held = held.map(|(folder, held)| (*folder, held.upload));
+        #[cfg(not(feature = "mutants"))]
+        let left = model::upload::left_by(register, upload, ended, held);
+        #[cfg(feature = "mutants")]
+        let left = model::upload::left_by_mutated(register, upload, ended, held, self.shared.mutation.record());
+        let Some(folders) = left else {
             return Ok(Err(DriveError::NoFolder));
         };
-        let register = &entry.state.register;
-        let is_open = register
-            .accepted
-            .value
-            .object()
-            .and_then(|object| object.upload(upload))
-            .is_some();
-        if !register.committed || register.accepted.ballot < ended || is_open {
-            return Ok(Err(DriveError::NoFolder));
-        }
-        let folders = entry
-            .held
-            .iter()
-            .filter(|(folder, held)| held.upload == upload && !named.contains(folder));
-        let folders: Vec<_> = folders.map(|(folder, _)| *folder).collect();
         self.remove(owner, &folders);
         self.forget_parts(owner, upload)?;
         self.durable = true;

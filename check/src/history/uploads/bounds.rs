@@ -1,0 +1,101 @@
+//! Worlds in short: the requests by letter, and what departs from the plain case.
+
+use super::requests::Request;
+use super::world::World;
+use crate::rules::Seen;
+use model::protocol::mutant::Mutation as ProtocolMutation;
+use model::record::mutant::Mutation;
+
+/// The requests by letter.
+const REQUESTS: [(char, Request); 8] = [
+    ('p', Request::Put),
+    ('d', Request::Delete),
+    ('g', Request::Get),
+    ('u', Request::Part(1)),
+    ('a', Request::Abort(1)),
+    ('c', complete(1, false)),
+    ('C', complete(1, true)),
+    // Of the second upload.
+    ('b', complete(2, false)),
+];
+
+const fn complete(upload: u8, replaced: bool) -> Request {
+    Request::Complete { upload, replaced }
+}
+
+/// A world: the requests by letter, one client each.
+///
+/// # Panics
+/// If a letter is none of them.
+#[must_use]
+pub fn world(requests: &str) -> World {
+    let request = |letter: char| {
+        let found = REQUESTS.iter().find(|(known, _)| *known == letter);
+        found.unwrap_or_else(|| panic!("no request {letter}")).1
+    };
+    World {
+        requests: requests.chars().map(request).collect(),
+        uploads: (if requests.contains('b') { 2 } else { 1 }, 1),
+        lags: false,
+        lost: 0,
+        heals: 0,
+        mutation: Mutation::NONE,
+        protocol: ProtocolMutation::NONE,
+        seen: Seen::default(),
+    }
+}
+
+impl World {
+    /// Each upload has two parts.
+    #[must_use]
+    pub fn of_two_parts(mut self) -> World {
+        self.uploads.1 = 2;
+        self
+    }
+
+    /// One drive has not heard of the uploads.
+    #[must_use]
+    pub fn with_lag(mut self) -> World {
+        self.lags = true;
+        self
+    }
+
+    /// So many requests end in uncertainty.
+    #[must_use]
+    pub fn with_lost(mut self, lost: u8) -> World {
+        self.lost = lost;
+        self
+    }
+
+    /// A drive is healed.
+    #[must_use]
+    pub fn with_heal(mut self) -> World {
+        self.heals = 1;
+        self
+    }
+
+    /// The bounds in words.
+    #[must_use]
+    pub fn bounds(&self) -> String {
+        let letter = |request: &Request| {
+            REQUESTS
+                .iter()
+                .find(|(_, known)| known == request)
+                .map_or('?', |found| found.0)
+        };
+        let mut words: String = self.requests.iter().map(letter).collect();
+        for (is, what) in [
+            (self.uploads.1 > 1, "two parts"),
+            (self.lags, "a drive lags"),
+            (self.lost > 0, "lost"),
+            (self.lost > 1, "2"),
+            (self.heals > 0, "heal"),
+        ] {
+            if is {
+                words += if what == "2" { " " } else { ", " };
+                words += what;
+            }
+        }
+        words
+    }
+}

@@ -1,0 +1,115 @@
+//! What each rule demands of a step, from the chain of chosen values alone.
+
+use super::requests::{Mode, Request, When};
+use super::rules::{Occasion, Rule};
+use super::world::{State, World};
+use model::protocol::{Decision, Value};
+use model::record::{Op, Record, Refusal, Version};
+use std::collections::BTreeSet;
+
+fn versions(record: &Record) -> &[Version] {
+    record.object().map_or(&[], |object| &object.versions)
+}
+
+impl World {
+    /// When an operation has decided what to make of a base.
+    pub(super) fn audit_decision(&self, s: &mut State, op: &Op, base: &Record, decision: &Decision<Record, Refusal>) {
+        let Decision::Write(value) = decision else { return };
+        let last = |version: &&Version| version.change == base.name() && version.data().is_some();
+        if !op.replaces_mutated(base, self.mutation) {
+            return;
+        }
+        self.see(Occasion::Replaces);
+        let kept = versions(value).iter().any(|version| last(&version));
+        s.demand(Rule::ReplacedIsGone, !kept);
+    }
+
+    /// When a value has become chosen.
+    pub(super) fn audit_chosen(&self, s: &mut State) {
+        let at = s.chain.len() - 1;
+        let (value, base) = (s.chain[at].0.0.clone(), s.chain[at - 1].0.0.clone());
+        let Some(request) = s.chain[at].1.map(|client| self.request(client)) else {
+            return;
+        };
+        self.audit_order(s, &base, &value);
+        self.audit_kept(s, request, &base, &value);
+        self.audit_condition(s, request, &base);
+        let all: Vec<BTreeSet<u128>> = s
+            .chain
+            .iter()
+            .map(|(value, _)| versions(&value.0).iter().map(|version| version.change).collect())
+            .collect();
+        let gone: BTreeSet<u128> = all[..at]
+            .iter()
+            .flatten()
+            .filter(|change| !all[at - 1].contains(change))
+            .copied()
+            .collect();
+        s.demand(Rule::NoResurrection, gone.is_disjoint(&all[at]));
+    }
+
+    /// The order of the versions is that in which they were chosen; times increase, ids differ.
+    fn audit_order(&self, s: &mut State, base: &Record, value: &Record) {
+        let versions = versions(value);
+        let chosen = |version: &Version| {
+            let has = |(value, _): &(crate::history::exact::Exact, _)| self::versions(&value.0).contains(version);
+            s.chain.iter().position(has)
+        };
+        let in_order = versions.windows(2).all(|pair| {
+            let (first, second) = (chosen(&pair[0]), chosen(&pair[1]));
+            first <= second && pair[0].time_nanos < pair[1].time_nanos
+        });
+        let ids: BTreeSet<u128> = versions.iter().map(|version| version.id).collect();
+        s.demand(Rule::OrderIsChain, in_order && ids.len() == versions.len());
+        if let (Some(before), Some(new)) = (self::versions(base).last(), versions.last())
+            && new.change == value.name()
+            && new.time_nanos == before.time_nanos + 1
+        {
+            self.see(Occasion::ClockBehind);
+        }
+    }
+
+    /// Nothing goes but what the request names, and what stays, stays as it was.
+    fn audit_kept(&self, s: &mut State, request: Request, base: &Record, value: &Record) {
+        let may_go = match request {
+            Request::DeleteVersion(id) => Some(u128::from(id)),
+            _ => request.adds().filter(|(mode, _)| *mode != Mode::Enabled).map(|_| 0),
+        };
+        let (before, after) = (versions(base), versions(value));
+        let kept = before
+            .iter()
+            .filter(|version| Some(version.id) != may_go)
+            .all(|version| after.contains(version));
+        let added = after.iter().filter(|version| !before.contains(version)).count();
+        s.demand(Rule::Kept, kept && added <= 1);
+        if before.len() < after.len() && !before.is_empty() {
+            self.see(Occasion::Overwritten);
+        }
+        if matches!(request, Request::DeleteVersion(_)) {
+            self.see(Occasion::DeletedForGood);
+        }
+    }
+
+    /// What a request wants of the current object.
+    fn audit_condition(&self, s: &mut State, request: Request, base: &Record) {
+        let current = versions(base).last();
+        let by = current.and_then(|version| version.data()).map(|data| data.etag.clone());
+        let when = request.adds().map_or(When::Always, |(_, when)| when);
+        let holds = match when {
+            When::Always => true,
+            When::Absent => by.is_none(),
+            When::Is(client) => by == Some(client.to_string()),
+        };
+        s.demand(Rule::Precondition, holds);
+        if when == When::Absent && current.is_some() {
+            self.see(Occasion::ConditionOnMarker);
+        }
+    }
+
+    /// When the drive knows that the latest value is chosen: it has the data of every version.
+    pub(super) fn audit_drive(&self, s: &mut State) {
+        let named = s.drive.register.accepted.value.folders();
+        let has = named.iter().all(|need| s.drive.folders.contains(&need.folder));
+        s.demand(Rule::DataKept, has && s.drive.register.committed);
+    }
+}

@@ -1,0 +1,103 @@
+//! Worlds in short: the requests in words of two or three letters.
+
+use super::requests::{Mode, Request, When};
+use super::world::World;
+use crate::rules::Seen;
+use model::protocol::mutant::Mutation as ProtocolMutation;
+use model::record::mutant::Mutation;
+
+/// What the clients' clocks show, in their order.
+pub const CLOCKS: [u64; 4] = [50, 20, 40, 5];
+
+/// A world: one client for each word. `p` put, `c` complete the upload, `d` delete, then the bucket's setting: `u`
+/// unversioned, `e` enabled, `s` suspended; then perhaps `n` if there is no object, `m` if it is the first client's.
+/// `x` with an id: delete this version, 0 the null version, 10 the first client's. `l` list.
+///
+/// # Panics
+/// If a word is none of these.
+#[must_use]
+pub fn world(words: &str) -> World {
+    World {
+        requests: words.split(' ').map(request).collect(),
+        initial: false,
+        lost: 0,
+        mutation: Mutation::NONE,
+        protocol: ProtocolMutation::NONE,
+        seen: Seen::default(),
+    }
+}
+
+fn request(word: &str) -> Request {
+    if let Some(id) = word.strip_prefix('x') {
+        return Request::DeleteVersion(id.parse().expect("a version's id"));
+    }
+    let letter = |at: usize| word.chars().nth(at);
+    let mode = match letter(1) {
+        Some('e') => Mode::Enabled,
+        Some('s') => Mode::Suspended,
+        _ => Mode::Unversioned,
+    };
+    let when = match letter(2) {
+        Some('n') => When::Absent,
+        Some('m') => When::Is(0),
+        _ => When::Always,
+    };
+    match letter(0) {
+        Some('p') => Request::Put(mode, when),
+        Some('c') => Request::Complete(mode, when),
+        Some('d') => Request::Delete(mode, when),
+        Some('l') => Request::List,
+        _ => panic!("no request {word}"),
+    }
+}
+
+fn word(request: &Request) -> String {
+    let letter = match request {
+        Request::Put(..) => "p",
+        Request::Complete(..) => "c",
+        Request::Delete(..) => "d",
+        Request::DeleteVersion(id) => return format!("x{id}"),
+        Request::List => return "l".to_owned(),
+    };
+    let (mode, when) = request.adds().unwrap_or((Mode::Unversioned, When::Always));
+    let mode = match mode {
+        Mode::Unversioned => "u",
+        Mode::Enabled => "e",
+        Mode::Suspended => "s",
+    };
+    let when = match when {
+        When::Always => "",
+        When::Absent => "n",
+        When::Is(_) => "m",
+    };
+    [letter, mode, when].concat()
+}
+
+impl World {
+    /// The key starts with a null version and a later one, of id 90.
+    #[must_use]
+    pub fn on_versions(mut self) -> World {
+        self.initial = true;
+        self
+    }
+
+    /// So many votes whose fate is open.
+    #[must_use]
+    pub fn with_lost(mut self, lost: u8) -> World {
+        self.lost = lost;
+        self
+    }
+
+    /// The bounds in words.
+    #[must_use]
+    pub fn bounds(&self) -> String {
+        let mut words: Vec<String> = self.requests.iter().map(word).collect();
+        if self.initial {
+            words.push("on versions".to_owned());
+        }
+        if self.lost > 0 {
+            words.push(format!("lost {}", self.lost));
+        }
+        words.join(" ")
+    }
+}

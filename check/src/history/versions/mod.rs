@@ -1,0 +1,7 @@
+//! The versions of one key: `model::record::Op` over a register that is taken as atomic.
+
+mod audit;
+pub mod bounds;
+pub mod requests;
+pub mod rules;
+pub mod world;

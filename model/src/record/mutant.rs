@@ -1,0 +1,78 @@
+//! Deliberate breaks of what records and uploads promise, one switch each: the checker must notice every one.
+//!
+//! As with [`crate::protocol::mutant`], a server carries no trace of them.
+
+/// One way to break histories or uploads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
+pub enum Mutant {
+    /// A completion takes effect whether or not the upload is open.
+    CompleteUnopened,
+    /// A completion is two votes: the version comes in, then the upload goes out.
+    CompleteInTwoVotes,
+    /// A completion takes whatever part is there.
+    CompleteTakesAnyPart,
+    /// A completion looks for the upload first and reads the parts then.
+    CompleteReadsKeyFirst,
+    /// A completion whose vote may be chosen is proposed once more.
+    EndProposedAgain,
+    /// A part is voted on without another look whether the upload is still open.
+    PartNotCheckedAgain,
+    /// An abort has drives clean up as soon as they have voted for it.
+    AbortCleansEarly,
+    /// A drive cleans up after an upload whose end it has not heard of.
+    EndUnheard,
+    /// A drive that cleans up removes what the version names, too.
+    EndDropsNamed,
+    /// A part's data goes when another takes its place.
+    ReplacedPartDropped,
+    /// A put under versioning takes the place of the null version.
+    EnabledReplacesNull,
+    /// A put under suspended versioning takes the place of the latest version, whichever that is.
+    SuspendedReplacesLatest,
+    /// The delete of one version takes the one before it, too.
+    DeleteTakesPredecessor,
+    /// A version's time is what the clock says.
+    RawClock,
+    /// An operation that keeps the last version says that it replaces it.
+    ReplacesKept,
+    /// A delete whose fate is not known takes anybody's marker for its own.
+    AnyMarkerIsOwn,
+    /// A condition looks at the last version with data, and overlooks the marker above it.
+    ConditionOverlooksMarker,
+    /// A change whose vote may have been chosen is proposed once more.
+    ChangeProposedAgain,
+}
+
+/// Which break is switched on, if any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mutation(#[cfg(feature = "mutants")] Option<Mutant>);
+
+impl Mutation {
+    /// Records and uploads as they are.
+    #[cfg(feature = "mutants")]
+    pub const NONE: Mutation = Mutation(None);
+    /// Records and uploads as they are.
+    #[cfg(not(feature = "mutants"))]
+    pub const NONE: Mutation = Mutation();
+
+    /// Whether the break is `mutant`.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn is(self, mutant: Mutant) -> bool {
+        self.0 == Some(mutant)
+    }
+
+    /// Never, in a server.
+    #[cfg(not(feature = "mutants"))]
+    pub(crate) const fn is(self, _mutant: Mutant) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "mutants")]
+impl From<Mutant> for Mutation {
+    fn from(mutant: Mutant) -> Mutation {
+        Mutation(Some(mutant))
+    }
+}
