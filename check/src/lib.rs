@@ -5,6 +5,7 @@
 //! by, and never asks the protocol's quorum code. The tests of `model` exhaust worlds within stated bounds and break
 //! the protocol on purpose; its examples open them in stateright's explorer and search further.
 
+pub mod bucket;
 pub mod explore;
 pub mod register;
 pub mod rules;

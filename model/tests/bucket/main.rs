@@ -1,0 +1,3 @@
+//! Checks the protocol of buckets exhaustively within stated bounds, and that each way to break it is noticed.
+
+mod bounds;
