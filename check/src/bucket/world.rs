@@ -383,6 +383,12 @@ impl World {
         (0..self.sets).flat_map(move |set| (0..drives).map(move |drive| (set, drive)))
     }
 
+    /// The drives do not know of the bucket when it begins.
+    #[must_use]
+    pub fn cold(self) -> World {
+        World { warm: false, ..self }
+    }
+
     /// The bounds in words: sets x drives and the operations by letter.
     #[must_use]
     pub fn bounds(&self) -> String {
