@@ -7,5 +7,6 @@
 
 pub mod bucket;
 pub mod explore;
+pub mod lock;
 pub mod register;
 pub mod rules;

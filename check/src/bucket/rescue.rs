@@ -11,7 +11,9 @@ const PATIENCE: usize = 3;
 
 impl World {
     pub(super) fn rescue(&self, s: &mut State) {
-        let Some(Bucket { incarnation, .. }) = s.bucket else { return };
+        let Some(Bucket { incarnation, .. }) = s.bucket else {
+            return;
+        };
         let by_writer = self.writer_gets_in(s, incarnation);
         let by_deletion = self.deletion_ends(s);
         s.demand(Rule::Usable, by_writer && by_deletion);

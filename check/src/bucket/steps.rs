@@ -23,9 +23,8 @@ impl World {
                 let open = self.open(s, set, *incarnation);
                 let needed = usize::from(Quorums::of(self.drives).prepare);
                 let subsets = (0..=open.bits()).map(Drives::from_bits);
-                let rounds = subsets.filter(|drives| {
-                    drives.without(open).is_empty() && (drives.count() == needed || *drives == open)
-                });
+                let rounds = subsets
+                    .filter(|drives| drives.without(open).is_empty() && (drives.count() == needed || *drives == open));
                 let rounds = rounds.filter(|drives| drives.count() >= needed);
                 actions.extend(rounds.map(|drives| Action::Propose(client, drives)));
                 if open.count() < self.majority() {
@@ -178,8 +177,19 @@ impl World {
     }
 
     /// Does with a drive what a request about a key asks for.
-    fn step_drive(&self, s: &mut State, set: u8, index: u8, of: Incarnation, request: Request<Content>) -> Reply<Content> {
-        let key = s.drive_mut(set, index).keys.entry(self.named(of)).or_insert_with(KeyState::empty);
+    fn step_drive(
+        &self,
+        s: &mut State,
+        set: u8,
+        index: u8,
+        of: Incarnation,
+        request: Request<Content>,
+    ) -> Reply<Content> {
+        let key = s
+            .drive_mut(set, index)
+            .keys
+            .entry(self.named(of))
+            .or_insert_with(KeyState::empty);
         // Restarts and wipes of what drives vote on are the register's world to explore.
         let mut drive = DriveState::boot(0, u64::MAX / 2);
         drive.floor = Ballot::ZERO;
@@ -212,7 +222,9 @@ impl World {
         };
         let set = self.set_of(client);
         let in_round = |key: &KeyState<Content>| key.promised.max(key.register.accepted.ballot).round;
-        let keys = s.sets[usize::from(set)].iter().filter_map(|drive| drive.keys.get(&self.named(incarnation)));
+        let keys = s.sets[usize::from(set)]
+            .iter()
+            .filter_map(|drive| drive.keys.get(&self.named(incarnation)));
         let ballot = Ballot {
             round: keys.map(in_round).max().unwrap_or(0) + 1,
             node: u32::from(client) + 1,
@@ -290,7 +302,9 @@ impl World {
             self.see(Occasion::VotedAgain);
             s.demand(Rule::GateHolds, live > Some(listed));
         }
-        let votes = s.sets[usize::from(set)].iter().filter(|drive| drive.voted.contains(client));
+        let votes = s.sets[usize::from(set)]
+            .iter()
+            .filter(|drive| drive.voted.contains(client));
         if votes.count() < self.majority() || s.proposals[&client].chosen {
             return;
         }

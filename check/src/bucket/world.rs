@@ -306,7 +306,12 @@ impl Model for World {
             let incarnations = s.live.keys().copied();
             let asks = incarnations.filter(|incarnation| s.would_ask(self, set, drive, *incarnation));
             actions.extend(asks.map(|incarnation| Action::Ask(set, drive, incarnation)));
-            actions.extend(state.told.keys().map(|incarnation| Action::Answer(set, drive, *incarnation)));
+            actions.extend(
+                state
+                    .told
+                    .keys()
+                    .map(|incarnation| Action::Answer(set, drive, *incarnation)),
+            );
             if s.faults.losses > 0 && state.gates.values().any(|gate| gate.record().is_some()) {
                 actions.push(Action::Lose(set, drive));
             }

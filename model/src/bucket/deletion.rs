@@ -195,7 +195,11 @@ impl<K: Ord + Clone, V: Value> Deletion<K, V> {
         };
         let (incarnation, turn) = (*incarnation, *turn);
         let everybody = |(quorums, of_set): (&Quorums, &BTreeMap<_, _>)| of_set.len() == usize::from(quorums.drives);
-        let sets = if self.mutation.is(Mutant::SurveyOneSet) { 1 } else { self.quorums.len() };
+        let sets = if self.mutation.is(Mutant::SurveyOneSet) {
+            1
+        } else {
+            self.quorums.len()
+        };
         let asked = || self.quorums.iter().zip(listings).take(sets);
         if !hurry && !asked().all(everybody) {
             return None;
