@@ -4,6 +4,7 @@
 //! stated bounds. `specs/register.md` says in prose what they hold, rule by rule.
 
 pub mod bucket;
+pub mod configuration;
 pub mod lock;
 pub mod mutation;
 pub mod protocol;

@@ -114,10 +114,7 @@ fn table() -> Vec<Row> {
         (
             "renewed by one server",
             &[Exclusive, LostIsKnown],
-            with(
-                Mutant::RenewedByOne,
-                world(3, &[1, 1], NONE).with_clocks_that_agree(),
-            ),
+            with(Mutant::RenewedByOne, world(3, &[1, 1], NONE).with_clocks_that_agree()),
         ),
         (
             "a holder believes until it is refused",

@@ -1,0 +1,33 @@
+//! The configurations that are exhausted, and what must happen in them.
+
+use check::configuration::world::Kind::{Change, Serve};
+use check::configuration::world::{Faults, World, world};
+use check::explore::exhaust;
+use std::time::Duration;
+
+/// No faults.
+pub const NONE: Faults = Faults {
+    losses: 0,
+    no_acceptors: 0,
+};
+
+#[test]
+fn every_rule_holds() {
+    let losing = Faults { losses: 1, ..NONE };
+    let without = Faults {
+        no_acceptors: 1,
+        ..NONE
+    };
+    let worlds = vec![
+        world(&[&[0, 1, 2]], &[Change, Serve(2, 0)], NONE),
+        world(&[&[0, 1, 2]], &[Change, Change, Serve(2, 0)], NONE),
+        world(&[&[0, 1, 2]], &[Change, Change, Serve(2, 0)], without),
+        world(&[&[0, 1, 2]], &[Change, Serve(2, 0), Serve(0, 0)], losing),
+        world(&[&[0, 1, 2]], &[Change, Change, Serve(2, 0)], losing),
+        world(&[&[0, 1], &[1, 2]], &[Change, Serve(2, 1), Serve(0, 0)], NONE),
+        world(&[&[0, 1], &[1, 2]], &[Change, Change, Serve(2, 1)], losing),
+        world(&[&[0, 0, 1, 1], &[1, 1, 2, 2]], &[Change, Serve(2, 1)], NONE),
+    ];
+    let rows = worlds.into_iter().map(|world: World| (world.bounds(), world)).collect();
+    exhaust(rows, Duration::from_secs(100));
+}
