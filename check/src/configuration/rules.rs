@@ -8,6 +8,5 @@ crate::rules! {
     OnlyForward "configuration.only-forward", Overtaken "a node is told of a version older than its own";
     ServedIsChosen "configuration.served-is-chosen", ServedUnanswered "a node serves what is not answered yet";
     NeedsNoAcceptors "configuration.needs-no-acceptors", WithoutAcceptors "a node serves after the acceptors are lost";
-    RefusedWithout "configuration.refused-without-acceptors", Refused "a change is refused for want of acceptors";
     NeedsNotAllNodes "configuration.needs-not-all-nodes", Missed "a change is answered that a node has missed";
 }

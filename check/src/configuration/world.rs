@@ -290,7 +290,6 @@ impl World {
 
     fn choose(&self, s: &mut State, client: u8) {
         s.clients[usize::from(client)] = if s.lost {
-            self.see(Occasion::Refused);
             Client::Over
         } else {
             s.chosen += 1;
@@ -381,8 +380,6 @@ impl World {
                 s.node(index).highest = version.max(highest);
             }
         }
-        let over_chosen = s.answered > s.chosen;
-        s.demand(Rule::RefusedWithout, !over_chosen);
         let served = (0..self.layout.len() as u8).all(|set| self.is_served_without_acceptors(s, set));
         s.demand(Rule::NeedsNoAcceptors, served);
         let changes = (0..s.nodes.len() as u32).all(|dead| self.changes_without(dead));

@@ -65,7 +65,7 @@ fn table() -> Vec<Row> {
             with(Mutant::SurveyOneSet, world(2, 2, "pqd", NONE)),
         ),
         (
-            "a deletion that was called off ends a later one",
+            "a deletion called off ends a later one",
             &[DeletedIsEmpty],
             with(Mutant::RemoveInAnyTurn, world(1, 2, "pdd", NONE)),
         ),
@@ -102,14 +102,14 @@ fn table() -> Vec<Row> {
         (
             "a gate for all incarnations",
             &[DeletedIsEmpty, GateHolds],
-            with(Mutant::AnyIncarnation, world(1, 2, "pdcp", NONE)),
+            with(Mutant::AnyIncarnation, world(1, 1, "pdcp", NONE)),
         ),
         (
             "keys that do not name the incarnation",
             &[IncarnationsApart],
             World {
                 named: false,
-                ..world(1, 2, "pdcd", NONE)
+                ..world(1, 1, "pdcd", NONE)
             },
         ),
         (

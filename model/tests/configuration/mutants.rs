@@ -91,7 +91,7 @@ fn table() -> Vec<Row> {
             "a lost copy replaced by anybody's",
             Mutant::LostTakesAny,
             &[OnlyForward, AnsweredIsSeen],
-            world(&[&[0, 1, 2]], &[Change, Change, Serve(2, 0)], losing),
+            world(&[&[0, 1]], &[Change, Change, Serve(1, 0)], losing),
         ),
         (
             "an answer outlives the loss of the copy",
