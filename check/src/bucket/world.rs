@@ -150,8 +150,7 @@ impl Value for Content {
     }
 }
 
-/// A drive, what is on its way to it, and what is known of its past. The order of its fields is of no importance: drives
-/// of a set are kept sorted.
+/// A drive, what is on its way to it, and what is known of its past.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Drive {
     /// By incarnation.

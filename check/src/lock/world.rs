@@ -1,18 +1,19 @@
 //! Lock servers and clients that want the same lock, each with a clock of its own.
 //!
-//! Clocks tick one at a time, none more than `lead` ticks ahead of the slowest: in the life of a lease two of them differ
-//! by at most twice that, and a holder's deadline is shorter by as much. A clock that is *set* is a break: the protocol's are not. Every machine's own clock stands at
-//! [`NOW`], and what it remembers ages instead, so that states repeat and there is no bound on time.
+//! Clocks tick one at a time, none more than `lead` ticks ahead of the slowest: in the life of a lease two of them
+//! differ by at most twice that, and a holder's deadline is shorter by as much. A clock that is *set* is a break: the
+//! protocol's are not. Every machine's own clock stands at [`NOW`], and what it remembers ages instead, so that states
+//! repeat and there is no bound on time.
 //!
 //! Reduced where an argument says that no behaviour is lost:
 //!
-//! - Requests are lost, delayed and reordered without bound; an answer comes back at once or never. A late answer makes a
-//!   client believe later, and no longer, since it counts from what it sent.
+//! - Requests are lost, delayed and reordered without bound; an answer comes back at once or never. A late answer makes
+//!   a client believe later, and no longer, since it counts from what it sent.
 //! - Of the requests of one attempt that are on their way to a server, the newest is kept. An older one that arrives
 //!   later lengthens a lease that nobody counts on; of an attempt that is over, it keeps others out for the life of a
 //!   lease, as one does whose holder dies.
-//! - A clock that nobody looks at, because there is no lease, no quiet and no attempt, stands wherever it may when it is
-//!   looked at again.
+//! - A clock that nobody looks at, because there is no lease, no quiet and no attempt, stands wherever it may when it
+//!   is looked at again.
 //! - Which client, and which server, is called which makes no difference.
 //! - A client that does not tick is paused, or dead; its clock runs on.
 
@@ -149,7 +150,7 @@ impl Model for World {
         }
         for (index, node) in s.nodes.iter().enumerate() {
             let index = index as u8;
-            let first = s.nodes.iter().position(|node| looks(node)) == Some(usize::from(index));
+            let first = s.nodes.iter().position(looks) == Some(usize::from(index));
             if node.ahead < self.lead && looks(node) && (first || !self.one_clock) {
                 actions.push(Action::TickServer(index));
             }

@@ -12,7 +12,7 @@ use super::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a rule's name may begin with.
-const SUBJECTS: [&str; 20] = [
+const SUBJECTS: [&str; 21] = [
     "register",
     "put",
     "read",
@@ -33,6 +33,7 @@ const SUBJECTS: [&str; 20] = [
     "index",
     "sim",
     "stage",
+    "configuration",
 ];
 
 /// Endings that make a file's name of what looks like a rule: `format.json`.
