@@ -410,8 +410,10 @@ impl World {
             (self.faults.losses, "losses"),
             (self.faults.boots, "boots"),
         ] {
-            if count > 0 {
-                words += &format!(", {what}");
+            match count {
+                0 => {}
+                1 => words += &format!(", {what}"),
+                _ => words += &format!(", {what} {count}"),
             }
         }
         words

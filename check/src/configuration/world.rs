@@ -148,7 +148,7 @@ impl Model for World {
     }
 
     fn actions(&self, s: &State, actions: &mut Vec<Action>) {
-        for (client, state) in s.clients.iter().zip(0u8..).map(|(state, client)| (client, state)) {
+        for (state, client) in s.clients.iter().zip(0u8..) {
             match (state, self.kinds[usize::from(client)]) {
                 (Client::Idle, _) => actions.push(Action::Begin(client)),
                 (Client::Asking, _) => actions.push(Action::Choose(client)),

@@ -38,6 +38,14 @@ fn every_rule_holds_in_larger_worlds() {
         world(&[&[0, 1, 2]], &[Change, Serve(2, 0), Serve(0, 0)], losing),
         world(&[&[0, 1, 2]], &[Change, Change, Serve(2, 0)], losing),
         world(&[&[0, 1], &[1, 2]], &[Change, Change, Serve(2, 1)], losing),
+        world(
+            &[&[0, 1, 2]],
+            &[Change, Change, Serve(2, 0)],
+            Faults {
+                no_acceptors: 1,
+                ..losing
+            },
+        ),
         world(&[&[0, 1, 2, 3]], &[Change, Change, Serve(3, 0)], NONE),
     ]);
 }
