@@ -5,7 +5,10 @@
 //! by, and never asks the protocol's quorum code. The tests of `model` exhaust worlds within stated bounds and break
 //! the protocol on purpose; its examples open them in stateright's explorer and search further.
 
+pub mod bucket;
+pub mod configuration;
 pub mod explore;
 pub mod history;
+pub mod lock;
 pub mod register;
 pub mod rules;

@@ -3,6 +3,10 @@
 //! The server runs these machines; `cargo test -p model` checks the same machines exhaustively within
 //! stated bounds. `specs/register.md` says in prose what they hold, rule by rule.
 
+pub mod bucket;
+pub mod configuration;
+pub mod lock;
+pub mod mutation;
 pub mod protocol;
 pub mod record;
 pub mod trace;

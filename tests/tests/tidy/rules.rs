@@ -12,7 +12,7 @@ use super::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a rule's name may begin with.
-const SUBJECTS: [&str; 21] = [
+const SUBJECTS: [&str; 22] = [
     "register",
     "put",
     "read",
@@ -34,6 +34,7 @@ const SUBJECTS: [&str; 21] = [
     "sim",
     "stage",
     "trace",
+    "configuration",
 ];
 
 /// Endings that make a file's name of what looks like a rule: `format.json`.

@@ -1,0 +1,11 @@
+//! Buckets that are created and deleted while their keys are written (`specs/bucket.md`).
+//!
+//! Gates, votes and listings are modelled drive by drive, with the server's own machines. A bucket's register is one
+//! atomic object, as `register.linearizable` has it: a change of it takes effect at one moment between its being asked
+//! for and its answer, or at any later one, or never.
+
+mod order;
+mod rescue;
+pub mod rules;
+mod steps;
+pub mod world;

@@ -1,0 +1,461 @@
+//! Nodes with their copies and the drives of several sets, clients that change the configuration and that are served.
+//!
+//! Reduced where an argument says that no behaviour is lost:
+//!
+//! - What is sent is lost, delayed and reordered without bound; an answer comes back at once or never. A node that does
+//!   nothing is dead, or cut off.
+//! - A change takes effect at one moment, or never; one that is ambiguous is one whose client then does nothing.
+//! - The content of a version is its number.
+//! - Which drives a request hears of is all that matters of what it asks them.
+
+use super::rules::{Occasion, Rule, properties};
+use crate::rules::{Broken, Seen};
+use model::configuration::mutant::{Mutant, Mutation};
+use model::configuration::{Chosen, Keeper, Question, Serving, Spread, Verdict};
+use model::protocol::Quorums;
+use stateright::{Model, Property};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The bounds of a run.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// By set and drive, the node that it belongs to.
+    pub layout: Vec<Vec<u32>>,
+    /// The operations, one client each.
+    pub kinds: Vec<Kind>,
+    /// How many faults there may be.
+    pub faults: Faults,
+    /// The break, if any.
+    pub mutation: Mutation,
+    /// The occasions that arose in some state.
+    pub seen: Seen,
+}
+
+/// How many faults there may be, or are left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Faults {
+    /// Nodes that lose their copy.
+    pub losses: u8,
+    /// Whether too few acceptors may be left, from some moment on.
+    pub no_acceptors: u8,
+}
+
+/// What a client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// To change the configuration.
+    Change,
+    /// To be served by this node, on a key of this set.
+    Serve(u32, u8),
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Node {
+    /// Its copy.
+    pub keeper: Keeper<u64>,
+    /// How often it has lost that.
+    pub life: u64,
+    /// The newest that it ever had.
+    pub highest: u64,
+    /// What the register answered, on its way.
+    pub told: Option<(Question, u64)>,
+    /// Versions that are on their way to it, by the client whose change they are.
+    pub mail: BTreeMap<u8, u64>,
+}
+
+/// How far a client is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Client {
+    /// Not begun.
+    Idle,
+    /// Its change is on its way to the register (a break: and to the nodes).
+    Asking,
+    /// Its change is chosen and spreads.
+    Spreading(u64, Spread),
+    /// Its request is being served; since it came, every answered change is up to this version.
+    Served(u64, Serving),
+    /// Answered.
+    Over,
+}
+
+/// All that there is at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// The clients.
+    pub clients: Vec<Client>,
+    /// The newest version that is chosen.
+    pub chosen: u64,
+    /// The newest version whose change was answered.
+    pub answered: u64,
+    /// Whether too few acceptors are left.
+    pub lost: bool,
+    /// What is left of the faults.
+    pub faults: Faults,
+    /// The rules that were broken.
+    pub broken: Broken,
+}
+
+/// What may happen next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A client begins.
+    Begin(u8),
+    /// A change takes effect, or is refused.
+    Choose(u8),
+    /// A client's version arrives at a node.
+    Tell(u8, u32),
+    /// A client's request is answered by a drive of its set.
+    Hear(u8, u8),
+    /// A node that is behind gets the copy of the drive's node.
+    Fetch(u8, u8),
+    /// A client is served.
+    Serve(u8),
+    /// A node loses its copy.
+    Lose(u32),
+    /// A node reads the register; the answer is on its way.
+    Ask(u32),
+    /// The answer arrives.
+    Answer(u32),
+    /// Too few acceptors are left.
+    LoseAcceptors,
+}
+
+impl Model for World {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let first = Chosen { version: 0, content: 0 };
+        let node = Node {
+            keeper: Keeper::new(Some(first), 0),
+            life: 0,
+            highest: 0,
+            told: None,
+            mail: BTreeMap::new(),
+        };
+        vec![State {
+            nodes: vec![node; self.nodes()],
+            clients: vec![Client::Idle; self.kinds.len()],
+            chosen: 0,
+            answered: 0,
+            lost: false,
+            faults: self.faults,
+            broken: Broken::default(),
+        }]
+    }
+
+    fn actions(&self, s: &State, actions: &mut Vec<Action>) {
+        for (state, client) in s.clients.iter().zip(0u8..) {
+            match (state, self.kinds[usize::from(client)]) {
+                (Client::Idle, _) => actions.push(Action::Begin(client)),
+                (Client::Asking, _) => actions.push(Action::Choose(client)),
+                (Client::Served(_, serving), Kind::Serve(node, set)) => {
+                    for drive in 0..self.layout[usize::from(set)].len() as u8 {
+                        let version = s.version(self.owner(set, drive));
+                        if version.is_some() && serving.told_by(drive) != version {
+                            actions.push(Action::Hear(client, drive));
+                        }
+                    }
+                    match self.verdict(s, node, serving) {
+                        Some(Verdict::Behind { ask }) => actions.push(Action::Fetch(client, ask)),
+                        Some(Verdict::Current) => actions.push(Action::Serve(client)),
+                        Some(Verdict::TooFew) | None => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (index, node) in s.nodes.iter().enumerate() {
+            let index = index as u32;
+            actions.extend(node.mail.keys().map(|client| Action::Tell(*client, index)));
+            if node.keeper.copy().is_none() && !s.lost && node.told.is_none_or(|(_, told)| told != s.chosen) {
+                actions.push(Action::Ask(index));
+            }
+            if node.told.is_some() {
+                actions.push(Action::Answer(index));
+            }
+            if s.faults.losses > 0 && node.keeper.copy().is_some() {
+                actions.push(Action::Lose(index));
+            }
+            let may_ask_early = self.mutation.is(Mutant::AnswerOutlivesLoss) && node.told.is_none();
+            if may_ask_early && s.faults.losses > 0 && node.keeper.copy().is_some() {
+                actions.push(Action::Ask(index));
+            }
+        }
+        if s.faults.no_acceptors > 0 {
+            actions.push(Action::LoseAcceptors);
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut s = last.clone();
+        self.step(&mut s, action)?;
+        self.judge(&mut s);
+        Some(s)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties()
+    }
+}
+
+impl State {
+    fn node(&mut self, node: u32) -> &mut Node {
+        &mut self.nodes[node as usize]
+    }
+
+    /// The version that a node has.
+    fn version(&self, node: u32) -> Option<u64> {
+        let copy = self.nodes[node as usize].keeper.copy();
+        copy.map(|copy| copy.version)
+    }
+}
+
+impl World {
+    fn nodes(&self) -> usize {
+        let nodes: BTreeSet<u32> = self.layout.iter().flatten().copied().collect();
+        nodes.len()
+    }
+
+    fn owner(&self, set: u8, drive: u8) -> u32 {
+        self.layout[usize::from(set)][usize::from(drive)]
+    }
+
+    fn verdict(&self, s: &State, node: u32, serving: &Serving) -> Option<Verdict> {
+        Some(serving.judge(s.version(node)?, self.mutation))
+    }
+
+    fn step(&self, s: &mut State, action: Action) -> Option<()> {
+        match action {
+            Action::Begin(client) => {
+                s.clients[usize::from(client)] = match self.kinds[usize::from(client)] {
+                    Kind::Change => {
+                        if self.mutation.is(Mutant::ToldBeforeChosen) {
+                            self.send(s, client, s.chosen + 1);
+                        }
+                        Client::Asking
+                    }
+                    Kind::Serve(_, set) => {
+                        let drives = self.layout[usize::from(set)].len() as u8;
+                        Client::Served(s.answered, Serving::new(Quorums::of(drives)))
+                    }
+                };
+            }
+            Action::Choose(client) => self.choose(s, client),
+            Action::Tell(client, node) => self.tell(s, client, node)?,
+            Action::Hear(client, drive) => {
+                let Kind::Serve(_, set) = self.kinds[usize::from(client)] else {
+                    return None;
+                };
+                let version = s.version(self.owner(set, drive))?;
+                if let Client::Served(_, serving) = &mut s.clients[usize::from(client)] {
+                    serving.hear(drive, version);
+                }
+            }
+            Action::Fetch(client, drive) => {
+                let Kind::Serve(node, set) = self.kinds[usize::from(client)] else {
+                    return None;
+                };
+                self.fetch(s, node, self.owner(set, drive))?;
+            }
+            Action::Serve(client) => self.serve(s, client)?,
+            Action::Lose(node) => {
+                s.faults.losses -= 1;
+                let node = s.node(node);
+                node.life += 1;
+                node.keeper = Keeper::new(None, node.life);
+            }
+            Action::Ask(node) => {
+                let chosen = s.chosen;
+                let node = s.node(node);
+                node.told = Some((node.keeper.ask(), chosen));
+            }
+            Action::Answer(node) => {
+                let mutation = self.mutation;
+                let node = s.node(node);
+                let (question, version) = node.told.take()?;
+                let content = version;
+                node.keeper.answer(question, Chosen { version, content }, mutation);
+            }
+            Action::LoseAcceptors => {
+                s.faults.no_acceptors -= 1;
+                s.lost = true;
+            }
+        }
+        Some(())
+    }
+
+    fn choose(&self, s: &mut State, client: u8) {
+        s.clients[usize::from(client)] = if s.lost {
+            Client::Over
+        } else {
+            s.chosen += 1;
+            let version = s.chosen;
+            self.send(s, client, version);
+            Client::Spreading(version, Spread::new(self.layout.clone(), self.mutation))
+        };
+        self.conclude(s, client);
+    }
+
+    fn send(&self, s: &mut State, client: u8, version: u64) {
+        s.nodes.iter_mut().for_each(|node| {
+            node.mail.insert(client, version);
+        });
+    }
+
+    fn tell(&self, s: &mut State, client: u8, index: u32) -> Option<()> {
+        let mutation = self.mutation;
+        let node = s.node(index);
+        let version = node.mail.remove(&client)?;
+        if node.keeper.copy().is_some_and(|copy| copy.version > version) {
+            self.see(Occasion::Overtaken);
+        }
+        let content = version;
+        let has = node.keeper.take(Chosen { version, content }, mutation);
+        if let Client::Spreading(_, spread) = &mut s.clients[usize::from(client)]
+            && has
+        {
+            spread.stored(index);
+            self.conclude(s, client);
+        }
+        Some(())
+    }
+
+    /// Answers a change that has spread far enough.
+    fn conclude(&self, s: &mut State, client: u8) {
+        let Client::Spreading(version, spread) = &s.clients[usize::from(client)] else {
+            return;
+        };
+        if !spread.is_everywhere() {
+            return;
+        }
+        let version = *version;
+        s.answered = s.answered.max(version);
+        s.clients[usize::from(client)] = Client::Over;
+        if (0..s.nodes.len() as u32).any(|node| s.version(node).is_some_and(|own| own < version)) {
+            self.see(Occasion::Missed);
+        }
+    }
+
+    fn fetch(&self, s: &mut State, node: u32, from: u32) -> Option<()> {
+        if self.mutation.is(Mutant::FetchedFromAcceptors) && s.lost {
+            return None;
+        }
+        let copy = s.nodes[from as usize].keeper.copy()?.clone();
+        s.node(node).keeper.take(copy, self.mutation);
+        Some(())
+    }
+
+    fn serve(&self, s: &mut State, client: u8) -> Option<()> {
+        let Kind::Serve(node, _) = self.kinds[usize::from(client)] else {
+            return None;
+        };
+        let Client::Served(floor, _) = s.clients[usize::from(client)] else {
+            return None;
+        };
+        let version = s.version(node)?;
+        s.demand(Rule::AnsweredIsSeen, version >= floor);
+        s.demand(Rule::ServedIsChosen, version <= s.chosen);
+        if floor > 0 {
+            self.see(Occasion::ServedAfterChange);
+        }
+        if version > s.answered {
+            self.see(Occasion::ServedUnanswered);
+        }
+        if s.lost {
+            self.see(Occasion::WithoutAcceptors);
+        }
+        s.clients[usize::from(client)] = Client::Over;
+        Some(())
+    }
+
+    fn judge(&self, s: &mut State) {
+        for index in 0..s.nodes.len() as u32 {
+            if let Some(version) = s.version(index) {
+                let highest = s.nodes[index as usize].highest;
+                s.demand(Rule::OnlyForward, version >= highest);
+                s.node(index).highest = version.max(highest);
+            }
+        }
+        let served = (0..self.layout.len() as u8).all(|set| self.is_served_without_acceptors(s, set));
+        s.demand(Rule::NeedsNoAcceptors, served);
+        let changes = (0..s.nodes.len() as u32).all(|dead| self.changes_without(dead));
+        s.demand(Rule::NeedsNotAllNodes, changes);
+    }
+
+    /// Whether, if the acceptors are lost now, every node that has a copy serves as soon as Q drives of the set answer.
+    fn is_served_without_acceptors(&self, s: &State, set: u8) -> bool {
+        let mut left = s.clone();
+        left.lost = true;
+        let drives = self.layout[usize::from(set)].len();
+        let needed = drives - (drives / 2 + 1) + 1;
+        let heard: Vec<(u8, u64)> = (0..drives as u8)
+            .filter_map(|drive| Some((drive, s.version(self.owner(set, drive))?)))
+            .collect();
+        heard.len() < needed
+            || (0..s.nodes.len() as u32)
+                .filter(|node| s.version(*node).is_some())
+                .all(|node| {
+                    let mut left = left.clone();
+                    let mut serving = Serving::new(Quorums::of(drives as u8));
+                    heard.iter().for_each(|(drive, version)| serving.hear(*drive, *version));
+                    if let Some(Verdict::Behind { ask }) = self.verdict(&left, node, &serving) {
+                        let from = self.owner(set, ask);
+                        if self.fetch(&mut left, node, from).is_none() {
+                            return false;
+                        }
+                    }
+                    self.verdict(&left, node, &serving) == Some(Verdict::Current)
+                })
+    }
+
+    /// Whether a change is answered without a node, if more than half of each set's drives are on others.
+    fn changes_without(&self, dead: u32) -> bool {
+        let left = |drives: &Vec<u32>| drives.iter().filter(|node| **node != dead).count();
+        let can = self.layout.iter().all(|drives| left(drives) * 2 > drives.len());
+        let mut spread = Spread::new(self.layout.clone(), self.mutation);
+        (0..self.nodes() as u32)
+            .filter(|node| *node != dead)
+            .for_each(|node| spread.stored(node));
+        spread.is_everywhere() || !can
+    }
+
+    /// The bounds in words.
+    #[must_use]
+    pub fn bounds(&self) -> String {
+        let set = |drives: &Vec<u32>| drives.iter().map(u32::to_string).collect::<String>();
+        let sets: Vec<String> = self.layout.iter().map(set).collect();
+        let word = |kind: &Kind| match kind {
+            Kind::Change => "c".to_owned(),
+            Kind::Serve(node, set) => format!("s{node}/{set}"),
+        };
+        let kinds: Vec<String> = self.kinds.iter().map(word).collect();
+        let mut words = format!("sets {}, {}", sets.join(" "), kinds.join(" "));
+        for (count, what) in [
+            (self.faults.losses, "losses"),
+            (self.faults.no_acceptors, "acceptors lost"),
+        ] {
+            match count {
+                0 => {}
+                1 => words += &format!(", {what}"),
+                _ => words += &format!(", {what} {count}"),
+            }
+        }
+        words
+    }
+}
+
+/// A world: by set and drive, the nodes; and the operations.
+#[must_use]
+pub fn world(layout: &[&[u32]], kinds: &[Kind], faults: Faults) -> World {
+    World {
+        layout: layout.iter().map(|drives| drives.to_vec()).collect(),
+        kinds: kinds.to_vec(),
+        faults,
+        mutation: Mutation::NONE,
+        seen: Seen::default(),
+    }
+}

@@ -1,0 +1,119 @@
+//! Each way to break configuration is noticed, by the rule that it breaks.
+
+use super::bounds::NONE;
+use check::configuration::rules::Rule;
+use check::configuration::world::Kind::{Change, Serve};
+use check::configuration::world::{Faults, World, world};
+use check::explore::{Break, catch};
+use model::configuration::mutant::{Mutant, Mutation};
+use std::time::Duration;
+
+/// A mutant's name, what is broken, the rules that must be found broken, and the world to find them in.
+type Row = (&'static str, Mutant, &'static [Rule], World);
+
+fn table() -> Vec<Row> {
+    use Rule::*;
+    let losing = Faults { losses: 1, ..NONE };
+    let without = Faults {
+        no_acceptors: 1,
+        ..NONE
+    };
+    let one_set = || world(&[&[0, 1, 2]], &[Change, Serve(2, 0)], NONE);
+    let two_sets = || world(&[&[0, 1], &[1, 2]], &[Change, Serve(2, 1)], NONE);
+    vec![
+        (
+            "configuration answered when chosen",
+            Mutant::AnsweredWhenChosen,
+            &[AnsweredIsSeen],
+            one_set(),
+        ),
+        (
+            "configuration at A - 1 drives",
+            Mutant::StoredAtFewer,
+            &[AnsweredIsSeen],
+            one_set(),
+        ),
+        (
+            "configuration stored in one set",
+            Mutant::StoredInOneSet,
+            &[AnsweredIsSeen],
+            two_sets(),
+        ),
+        (
+            "configuration at most of the nodes",
+            Mutant::StoredByNodes,
+            &[AnsweredIsSeen],
+            two_sets(),
+        ),
+        (
+            "configuration at every node",
+            Mutant::StoredEverywhere,
+            &[NeedsNotAllNodes],
+            one_set(),
+        ),
+        (
+            "told before it is chosen",
+            Mutant::ToldBeforeChosen,
+            &[ServedIsChosen],
+            one_set(),
+        ),
+        (
+            "a node that returns serves its old copy",
+            Mutant::ServedAlone,
+            &[AnsweredIsSeen],
+            one_set(),
+        ),
+        (
+            "a node hears Q - 1 drives",
+            Mutant::HeardFewer,
+            &[AnsweredIsSeen],
+            one_set(),
+        ),
+        (
+            "a node that is behind serves",
+            Mutant::BehindServes,
+            &[AnsweredIsSeen],
+            one_set(),
+        ),
+        (
+            "a node that is behind asks the acceptors",
+            Mutant::FetchedFromAcceptors,
+            &[NeedsNoAcceptors],
+            world(&[&[0, 1, 2]], &[Change, Serve(2, 0)], without),
+        ),
+        (
+            "an older copy taken for a newer one",
+            Mutant::TakesLower,
+            &[OnlyForward, AnsweredIsSeen],
+            world(&[&[0, 1, 2]], &[Change, Change, Serve(2, 0)], NONE),
+        ),
+        (
+            "a lost copy replaced by anybody's",
+            Mutant::LostTakesAny,
+            &[OnlyForward, AnsweredIsSeen],
+            world(&[&[0, 1]], &[Change, Change, Serve(1, 0)], losing),
+        ),
+        (
+            "an answer outlives the loss of the copy",
+            Mutant::AnswerOutlivesLoss,
+            &[OnlyForward, AnsweredIsSeen],
+            world(&[&[0, 1, 2]], &[Change, Serve(2, 0)], losing),
+        ),
+    ]
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    let breaks = table().into_iter().map(|(name, mutant, rules, world)| Break {
+        name,
+        rules: rules.iter().map(|rule| rule.name()).collect(),
+        bounds: world.bounds(),
+        sound: world.clone(),
+        world: World {
+            mutation: mutant.into(),
+            ..world
+        },
+    });
+    catch(breaks.collect(), Duration::from_secs(100));
+    assert_eq!(Mutation::NONE, table()[0].3.mutation, "sound worlds are sound");
+}
