@@ -6,5 +6,6 @@
 //! the protocol on purpose; its examples open them in stateright's explorer and search further.
 
 pub mod explore;
+pub mod pool;
 pub mod register;
 pub mod rules;

@@ -3,5 +3,6 @@
 //! The server runs these machines; `cargo test -p model` checks the same machines exhaustively within
 //! stated bounds. `specs/register.md` says in prose what they hold, rule by rule.
 
+pub mod pool;
 pub mod protocol;
 pub mod record;

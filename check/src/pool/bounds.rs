@@ -1,0 +1,130 @@
+//! Worlds in short: the sizes of the sets, the operations by letter, the faults.
+
+use super::world::{Faults, Job, World};
+use crate::register::change::{Change, Kind};
+use crate::rules::Seen;
+use model::pool::mutant::{Mutant, Mutation};
+
+/// No faults: lost, delayed and reordered requests are no faults.
+pub const NONE: Faults = Faults {
+    boots: 0,
+    crashes: 0,
+    silences: 0,
+};
+
+/// K in a set of N drives.
+pub fn data_of(drives: u8) -> u8 {
+    (drives / 2).max(1) + u8::from(drives == 3)
+}
+
+/// W in a set of N drives.
+pub fn write_of(drives: u8) -> u8 {
+    let data = data_of(drives);
+    data + u8::from(data * 2 == drives)
+}
+
+/// A world of pools with a set of `drives` drives each: the operations by letter and how many ballots each may use.
+pub fn world(pools: u8, drives: u8, ops: &str, rounds: u8, faults: Faults) -> World {
+    let jobs = (1u8..).zip(ops.chars()).map(|(name, op)| {
+        let change = |kind, pool| {
+            let change = Change {
+                name,
+                kind,
+                data: data_of(drives),
+                write: write_of(drives),
+                shards_late: 0,
+            };
+            Job::Change(change, pool)
+        };
+        match op {
+            'p' => change(Kind::Put, 0),
+            'P' => change(Kind::Put, 1),
+            'c' => change(Kind::Create, 0),
+            'C' => change(Kind::Create, 1),
+            'd' => change(Kind::Delete, 0),
+            'g' => change(Kind::Get, 0),
+            'G' => change(Kind::PreparedGet, 0),
+            'r' => Job::Recover,
+            'u' => Job::Purge,
+            'a' => Job::Move(0),
+            'b' => Job::Move(1),
+            'e' => Job::Move(2),
+            _ => panic!("no operation {op}"),
+        }
+    });
+    World {
+        sizes: vec![drives; usize::from(pools)],
+        jobs: jobs.collect(),
+        initial: false,
+        rounds,
+        faults,
+        mutation: Mutation::NONE,
+        broken: false,
+        seen: Seen::default(),
+    }
+}
+
+fn letter(job: &Job) -> char {
+    match job {
+        Job::Change(change, pool) => match (change.kind, pool) {
+            (Kind::Put, 0) => 'p',
+            (Kind::Put, _) => 'P',
+            (Kind::Create, 0) => 'c',
+            (Kind::Create, _) => 'C',
+            (Kind::Delete, _) => 'd',
+            (Kind::Get, _) => 'g',
+            (Kind::PreparedGet, _) => 'G',
+            _ => '?',
+        },
+        Job::Move(to) => char::from(b"abe"[usize::from(*to)]),
+        Job::Recover => 'r',
+        Job::Purge => 'u',
+    }
+}
+
+impl World {
+    /// The bounds in words: the sets, the operations and the ballots of each; then what departs from the plain case.
+    pub fn bounds(&self) -> String {
+        let letters: String = self.jobs.iter().map(letter).collect();
+        let sizes: Vec<String> = self.sizes.iter().map(u8::to_string).collect();
+        let mut words = format!("{} {letters} {}", sizes.join("+"), self.rounds);
+        for (count, what) in [
+            (u8::from(self.initial), "on a value"),
+            (self.faults.boots, "boots"),
+            (self.faults.crashes, "crashes"),
+            (self.faults.silences, "silences"),
+        ] {
+            match count {
+                0 => {}
+                1 => words += &format!(", {what}"),
+                _ => words += &format!(", {what} {count}"),
+            }
+        }
+        words
+    }
+
+    /// The key starts in the first pool.
+    #[must_use]
+    pub fn on_a_value(mut self) -> World {
+        self.initial = true;
+        self
+    }
+
+    /// With the protocol broken in one way.
+    #[must_use]
+    pub fn with(mut self, mutant: Mutant) -> World {
+        self.mutation = mutant.into();
+        self.broken = true;
+        self
+    }
+
+    /// The same world without a break.
+    #[must_use]
+    pub fn sound(&self) -> World {
+        World {
+            mutation: Mutation::NONE,
+            broken: false,
+            ..self.clone()
+        }
+    }
+}
