@@ -2,8 +2,9 @@
 
 use super::rules::{Occasion, Rule};
 use super::world::{Record, State, World};
-use crate::register::change::{Change, Content, Kind};
-use model::pool::{Place, Placed};
+use super::content::Content;
+use crate::register::change::{Change, Kind};
+use model::pool::Placed;
 use model::protocol::{Ballot, Drives, KeyState, Request, Value, Vote};
 
 impl World {
@@ -34,11 +35,11 @@ impl World {
         }
         let earlier = s.votes.insert((pool, vote.ballot), record);
         s.demand(Rule::OneValuePerBallot, earlier.is_none());
-        let own = self.change(client).is_some_and(|change| vote.value.value.name == change.name);
+        let own = self.change(client).is_some_and(|change| named(&vote.value) == change.name);
         if own && s.born[usize::from(client)].is_zero() {
             s.born[usize::from(client)] = vote.ballot;
         }
-        if vote.value == Placed::withdrawn() {
+        if vote.value == Placed::Withdrawn {
             self.see(Occasion::Withdrawn);
         }
         let created = |other: u8| {
@@ -96,7 +97,7 @@ impl World {
                 self.see(Occasion::TwoChosen);
             }
         }
-        if vote.value.place == Place::Here && chosen.last().is_some_and(|record| record.prev.place == Place::Incoming) {
+        if vote.value.is_live() && chosen.last().is_some_and(|record| record.prev.is_incoming()) {
             self.see(Occasion::Arrived);
         }
         self.audit_creation(s, vote);
@@ -105,18 +106,18 @@ impl World {
     /// A change that others have passed over is dead: no chosen vote that speaks of the key lies between the ballot that
     /// it was first proposed in and the one that it is chosen in.
     fn audit_creation(&self, s: &mut State, vote: &Vote<Placed<Content>>) {
-        let name = vote.value.value.name;
+        let name = named(&vote.value);
         let born = name.checked_sub(1).and_then(|client| s.born.get(usize::from(client)).copied());
         let Some(born) = born.filter(|born| vote.value.is_live() && !born.is_zero()) else {
             return;
         };
         let first = !s.votes.iter().any(|((_, ballot), record)| {
-            record.chosen && *ballot != vote.ballot && record.value.value.name == name
+            record.chosen && *ballot != vote.ballot && named(&record.value) == name
         });
         let passed = s.votes.iter().any(|((_, ballot), record)| {
             let between = *ballot > born && *ballot < vote.ballot;
             // To go back to absence is to pass nothing over: nobody was told anything of it.
-            let speaks = record.value.is_live() || record.value.is_absent() && record.value.value.name != 0;
+            let speaks = record.value.is_here() && named(&record.value) != 0;
             record.chosen && between && speaks
         });
         s.demand(Rule::SupersededStaysDead, !(first && passed));
@@ -141,7 +142,7 @@ impl World {
         let homes = s.homes();
         s.demand(Rule::OneHome, homes.len() <= 1);
         if let Some((pool, value)) = homes.first() {
-            let readable = s.holding(*pool, value.name) >= usize::from(value.data);
+            let readable = s.holding(*pool, value.folder()) >= usize::from(value.data());
             s.demand(Rule::MoveKeepsData, readable);
         }
         let latest = homes.first().map_or(0, |(_, value)| value.name);
@@ -166,4 +167,9 @@ impl World {
             self.see(Occasion::AllAnswered);
         }
     }
+}
+
+/// The change that made what is here.
+fn named(value: &Placed<Content>) -> u8 {
+    value.value().map_or(0, |value| value.name)
 }

@@ -12,26 +12,15 @@ pub const NONE: Faults = Faults {
     silences: 0,
 };
 
-/// K in a set of N drives.
-pub fn data_of(drives: u8) -> u8 {
-    (drives / 2).max(1) + u8::from(drives == 3)
-}
-
-/// W in a set of N drives.
-pub fn write_of(drives: u8) -> u8 {
-    let data = data_of(drives);
-    data + u8::from(data * 2 == drives)
-}
-
-/// A world of pools with a set of `drives` drives each: the operations by letter and how many ballots each may use.
-pub fn world(pools: u8, drives: u8, ops: &str, rounds: u8, faults: Faults) -> World {
+/// A world of pools with sets of so many drives: the operations by letter and how many ballots each may use.
+pub fn world(sizes: &[u8], ops: &str, rounds: u8, faults: Faults) -> World {
     let jobs = (1u8..).zip(ops.chars()).map(|(name, op)| {
         let change = |kind, pool| {
             let change = Change {
                 name,
                 kind,
-                data: data_of(drives),
-                write: write_of(drives),
+                data: 0,
+                write: 0,
                 shards_late: 0,
             };
             Job::Change(change, pool)
@@ -53,7 +42,7 @@ pub fn world(pools: u8, drives: u8, ops: &str, rounds: u8, faults: Faults) -> Wo
         }
     });
     World {
-        sizes: vec![drives; usize::from(pools)],
+        sizes: sizes.to_vec(),
         jobs: jobs.collect(),
         initial: false,
         rounds,

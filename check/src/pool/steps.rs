@@ -2,10 +2,11 @@
 
 use super::rules::{Occasion, Rule};
 use super::world::{Client, Drive, Job, Mail, Stage, State, World};
-use crate::register::change::{Change, Content, Kind, Told};
-use model::pool::{Coordinator, Effect, Event, Placed, decide_read};
+use super::content::Content;
+use crate::register::change::{Change, Kind, Told};
+use model::pool::{Coordinator, Effect, Event, Placed, Task, decide_read};
 use model::protocol::{
-    Acceptor, Ballot, DriveEffect, DriveState, Drives, Folder, Outcome, Quorums, ReadDecision, Reply, Request,
+    Acceptor, Ballot, DriveEffect, DriveState, Folder, Operation, Outcome, Quorums, ReadDecision, Reply, Request,
 };
 use stateright::semantics::ConsistencyTester;
 use std::collections::BTreeMap;
@@ -33,7 +34,13 @@ impl World {
 
     fn start_machine(&self, s: &mut State, client: u8) {
         let found = s.homes().first().map(|(_, value)| *value);
-        let (machine, effects) = Coordinator::new(self.quorums(), self.task(client, found));
+        let task = self.task(client, found);
+        if let Task::Move { to, of, copy } = &task
+            && s.is_readable(of)
+        {
+            self.stage(s, *to, copy.folder());
+        }
+        let (machine, effects) = Coordinator::new(self.quorums(), task);
         let state = s.client(client);
         state.stage = Stage::Running;
         state.machine = Some(machine.with_mutation(self.mutation));
@@ -91,7 +98,7 @@ impl World {
                 DriveEffect::PersistRegisterLazily if may_boot && durable.is_none() => {
                     *durable = Some(before.register.clone());
                 }
-                DriveEffect::Remove(_) if !key.register.accepted.value.is_here() => self.see(Occasion::Dropped),
+                DriveEffect::Remove(_) if key.register.accepted.value.value().is_none() => self.see(Occasion::Dropped),
                 _ => {}
             }
         }
@@ -104,11 +111,16 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Begin { epoch, round } => self.begin(s, client, epoch, round),
-                Effect::Stage { pool, copy } => self.stage(s, client, pool, copy),
+                Effect::Stage { pool } => {
+                    let change = self.change(client).expect("nobody else has data of its own");
+                    let staged = Operation::<Content>::staged(&change);
+                    staged.into_iter().for_each(|(folder, _)| self.stage(s, pool, folder));
+                }
                 Effect::Send { pool, to, mut request } => {
                     if let Request::Accept { vote, prev } = &mut request {
-                        // Nothing that is staged is lost: who holds it makes no difference.
-                        vote.value.value.holders = Drives::NONE;
+                        if let Placed::Here(value) = &mut vote.value {
+                            value.drives = self.sizes[usize::from(pool)];
+                        }
                         self.audit_proposal(s, client, pool, vote, prev);
                     }
                     let prepares = matches!(request, Request::Prepare { .. });
@@ -127,18 +139,10 @@ impl World {
         }
     }
 
-    /// Stages a client's data, or copies a value that can still be read, on all drives of a set.
-    fn stage(&self, s: &mut State, client: u8, pool: u8, copy: Option<Content>) {
-        let name = match (copy, self.change(client)) {
-            (Some(value), _) => {
-                let readable = self.pools().any(|from| s.holding(from, value.name) >= usize::from(value.data));
-                readable.then_some(value.name)
-            }
-            (None, change) => change.map(|change| change.name),
-        };
-        let Some(name) = name else { return };
+    /// Stages data on all drives of a set.
+    fn stage(&self, s: &mut State, pool: u8, folder: Folder) {
         for drive in 0..self.sizes[usize::from(pool)] {
-            s.drive(pool, drive).key.folders.insert(Folder::from(name));
+            s.drive(pool, drive).key.folders.insert(folder);
         }
     }
 
@@ -189,10 +193,9 @@ impl World {
 
     /// Answers a get: the value's bytes have to be in some set.
     fn tell_value(&self, s: &mut State, client: u8, value: &Content) {
-        let readable = self.pools().any(|pool| s.holding(pool, value.name) >= usize::from(value.data));
         let told = match () {
             () if value.absent => Told::Value(0),
-            () if readable => Told::Value(value.name),
+            () if s.is_readable(value) => Told::Value(value.name),
             () => Told::Unavailable,
         };
         if told == Told::Value(0) {
@@ -250,8 +253,9 @@ impl World {
         }
         s.demand(Rule::AliveAlone, !silent || !value.absent);
         // Data that is gone: the read would be begun again.
-        if !value.absent && !self.pools().any(|pool| s.holding(pool, value.name) >= usize::from(value.data)) {
-            return None;
+        if !value.absent && !s.is_readable(&value) {
+            s.client(client).answers.iter_mut().for_each(BTreeMap::clear);
+            return Some(());
         }
         self.tell_value(s, client, &value);
         Some(())

@@ -10,10 +10,11 @@
 
 use super::order::sort_drives;
 use super::rules::properties;
-use crate::register::change::{Change, Content, INITIAL, Key};
+use super::content::{Content, write_of};
+use crate::register::change::{Change, INITIAL, Key};
 use crate::rules::{Broken, Seen};
-use model::pool::mutant::Mutation;
-use model::pool::{Answers, Coordinator, Event, Place, Placed, Task};
+use model::pool::mutant::{Mutant, Mutation};
+use model::pool::{Answers, Coordinator, Event, Placed, Task};
 use model::protocol::{Ballot, DriveState, Drives, Folder, KeyState, Register, Request, Value, Vote};
 use stateright::semantics::LinearizabilityTester;
 use stateright::{Model, Property};
@@ -195,9 +196,15 @@ impl State {
     }
 
     /// How many drives of a pool hold a folder.
-    pub fn holding(&self, pool: u8, name: u8) -> usize {
+    pub fn holding(&self, pool: u8, folder: Folder) -> usize {
         let drives = self.sets[usize::from(pool)].iter();
-        drives.filter(|drive| drive.key.folders.contains(&Folder::from(name))).count()
+        drives.filter(|drive| drive.key.folders.contains(&folder)).count()
+    }
+
+    /// Whether K shards of a value are in some set.
+    pub fn is_readable(&self, value: &Content) -> bool {
+        let mut pools = 0..self.sets.len() as u8;
+        pools.any(|pool| self.holding(pool, value.folder()) >= usize::from(value.data()))
     }
 
     /// What the highest chosen ballot of a pool carries.
@@ -210,12 +217,15 @@ impl State {
     /// The pools that the key is visible in: where it lives, or where a copy is that it was forwarded to.
     pub fn homes(&self) -> Vec<(u8, Content)> {
         let chosen: Vec<_> = (0..self.sets.len() as u8).map(|pool| self.chosen_in(pool)).collect();
-        let forwarded = |to: u8, copy: &Placed<Content>| {
-            let mut from = chosen.iter();
-            from.any(|set| set.place == Place::Elsewhere(Some(to)) && copy.is_copy_of(&set.value))
+        let value_in = |pool: u8, set: &Placed<Content>| match set {
+            Placed::Here(value) if !value.absent => Some((pool, *value)),
+            Placed::Incoming { copy, .. } => {
+                let forward = Placed::Forward { to: pool, copy: *copy };
+                chosen.contains(&forward).then_some((pool, *copy))
+            }
+            _ => None,
         };
-        let visible = (0u8..).zip(&chosen).filter(|(pool, set)| set.is_live() || forwarded(*pool, set));
-        visible.map(|(pool, set)| (pool, set.value)).collect()
+        (0u8..).zip(&chosen).filter_map(|(pool, set)| value_in(pool, set)).collect()
     }
 }
 
@@ -297,21 +307,39 @@ impl World {
     /// What its coordinator is to do. A mover copies what it finds.
     pub fn task(&self, client: u8, found: Option<Content>) -> Task<Content, Change> {
         match self.jobs[usize::from(client)].clone() {
-            Job::Change(op, pool) => Task::Change { op, pool },
-            Job::Move(to) => Task::Move { to, copied: found },
+            Job::Change(op, pool) => {
+                let write = self.sizes.iter().map(|size| write_of(*size)).collect();
+                Task::Change { op, pool, write }
+            }
+            Job::Move(to) => {
+                let of = found.unwrap_or_else(Content::absent);
+                Task::Move {
+                    to,
+                    of,
+                    copy: self.copy_of(client, of, to),
+                }
+            }
             Job::Recover => Task::Recover,
             Job::Purge => Task::Purge,
         }
     }
 
+    /// What a mover makes of a value.
+    fn copy_of(&self, client: u8, of: Content, to: u8) -> Content {
+        let drives = self.sizes[usize::from(to)];
+        let kept = of.absent || self.mutation.is(Mutant::FolderNamesKept);
+        let copy = if kept { of.copy } else { client + 1 };
+        Content { copy, drives, ..of }
+    }
+
     fn initial_state(&self) -> State {
-        let value = Placed::here(Content {
+        let initial = Content {
             name: INITIAL,
+            copy: 0,
             absent: false,
-            data: super::bounds::data_of(self.sizes[0]),
-            write: super::bounds::write_of(self.sizes[0]),
-            holders: Drives::NONE,
-        });
+            drives: self.sizes[0],
+        };
+        let value = Placed::Here(initial);
         let first = Ballot {
             round: 1,
             ..Ballot::ZERO
@@ -356,7 +384,7 @@ impl World {
                     prev: vote.clone(),
                     committed: true,
                 };
-                drive.key.folders.insert(Folder::from(INITIAL));
+                drive.key.folders.insert(initial.folder());
             }
             let record = Record {
                 value,

@@ -1,7 +1,7 @@
 //! The side of the node that serves a request: one machine per operation on a key over all pools.
 
 use super::mutant::Mutation;
-use super::{Answers, Place, Placed};
+use super::{Answers, Placed};
 use crate::protocol::{
     Ballot, Drives, Nack, Operation, Outcome, Quorums, Reply, Request, Unavailable, Value, Vote,
 };
@@ -16,13 +16,17 @@ pub enum Task<V, O> {
         op: O,
         /// The pool that a new key is created in: any is safe.
         pool: u8,
+        /// W of its data in the set of each pool.
+        write: Vec<u8>,
     },
     /// Moves the key to a pool.
     Move {
         /// The pool.
         to: u8,
-        /// The value that was copied there before: its data is staged.
-        copied: Option<V>,
+        /// The value that was copied there before.
+        of: V,
+        /// The copy, staged: the same versions in folders of their own.
+        copy: V,
     },
     /// Finishes or takes back what others left.
     Recover,
@@ -40,12 +44,10 @@ pub enum Effect<V> {
         /// The highest round seen.
         round: u64,
     },
-    /// Stage the operation's own data, or a copy of this value, in the set of a pool, before the next ballot begins.
+    /// Stage the operation's own data in the set of a pool, before the next ballot begins.
     Stage {
         /// The pool.
         pool: u8,
-        /// What is copied.
-        copy: Option<V>,
     },
     /// Send a request to each of these drives.
     Send {
@@ -102,8 +104,8 @@ pub struct Coordinator<V, O: Operation<V>> {
     pub(super) phase: Phase<V>,
     /// Whether an Accept of the operation's own change has left.
     proposed: bool,
-    /// The pool that data was staged in last, and the value that it is a copy of.
-    staged: Option<(u8, Option<V>)>,
+    /// The pool that the operation's own data was staged in last.
+    staged: Option<u8>,
     outcome: Option<Outcome<V, O::Refusal>>,
     mutation: Mutation,
 }
@@ -147,7 +149,7 @@ pub(super) enum Step<V> {
     Own,
     /// To settle what was found, or to take back a stale copy.
     Settle,
-    /// The copy; then the set that the key leaves forwards it, under the same ballot.
+    /// The copy; then the set that it is made of forwards the key to it, under the same ballot.
     Copy {
         from: u8,
         base: Vote<Placed<V>>,
@@ -167,9 +169,8 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     /// A coordinator and its first effects, over the sets of all pools.
     pub fn new(quorums: Vec<Quorums>, task: Task<V, O>) -> (Self, Vec<Effect<V>>) {
         let staged = match &task {
-            Task::Change { op, pool } => op.staged().map(|_| (*pool, None)),
-            Task::Move { to, copied } => copied.clone().map(|value| (*to, Some(value))),
-            Task::Recover | Task::Purge => None,
+            Task::Change { op, pool, .. } => op.staged().map(|_| *pool),
+            _ => None,
         };
         let mut machine = Coordinator {
             quorums,
@@ -183,7 +184,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             mutation: Mutation::NONE,
         };
         let effects = match staged {
-            Some((pool, copy)) => machine.stage(pool, copy),
+            Some(pool) => machine.stage(pool),
             None => machine.start(),
         };
         (machine, effects)
@@ -316,9 +317,9 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     }
 
     /// Asks for data to be staged, and then for the next ballot.
-    fn stage(&mut self, pool: u8, copy: Option<V>) -> Vec<Effect<V>> {
-        self.staged = Some((pool, copy.clone()));
-        let mut effects = vec![Effect::Stage { pool, copy }];
+    fn stage(&mut self, pool: u8) -> Vec<Effect<V>> {
+        self.staged = Some(pool);
+        let mut effects = vec![Effect::Stage { pool }];
         effects.extend(self.start());
         effects
     }

@@ -12,5 +12,5 @@ pub mod renamed;
 pub mod view;
 
 pub use coordinator::{Coordinator, Effect, Event, Task};
-pub use place::{Place, Placed};
+pub use place::Placed;
 pub use view::{Answers, Base, Placement, View, decide_read};

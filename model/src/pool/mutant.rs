@@ -32,8 +32,8 @@ pub enum Mutant {
     ForwardPurgedAlone,
     /// A tombstone is forgotten without a look at the other pools.
     PurgeInOnePool,
-    /// A forward does not say where to.
-    ForwardToAnywhere,
+    /// A copy's folders have the names of those that it is a copy of.
+    FolderNamesKept,
 }
 
 /// Which break is switched on, if any.

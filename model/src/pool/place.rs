@@ -2,88 +2,75 @@
 
 use crate::protocol::{FolderNeed, Value};
 
-/// Where a key is, as far as one set says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
-    /// Here; or nowhere, if the value is absent.
-    Here,
-    /// A copy of it is here, which counts from the moment that the old set forwards the key to it.
-    Incoming,
-    /// Not here: it was forwarded to the copy in the set of this pool, or a stale copy was withdrawn from here.
-    Elsewhere(Option<u8>),
-}
-
-/// A key's value in one set.
+/// A key in one set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Placed<V> {
-    /// Where the key is.
-    pub place: Place,
-    /// Its value; of a key that was forwarded, the one that the copy has.
-    pub value: V,
+pub enum Placed<V> {
+    /// Its value: it lives here. Or its absence.
+    Here(V),
+    /// A copy, which becomes the key when the set that it is copied from forwards the key to it.
+    Incoming {
+        /// The copy: the same versions in folders of their own.
+        copy: V,
+        /// The value that it was made of.
+        of: V,
+    },
+    /// The key lived here until it was forwarded to this copy in the set of another pool.
+    Forward {
+        /// The pool.
+        to: u8,
+        /// The copy.
+        copy: V,
+    },
+    /// A copy was here and has been withdrawn. It says nothing of the key.
+    Withdrawn,
 }
 
 impl<V: Value> Placed<V> {
-    /// A key's value, or its absence.
-    pub fn here(value: V) -> Self {
-        let place = Place::Here;
-        Placed { place, value }
-    }
-
-    /// The copy of a key that is to move here.
-    pub fn incoming(value: V) -> Self {
-        let place = Place::Incoming;
-        Placed { place, value }
-    }
-
-    /// The end of a key in this set: the copy of `value` in the set of pool `to` is the key from now on.
-    pub fn forward(to: u8, value: V) -> Self {
-        let place = Place::Elsewhere(Some(to));
-        Placed { place, value }
-    }
-
-    /// What a stale copy is replaced by. No copy belongs to it.
-    #[must_use]
-    pub fn withdrawn() -> Self {
-        Placed {
-            place: Place::Elsewhere(None),
-            value: V::absent(),
-        }
-    }
-
     /// Whether the key lives here.
     pub fn is_live(&self) -> bool {
-        self.place == Place::Here && !self.value.is_absent()
+        matches!(self, Placed::Here(value) if !value.is_absent())
     }
 
     /// Whether this speaks of the key itself, live or absent.
     pub fn is_here(&self) -> bool {
-        self.place == Place::Here
+        matches!(self, Placed::Here(_))
     }
 
-    /// Whether this is the copy that a set forwarded the key to.
-    pub fn is_copy_of(&self, forwarded: &V) -> bool {
-        self.place == Place::Incoming && self.value == *forwarded
+    /// Whether this is a copy.
+    pub fn is_incoming(&self) -> bool {
+        matches!(self, Placed::Incoming { .. })
+    }
+
+    /// Whether this is a copy of that value.
+    pub fn is_copy_of(&self, value: &V) -> bool {
+        matches!(self, Placed::Incoming { of, .. } if of == value)
+    }
+
+    /// The value that is here, as the key or as its copy.
+    pub fn value(&self) -> Option<&V> {
+        match self {
+            Placed::Here(value) => Some(value),
+            Placed::Incoming { copy, .. } => Some(copy),
+            Placed::Forward { .. } | Placed::Withdrawn => None,
+        }
     }
 }
 
 impl<V: Value> Value for Placed<V> {
     fn absent() -> Self {
-        Placed::here(V::absent())
+        Placed::Here(V::absent())
     }
 
-    /// A forward is no tombstone: it is purged as one only after a tombstone has replaced it.
+    /// A forward is no tombstone: a drive forgets it only after one has replaced it.
     fn is_absent(&self) -> bool {
-        self.is_here() && self.value.is_absent()
+        matches!(self, Placed::Here(value) if value.is_absent())
     }
 
     fn folders(&self) -> Vec<FolderNeed> {
-        match self.place {
-            Place::Here | Place::Incoming => self.value.folders(),
-            Place::Elsewhere(_) => Vec::new(),
-        }
+        self.value().map_or_else(Vec::new, Value::folders)
     }
 
     fn drops_unnamed(&self) -> bool {
-        self.value.drops_unnamed()
+        self.value().is_none_or(Value::drops_unnamed)
     }
 }

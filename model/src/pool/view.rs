@@ -1,7 +1,7 @@
 //! What is concluded from the sets of all pools together: where a key is, and what has to be carried on first.
 
 use super::mutant::{Mutant, Mutation};
-use super::{Place, Placed};
+use super::Placed;
 use crate::protocol::{Ballot, Quorums, ReadDecision, Resolution, Snapshot, Value, Vote, resolve};
 use std::collections::BTreeMap;
 
@@ -77,11 +77,11 @@ impl<V: Value> Set<V> {
     /// or its copy did, and after it is here or forwarded. Whoever voted so knew that.
     fn is_alone(&self, mutation: Mutation) -> bool {
         let (top, prev) = (&self.top.value, &self.prev.value);
-        let moves = matches!(top.place, Place::Elsewhere(_)) || mutation.is(Mutant::TombstoneAlone);
-        match prev.place {
-            Place::Here => prev.is_live() && (top.is_live() || moves),
-            Place::Incoming => top.is_live(),
-            Place::Elsewhere(_) => false,
+        let moves = matches!(top, Placed::Forward { .. }) || mutation.is(Mutant::TombstoneAlone);
+        match prev {
+            Placed::Here(value) => !value.is_absent() && (top.is_live() || moves),
+            Placed::Incoming { .. } => top.is_live(),
+            Placed::Forward { .. } | Placed::Withdrawn => false,
         }
     }
 
@@ -145,7 +145,7 @@ impl<V: Value> View<V> {
     fn live(&self) -> Option<Placement<V>> {
         let home = |set: &Set<V>| match &set.resolution {
             Resolution::Chosen(vote) => {
-                let copy = vote.value.place == Place::Incoming && self.mutation.is(Mutant::IncomingVisible);
+                let copy = vote.value.is_incoming() && self.mutation.is(Mutant::IncomingVisible);
                 (vote.value.is_live() || copy).then(|| vote.clone())
             }
             _ => None,
@@ -156,18 +156,17 @@ impl<V: Value> View<V> {
 
     /// The copy that a set has forwarded the key to.
     fn forwarded(&self) -> Option<Placement<V>> {
-        for (from, set) in self.numbered() {
-            let Base::Known(vote) = self.base(from) else { continue };
-            let Place::Elsewhere(to) = vote.value.place else { continue };
-            let anywhere = self.mutation.is(Mutant::ForwardToAnywhere);
-            let copies = self.numbered().filter(|(pool, _)| *pool != from);
-            let mut copies = copies.filter(|(pool, _)| to == Some(*pool) || anywhere);
-            let found = copies.find(|(_, copy)| copy.top.value.is_copy_of(&vote.value.value));
-            let Some((pool, copy)) = found else { continue };
-            debug_assert!(!set.top.value.is_live(), "a set that has forwarded the key has it no more");
-            return Some(match copy.base() {
-                Base::Known(base) => Placement::Home { pool, base },
-                first => Placement::Unsettled { pool, first },
+        for set in &self.sets {
+            let Base::Known(vote) = set.base() else { continue };
+            let Placed::Forward { to, copy } = &vote.value else {
+                continue;
+            };
+            let is_it = |value: &Placed<V>| value.is_incoming() && value.value() == Some(copy);
+            let target = self.sets.get(usize::from(*to)).filter(|set| is_it(&set.top.value));
+            let Some(set) = target else { continue };
+            return Some(match set.base() {
+                Base::Known(base) => Placement::Home { pool: *to, base },
+                first => Placement::Unsettled { pool: *to, first },
             });
         }
         None
@@ -203,7 +202,7 @@ impl<V: Value> View<V> {
     /// A set that has forwarded the key.
     pub(super) fn forward(&self) -> Option<(u8, Vote<Placed<V>>)> {
         self.numbered().find_map(|(pool, _)| match self.base(pool) {
-            Base::Known(vote) if matches!(vote.value.place, Place::Elsewhere(Some(_))) => Some((pool, vote)),
+            Base::Known(vote) if matches!(vote.value, Placed::Forward { .. }) => Some((pool, vote)),
             _ => None,
         })
     }
@@ -227,16 +226,15 @@ pub fn decide_read<V: Value>(quorums: &[Quorums], answers: &Answers<V>, mutation
         _ => None,
     };
     let found: Vec<Vote<Placed<V>>> = decisions.iter().filter_map(chosen).collect();
-    let unplaced = |vote: &Vote<Placed<V>>| Vote {
-        ballot: vote.ballot,
-        value: vote.value.value.clone(),
-    };
     let visible = |vote: &&Vote<Placed<V>>| {
-        let copy = vote.value.place == Place::Incoming && mutation.is(Mutant::IncomingVisible);
+        let copy = vote.value.is_incoming() && mutation.is(Mutant::IncomingVisible);
         vote.value.is_live() || copy
     };
-    if let Some(vote) = found.iter().find(visible) {
-        return ReadDecision::Chosen(unplaced(vote));
+    if let Some(vote) = found.iter().find(visible)
+        && let Some(value) = vote.value.value().cloned()
+    {
+        let ballot = vote.ballot;
+        return ReadDecision::Chosen(Vote { ballot, value });
     }
     let absent = |vote: &&Vote<Placed<V>>| vote.value.is_absent();
     let absences = found.iter().filter(absent).count();

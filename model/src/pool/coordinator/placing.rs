@@ -1,10 +1,13 @@
 //! Prepare: from the grants of all sets to where the key is, and what to do there.
 
-use super::{Coordinator, Phase, Place, Placed, Step, Task};
+use super::{Coordinator, Phase, Placed, Step, Task};
 use crate::pool::mutant::Mutant;
 use crate::pool::view::{Base, Placement, View};
 use crate::pool::{Answers, Effect};
-use crate::protocol::{Decision, Drives, Operation, Outcome, Unavailable, Value, Vote};
+use crate::protocol::{Decision, Drives, Operation, Outcome, Request, Unavailable, Value, Vote};
+
+/// The pool that a key is in, and the vote that says so.
+type Home<V> = (u8, Vote<Placed<V>>);
 
 impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     /// Decides, or goes on waiting, after an answer to a Prepare.
@@ -70,12 +73,12 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     }
 
     fn replaces(&self, top: &Placed<V>) -> bool {
-        matches!(&self.task, Task::Change { op, .. } if op.replaces(&top.value))
+        matches!((&self.task, top.value()), (Task::Change { op, .. }, Some(top)) if op.replaces(top))
     }
 
     /// What to do with a key that is known to be in the set of a pool.
     fn at_home(&mut self, pool: u8, base: Vote<Placed<V>>, view: &View<V>) -> Vec<Effect<V>> {
-        let value = base.value.value.clone();
+        let value = base.value.value().cloned().unwrap_or_else(V::absent);
         match self.task.clone() {
             Task::Change { op, .. } => {
                 let Some(value) = self.answer(&value, self.holders(pool)) else {
@@ -88,11 +91,11 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
                 }
                 self.propose(&op, pool, value, base)
             }
-            Task::Move { .. } | Task::Recover if base.value.place == Place::Incoming => {
-                self.vote(pool, Placed::here(value), base, Step::Arrive)
+            Task::Move { .. } | Task::Recover if base.value.is_incoming() => {
+                self.vote(pool, Placed::Here(value), base, Step::Arrive)
             }
-            Task::Move { to, .. } if to != pool => self.copy(pool, base, to, view),
-            Task::Recover => self.recover(Some((pool, base)), view),
+            Task::Move { to, of, copy } if to != pool => self.copy((pool, base), to, (of, copy), view),
+            Task::Recover => self.recover(Some((pool, base, value)), view),
             Task::Purge if self.mutation.is(Mutant::ForwardPurgedAlone) => self.forget(view),
             Task::Move { .. } | Task::Purge => {
                 self.end(Outcome::Kept(value));
@@ -104,7 +107,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     /// What to do with a key that is known to be absent.
     fn nowhere(&mut self, view: &View<V>) -> Vec<Effect<V>> {
         match self.task.clone() {
-            Task::Change { op, pool } => match self.answer(&V::absent(), self.holders(pool)) {
+            Task::Change { op, pool, .. } => match self.answer(&V::absent(), self.holders(pool)) {
                 Some(value) => self.create(&op, pool, value, view),
                 None => Vec::new(),
             },
@@ -144,7 +147,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     /// Creates the key in the set of a pool, once nothing stands in the way there.
     fn create(&mut self, op: &O, pool: u8, value: V, view: &View<V>) -> Vec<Effect<V>> {
         match view.base(pool) {
-            Base::Known(base) if base.value.place == Place::Incoming => self.withdraw(pool, base),
+            Base::Known(base) if base.value.is_incoming() => self.withdraw(pool, base),
             Base::Known(base) => self.propose(op, pool, value, base),
             first => self.settle(pool, first),
         }
@@ -155,81 +158,101 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         let value = if self.mutation.is(Mutant::WithdrawnByTombstone) {
             Placed::absent()
         } else {
-            Placed::withdrawn()
+            Placed::Withdrawn
         };
         self.vote(pool, value, copy, Step::Settle)
     }
 
     /// Lets the operation's own change leave, if W of the grants hold what was staged for it.
     fn propose(&mut self, op: &O, pool: u8, value: V, base: Vote<Placed<V>>) -> Vec<Effect<V>> {
-        let needed = op.staged().map_or(0, |(_, write)| usize::from(write));
-        if self.holders(pool).count() < needed {
-            if self.staged == Some((pool, None)) {
+        let needed = match &self.task {
+            Task::Change { write, .. } if op.staged().is_some() => write[usize::from(pool)],
+            _ => 0,
+        };
+        if self.holders(pool).count() < usize::from(needed) {
+            if self.staged == Some(pool) {
                 return self.wait_or(Unavailable::StagedQuorum);
             }
-            return self.stage(pool, None);
+            return self.stage(pool);
         }
-        self.vote(pool, Placed::here(value), base, Step::Own)
+        self.vote(pool, Placed::Here(value), base, Step::Own)
     }
 
-    /// Moves a live key on: a copy in the other set first, which the set that it lives in then forwards it to.
-    fn copy(&mut self, from: u8, base: Vote<Placed<V>>, to: u8, view: &View<V>) -> Vec<Effect<V>> {
-        let value = base.value.value.clone();
+    /// Moves a live key: a copy in the other set first, which the set that it lives in then forwards it to.
+    fn copy(&mut self, home: Home<V>, to: u8, (of, copy): (V, V), view: &View<V>) -> Vec<Effect<V>> {
+        let (from, base) = home;
         let into = match view.base(to) {
             Base::Known(vote) => vote,
             first => return self.settle(to, first),
         };
-        if into.value.is_copy_of(&value) {
-            return self.vote(from, Placed::forward(to, value), base, Step::Forward);
-        }
-        let held = |folder| self.answers()[usize::from(to)].values().filter(move |s| s.folders.contains(folder));
-        let needs = value.folders();
-        if needs.iter().any(|need| held(&need.folder).count() < usize::from(need.write)) {
-            let copy = Some(value);
-            if self.staged == Some((to, copy.clone())) {
-                return self.wait_or(Unavailable::StagedQuorum);
-            }
-            return self.stage(to, copy);
-        }
-        if self.mutation.is(Mutant::ForwardAtOnce) {
-            let mut effects = self.vote(from, Placed::forward(to, value.clone()), base, Step::Forward);
-            let vote = Vote {
-                ballot: self.ballot(),
-                value: Placed::incoming(value),
-            };
-            effects.push(self.to_all(to, crate::protocol::Request::Accept { vote, prev: into }));
+        if let Some(effects) = self.forward(from, &base, to, &into) {
             return effects;
         }
-        let copy = if self.mutation.is(Mutant::LiveBeforeForward) {
-            Placed::here(value)
-        } else {
-            Placed::incoming(value)
+        let held = |folder| {
+            let grants = self.answers()[usize::from(to)].values();
+            grants.filter(move |snapshot| snapshot.folders.contains(&folder)).count()
         };
-        self.vote(to, copy, into, Step::Copy { from, base })
+        let is_staged = copy.folders().iter().all(|need| held(need.folder) >= usize::from(need.write));
+        if base.value != Placed::Here(of.clone()) || !is_staged {
+            // It has changed since it was copied.
+            return self.wait_or(Unavailable::StagedQuorum);
+        }
+        if self.mutation.is(Mutant::ForwardAtOnce) {
+            let vote = Vote {
+                ballot: self.ballot(),
+                value: Placed::Incoming { copy: copy.clone(), of },
+            };
+            let mut effects = self.vote(from, Placed::Forward { to, copy }, base, Step::Forward);
+            effects.push(self.to_all(to, Request::Accept { vote, prev: into }));
+            return effects;
+        }
+        let value = if self.mutation.is(Mutant::LiveBeforeForward) {
+            Placed::Here(copy)
+        } else {
+            Placed::Incoming { copy, of }
+        };
+        self.vote(to, value, into, Step::Copy { from, base })
+    }
+
+    /// Forwards the key to a copy of it that is known to be chosen. It is never replaced by another: the forward may be
+    /// under way.
+    fn forward(
+        &mut self,
+        from: u8,
+        base: &Vote<Placed<V>>,
+        to: u8,
+        into: &Vote<Placed<V>>,
+    ) -> Option<Vec<Effect<V>>> {
+        let (Placed::Here(value), Placed::Incoming { copy, of }) = (&base.value, &into.value) else {
+            return None;
+        };
+        let forward = Placed::Forward { to, copy: copy.clone() };
+        (of == value).then(|| self.vote(from, forward, base.clone(), Step::Forward))
     }
 
     /// Finishes what a mover left, and takes back what no move will use, one vote at a time.
-    fn recover(&mut self, home: Option<(u8, Vote<Placed<V>>)>, view: &View<V>) -> Vec<Effect<V>> {
+    fn recover(&mut self, home: Option<(u8, Vote<Placed<V>>, V)>, view: &View<V>) -> Vec<Effect<V>> {
         for pool in self.pools() {
-            if home.as_ref().is_some_and(|(home, _)| *home == pool) {
+            if home.as_ref().is_some_and(|(home, ..)| *home == pool) {
                 continue;
             }
-            match (view.base(pool), &home) {
+            let base = match view.base(pool) {
+                Base::Known(base) => base,
                 // A set that cannot say is looked at another time.
-                (Base::TooFew, _) => {}
-                (Base::Known(copy), Some((from, base))) if copy.value.is_copy_of(&base.value.value) => {
-                    if self.mutation.is(Mutant::CopyWithdrawn) {
-                        return self.withdraw(pool, copy);
-                    }
-                    let forward = Placed::forward(pool, base.value.value.clone());
-                    return self.vote(*from, forward, base.clone(), Step::Forward);
-                }
-                (Base::Known(copy), _) if copy.value.place == Place::Incoming => return self.withdraw(pool, copy),
-                (Base::Known(_), _) => {}
-                (first, _) => return self.settle(pool, first),
+                Base::TooFew => continue,
+                first => return self.settle(pool, first),
+            };
+            if let Some((from, live, _)) = &home
+                && !self.mutation.is(Mutant::CopyWithdrawn)
+                && let Some(effects) = self.forward(*from, live, pool, &base)
+            {
+                return effects;
+            }
+            if base.value.is_incoming() {
+                return self.withdraw(pool, base);
             }
         }
-        self.end(Outcome::Kept(home.map_or_else(V::absent, |(_, base)| base.value.value)));
+        self.end(Outcome::Kept(home.map_or_else(V::absent, |(_, _, value)| value)));
         Vec::new()
     }
 

@@ -70,24 +70,25 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     /// The vote of this round is chosen in its set.
     fn chosen(&mut self, pool: u8, vote: Vote<Placed<V>>, step: Step<V>) -> Vec<Effect<V>> {
         let ballot = self.ballot;
+        let value = vote.value.value().cloned().unwrap_or_else(V::absent);
         let mut effects = Vec::new();
         if !matches!(step, Step::Forget { .. }) {
             effects.push(self.to_all(pool, Request::Finalize { ballot }));
         }
         match step {
-            Step::Own => self.end(Outcome::Written(vote.value.value)),
+            Step::Own => self.end(Outcome::Written(value)),
             Step::Settle => {
                 // A ballot carries one value in a set, but whoever only wants to know where the key is knows it now.
-                if !vote.value.is_live() || self.answer(&vote.value.value, Drives::NONE).is_some() || self.goes_on() {
+                if !vote.value.is_live() || self.answer(&value, Drives::NONE).is_some() || self.goes_on() {
                     effects.extend(self.start());
                 }
             }
             Step::Copy { from, base } => {
-                let forward = Placed::forward(pool, vote.value.value);
+                let forward = Placed::Forward { to: pool, copy: value };
                 effects.extend(self.send_vote(from, forward, base, Step::Forward));
             }
             Step::Forward => effects.extend(self.start()),
-            Step::Arrive => self.end(Outcome::Kept(vote.value.value)),
+            Step::Arrive => self.end(Outcome::Kept(value)),
             Step::Forget { mut left, mut done } => {
                 done.push(pool);
                 if let Some((next, base)) = left.pop() {
