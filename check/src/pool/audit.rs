@@ -101,6 +101,10 @@ impl World {
             self.see(Occasion::Arrived);
         }
         self.audit_creation(s, vote);
+        // Only a delete takes a key away.
+        let deletes = vote.value.is_absent() && named(&vote.value) != 0;
+        let lost = s.latest != 0 && s.homes().is_empty();
+        s.demand(Rule::MoveKeepsData, deletes || !lost);
     }
 
     /// A change that others have passed over is dead: no chosen vote that speaks of the key lies between the ballot that

@@ -1,6 +1,6 @@
 //! Worlds in short: the sizes of the sets, the operations by letter, the faults.
 
-use super::world::{Faults, Job, World};
+use super::world::{Faults, Job, Start, World};
 use crate::register::change::{Change, Kind};
 use crate::rules::Seen;
 use model::pool::mutant::{Mutant, Mutation};
@@ -14,7 +14,7 @@ pub const NONE: Faults = Faults {
 
 /// A world of pools with sets of so many drives: the operations by letter and how many ballots each may use.
 pub fn world(sizes: &[u8], ops: &str, rounds: u8, faults: Faults) -> World {
-    let jobs = (1u8..).zip(ops.chars()).map(|(name, op)| {
+    let jobs: Vec<Job> = (1u8..).zip(ops.chars()).map(|(name, op)| {
         let change = |kind, pool| {
             let change = Change {
                 name,
@@ -40,12 +40,14 @@ pub fn world(sizes: &[u8], ops: &str, rounds: u8, faults: Faults) -> World {
             'e' => Job::Move(2),
             _ => panic!("no operation {op}"),
         }
-    });
+    }).collect();
+    // A mover needs one for the copy and its forward, and one to arrive.
+    let more = |job: &Job| rounds + u8::from(matches!(job, Job::Move(_) | Job::Recover));
     World {
         sizes: sizes.to_vec(),
-        jobs: jobs.collect(),
-        initial: false,
-        rounds,
+        rounds: jobs.iter().map(more).collect(),
+        jobs,
+        start: Start::Nothing,
         faults,
         mutation: Mutation::NONE,
         broken: false,
@@ -76,9 +78,15 @@ impl World {
     pub fn bounds(&self) -> String {
         let letters: String = self.jobs.iter().map(letter).collect();
         let sizes: Vec<String> = self.sizes.iter().map(u8::to_string).collect();
-        let mut words = format!("{} {letters} {}", sizes.join("+"), self.rounds);
+        let rounds: String = self.rounds.iter().map(u8::to_string).collect();
+        let mut words = format!("{} {letters} {rounds}", sizes.join("+"));
+        words += match self.start {
+            Start::Nothing => "",
+            Start::Value => ", on a value",
+            Start::StaleCopy => ", on a stale copy",
+            Start::Forwarded => ", forwarded",
+        };
         for (count, what) in [
-            (u8::from(self.initial), "on a value"),
             (self.faults.boots, "boots"),
             (self.faults.crashes, "crashes"),
             (self.faults.silences, "silences"),
@@ -92,11 +100,19 @@ impl World {
         words
     }
 
-    /// The key starts in the first pool.
+    /// With something there at the start.
     #[must_use]
-    pub fn on_a_value(mut self) -> World {
-        self.initial = true;
-        self
+    pub fn on(self, start: Start) -> World {
+        World { start, ..self }
+    }
+
+    /// With so many ballots for each operation.
+    #[must_use]
+    pub fn with_rounds(self, rounds: &[u8]) -> World {
+        World {
+            rounds: rounds.to_vec(),
+            ..self
+        }
     }
 
     /// With the protocol broken in one way.

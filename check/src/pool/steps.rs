@@ -1,7 +1,7 @@
 //! What the actions do: clients that invoke, drives that answer, coordinators that react.
 
 use super::rules::{Occasion, Rule};
-use super::world::{Client, Drive, Job, Mail, Stage, State, World};
+use super::world::{Client, Drive, Mail, Stage, Start, State, World};
 use super::content::Content;
 use crate::register::change::{Change, Kind, Told};
 use model::pool::{Coordinator, Effect, Event, Placed, Task, decide_read};
@@ -149,15 +149,14 @@ impl World {
     /// Issues the next ballot, if there is one left.
     fn begin(&self, s: &mut State, client: u8, epoch: u64, round: u64) {
         let state = s.client(client);
-        let more = u8::from(matches!(self.jobs[usize::from(client)], Job::Move(_) | Job::Recover));
-        if state.rounds == self.rounds + more {
+        if state.rounds == self.rounds[usize::from(client)] {
             return self.leave(s, client);
         }
         state.rounds += 1;
         let ballot = Ballot {
             epoch,
             // Its process has seen the rounds of the initial value.
-            round: (round + 1).max(if self.initial { 2 } else { 1 }),
+            round: (round + 1).max(if self.start == Start::Nothing { 1 } else { 2 }),
             node: u32::from(client) + 1,
             boot: 0,
         };

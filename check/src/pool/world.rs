@@ -34,6 +34,19 @@ pub enum Job {
     Purge,
 }
 
+/// What there is at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing.
+    Nothing,
+    /// A value in the first pool.
+    Value,
+    /// In the second pool a copy of a key that has been deleted and purged since.
+    StaleCopy,
+    /// The first pool has forwarded the key to its copy in the second.
+    Forwarded,
+}
+
 /// The bounds of a run.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -41,10 +54,10 @@ pub struct World {
     pub sizes: Vec<u8>,
     /// The operations, one client each.
     pub jobs: Vec<Job>,
-    /// Whether the key starts with a committed value in the first pool.
-    pub initial: bool,
-    /// Ballots that an operation may use.
-    pub rounds: u8,
+    /// What there is at the start, committed.
+    pub start: Start,
+    /// Ballots that each operation may use.
+    pub rounds: Vec<u8>,
     /// How many faults there may be.
     pub faults: Faults,
     /// The break, if any.
@@ -332,14 +345,25 @@ impl World {
         Content { copy, drives, ..of }
     }
 
-    fn initial_state(&self) -> State {
-        let initial = Content {
+    /// What is chosen at the start, by pool.
+    fn first_values(&self) -> Vec<(u8, Placed<Content>)> {
+        let of = Content {
             name: INITIAL,
             copy: 0,
             absent: false,
             drives: self.sizes[0],
         };
-        let value = Placed::Here(initial);
+        let copy = self.copy_of(INITIAL, of, 1);
+        let copied = (1, Placed::Incoming { copy, of });
+        match self.start {
+            Start::Nothing => Vec::new(),
+            Start::Value => vec![(0, Placed::Here(of))],
+            Start::StaleCopy => vec![copied],
+            Start::Forwarded => vec![(0, Placed::Forward { to: 1, copy }), copied],
+        }
+    }
+
+    fn initial_state(&self) -> State {
         let first = Ballot {
             round: 1,
             ..Ballot::ZERO
@@ -351,6 +375,8 @@ impl World {
         };
         drive.own.floor = Ballot::ZERO;
         let sets = self.sizes.iter().map(|size| vec![Arc::new(drive.clone()); usize::from(*size)]);
+        let is_there = matches!(self.start, Start::Value | Start::Forwarded);
+        let latest = if is_there { INITIAL } else { 0 };
         let client = Client {
             stage: Stage::Idle,
             rounds: 0,
@@ -364,27 +390,27 @@ impl World {
             sets: sets.collect(),
             clients: vec![Arc::new(client); self.jobs.len()],
             faults: self.faults,
-            history: LinearizabilityTester::new(Key(if self.initial { INITIAL } else { 0 })),
+            history: LinearizabilityTester::new(Key(latest)),
             votes: BTreeMap::new(),
             born: vec![Ballot::ZERO; self.jobs.len()],
             gone: 0,
-            latest: if self.initial { INITIAL } else { 0 },
+            latest,
             broken: Broken::default(),
         };
-        if self.initial {
+        for (pool, value) in self.first_values() {
             let vote = Vote {
                 ballot: first,
                 value: value.clone(),
             };
-            for drive in 0..self.sizes[0] {
-                let drive = state.drive(0, drive);
+            for drive in 0..self.sizes[usize::from(pool)] {
+                let drive = state.drive(pool, drive);
                 drive.own.hi = drive.own.hi.max(1);
                 drive.key.register = Register {
                     accepted: vote.clone(),
                     prev: vote.clone(),
                     committed: true,
                 };
-                drive.key.folders.insert(initial.folder());
+                drive.key.folders.extend(value.value().map(|value| value.folder()));
             }
             let record = Record {
                 value,
@@ -392,7 +418,7 @@ impl World {
                 voters: Drives::NONE,
                 chosen: true,
             };
-            state.votes.insert((0, first), record);
+            state.votes.insert((pool, first), record);
         }
         state
     }

@@ -16,6 +16,8 @@ pub enum Mutant {
     TombstoneAlone,
     /// Any higher vote of another set, of whatever kind, calls a creation off.
     AnyVoteSupersedes,
+    /// A delete that is not known to be chosen is called off like a creation when the key was created anew elsewhere.
+    DeleteSuperseded,
     /// A mover makes the key live in the new set before the old one has forwarded it.
     LiveBeforeForward,
     /// A mover forwards the key before the copy in the new set is chosen.

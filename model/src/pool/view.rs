@@ -128,7 +128,9 @@ impl<V: Value> View<V> {
             return Placement::TooFew;
         }
         // Of votes that speak of the key itself the highest counts: whoever cast it knew what had become of those below.
-        let mut spoken: Vec<_> = self.numbered().filter(|(_, set)| set.top.value.is_here()).collect();
+        let any = self.mutation.is(Mutant::AnyVoteSupersedes);
+        let speaks = |set: &Set<V>| set.top.value.is_here() || any;
+        let mut spoken: Vec<_> = self.numbered().filter(|(_, set)| speaks(set)).collect();
         spoken.sort_by_key(|(_, set)| set.top.ballot);
         if self.mutation.is(Mutant::LowestCreationFirst) {
             spoken.retain(|(_, set)| set.is_open());
@@ -178,11 +180,12 @@ impl<V: Value> View<V> {
         if !set.is_open() || !set.top.value.is_here() || !self.is_superseded(pool) {
             return set.base();
         }
-        if set.prev.value.is_live() {
-            // A delete that others have built upon was chosen.
+        let deletes = set.prev.value.is_live() || set.prev.value.is_incoming();
+        if deletes && !self.mutation.is(Mutant::DeleteSuperseded) {
+            // Whoever spoke after it knew it to be chosen.
             Base::Known(set.top.clone())
         } else {
-            // A creation that others did not build upon never was, nor will be.
+            // A creation that nobody built upon never was chosen, nor will be.
             Base::Repeat {
                 value: set.prev.value.clone(),
                 prev: set.prev.clone(),

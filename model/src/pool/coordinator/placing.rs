@@ -267,7 +267,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         let has_any = |pool: &u8| answers[usize::from(*pool)].values().any(|s| !s.accepted.ballot.is_zero());
         let mut left: Vec<u8> = self.pools().filter(has_any).collect();
         if self.mutation.is(Mutant::ForwardPurgedAlone) {
-            left.retain(|pool| matches!(view.base(*pool), Base::Known(base) if !base.value.is_live()));
+            left.retain(|pool| matches!(view.base(*pool), Base::Known(base) if base.value.value().is_none()));
         }
         if alone {
             let deleted = |pool: &u8| matches!(view.base(*pool), Base::Known(base) if base.value.is_absent());
@@ -278,6 +278,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         let mut bases = Vec::new();
         for pool in left {
             match view.base(pool) {
+                Base::Known(copy) if copy.value.is_incoming() => return self.withdraw(pool, copy),
                 Base::Known(base) => bases.push((pool, base)),
                 first => return self.settle(pool, first),
             }
