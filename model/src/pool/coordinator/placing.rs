@@ -45,12 +45,17 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         self.pending(pool, answered, missing[usize::from(pool)])
     }
 
+    /// Whether a drive of a pool refused the Prepare under a higher ballot.
+    fn is_contended(&self, pool: u8) -> bool {
+        match &self.phase {
+            Phase::Preparing { missing, .. } => !missing[usize::from(pool)].contended.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Waits for who has yet to answer; tries again if a higher ballot stands in the way; otherwise ends.
     fn wait_or(&mut self, why: Unavailable) -> Vec<Effect<V>> {
-        let Phase::Preparing { missing, .. } = &self.phase else {
-            return Vec::new();
-        };
-        let contended = missing.iter().any(|missing| !missing.contended.is_empty());
+        let contended = self.pools().any(|pool| self.is_contended(pool));
         if self.pools().any(|pool| !self.unanswered(pool).is_empty()) {
             Vec::new()
         } else if contended {
@@ -238,6 +243,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             }
             let base = match view.base(pool) {
                 Base::Known(base) => base,
+                Base::TooFew if self.is_contended(pool) => return self.start(),
                 // A set that cannot say is looked at another time.
                 Base::TooFew => continue,
                 first => return self.settle(pool, first),

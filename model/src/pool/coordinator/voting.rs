@@ -1,6 +1,6 @@
 //! Accept: from acceptances in one set to a chosen vote, and what follows it.
 
-use super::{Coordinator, Missing, Phase, Placed, Step};
+use super::{Coordinator, Missing, Phase, Placed, Step, Task};
 use crate::pool::Effect;
 use crate::protocol::{Drives, Operation, Outcome, Request, Unavailable, Value, Vote};
 
@@ -88,6 +88,8 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
                 effects.extend(self.send_vote(from, forward, base, Step::Forward));
             }
             Step::Forward => effects.extend(self.start()),
+            // There may be more to recover.
+            Step::Arrive if matches!(self.task, Task::Recover) => effects.extend(self.start()),
             Step::Arrive => self.end(Outcome::Kept(value)),
             Step::Forget { mut left, mut done } => {
                 done.push(pool);
