@@ -1,8 +1,8 @@
 //! What each rule demands of a step. Drives are counted here, and never by the protocol's own quorum code.
 
+use super::content::Content;
 use super::rules::{Occasion, Rule};
 use super::world::{Record, State, World};
-use super::content::Content;
 use crate::register::change::{Change, Kind};
 use model::pool::Placed;
 use model::protocol::{Ballot, Drives, KeyState, Request, Value, Vote};
@@ -30,12 +30,17 @@ impl World {
             voters: Drives::NONE,
             chosen: false,
         };
-        if self.pools().any(|other| other != pool && s.votes.contains_key(&(other, vote.ballot))) {
+        if self
+            .pools()
+            .any(|other| other != pool && s.votes.contains_key(&(other, vote.ballot)))
+        {
             self.see(Occasion::TwoSets);
         }
         let earlier = s.votes.insert((pool, vote.ballot), record);
         s.demand(Rule::OneValuePerBallot, earlier.is_none());
-        let own = self.change(client).is_some_and(|change| named(&vote.value) == change.name);
+        let own = self
+            .change(client)
+            .is_some_and(|change| named(&vote.value) == change.name);
         if own && s.born[usize::from(client)].is_zero() {
             s.born[usize::from(client)] = vote.ballot;
         }
@@ -44,7 +49,9 @@ impl World {
         }
         let created = |other: u8| {
             let votes = s.votes.range((other, Ballot::ZERO)..(other + 1, Ballot::ZERO));
-            votes.into_iter().any(|(_, record)| record.value.is_live() && record.prev.is_absent())
+            votes
+                .into_iter()
+                .any(|(_, record)| record.value.is_live() && record.prev.is_absent())
         };
         if self.pools().filter(|pool| created(*pool)).count() > 1 {
             self.see(Occasion::TwoCreated);
@@ -87,7 +94,10 @@ impl World {
     /// When a ballot has become chosen in a set.
     fn audit_chosen(&self, s: &mut State, pool: u8, vote: &Vote<Placed<Content>>) {
         let votes = s.votes.range((pool, Ballot::ZERO)..(pool + 1, Ballot::ZERO));
-        let chosen: Vec<Record> = votes.filter(|(_, record)| record.chosen).map(|(_, r)| r.clone()).collect();
+        let chosen: Vec<Record> = votes
+            .filter(|(_, record)| record.chosen)
+            .map(|(_, r)| r.clone())
+            .collect();
         for pair in chosen.windows(2) {
             let (first, second) = (&pair[0].value, &pair[1]);
             // A tombstone that was purged is absence.
@@ -111,13 +121,16 @@ impl World {
     /// it was first proposed in and the one that it is chosen in.
     fn audit_creation(&self, s: &mut State, vote: &Vote<Placed<Content>>) {
         let name = named(&vote.value);
-        let born = name.checked_sub(1).and_then(|client| s.born.get(usize::from(client)).copied());
+        let born = name
+            .checked_sub(1)
+            .and_then(|client| s.born.get(usize::from(client)).copied());
         let Some(born) = born.filter(|born| vote.value.is_live() && !born.is_zero()) else {
             return;
         };
-        let first = !s.votes.iter().any(|((_, ballot), record)| {
-            record.chosen && *ballot != vote.ballot && named(&record.value) == name
-        });
+        let first = !s
+            .votes
+            .iter()
+            .any(|((_, ballot), record)| record.chosen && *ballot != vote.ballot && named(&record.value) == name);
         let passed = s.votes.iter().any(|((_, ballot), record)| {
             let between = *ballot > born && *ballot < vote.ballot;
             // To go back to absence is to pass nothing over: nobody was told anything of it.
@@ -165,9 +178,12 @@ impl World {
                 }
             }
         }
-        if self.jobs.iter().enumerate().all(|(client, job)| {
-            !matches!(job, super::world::Job::Change(..)) || s.clients[client].answered
-        }) {
+        if self
+            .jobs
+            .iter()
+            .enumerate()
+            .all(|(client, job)| !matches!(job, super::world::Job::Change(..)) || s.clients[client].answered)
+        {
             self.see(Occasion::AllAnswered);
         }
     }

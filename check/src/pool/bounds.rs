@@ -14,33 +14,36 @@ pub const NONE: Faults = Faults {
 
 /// A world of pools with sets of so many drives: the operations by letter and how many ballots each may use.
 pub fn world(sizes: &[u8], ops: &str, rounds: u8, faults: Faults) -> World {
-    let jobs: Vec<Job> = (1u8..).zip(ops.chars()).map(|(name, op)| {
-        let change = |kind, pool| {
-            let change = Change {
-                name,
-                kind,
-                data: 0,
-                write: 0,
-                shards_late: 0,
+    let jobs: Vec<Job> = (1u8..)
+        .zip(ops.chars())
+        .map(|(name, op)| {
+            let change = |kind, pool| {
+                let change = Change {
+                    name,
+                    kind,
+                    data: 0,
+                    write: 0,
+                    shards_late: 0,
+                };
+                Job::Change(change, pool)
             };
-            Job::Change(change, pool)
-        };
-        match op {
-            'p' => change(Kind::Put, 0),
-            'P' => change(Kind::Put, 1),
-            'c' => change(Kind::Create, 0),
-            'C' => change(Kind::Create, 1),
-            'd' => change(Kind::Delete, 0),
-            'g' => change(Kind::Get, 0),
-            'G' => change(Kind::PreparedGet, 0),
-            'r' => Job::Recover,
-            'u' => Job::Purge,
-            'a' => Job::Move(0),
-            'b' => Job::Move(1),
-            'e' => Job::Move(2),
-            _ => panic!("no operation {op}"),
-        }
-    }).collect();
+            match op {
+                'p' => change(Kind::Put, 0),
+                'P' => change(Kind::Put, 1),
+                'c' => change(Kind::Create, 0),
+                'C' => change(Kind::Create, 1),
+                'd' => change(Kind::Delete, 0),
+                'g' => change(Kind::Get, 0),
+                'G' => change(Kind::PreparedGet, 0),
+                'r' => Job::Recover,
+                'u' => Job::Purge,
+                'a' => Job::Move(0),
+                'b' => Job::Move(1),
+                'e' => Job::Move(2),
+                _ => panic!("no operation {op}"),
+            }
+        })
+        .collect();
     // A mover needs one for the copy and its forward, and one to arrive.
     let more = |job: &Job| rounds + u8::from(matches!(job, Job::Move(_) | Job::Recover));
     World {
@@ -85,6 +88,7 @@ impl World {
             Start::Value => ", on a value",
             Start::StaleCopy => ", on a stale copy",
             Start::Forwarded => ", forwarded",
+            Start::Deleted => ", deleted",
         };
         for (count, what) in [
             (self.faults.boots, "boots"),

@@ -1,7 +1,7 @@
 //! What makes no difference is taken out of a state at once (the arguments are in [`crate::register::world`]).
 
-use super::world::{Drive, State, World};
 use super::content::Content;
+use super::world::{Drive, State, World};
 use model::pool::Placed;
 use model::protocol::{Ballot, Drives, Request};
 

@@ -1,8 +1,8 @@
 //! What the actions do: clients that invoke, drives that answer, coordinators that react.
 
+use super::content::Content;
 use super::rules::{Occasion, Rule};
 use super::world::{Client, Drive, Mail, Stage, Start, State, World};
-use super::content::Content;
 use crate::register::change::{Change, Kind, Told};
 use model::pool::{Coordinator, Effect, Event, Placed, Task, decide_read};
 use model::protocol::{
@@ -126,7 +126,9 @@ impl World {
                     let prepares = matches!(request, Request::Prepare { .. });
                     let ballot = request.ballot();
                     let state = s.client(client);
-                    state.mail.retain(|mail| !is_prepare(mail) || prepares && mail.request.ballot() == ballot);
+                    state
+                        .mail
+                        .retain(|mail| !is_prepare(mail) || prepares && mail.request.ballot() == ballot);
                     state.mail.push(Mail { pool, request, to });
                 }
             }

@@ -8,9 +8,9 @@
 //!   first ballot;
 //! - a Prepare that a coordinator has left behind, because another set has told it enough, is forgotten too.
 
+use super::content::{Content, write_of};
 use super::order::sort_drives;
 use super::rules::properties;
-use super::content::{Content, write_of};
 use crate::register::change::{Change, INITIAL, Key};
 use crate::rules::{Broken, Seen};
 use model::pool::mutant::{Mutant, Mutation};
@@ -45,6 +45,8 @@ pub enum Start {
     StaleCopy,
     /// The first pool has forwarded the key to its copy in the second.
     Forwarded,
+    /// In the first pool a tombstone that is chosen, which no drive knows.
+    Deleted,
 }
 
 /// The bounds of a run.
@@ -238,7 +240,10 @@ impl State {
             }
             _ => None,
         };
-        (0u8..).zip(&chosen).filter_map(|(pool, set)| value_in(pool, set)).collect()
+        (0u8..)
+            .zip(&chosen)
+            .filter_map(|(pool, set)| value_in(pool, set))
+            .collect()
     }
 }
 
@@ -360,7 +365,23 @@ impl World {
             Start::Value => vec![(0, Placed::Here(of))],
             Start::StaleCopy => vec![copied],
             Start::Forwarded => vec![(0, Placed::Forward { to: 1, copy }), copied],
+            Start::Deleted => vec![(0, Placed::Here(Content { absent: true, ..of }))],
         }
+    }
+
+    /// What the tombstone of the start follows.
+    fn deleted(&self) -> Vote<Placed<Content>> {
+        let ballot = Ballot {
+            node: 1,
+            ..Ballot::ZERO
+        };
+        let value = Placed::Here(Content {
+            name: INITIAL - 1,
+            copy: 0,
+            absent: false,
+            drives: self.sizes[0],
+        });
+        Vote { ballot, value }
     }
 
     fn initial_state(&self) -> State {
@@ -374,7 +395,10 @@ impl World {
             durable: None,
         };
         drive.own.floor = Ballot::ZERO;
-        let sets = self.sizes.iter().map(|size| vec![Arc::new(drive.clone()); usize::from(*size)]);
+        let sets = self
+            .sizes
+            .iter()
+            .map(|size| vec![Arc::new(drive.clone()); usize::from(*size)]);
         let is_there = matches!(self.start, Start::Value | Start::Forwarded);
         let latest = if is_there { INITIAL } else { 0 };
         let client = Client {
@@ -402,24 +426,33 @@ impl World {
                 ballot: first,
                 value: value.clone(),
             };
+            let committed = self.start != Start::Deleted;
+            let prev = if committed { vote.clone() } else { self.deleted() };
+            if !committed {
+                let record = chosen(prev.value.clone(), Placed::absent());
+                state.votes.insert((pool, prev.ballot), record);
+            }
             for drive in 0..self.sizes[usize::from(pool)] {
                 let drive = state.drive(pool, drive);
                 drive.own.hi = drive.own.hi.max(1);
                 drive.key.register = Register {
                     accepted: vote.clone(),
-                    prev: vote.clone(),
-                    committed: true,
+                    prev: prev.clone(),
+                    committed,
                 };
                 drive.key.folders.extend(value.value().map(|value| value.folder()));
             }
-            let record = Record {
-                value,
-                prev: Placed::absent(),
-                voters: Drives::NONE,
-                chosen: true,
-            };
-            state.votes.insert((pool, first), record);
+            state.votes.insert((pool, first), chosen(value, prev.value));
         }
         state
+    }
+}
+
+fn chosen(value: Placed<Content>, prev: Placed<Content>) -> Record {
+    Record {
+        value,
+        prev,
+        voters: Drives::NONE,
+        chosen: true,
     }
 }

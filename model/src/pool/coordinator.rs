@@ -2,9 +2,7 @@
 
 use super::mutant::Mutation;
 use super::{Answers, Placed};
-use crate::protocol::{
-    Ballot, Drives, Nack, Operation, Outcome, Quorums, Reply, Request, Unavailable, Value, Vote,
-};
+use crate::protocol::{Ballot, Drives, Nack, Operation, Outcome, Quorums, Reply, Request, Unavailable, Value, Vote};
 use std::collections::BTreeMap;
 
 /// What is to be done with a key.
@@ -150,10 +148,7 @@ pub(super) enum Step<V> {
     /// To settle what was found, or to take back a stale copy.
     Settle,
     /// The copy; then the set that it is made of forwards the key to it, under the same ballot.
-    Copy {
-        from: u8,
-        base: Vote<Placed<V>>,
-    },
+    Copy { from: u8, base: Vote<Placed<V>> },
     /// The forward.
     Forward,
     /// The copy, become the key.
@@ -219,7 +214,12 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         }
         match event {
             Event::Begin(ballot) => self.begin(ballot),
-            Event::Reply { pool, from, ballot, reply } if ballot == self.ballot => self.reply(pool, from, reply),
+            Event::Reply {
+                pool,
+                from,
+                ballot,
+                reply,
+            } if ballot == self.ballot => self.reply(pool, from, reply),
             Event::Failed { pool, from, ballot } if ballot == self.ballot => {
                 self.miss(pool, from, false);
                 self.go_on(false)
@@ -255,7 +255,15 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
                 missing[usize::from(pool)].failed.remove(from);
                 answers[usize::from(pool)].insert(from, snapshot);
             }
-            (Phase::Voting { pool: voting, accepted, missing, .. }, Reply::Accepted) if *voting == pool => {
+            (
+                Phase::Voting {
+                    pool: voting,
+                    accepted,
+                    missing,
+                    ..
+                },
+                Reply::Accepted,
+            ) if *voting == pool => {
                 missing.contended.remove(from);
                 missing.failed.remove(from);
                 accepted.insert(from);
@@ -275,9 +283,12 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             Phase::Preparing { answers, missing, .. } if !answers[usize::from(pool)].contains_key(&from) => {
                 &mut missing[usize::from(pool)]
             }
-            Phase::Voting { pool: voting, accepted, missing, .. } if *voting == pool && !accepted.contains(from) => {
-                missing
-            }
+            Phase::Voting {
+                pool: voting,
+                accepted,
+                missing,
+                ..
+            } if *voting == pool && !accepted.contains(from) => missing,
             _ => return,
         };
         if contends {

@@ -2,9 +2,9 @@
 //! which. Not compiled into a server.
 
 use super::coordinator::{Coordinator, Missing, Phase};
+use crate::pool::Placed;
 use crate::protocol::renamed::{Renaming, Sight};
 use crate::protocol::{Operation, Value};
-use crate::pool::Placed;
 
 impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     /// What the machine knows of a drive of a pool in this round.
@@ -16,7 +16,12 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
                 let (contended, failed) = seen(&missing[usize::from(of)]);
                 (answers[usize::from(of)].get(&drive), [false, contended, failed, false])
             }
-            Phase::Voting { pool, accepted, missing, .. } if *pool == of => {
+            Phase::Voting {
+                pool,
+                accepted,
+                missing,
+                ..
+            } if *pool == of => {
                 let (contended, failed) = seen(missing);
                 (None, [accepted.contains(drive), contended, failed, false])
             }
@@ -42,7 +47,12 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
                 *answers = to.snapshots(answers);
                 renamed(&mut missing[usize::from(of)]);
             }
-            Phase::Voting { pool, accepted, missing, .. } if *pool == of => {
+            Phase::Voting {
+                pool,
+                accepted,
+                missing,
+                ..
+            } if *pool == of => {
                 *accepted = to.drives(*accepted);
                 renamed(missing);
             }

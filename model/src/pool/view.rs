@@ -1,7 +1,7 @@
 //! What is concluded from the sets of all pools together: where a key is, and what has to be carried on first.
 
-use super::mutant::{Mutant, Mutation};
 use super::Placed;
+use super::mutant::{Mutant, Mutation};
 use crate::protocol::{Ballot, Quorums, ReadDecision, Resolution, Snapshot, Value, Vote, resolve};
 use std::collections::BTreeMap;
 

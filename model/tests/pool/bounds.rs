@@ -7,9 +7,40 @@ use std::time::Duration;
 
 #[test]
 fn every_rule_holds() {
+    use Start::*;
+    let boots = Faults { boots: 1, ..NONE };
+    let crashes = Faults {
+        crashes: 1,
+        silences: 1,
+        ..NONE
+    };
     let worlds = vec![
         world(&[1, 1], "cCg", 2, NONE),
-        world(&[1, 1], "bg", 2, NONE).on(Start::Value),
+        world(&[1, 2], "cCg", 1, NONE),
+        world(&[1, 2], "cC", 2, boots),
+        world(&[1, 2], "cC", 2, crashes),
+        world(&[3, 3], "cC", 1, NONE),
+        world(&[1, 1], "cCdG", 1, NONE),
+        world(&[1, 2], "bp", 1, boots).on(Value),
+        world(&[2, 1], "bG", 1, NONE).on(Value),
+        world(&[1, 2], "bG", 1, crashes).on(Value),
+        world(&[3, 3], "b", 1, NONE).on(Value),
+        world(&[1, 1], "bag", 1, NONE).on(Value),
+        world(&[1, 2], "bb", 1, NONE).on(Value),
+        world(&[1, 2], "br", 1, NONE).on(Value),
+        world(&[1, 1], "bdC", 1, NONE).on(Value),
+        world(&[1, 1, 1], "er", 1, NONE).on(Value),
+        world(&[1, 1, 1], "eb", 1, NONE).on(Value),
+        world(&[1, 2], "dug", 1, NONE).on(Forwarded),
+        world(&[1, 1], "rdug", 1, NONE).on(Forwarded),
+        world(&[1, 2], "rpG", 1, NONE).on(Forwarded),
+        world(&[1, 1], "rag", 1, NONE).on(Forwarded),
+        world(&[1, 2], "dc", 2, boots).on(Forwarded),
+        world(&[2, 2], "rp", 1, NONE).on(Forwarded),
+        world(&[2, 2], "CG", 2, NONE).on(Deleted),
+        world(&[1, 1, 1], "eG", 1, NONE).on(Forwarded),
+        world(&[1, 2], "Cug", 1, NONE).on(StaleCopy),
+        world(&[1, 2], "cCr", 1, NONE).on(StaleCopy),
     ];
     let rows = worlds.into_iter().map(|world: World| (world.bounds(), world)).collect();
     exhaust(rows, Duration::from_secs(100));
@@ -32,6 +63,7 @@ fn by_hand() {
     match std::env::var("ON").as_deref() {
         Ok("value") => world = world.on(Start::Value),
         Ok("stale") => world = world.on(Start::StaleCopy),
+        Ok("deleted") => world = world.on(Start::Deleted),
         Ok("forwarded") => world = world.on(Start::Forwarded),
         _ => {}
     }
@@ -39,8 +71,7 @@ fn by_hand() {
         let rounds: Vec<u8> = words[2].bytes().map(|rounds| rounds - b'0').collect();
         world = world.with_rounds(&rounds);
     }
-    let found = explore(world.clone(), &[], Duration::from_secs(40));
-    if let Some(path) = show(&world) { println!("{path}"); }
+    let found = explore(world.clone(), &[], Duration::from_secs(600));
     println!(
         "{text}: {} states, depth {}, {:.1} s, {:?} {:?}",
         found.states,
@@ -49,27 +80,4 @@ fn by_hand() {
         found.broken,
         world.occasions()
     );
-}
-
-fn show(world: &World) -> Option<String> {
-    use stateright::{Checker, Model, HasDiscoveries};
-    std::env::var_os("SHOW")?;
-    let checker = world.clone().checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
-    let mut out = String::new();
-    for (name, path) in checker.discoveries() {
-        if world.properties().iter().any(|p| p.name == name && matches!(p.expectation, stateright::Expectation::Sometimes)) { continue; }
-        out += &format!("{name}\n");
-        let mut last: Option<check::pool::world::State> = None;
-        for (state, action) in path.into_vec() {
-            if let Some(old) = &last {
-                for (at, r) in &state.votes { if old.votes.get(at) != Some(r) { out += &format!("      vote pool {} round {}.{}: {:?} chosen {}\n", at.0, at.1.round, at.1.node, (&r.value, &r.prev), r.chosen); } }
-            }
-            if let Some(check::pool::world::Action::Deliver{client, mail, drive, ..}) = action {
-                let m = &state.clients[client as usize].mail[mail as usize];
-                out += &format!("deliver client {client} pool {} drive {drive} {}\n", m.pool, format!("{:?}", m.request).chars().take(90).collect::<String>());
-            } else { out += &format!("{action:?}\n"); }
-            last = Some(state);
-        }
-    }
-    Some(out)
 }

@@ -19,7 +19,7 @@ fn table() -> Vec<Row> {
         (
             "creation resolved in one pool",
             Mutant::CreationInOnePool,
-            &[OneHome, Linearizable],
+            &[OneHome, Precondition, Linearizable],
             world(&[1, 1], "cC", 1, NONE),
         ),
         (
@@ -31,14 +31,14 @@ fn table() -> Vec<Row> {
         (
             "lowest creation first",
             Mutant::LowestCreationFirst,
-            &[OneHome],
+            &[OneHome, SupersededStaysDead],
             world(&[2, 2], "cCG", 1, NONE),
         ),
         (
             "tombstone repeated alone",
             Mutant::TombstoneAlone,
             &[Linearizable],
-            world(&[2, 2], "dCG", 1, NONE).with_rounds(&[1, 1, 2]).on(Start::Value),
+            world(&[2, 2], "CG", 1, NONE).with_rounds(&[1, 2]).on(Start::Deleted),
         ),
         (
             "any vote calls a creation off",
@@ -74,7 +74,7 @@ fn table() -> Vec<Row> {
             "copy withdrawn that may be forwarded to",
             Mutant::CopyWithdrawn,
             &[MoveKeepsData],
-            world(&[2, 1], "brr", 1, NONE).on(Start::Value),
+            world(&[2, 1], "br", 1, NONE).on(Start::Value),
         ),
         (
             "copy withdrawn by a tombstone",

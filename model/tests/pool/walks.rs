@@ -7,7 +7,7 @@ use model::protocol::Value;
 use stateright::Model;
 
 /// Steps of a walk before the faults stop.
-const STEPS: usize = 60;
+const STEPS: usize = 200;
 
 /// A small generator: walks must be the same on every run.
 struct Dice(u64);
@@ -51,7 +51,11 @@ fn walk(world: &World, seed: u64) {
     assert_eq!(copies, 0, "pool.left-is-finished: seed {seed}, {chosen:?}");
     let live = chosen.iter().filter(|set| set.is_live()).count();
     assert_eq!(live, state.homes().len(), "pool.left-is-finished: seed {seed}");
-    assert!(chosen.iter().all(|set| set.is_live() || set.is_absent() || is_sign(set)));
+    assert!(
+        chosen
+            .iter()
+            .all(|set| set.is_live() || set.is_absent() || is_sign(set))
+    );
     run(world, &mut state, last + 1, seed);
     assert!(
         state.clients[usize::from(last + 1)].answered,
@@ -93,7 +97,11 @@ fn run(world: &World, state: &mut State, client: u8, seed: u64) {
         own.sort_by_key(|action| matches!(action, Action::Hurry(_) | Action::Conclude(_)));
         let Some(next) = own.iter().find_map(|action| world.next_state(state, *action)) else {
             // What is left of its mail is of no use.
-            assert_eq!(state.clients[usize::from(client)].stage, Stage::Over, "stuck, seed {seed}");
+            assert_eq!(
+                state.clients[usize::from(client)].stage,
+                Stage::Over,
+                "stuck, seed {seed}"
+            );
             return;
         };
         *state = next;

@@ -195,9 +195,14 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         }
         let held = |folder| {
             let grants = self.answers()[usize::from(to)].values();
-            grants.filter(move |snapshot| snapshot.folders.contains(&folder)).count()
+            grants
+                .filter(move |snapshot| snapshot.folders.contains(&folder))
+                .count()
         };
-        let is_staged = copy.folders().iter().all(|need| held(need.folder) >= usize::from(need.write));
+        let is_staged = copy
+            .folders()
+            .iter()
+            .all(|need| held(need.folder) >= usize::from(need.write));
         if base.value != Placed::Here(of.clone()) || !is_staged {
             // It has changed since it was copied.
             return self.wait_or(Unavailable::StagedQuorum);
@@ -221,13 +226,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
 
     /// Forwards the key to a copy of it that is known to be chosen. It is never replaced by another: the forward may be
     /// under way.
-    fn forward(
-        &mut self,
-        from: u8,
-        base: &Vote<Placed<V>>,
-        to: u8,
-        into: &Vote<Placed<V>>,
-    ) -> Option<Vec<Effect<V>>> {
+    fn forward(&mut self, from: u8, base: &Vote<Placed<V>>, to: u8, into: &Vote<Placed<V>>) -> Option<Vec<Effect<V>>> {
         let (Placed::Here(value), Placed::Incoming { copy, of }) = (&base.value, &into.value) else {
             return None;
         };
@@ -267,10 +266,13 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     fn forget(&mut self, view: &View<V>) -> Vec<Effect<V>> {
         let answers = self.answers().clone();
         let alone = self.mutation.is(Mutant::PurgeInOnePool);
-        let granted = |pool: &u8| {
-            answers[usize::from(*pool)].len() == usize::from(self.quorums[usize::from(*pool)].drives)
+        let granted =
+            |pool: &u8| answers[usize::from(*pool)].len() == usize::from(self.quorums[usize::from(*pool)].drives);
+        let has_any = |pool: &u8| {
+            answers[usize::from(*pool)]
+                .values()
+                .any(|s| !s.accepted.ballot.is_zero())
         };
-        let has_any = |pool: &u8| answers[usize::from(*pool)].values().any(|s| !s.accepted.ballot.is_zero());
         let mut left: Vec<u8> = self.pools().filter(has_any).collect();
         if self.mutation.is(Mutant::ForwardPurgedAlone) {
             left.retain(|pool| matches!(view.base(*pool), Base::Known(base) if base.value.value().is_none()));
@@ -312,7 +314,9 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         let Some((folder, _)) = op.staged() else {
             return Drives::NONE;
         };
-        let holding = answers[usize::from(pool)].iter().filter(|(_, s)| s.folders.contains(&folder));
+        let holding = answers[usize::from(pool)]
+            .iter()
+            .filter(|(_, s)| s.folders.contains(&folder));
         holding.map(|(drive, _)| *drive).collect()
     }
 
