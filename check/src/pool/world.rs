@@ -398,7 +398,7 @@ impl World {
         let sets = self
             .sizes
             .iter()
-            .map(|size| vec![Arc::new(drive.clone()); usize::from(*size)]);
+            .map(|size| (0..*size).map(|_| Arc::new(drive.clone())).collect());
         let is_there = matches!(self.start, Start::Value | Start::Forwarded);
         let latest = if is_there { INITIAL } else { 0 };
         let client = Client {
@@ -412,7 +412,7 @@ impl World {
         };
         let mut state = State {
             sets: sets.collect(),
-            clients: vec![Arc::new(client); self.jobs.len()],
+            clients: self.jobs.iter().map(|_| Arc::new(client.clone())).collect(),
             faults: self.faults,
             history: LinearizabilityTester::new(Key(latest)),
             votes: BTreeMap::new(),

@@ -253,3 +253,6 @@ pub fn decide_read<V: Value>(quorums: &[Quorums], answers: &Answers<V>, mutation
         ReadDecision::Undecided
     }
 }
+
+#[cfg(test)]
+mod tests;
