@@ -18,6 +18,10 @@ pub enum Mutant {
     AnyVoteSupersedes,
     /// A delete that is not known to be chosen is called off like a creation when the key was created anew elsewhere.
     DeleteSuperseded,
+    /// A creation that is dead is called off by a vote for absence.
+    CalledOffByAbsence,
+    /// What speaks of the key is settled before a forward is looked at.
+    ForwardLast,
     /// A mover makes the key live in the new set before the old one has forwarded it.
     LiveBeforeForward,
     /// A mover forwards the key before the copy in the new set is chosen.

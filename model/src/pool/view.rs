@@ -127,6 +127,10 @@ impl<V: Value> View<V> {
         if self.sets.iter().any(|set| set.resolution == Resolution::TooFew) {
             return Placement::TooFew;
         }
+        // A key that is on its way speaks in no set: an old creation elsewhere may be the highest that does.
+        if let Some(home) = self.forwarded().filter(|_| !self.mutation.is(Mutant::ForwardLast)) {
+            return home;
+        }
         // Of votes that speak of the key itself the highest counts: whoever cast it knew what had become of those below.
         let any = self.mutation.is(Mutant::AnyVoteSupersedes);
         let speaks = |set: &Set<V>| set.top.value.is_here() || any;
@@ -140,7 +144,8 @@ impl<V: Value> View<V> {
             let (pool, first) = (*pool, set.base());
             return Placement::Unsettled { pool, first };
         }
-        self.forwarded().unwrap_or(Placement::Absent)
+        let last = self.forwarded().filter(|_| self.mutation.is(Mutant::ForwardLast));
+        last.unwrap_or(Placement::Absent)
     }
 
     /// A set where the key is known to live answers alone: it leaves that set only by a vote there.
@@ -177,20 +182,27 @@ impl<V: Value> View<V> {
     /// What may be built on in a set that is not the key's home.
     pub fn base(&self, pool: u8) -> Base<V> {
         let set = &self.sets[usize::from(pool)];
-        if !set.is_open() || !set.top.value.is_here() || !self.is_superseded(pool) {
-            return set.base();
-        }
+        let superseded = set.top.value.is_here() && self.is_superseded(pool);
         let deletes = set.prev.value.is_live() || set.prev.value.is_incoming();
-        if deletes && !self.mutation.is(Mutant::DeleteSuperseded) {
+        match set.base() {
             // Whoever spoke after it knew it to be chosen.
-            Base::Known(set.top.clone())
-        } else {
-            // A creation that nobody built upon never was chosen, nor will be.
-            Base::Repeat {
-                value: set.prev.value.clone(),
-                prev: set.prev.clone(),
+            Base::Repeat { .. } | Base::Stuck { .. }
+                if superseded && deletes && !self.mutation.is(Mutant::DeleteSuperseded) =>
+            {
+                Base::Known(set.top.clone())
             }
+            // A creation that nobody built upon never was chosen, nor will be.
+            Base::Repeat { prev, .. } | Base::Stuck { prev, .. } if superseded => self.back_to(prev),
+            Base::Repeat { value, prev } if value == prev.value => self.back_to(prev),
+            base => base,
         }
+    }
+
+    /// Calls a vote off. Absence is not repeated: it would speak of the key, above others that know more.
+    fn back_to(&self, prev: Vote<Placed<V>>) -> Base<V> {
+        let absent = prev.value.is_absent() && !self.mutation.is(Mutant::CalledOffByAbsence);
+        let value = if absent { Placed::Withdrawn } else { prev.value.clone() };
+        Base::Repeat { value, prev }
     }
 
     /// Whether a higher vote of another set speaks of the key itself. Copies, forwards and withdrawals do not: whoever

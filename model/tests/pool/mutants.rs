@@ -53,6 +53,18 @@ fn table() -> Vec<Row> {
             world(&[1, 2], "dcr", 1, NONE).on(Start::Forwarded),
         ),
         (
+            "dead creation called off by absence",
+            Mutant::CalledOffByAbsence,
+            &[MoveKeepsData, Chain],
+            world(&[2, 2], "cCr", 1, NONE),
+        ),
+        (
+            "open creation before a forward",
+            Mutant::ForwardLast,
+            &[OneHome, SupersededStaysDead],
+            world(&[2, 1, 1], "cCe", 1, NONE),
+        ),
+        (
             "live in the new set before the forward",
             Mutant::LiveBeforeForward,
             &[OneHome],

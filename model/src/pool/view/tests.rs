@@ -125,7 +125,7 @@ fn the_highest_that_speaks_of_the_key_is_settled_first() {
     // The lower one is dead, and called off by whoever builds on its set.
     let dead = ["1@3<0@0+1 1@3<0@0+1 - ?", "90@4* 90@4* ? ?"];
     check(&dead, "absent");
-    check_base(&dead, 0, "repeat 0 after 0");
+    check_base(&dead, 0, "repeat withdrawn after 0");
     // A delete below a creation that was built on it is chosen.
     check_base(&["90@3<1@2 1@2* ? ?", "2@4* 2@4* ? ?"], 0, "known 90@3");
 }
@@ -141,6 +141,9 @@ fn a_copy_counts_once_the_key_is_forwarded_to_it() {
     check(&["1@3* 1@3* ? ?", "21@4* 21@4* ? ?"], "1 in 0");
     check(&["31@4* 31@4* ? ?", "21@4* 21@4* ? ?"], "copy 21 in 1");
     check(&["31@4* 31@4* ? ?", "22@4* 22@4* ? ?"], "absent");
+    // Whatever a third pool still has.
+    let old = ["31@4* 31@4* ? ?", "21@4* 21@4* ? ?", "2@3<0@0+2 2@3<0@0+2 ? ?"];
+    check(&old, "copy 21 in 1");
     check(&["- - ? ?", "21@4* 21@4* ? ?"], "absent");
     check(&["? ? ? ?", "21@4* 21@4* ? ?"], "too few");
     // A forward that may be chosen is carried on in its set alone.
