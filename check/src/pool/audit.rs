@@ -117,8 +117,8 @@ impl World {
         s.demand(Rule::MoveKeepsData, deletes || !lost);
     }
 
-    /// A change that others have passed over is dead: no chosen vote that speaks of the key lies between the ballot that
-    /// it was first proposed in and the one that it is chosen in.
+    /// A change that others have passed over is dead: no chosen vote that speaks of the key lies between the ballot
+    /// that it was first proposed in and the one that it is chosen in.
     fn audit_creation(&self, s: &mut State, vote: &Vote<Placed<Content>>) {
         let name = named(&vote.value);
         let born = name

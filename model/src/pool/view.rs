@@ -131,7 +131,7 @@ impl<V: Value> View<V> {
         if let Some(home) = self.forwarded().filter(|_| !self.mutation.is(Mutant::ForwardLast)) {
             return home;
         }
-        // Of votes that speak of the key itself the highest counts: whoever cast it knew what had become of those below.
+        // Of votes that speak of the key the highest counts: whoever cast it knew what had become of those below.
         let any = self.mutation.is(Mutant::AnyVoteSupersedes);
         let speaks = |set: &Set<V>| set.top.value.is_here() || any;
         let mut spoken: Vec<_> = self.numbered().filter(|(_, set)| speaks(set)).collect();

@@ -1,4 +1,5 @@
-//! Random walks with all faults at once. At the end the faults stop, and what was left must be finished.
+//! Random walks with all faults at once. At the end the faults stop, and what was left must be finished
+//! (`pool.left-is-finished`).
 
 use check::pool::bounds::world;
 use check::pool::world::{Action, Faults, Stage, Start, State, World};
