@@ -261,17 +261,19 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         Vec::new()
     }
 
-    /// Votes a tombstone in each set that has anything, if every drive of every set has granted: none of them takes
-    /// anything older then.
+    /// Votes a tombstone in each set that has anything, if every drive of every set has granted with authority: none of
+    /// them takes anything older then (`pool.purge-is-total`).
     fn forget(&mut self, view: &View<V>) -> Vec<Effect<V>> {
         let answers = self.answers().clone();
         let alone = self.mutation.is(Mutant::PurgeInOnePool);
-        let granted =
-            |pool: &u8| answers[usize::from(*pool)].len() == usize::from(self.quorums[usize::from(*pool)].drives);
+        let granted = |pool: &u8| {
+            let grants = answers[usize::from(*pool)].values();
+            let all = usize::from(self.quorums[usize::from(*pool)].drives);
+            grants.filter(|grant| grant.authoritative).count() == all
+        };
         let has_any = |pool: &u8| {
-            answers[usize::from(*pool)]
-                .values()
-                .any(|s| !s.accepted.ballot.is_zero())
+            let mut grants = answers[usize::from(*pool)].values();
+            grants.any(|grant| !grant.accepted.ballot.is_zero())
         };
         let mut left: Vec<u8> = self.pools().filter(has_any).collect();
         if self.mutation.is(Mutant::ForwardPurgedAlone) {
