@@ -10,5 +10,6 @@ pub mod configuration;
 pub mod explore;
 pub mod history;
 pub mod lock;
+pub mod pool;
 pub mod register;
 pub mod rules;

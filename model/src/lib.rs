@@ -7,6 +7,7 @@ pub mod bucket;
 pub mod configuration;
 pub mod lock;
 pub mod mutation;
+pub mod pool;
 pub mod protocol;
 pub mod record;
 pub mod trace;

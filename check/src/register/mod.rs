@@ -5,7 +5,7 @@ mod audit;
 pub mod bounds;
 pub mod change;
 mod healing;
-mod order;
+pub(crate) mod order;
 pub mod rules;
 mod settle;
 mod steps;

@@ -97,7 +97,7 @@ fn digest(state: &State, drive: u8) -> u64 {
 
 /// A quick hasher: a collision costs a state that is kept twice, no more.
 #[derive(Default)]
-struct Mixer(u64);
+pub(crate) struct Mixer(u64);
 
 impl Mixer {
     fn mix(&mut self, word: u64) {

@@ -31,4 +31,4 @@ pub use resolve::{ReadDecision, Resolution, decide_read, resolve};
 pub use value::{Folder, FolderNeed, Value};
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;

@@ -1,0 +1,195 @@
+//! What each rule demands of a step. Drives are counted here, and never by the protocol's own quorum code.
+
+use super::content::Content;
+use super::rules::{Occasion, Rule};
+use super::world::{Record, State, World};
+use crate::register::change::{Change, Kind};
+use model::pool::Placed;
+use model::protocol::{Ballot, Drives, KeyState, Request, Value, Vote};
+
+impl World {
+    /// More than half of the drives of a set.
+    pub(super) fn majority(&self, pool: u8) -> usize {
+        usize::from(self.sizes[usize::from(pool)]) / 2 + 1
+    }
+
+    /// When a coordinator sends an Accept.
+    pub(super) fn audit_proposal(
+        &self,
+        s: &mut State,
+        client: u8,
+        pool: u8,
+        vote: &Vote<Placed<Content>>,
+        prev: &Vote<Placed<Content>>,
+    ) {
+        let known = prev.ballot.is_zero() || s.votes.get(&(pool, prev.ballot)).is_some_and(|record| record.chosen);
+        s.demand(Rule::PrevIsChosen, known);
+        let record = Record {
+            value: vote.value.clone(),
+            prev: prev.value.clone(),
+            voters: Drives::NONE,
+            chosen: false,
+        };
+        if self
+            .pools()
+            .any(|other| other != pool && s.votes.contains_key(&(other, vote.ballot)))
+        {
+            self.see(Occasion::TwoSets);
+        }
+        let earlier = s.votes.insert((pool, vote.ballot), record);
+        s.demand(Rule::OneValuePerBallot, earlier.is_none());
+        let own = self
+            .change(client)
+            .is_some_and(|change| named(&vote.value) == change.name);
+        if own && s.born[usize::from(client)].is_zero() {
+            s.born[usize::from(client)] = vote.ballot;
+        }
+        if vote.value == Placed::Withdrawn {
+            self.see(Occasion::Withdrawn);
+        }
+        let created = |other: u8| {
+            let votes = s.votes.range((other, Ballot::ZERO)..(other + 1, Ballot::ZERO));
+            votes
+                .into_iter()
+                .any(|(_, record)| record.value.is_live() && record.prev.is_absent())
+        };
+        if self.pools().filter(|pool| created(*pool)).count() > 1 {
+            self.see(Occasion::TwoCreated);
+        }
+    }
+
+    /// After a drive's step.
+    pub(super) fn audit_step(
+        &self,
+        s: &mut State,
+        pool: u8,
+        drive: u8,
+        before: &KeyState<Placed<Content>>,
+        request: &Request<Placed<Content>>,
+    ) {
+        let (was, now) = {
+            let key = &s.sets[usize::from(pool)][usize::from(drive)].key;
+            (before.register.accepted.ballot, key.register.accepted.ballot)
+        };
+        match request {
+            Request::Accept { vote, .. } if now == vote.ballot && was != now => self.audit_vote(s, pool, drive, vote),
+            Request::Purge { ballot } if was != now => self.audit_purge(s, *ballot),
+            _ => {}
+        }
+    }
+
+    fn audit_vote(&self, s: &mut State, pool: u8, drive: u8, vote: &Vote<Placed<Content>>) {
+        let majority = self.majority(pool);
+        let Some(record) = s.votes.get_mut(&(pool, vote.ballot)).filter(|record| !record.chosen) else {
+            return;
+        };
+        record.voters.insert(drive);
+        if record.voters.count() >= majority {
+            record.chosen = true;
+            record.voters = Drives::NONE;
+            self.audit_chosen(s, pool, vote);
+        }
+    }
+
+    /// When a ballot has become chosen in a set.
+    fn audit_chosen(&self, s: &mut State, pool: u8, vote: &Vote<Placed<Content>>) {
+        let votes = s.votes.range((pool, Ballot::ZERO)..(pool + 1, Ballot::ZERO));
+        let chosen: Vec<Record> = votes
+            .filter(|(_, record)| record.chosen)
+            .map(|(_, r)| r.clone())
+            .collect();
+        for pair in chosen.windows(2) {
+            let (first, second) = (&pair[0].value, &pair[1]);
+            // A tombstone that was purged is absence.
+            let follows = second.prev == *first || second.prev.is_absent() && first.is_absent();
+            s.demand(Rule::Chain, second.value == *first || follows);
+            if second.value != *first {
+                self.see(Occasion::TwoChosen);
+            }
+        }
+        if vote.value.is_live() && chosen.last().is_some_and(|record| record.prev.is_incoming()) {
+            self.see(Occasion::Arrived);
+        }
+        self.audit_creation(s, vote);
+        // Only a delete takes a key away.
+        let deletes = vote.value.is_absent() && named(&vote.value) != 0;
+        let lost = s.latest != 0 && s.homes().is_empty();
+        s.demand(Rule::MoveKeepsData, deletes || !lost);
+    }
+
+    /// A change that others have passed over is dead: no chosen vote that speaks of the key lies between the ballot
+    /// that it was first proposed in and the one that it is chosen in.
+    fn audit_creation(&self, s: &mut State, vote: &Vote<Placed<Content>>) {
+        let name = named(&vote.value);
+        let born = name
+            .checked_sub(1)
+            .and_then(|client| s.born.get(usize::from(client)).copied());
+        let Some(born) = born.filter(|born| vote.value.is_live() && !born.is_zero()) else {
+            return;
+        };
+        let first = !s
+            .votes
+            .iter()
+            .any(|((_, ballot), record)| record.chosen && *ballot != vote.ballot && named(&record.value) == name);
+        let passed = s.votes.iter().any(|((_, ballot), record)| {
+            let between = *ballot > born && *ballot < vote.ballot;
+            // To go back to absence is to pass nothing over: nobody was told anything of it.
+            let speaks = record.value.is_here() && named(&record.value) != 0;
+            record.chosen && between && speaks
+        });
+        s.demand(Rule::SupersededStaysDead, !(first && passed));
+        if first && let Some(change) = self.change(name - 1) {
+            let held = change.kind != Kind::Create || s.latest == 0;
+            s.demand(Rule::Precondition, held);
+        }
+    }
+
+    /// When a drive has purged a tombstone: no drive of any set has anything older, or will take it.
+    fn audit_purge(&self, s: &mut State, ballot: Ballot) {
+        self.see(Occasion::Purged);
+        let total = s.sets.iter().flatten().all(|drive| {
+            let voted = drive.key.register.accepted.ballot;
+            voted >= ballot || voted.is_zero() && drive.key.promised.max(drive.own.floor) >= ballot
+        });
+        s.demand(Rule::PurgeIsTotal, total);
+    }
+
+    /// What holds in every state.
+    pub(super) fn judge(&self, s: &mut State) {
+        let homes = s.homes();
+        s.demand(Rule::OneHome, homes.len() <= 1);
+        if let Some((pool, value)) = homes.first() {
+            let readable = s.holding(*pool, value.folder()) >= usize::from(value.data());
+            s.demand(Rule::MoveKeepsData, readable);
+        }
+        let latest = homes.first().map_or(0, |(_, value)| value.name);
+        if latest != s.latest {
+            s.gone |= 1 << s.latest & !1;
+            s.latest = latest;
+        }
+        let back = s.gone >> latest & 1 == 1;
+        s.demand(Rule::NoResurrection, !back);
+        if latest == 0 {
+            for client in 0..s.clients.len() as u8 {
+                let asks = self.change(client).is_some_and(Change::is_get);
+                let state = &s.clients[usize::from(client)];
+                if asks && !state.saw_absent && (state.machine.is_some() || !state.answers.is_empty()) {
+                    s.client(client).saw_absent = true;
+                }
+            }
+        }
+        if self
+            .jobs
+            .iter()
+            .enumerate()
+            .all(|(client, job)| !matches!(job, super::world::Job::Change(..)) || s.clients[client].answered)
+        {
+            self.see(Occasion::AllAnswered);
+        }
+    }
+}
+
+/// The change that made what is here.
+fn named(value: &Placed<Content>) -> u8 {
+    value.value().map_or(0, |value| value.name)
+}

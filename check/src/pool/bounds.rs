@@ -1,0 +1,139 @@
+//! Worlds in short: the sizes of the sets, the operations by letter, the faults.
+
+use super::world::{Faults, Job, Start, World};
+use crate::register::change::{Change, Kind};
+use crate::rules::Seen;
+use model::pool::mutant::{Mutant, Mutation};
+
+/// No faults: lost, delayed and reordered requests are no faults.
+pub const NONE: Faults = Faults {
+    boots: 0,
+    crashes: 0,
+    silences: 0,
+};
+
+/// A world of pools with sets of so many drives: the operations by letter and how many ballots each may use.
+pub fn world(sizes: &[u8], ops: &str, rounds: u8, faults: Faults) -> World {
+    let jobs: Vec<Job> = (1u8..)
+        .zip(ops.chars())
+        .map(|(name, op)| {
+            let change = |kind, pool| {
+                let change = Change {
+                    name,
+                    kind,
+                    data: 0,
+                    write: 0,
+                    shards_late: 0,
+                };
+                Job::Change(change, pool)
+            };
+            match op {
+                'p' => change(Kind::Put, 0),
+                'P' => change(Kind::Put, 1),
+                'c' => change(Kind::Create, 0),
+                'C' => change(Kind::Create, 1),
+                'd' => change(Kind::Delete, 0),
+                'g' => change(Kind::Get, 0),
+                'G' => change(Kind::PreparedGet, 0),
+                'r' => Job::Recover,
+                'u' => Job::Purge,
+                'a' => Job::Move(0),
+                'b' => Job::Move(1),
+                'e' => Job::Move(2),
+                _ => panic!("no operation {op}"),
+            }
+        })
+        .collect();
+    // A mover needs one for the copy and its forward, and one to arrive.
+    let more = |job: &Job| rounds + u8::from(matches!(job, Job::Move(_) | Job::Recover));
+    World {
+        sizes: sizes.to_vec(),
+        rounds: jobs.iter().map(more).collect(),
+        jobs,
+        start: Start::Nothing,
+        faults,
+        mutation: Mutation::NONE,
+        broken: false,
+        seen: Seen::default(),
+    }
+}
+
+fn letter(job: &Job) -> char {
+    match job {
+        Job::Change(change, pool) => match (change.kind, pool) {
+            (Kind::Put, 0) => 'p',
+            (Kind::Put, _) => 'P',
+            (Kind::Create, 0) => 'c',
+            (Kind::Create, _) => 'C',
+            (Kind::Delete, _) => 'd',
+            (Kind::Get, _) => 'g',
+            (Kind::PreparedGet, _) => 'G',
+            _ => '?',
+        },
+        Job::Move(to) => char::from(b"abe"[usize::from(*to)]),
+        Job::Recover => 'r',
+        Job::Purge => 'u',
+    }
+}
+
+impl World {
+    /// The bounds in words: the sets, the operations and the ballots of each; then what departs from the plain case.
+    pub fn bounds(&self) -> String {
+        let letters: String = self.jobs.iter().map(letter).collect();
+        let sizes: Vec<String> = self.sizes.iter().map(u8::to_string).collect();
+        let rounds: String = self.rounds.iter().map(u8::to_string).collect();
+        let mut words = format!("{} {letters} {rounds}", sizes.join("+"));
+        words += match self.start {
+            Start::Nothing => "",
+            Start::Value => ", on a value",
+            Start::StaleCopy => ", on a stale copy",
+            Start::Forwarded => ", forwarded",
+            Start::Deleted => ", deleted",
+        };
+        for (count, what) in [
+            (self.faults.boots, "boots"),
+            (self.faults.crashes, "crashes"),
+            (self.faults.silences, "silences"),
+        ] {
+            match count {
+                0 => {}
+                1 => words += &format!(", {what}"),
+                _ => words += &format!(", {what} {count}"),
+            }
+        }
+        words
+    }
+
+    /// With something there at the start.
+    #[must_use]
+    pub fn on(self, start: Start) -> World {
+        World { start, ..self }
+    }
+
+    /// With so many ballots for each operation.
+    #[must_use]
+    pub fn with_rounds(self, rounds: &[u8]) -> World {
+        World {
+            rounds: rounds.to_vec(),
+            ..self
+        }
+    }
+
+    /// With the protocol broken in one way.
+    #[must_use]
+    pub fn with(mut self, mutant: Mutant) -> World {
+        self.mutation = mutant.into();
+        self.broken = true;
+        self
+    }
+
+    /// The same world without a break.
+    #[must_use]
+    pub fn sound(&self) -> World {
+        World {
+            mutation: Mutation::NONE,
+            broken: false,
+            ..self.clone()
+        }
+    }
+}

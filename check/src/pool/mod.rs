@@ -1,0 +1,11 @@
+//! One key on the sets of several pools: the machines of `model::pool` over real drives.
+
+mod actions;
+mod audit;
+pub mod bounds;
+pub mod content;
+mod order;
+pub mod rules;
+mod settle;
+mod steps;
+pub mod world;

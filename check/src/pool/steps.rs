@@ -1,0 +1,269 @@
+//! What the actions do: clients that invoke, drives that answer, coordinators that react.
+
+use super::content::Content;
+use super::rules::{Occasion, Rule};
+use super::world::{Client, Drive, Mail, Stage, Start, State, World};
+use crate::register::change::{Change, Kind, Told};
+use model::pool::{Coordinator, Effect, Event, Placed, Task, decide_read};
+use model::protocol::{
+    Acceptor, Ballot, DriveEffect, DriveState, Folder, Operation, Outcome, Quorums, ReadDecision, Reply, Request,
+};
+use stateright::semantics::ConsistencyTester;
+use std::collections::BTreeMap;
+
+impl World {
+    fn quorums(&self) -> Vec<Quorums> {
+        self.sizes.iter().map(|size| Quorums::of(*size)).collect()
+    }
+
+    pub(super) fn invoke(&self, s: &mut State, client: u8) {
+        let change = self.change(client);
+        if let Some(change) = change {
+            s.history.on_invoke(client, change).expect("a client asks once");
+        }
+        let absent = s.latest == 0 && change.is_some_and(Change::is_get);
+        s.client(client).saw_absent = absent;
+        if change.is_some_and(|change| change.kind == Kind::Get) {
+            let state = s.client(client);
+            state.stage = Stage::Reading;
+            state.answers = vec![BTreeMap::new(); self.sizes.len()];
+        } else {
+            self.start_machine(s, client);
+        }
+    }
+
+    fn start_machine(&self, s: &mut State, client: u8) {
+        let found = s.homes().first().map(|(_, value)| *value);
+        let task = self.task(client, found);
+        if let Task::Move { to, of, copy } = &task
+            && s.is_readable(of)
+        {
+            self.stage(s, *to, copy.folder());
+        }
+        let (machine, effects) = Coordinator::new(self.quorums(), task);
+        let state = s.client(client);
+        state.stage = Stage::Running;
+        state.machine = Some(machine.with_mutation(self.mutation));
+        self.carry_out(s, client, effects);
+    }
+
+    pub(super) fn boot(&self, s: &mut State, pool: u8, drive: u8) {
+        s.faults.boots -= 1;
+        let Drive { own, key, durable } = s.drive(pool, drive);
+        key.promised = Ballot::ZERO;
+        if let Some(register) = durable.take() {
+            key.register = register;
+        }
+        *own = DriveState::boot(own.epoch, own.hi);
+    }
+
+    /// Hands a request to a drive, and its answer, if it is not lost, to the client's coordinator.
+    pub(super) fn deliver(&self, s: &mut State, client: u8, mail: usize, drive: u8, answered: bool) {
+        let letter = &mut s.client(client).mail[mail];
+        letter.to.remove(drive);
+        let (pool, request) = (letter.pool, letter.request.clone());
+        let reply = self.step_drive(s, pool, drive, request.clone());
+        let Some(ballot) = request.ballot() else { return };
+        let state = s.client(client);
+        if answered && let Some(machine) = &mut state.machine {
+            let effects = machine.on(Event::Reply {
+                pool,
+                from: drive,
+                ballot,
+                reply,
+            });
+            self.carry_out(s, client, effects);
+        }
+    }
+
+    fn step_drive(
+        &self,
+        s: &mut State,
+        pool: u8,
+        drive: u8,
+        request: Request<Placed<Content>>,
+    ) -> Reply<Placed<Content>> {
+        let may_boot = s.faults.boots > 0;
+        let Drive { own, key, durable } = s.drive(pool, drive);
+        let before = key.clone();
+        let mut acceptor = Acceptor {
+            drive: own,
+            key,
+            index: drive,
+        };
+        let (reply, effects) = acceptor.step(request.clone());
+        for effect in effects {
+            match effect {
+                DriveEffect::PersistRegister => *durable = None,
+                DriveEffect::PersistRegisterLazily if may_boot && durable.is_none() => {
+                    *durable = Some(before.register.clone());
+                }
+                DriveEffect::Remove(_) if key.register.accepted.value.value().is_none() => self.see(Occasion::Dropped),
+                _ => {}
+            }
+        }
+        self.audit_step(s, pool, drive, &before, &request);
+        reply
+    }
+
+    /// Carries out what a coordinator wants done.
+    pub(super) fn carry_out(&self, s: &mut State, client: u8, effects: Vec<Effect<Content>>) {
+        for effect in effects {
+            match effect {
+                Effect::Begin { epoch, round } => self.begin(s, client, epoch, round),
+                Effect::Stage { pool } => {
+                    let change = self.change(client).expect("nobody else has data of its own");
+                    let staged = Operation::<Content>::staged(&change);
+                    staged.into_iter().for_each(|(folder, _)| self.stage(s, pool, folder));
+                }
+                Effect::Send { pool, to, mut request } => {
+                    if let Request::Accept { vote, prev } = &mut request {
+                        if let Placed::Here(value) = &mut vote.value {
+                            value.drives = self.sizes[usize::from(pool)];
+                        }
+                        self.audit_proposal(s, client, pool, vote, prev);
+                    }
+                    let prepares = matches!(request, Request::Prepare { .. });
+                    let ballot = request.ballot();
+                    let state = s.client(client);
+                    state
+                        .mail
+                        .retain(|mail| !is_prepare(mail) || prepares && mail.request.ballot() == ballot);
+                    state.mail.push(Mail { pool, request, to });
+                }
+            }
+        }
+        let Some(machine) = &s.clients[usize::from(client)].machine else {
+            return;
+        };
+        if let Some(outcome) = machine.outcome().cloned() {
+            self.tell(s, client, outcome);
+        }
+    }
+
+    /// Stages data on all drives of a set.
+    fn stage(&self, s: &mut State, pool: u8, folder: Folder) {
+        for drive in 0..self.sizes[usize::from(pool)] {
+            s.drive(pool, drive).key.folders.insert(folder);
+        }
+    }
+
+    /// Issues the next ballot, if there is one left.
+    fn begin(&self, s: &mut State, client: u8, epoch: u64, round: u64) {
+        let state = s.client(client);
+        if state.rounds == self.rounds[usize::from(client)] {
+            return self.leave(s, client);
+        }
+        state.rounds += 1;
+        let ballot = Ballot {
+            epoch,
+            // Its process has seen the rounds of the initial value.
+            round: (round + 1).max(if self.start == Start::Nothing { 1 } else { 2 }),
+            node: u32::from(client) + 1,
+            boot: 0,
+        };
+        let machine = state.machine.as_mut().expect("it asked");
+        let effects = machine.on(Event::Begin(ballot));
+        self.carry_out(s, client, effects);
+    }
+
+    fn tell(&self, s: &mut State, client: u8, outcome: Outcome<Content, ()>) {
+        let Some(change) = self.change(client) else {
+            return self.leave(s, client);
+        };
+        let told = match outcome {
+            Outcome::Written(_) => {
+                match change.kind {
+                    Kind::Create => self.see(Occasion::ConditionalAcked),
+                    Kind::Delete => self.see(Occasion::DeleteAcked),
+                    _ => {}
+                }
+                Some(Told::Done)
+            }
+            Outcome::Kept(value) if change.is_get() => return self.tell_value(s, client, &value),
+            Outcome::Kept(_) => Some(Told::Done),
+            Outcome::Refused { .. } => Some(Told::Refused),
+            Outcome::Unavailable(_) => Some(Told::Unavailable),
+            Outcome::Ambiguous(_) => None,
+        };
+        if let Some(told) = told {
+            self.tell_client(s, client, told);
+        }
+        self.leave(s, client);
+    }
+
+    /// Answers a get: the value's bytes have to be in some set.
+    fn tell_value(&self, s: &mut State, client: u8, value: &Content) {
+        let told = match () {
+            () if value.absent => Told::Value(0),
+            () if s.is_readable(value) => Told::Value(value.name),
+            () => Told::Unavailable,
+        };
+        if told == Told::Value(0) {
+            self.see(Occasion::NotFound);
+            let known = s.clients[usize::from(client)].saw_absent;
+            s.demand(Rule::NotFoundIsKnown, known);
+        }
+        self.tell_client(s, client, told);
+        self.leave(s, client);
+    }
+
+    fn tell_client(&self, s: &mut State, client: u8, told: Told) {
+        s.history.on_return(client, told).expect("a client is answered once");
+        s.client(client).answered = true;
+        let consistent = s.history.is_consistent();
+        s.demand(Rule::Linearizable, consistent);
+    }
+
+    /// The client reacts to nothing any more; what it sent may still arrive.
+    pub(super) fn leave(&self, s: &mut State, client: u8) {
+        let state = s.client(client);
+        let mut mail = std::mem::take(&mut state.mail);
+        mail.retain(|mail| !is_prepare(mail));
+        *state = Client {
+            stage: Stage::Over,
+            rounds: 0,
+            machine: None,
+            answers: Vec::new(),
+            mail,
+            saw_absent: false,
+            answered: state.answered,
+        };
+    }
+
+    pub(super) fn read(&self, s: &mut State, client: u8, pool: u8, drive: u8) {
+        if let Reply::Read(snapshot) = self.step_drive(s, pool, drive, Request::Read) {
+            s.client(client).answers[usize::from(pool)].insert(drive, snapshot);
+        }
+    }
+
+    pub(super) fn conclude(&self, s: &mut State, client: u8) -> Option<()> {
+        let answers = s.clients[usize::from(client)].answers.clone();
+        let value = match decide_read(&self.quorums(), &answers, self.mutation) {
+            ReadDecision::Chosen(vote) => vote.value,
+            ReadDecision::TooFew => return None,
+            ReadDecision::Undecided => {
+                s.client(client).answers.clear();
+                self.start_machine(s, client);
+                return Some(());
+            }
+        };
+        let silent = answers.iter().any(BTreeMap::is_empty);
+        if silent {
+            self.see(Occasion::AnsweredAlone);
+        }
+        s.demand(Rule::AliveAlone, !silent || !value.absent);
+        // Data that is gone: the read would be begun again.
+        if !value.absent && !s.is_readable(&value) {
+            s.client(client).answers.iter_mut().for_each(BTreeMap::clear);
+            return Some(());
+        }
+        self.tell_value(s, client, &value);
+        Some(())
+    }
+}
+
+/// Whether a request is of no use once its round is over.
+fn is_prepare(mail: &Mail) -> bool {
+    matches!(mail.request, Request::Prepare { .. })
+}
