@@ -6,6 +6,18 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
+/// A world whose ways can be told.
+pub trait Charted: Model {
+    /// The actions of a way, a line each.
+    fn chart(&self, path: &[(Self::State, Option<Self::Action>)]) -> Vec<String>
+    where
+        Self::Action: Debug,
+    {
+        let actions = path.iter().filter_map(|(_, action)| action.as_ref());
+        actions.map(|action| self.format_action(action)).collect()
+    }
+}
+
 /// What a check came to.
 pub struct Found {
     /// Different states.
@@ -14,64 +26,106 @@ pub struct Found {
     pub depth: usize,
     /// Wall clock.
     pub seconds: f64,
+    /// Whether all states were seen, or all that was to be found was.
+    pub ended: bool,
     /// The broken rules that were found, with the lengths of their shortest counterexamples.
     pub broken: Vec<(&'static str, usize)>,
+    /// The counterexamples, a line an action.
+    pub charts: Vec<Vec<String>>,
 }
 
-/// Explores a world, breadth first, until each of the rules `until` is broken, or any rule at all if none is given.
-/// `TRACE=1` prints counterexamples.
-///
-/// # Panics
-/// If the time limit is hit: nothing is proven then.
-#[allow(clippy::disallowed_methods)] // measures how long a check takes, and prints what a test asked for
-pub fn explore<M>(world: M, until: &[&'static str], limit: Duration) -> Found
+/// A way through a world, state by state.
+type Way<M> = Vec<(<M as Model>::State, Option<<M as Model>::Action>)>;
+
+/// Explores a world, breadth first, until each of the rules `until` is broken, or any rule at all if none is given; or
+/// until time is up, or there are more than `states_max` states.
+#[allow(clippy::disallowed_methods)] // measures how long it takes
+pub fn search<M>(world: M, until: &[&'static str], limit: Duration, states_max: Option<usize>) -> Found
 where
-    M: Model + Send + Sync + 'static,
+    M: Charted + Send + Sync + 'static,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
     M::Action: Clone + Debug + PartialEq + Send + Sync,
 {
-    let rules: BTreeSet<&str> = world
-        .properties()
-        .iter()
-        .filter(|property| property.expectation == Expectation::Always)
-        .map(|property| property.name)
-        .collect();
+    let rules = rules(&world);
     let stop = if until.is_empty() {
         HasDiscoveries::AnyFailures
     } else {
         HasDiscoveries::AllOf(until.iter().copied().collect())
     };
     let start = Instant::now();
-    let checker = world
-        .checker()
-        .threads(2)
-        .timeout(limit)
-        .finish_when(stop)
-        .spawn_bfs()
-        .join();
+    let mut builder = world.checker().threads(2).timeout(limit).finish_when(stop);
+    if let Some(states_max) = states_max {
+        builder = builder.target_state_count(states_max);
+    }
+    let checker = builder.spawn_bfs().join();
+    let elapsed = start.elapsed();
+    let (mut broken, mut charts) = (Vec::new(), Vec::new());
+    for (name, path) in checker.discoveries() {
+        if rules.contains(name) {
+            let way: Way<M> = path.into_vec();
+            broken.push((name, way.len() - 1));
+            charts.push(checker.model().chart(&way));
+        }
+    }
+    let states = checker.unique_state_count();
     // A checker that ran into its limit says that it is done.
+    let cut = elapsed >= limit || states_max.is_some_and(|max| checker.state_count() >= max);
+    Found {
+        states,
+        depth: checker.max_depth(),
+        seconds: elapsed.as_secs_f64(),
+        ended: checker.is_done() && !cut,
+        broken,
+        charts,
+    }
+}
+
+/// The shortest way on which a rule is broken.
+pub fn path_to<M>(world: &M, rule: &'static str, limit: Duration) -> Option<Way<M>>
+where
+    M: Charted + Clone + Send + Sync + 'static,
+    M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
+    M::Action: Clone + Debug + PartialEq + Send + Sync,
+{
+    let stop = HasDiscoveries::AllOf(std::iter::once(rule).collect());
+    let builder = world.clone().checker().timeout(limit).finish_when(stop);
+    let checker = builder.spawn_bfs().join();
+    checker.discovery(rule).map(|path| path.into_vec())
+}
+
+fn rules<M: Model>(world: &M) -> BTreeSet<&'static str> {
+    let properties = world.properties();
+    let always = properties
+        .iter()
+        .filter(|property| property.expectation == Expectation::Always);
+    always.map(|property| property.name).collect()
+}
+
+/// As [`search`], to its end. `TRACE=1` prints counterexamples.
+///
+/// # Panics
+/// If the time limit is hit: nothing is proven then.
+pub fn explore<M>(world: M, until: &[&'static str], limit: Duration) -> Found
+where
+    M: Charted + Send + Sync + 'static,
+    M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
+    M::Action: Clone + Debug + PartialEq + Send + Sync,
+{
+    let found = search(world, until, limit, None);
     assert!(
-        start.elapsed() < limit,
+        found.ended || !found.broken.is_empty(),
         "the limit of {} s was hit: nothing is proven",
         limit.as_secs()
     );
-    assert!(checker.is_done());
-    let mut broken = Vec::new();
-    for (name, path) in checker.discoveries() {
-        if rules.contains(name) {
-            let actions = path.into_actions();
-            if std::env::var_os("TRACE").is_some() {
-                println!("{name}: {actions:#?}");
+    if std::env::var_os("TRACE").is_some() {
+        for ((rule, _), chart) in found.broken.iter().zip(&found.charts) {
+            println!("{rule}:");
+            for (line, number) in chart.iter().zip(1..) {
+                println!("  {number:>3}  {line}");
             }
-            broken.push((name, actions.len()));
         }
     }
-    Found {
-        states: checker.unique_state_count(),
-        depth: checker.max_depth(),
-        seconds: start.elapsed().as_secs_f64(),
-        broken,
-    }
+    found
 }
 
 /// Exhausts worlds, each with its bounds in words, and prints a table: no rule is broken, and every occasion for one
@@ -81,7 +135,7 @@ where
 /// If a rule is broken, an occasion never arises, or a world takes longer than `limit`.
 pub fn exhaust<M>(worlds: Vec<(String, M)>, limit: Duration)
 where
-    M: Model + Clone + Send + Sync + 'static,
+    M: Charted + Clone + Send + Sync + 'static,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
     M::Action: Clone + Debug + PartialEq + Send + Sync,
 {
@@ -130,7 +184,7 @@ pub struct Break<M> {
 /// If a break breaks no rule, or a sound world does; or if one takes longer than `limit`.
 pub fn catch<M>(breaks: Vec<Break<M>>, limit: Duration)
 where
-    M: Model + Send + Sync + 'static,
+    M: Charted + Send + Sync + 'static,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
     M::Action: Clone + Debug + PartialEq + Send + Sync,
 {

@@ -13,6 +13,7 @@
 
 use super::order::sort_drives;
 use super::rules::{Occasion, properties};
+use crate::explore::Charted;
 use crate::rules::{Broken, Seen};
 use model::bucket::mutant::Mutation;
 use model::bucket::{Bucket, Change, Deletion, Gate, Incarnation, Phase, Question, Record};
@@ -263,6 +264,8 @@ pub enum Action {
     /// A drive restarts.
     Boot(u8, u8),
 }
+
+impl Charted for World {}
 
 impl Model for World {
     type State = State;

@@ -9,6 +9,7 @@
 //! - Which drives a request hears of is all that matters of what it asks them.
 
 use super::rules::{Occasion, Rule, properties};
+use crate::explore::Charted;
 use crate::rules::{Broken, Seen};
 use model::configuration::mutant::{Mutant, Mutation};
 use model::configuration::{Chosen, Keeper, Question, Serving, Spread, Verdict};
@@ -122,6 +123,8 @@ pub enum Action {
     /// Too few acceptors are left.
     LoseAcceptors,
 }
+
+impl Charted for World {}
 
 impl Model for World {
     type State = State;

@@ -19,6 +19,7 @@
 
 use super::order::{exchanged, sort_nodes};
 use super::rules::properties;
+use crate::explore::Charted;
 use crate::rules::{Broken, Seen};
 use model::lock::mutant::Mutation;
 use model::lock::{Client, Kind, Owner, Server, Terms};
@@ -121,6 +122,8 @@ pub enum Action {
     /// A server's clock is set forward.
     Step(u8),
 }
+
+impl Charted for World {}
 
 impl Model for World {
     type State = State;

@@ -11,6 +11,7 @@
 use super::content::{Content, write_of};
 use super::order::sort_drives;
 use super::rules::properties;
+use crate::explore::Charted;
 use crate::register::change::{Change, INITIAL, Key};
 use crate::rules::{Broken, Seen};
 use model::pool::mutant::{Mutant, Mutation};
@@ -246,6 +247,8 @@ impl State {
             .collect()
     }
 }
+
+impl Charted for World {}
 
 impl Model for World {
     type State = State;

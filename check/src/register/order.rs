@@ -11,14 +11,23 @@ use std::sync::Arc;
 
 /// Renames the drives of a state into their order.
 pub(super) fn sort_drives(state: &mut State) {
+    let order = order(state);
+    if !order.is_sorted() {
+        rename_drives(state, &order);
+    }
+}
+
+/// The drives of a state in their order, each by its name before.
+pub(super) fn order(state: &State) -> Vec<u8> {
     let digests: Vec<u64> = (0..state.drives.len() as u8)
         .map(|drive| digest(state, drive))
         .collect();
     let mut order: Vec<u8> = (0..state.drives.len() as u8).collect();
     order.sort_by_key(|drive| digests[usize::from(*drive)]);
-    if order.is_sorted() {
-        return;
-    }
+    order
+}
+
+fn rename_drives(state: &mut State, order: &[u8]) {
     state.drives = order
         .iter()
         .map(|old| state.drives[usize::from(*old)].clone())

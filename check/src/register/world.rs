@@ -331,6 +331,24 @@ impl Model for World {
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut s = self.step(last, action)?;
+        sort_drives(&mut s);
+        Some(s)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties()
+    }
+
+    fn format_step(&self, last: &State, action: Action) -> Option<String> {
+        let names: Vec<u8> = (0..self.drives).collect();
+        self.describe(last, action, &names)
+    }
+}
+
+impl World {
+    /// What an action leads to, the drives in the order that they had.
+    pub(super) fn step(&self, last: &State, action: Action) -> Option<State> {
         let mut s = last.clone();
         match action {
             Action::Invoke(client, staged) => self.invoke(&mut s, client, staged),
@@ -386,16 +404,9 @@ impl Model for World {
         }
         self.settle(&mut s);
         self.judge(&mut s);
-        sort_drives(&mut s);
         Some(s)
     }
 
-    fn properties(&self) -> Vec<Property<Self>> {
-        properties()
-    }
-}
-
-impl World {
     /// A client's operation.
     pub fn change(&self, client: u8) -> Change {
         self.changes[usize::from(client)]

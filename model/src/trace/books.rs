@@ -23,6 +23,8 @@ struct Votes {
     durable: BTreeSet<u8>,
     /// Known from before the trace began.
     given: bool,
+    /// It was chosen at some moment.
+    was_chosen: bool,
 }
 
 impl Books {
@@ -46,8 +48,10 @@ impl Books {
             voters: BTreeSet::new(),
             durable: BTreeSet::new(),
             given: false,
+            was_chosen: false,
         });
         votes.given |= given;
+        votes.was_chosen |= given;
         votes.voters.insert(drive);
         demand(votes.value == vote.value, "register.one-value-per-ballot", || {
             format!(
@@ -63,38 +67,46 @@ impl Books {
     pub(super) fn durable(&mut self, drive: u8, ballot: Ballot, drives: u8) -> Result<(), Violation> {
         if let Some(votes) = self.ballots.get_mut(&ballot)
             && votes.durable.insert(drive)
-            && self.is_chosen(ballot, drives)
+            && votes.is_chosen(drives)
         {
+            votes.was_chosen = true;
             self.check_chain(ballot, drives)?;
         }
         Ok(())
     }
 
-    /// Whether more than half of the drives have voted durably in a ballot. Absence before the first write is chosen
-    /// from the start.
-    pub(super) fn is_chosen(&self, ballot: Ballot, drives: u8) -> bool {
-        let votes = self.ballots.get(&ballot);
-        ballot.is_zero() || votes.is_some_and(|votes| votes.given || is_majority(&votes.durable, drives))
+    /// A drive has removed the register with all its votes: of a part whose upload has ended. What was chosen need not
+    /// stay so.
+    pub(super) fn removed(&mut self, drive: u8) {
+        for votes in self.ballots.values_mut() {
+            votes.voters.remove(&drive);
+            votes.durable.remove(&drive);
+            votes.given = false;
+        }
+    }
+
+    /// Whether more than half of the drives have at some moment voted durably in a ballot. Absence before the first
+    /// write is chosen from the start.
+    pub(super) fn was_chosen(&self, ballot: Ballot) -> bool {
+        ballot.is_zero() || self.ballots.get(&ballot).is_some_and(|votes| votes.was_chosen)
     }
 
     /// Whether that may be so: a reader may see a commit before its drive has told that it is durable.
     pub(super) fn may_be_chosen(&self, ballot: Ballot, drives: u8) -> bool {
         let votes = self.ballots.get(&ballot);
-        self.is_chosen(ballot, drives) || votes.is_some_and(|votes| is_majority(&votes.voters, drives))
+        self.was_chosen(ballot) || votes.is_some_and(|votes| is_majority(&votes.voters, drives))
     }
 
     /// Whether a value is chosen by votes that are durable.
     pub(super) fn has_chosen(&self, value: &Record, drives: u8) -> bool {
-        let enough = |votes: &Votes| votes.given || is_majority(&votes.durable, drives);
-        self.ballots
-            .values()
-            .any(|votes| votes.value == *value && enough(votes))
+        let mut of_value = self.ballots.values().filter(|votes| votes.value == *value);
+        of_value.any(|votes| votes.is_chosen(drives))
     }
 
     /// Of two chosen ballots next to each other, the values are equal, or the second's previous vote is the first or
     /// one above it.
     fn check_chain(&self, ballot: Ballot, drives: u8) -> Result<(), Violation> {
-        let chosen = |(ballot, _): &(&Ballot, &Votes)| self.is_chosen(**ballot, drives);
+        let chosen = |(ballot, votes): &(&Ballot, &Votes)| ballot.is_zero() || votes.is_chosen(drives);
         let before = self.ballots.range(..ballot).rev().find(chosen);
         let after = self.ballots.range(ballot..).find(chosen);
         let next = self
@@ -111,6 +123,13 @@ impl Books {
             })?;
         }
         Ok(())
+    }
+}
+
+impl Votes {
+    /// Whether more than half of the drives have voted durably.
+    fn is_chosen(&self, drives: u8) -> bool {
+        self.given || is_majority(&self.durable, drives)
     }
 }
 

@@ -76,6 +76,8 @@ struct Held {
     state: KeyState<Record>,
     /// What the index may have after a crash: the register that is durable, and those since.
     possible: Vec<Register<Record>>,
+    /// The ballots that it voted in since all was durable.
+    voted: Vec<Ballot>,
     /// Every register that the drive has had, to tell what a reader may have seen.
     past: Vec<Register<Record>>,
     /// Promises of earlier processes: nothing below them is voted for.
@@ -190,12 +192,18 @@ impl Replay {
         })?;
         drive.state = state;
         // What the last process had not made durable, nobody will answer for.
-        drive.durable = drive.steps;
+        let answered_for = std::mem::replace(&mut drive.durable, drive.steps);
         drive.changed.clear();
         for held in drive.keys.values_mut() {
-            held.promised_before = held.promised_before.max(held.state.promised);
+            // A promise that was not answered for is none.
+            let given = held.replies.iter().filter(|(_, reply, strict)| {
+                *strict <= answered_for && matches!(reply, Reply::Granted(_) | Reply::Accepted)
+            });
+            let promised = given.map(|(ballot, ..)| *ballot).max().unwrap_or(Ballot::ZERO);
+            held.promised_before = held.promised_before.max(promised);
             held.state.promised = Ballot::ZERO;
             held.loaded = false;
+            held.voted.clear();
             held.replies.clear();
         }
         Ok(())
@@ -209,6 +217,7 @@ impl Replay {
             books.found(at.drive, &register, drives)?;
             let held = Held {
                 possible: vec![register.clone()],
+                voted: Vec::new(),
                 past: vec![Register::absent(), register.clone()],
                 promised_before: Ballot::ZERO,
                 loaded: true,
@@ -284,7 +293,6 @@ impl Replay {
         reply: Reply<Record>,
         effects: Vec<DriveEffect>,
     ) -> Result<(), Violation> {
-        let drives = self.size_of(at.set);
         let drive = drive_of(&mut self.drives, at)?;
         // Floors rise when keys leave the memory; nothing else changes between steps.
         let raised = DriveState {
@@ -336,15 +344,16 @@ impl Replay {
                         vote.ballot
                     )
                 })?;
+                held.voted.push(vote.ballot);
                 let books = self.books.entry((at.set, key)).or_default();
                 books.voted(at.drive, vote, prev)?;
-                demand(books.is_chosen(prev.ballot, drives), "register.prev-is-chosen", || {
+                demand(books.was_chosen(prev.ballot), "register.prev-is-chosen", || {
                     format!("{:?} follows {:?}, which is not chosen", vote.ballot, prev.ballot)
                 })
             }
             (Request::Finalize { ballot }, _) => {
                 let books = self.books.entry((at.set, key)).or_default();
-                demand(books.is_chosen(*ballot, drives), "register.prev-is-chosen", || {
+                demand(books.was_chosen(*ballot), "register.prev-is-chosen", || {
                     format!("{ballot:?} is finalized and not chosen")
                 })
             }
@@ -358,7 +367,9 @@ impl Replay {
             held.promised_before = held.promised_before.max(held.state.promised);
             held.state = KeyState::empty();
             held.possible.push(Register::absent());
+            held.voted.clear();
             drive.changed.insert(key.clone());
+            self.books.entry((at.set, key.clone())).or_default().removed(at.drive);
         }
         Ok(())
     }
@@ -377,8 +388,8 @@ impl Replay {
             if let Some(held) = drive.keys.get_mut(&key) {
                 let register = held.state.register.clone();
                 let books = self.books.entry((at.set, key)).or_default();
-                for register in &held.possible {
-                    books.durable(at.drive, register.accepted.ballot, drives)?;
+                for ballot in held.voted.drain(..) {
+                    books.durable(at.drive, ballot, drives)?;
                 }
                 held.possible = vec![register];
             }

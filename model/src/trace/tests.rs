@@ -248,11 +248,11 @@ fn the_books_know_the_rules_of_votes() {
         assert_eq!(books.voted(drive, &first, &none), Ok(()));
     }
     // Two of three have voted; a crash may take that back.
-    assert!(books.may_be_chosen(first.ballot, 3) && !books.is_chosen(first.ballot, 3));
+    assert!(books.may_be_chosen(first.ballot, 3) && !books.was_chosen(first.ballot));
     for drive in 0..2 {
         assert_eq!(books.durable(drive, first.ballot, 3), Ok(()));
     }
-    assert!(books.is_chosen(first.ballot, 3) && books.has_chosen(&first.value, 3));
+    assert!(books.was_chosen(first.ballot) && books.has_chosen(&first.value, 3));
     let second = books.voted(2, &vote(1, 2), &none).expect_err("two values");
     assert_eq!(second.rule, "register.one-value-per-ballot");
     // A second value that does not know of the first.

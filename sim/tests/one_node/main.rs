@@ -21,9 +21,13 @@ mod uploads;
 use life::one_node;
 use plan::Kind;
 use sim::run::Scenario;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// Seeds that found something in the server, and what. They run first.
-const FOUND: [(u64, &str); 3] = [
+const FOUND: [(u64, &str); 4] = [
     (
         136,
         "a flipped bit of format.json: the whole node refused to start, naming a wrong slot",
@@ -35,6 +39,10 @@ const FOUND: [(u64, &str); 3] = [
     (
         145,
         "a client that went away during a sync of its shard: the folder was removed under it, the drive went offline",
+    ),
+    (
+        118_158,
+        "a crash while the reserve was being made: it kept no room, and the full drive could not delete",
     ),
 ];
 
@@ -49,6 +57,21 @@ fn acknowledged_objects_survive() {
         .known(FOUND.iter().map(|(seed, _)| *seed))
         .seeds(1000)
         .check(|world| one_node(world, Kind::Honest));
+}
+
+/// The machines of a run are run again beside it (`trace.same-outputs`).
+#[test]
+fn runs_are_replayed() {
+    let steps = Arc::new(AtomicU64::new(0));
+    let counted = steps.clone();
+    Scenario::new("runs_are_replayed").seeds(5).check(move |world| {
+        let counted = counted.clone();
+        async move {
+            one_node(world.clone(), Kind::Honest).await;
+            counted.fetch_add(world.replayed().1, Ordering::Relaxed);
+        }
+    });
+    assert!(steps.load(Ordering::Relaxed) > 1000);
 }
 
 /// A drive that lies about its syncs forgets votes, which no protocol survives: what clients saw need not be

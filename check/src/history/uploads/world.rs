@@ -16,6 +16,7 @@
 use super::client::{Client, Machine, PartRegister, Running};
 use super::requests::{DRIVES, INITIAL, Key, Request, completion, object, part, part_folder, part_of};
 use super::rules::properties;
+use crate::explore::Charted;
 use crate::history::exact::Exact;
 use crate::rules::{Broken, Seen};
 use model::protocol::mutant::Mutation as ProtocolMutation;
@@ -129,6 +130,8 @@ pub enum Action {
     /// A drive is brought up to date.
     Heal(u8),
 }
+
+impl Charted for World {}
 
 impl Model for World {
     type State = State;

@@ -10,6 +10,7 @@
 use super::bounds::CLOCKS;
 use super::requests::{Key, Request, Told, UPLOAD, change, folder, object};
 use super::rules::{Occasion, Rule, properties};
+use crate::explore::Charted;
 use crate::history::exact::Exact;
 use crate::rules::{Broken, Seen};
 use model::protocol::mutant::Mutation as ProtocolMutation;
@@ -89,6 +90,8 @@ pub enum Action {
     /// The drive hears of the latest chosen vote.
     Hear,
 }
+
+impl Charted for World {}
 
 impl Model for World {
     type State = State;

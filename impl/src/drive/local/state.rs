@@ -178,6 +178,10 @@ impl Reserve {
         self.drive.join(SYSTEM_FOLDER).join("reserve")
     }
 
+    fn unfinished(&self) -> PathBuf {
+        self.path().with_extension("new")
+    }
+
     /// Whether anything may be staged, said when it changes.
     pub(super) fn set_full(&self, full: bool) {
         let drive = self.drive.display();
@@ -205,10 +209,14 @@ impl Reserve {
         };
         let wanted = RESERVE_BYTES.min(space.total_bytes / 64);
         let made = self.files.id(&self.path()).is_ok();
-        // Twice: made again at the edge, it would go and come with every delete.
-        if !made && space.free_bytes > 2 * wanted && self.make(wanted).is_err() {
-            self.files.remove_file(&self.path()).ok();
-            return;
+        if !made {
+            // Twice: made again at the edge, it would go and come with every delete.
+            if space.free_bytes <= 2 * wanted {
+                self.files.remove_file(&self.unfinished()).ok();
+            } else if self.make(wanted).is_err() {
+                self.files.remove_file(&self.unfinished()).ok();
+                return;
+            }
         }
         let room = if made {
             space.free_bytes
@@ -218,8 +226,10 @@ impl Reserve {
         self.set_full(room < wanted);
     }
 
+    /// Makes the file, and gives it its name once its room is taken for good: after a crash in between, a file of that
+    /// name would keep no room.
     fn make(&self, bytes: u64) -> io::Result<()> {
-        let file = self.files.open(&self.path(), OpenMode::Create)?;
+        let file = self.files.open(&self.unfinished(), OpenMode::Create)?;
         // Not zeroes: a file system that compresses would keep no room for them.
         let mut noise = vec![0; 1 << 20];
         let mut state = 0x9e37_79b9_7f4a_7c15u64;
@@ -233,6 +243,7 @@ impl Reserve {
             let len = (bytes - offset).min(noise.len() as u64) as usize;
             file.write_at(offset, &noise[..len])?;
         }
-        file.sync()
+        file.sync()?;
+        self.files.rename(&self.unfinished(), &self.path())
     }
 }

@@ -95,9 +95,15 @@ async fn an_error_of_a_staged_file_fails_the_drive() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_drive_stages_nothing_and_still_votes() {
     let bed = Bed::new();
-    let drive = bed.open().await;
-    put(&drive, &key("a"), 1, 11, Vote::absent()).await;
     let reserve = bed.path().join(".minio.sys/reserve");
+    // A crash has left one that is not finished: it keeps no room yet.
+    let drive = bed.open().await;
+    eventually("a reserve is made", || reserve.exists()).await;
+    drive.close().await;
+    fs::remove_file(&reserve).expect("removes");
+    fs::write(reserve.with_extension("new"), b"half").expect("writes");
+    let drive = bed.reopen(drive).await;
+    put(&drive, &key("a"), 1, 11, Vote::absent()).await;
     eventually("a reserve is made", || {
         fs::metadata(&reserve).is_ok_and(|file| file.len() == 16 << 20)
     })

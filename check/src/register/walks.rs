@@ -1,0 +1,190 @@
+//! Random walks where exhausting is out of reach: sets of 16 drives, many operations, all faults at once.
+//! At the end the faults stop, and every operation must end (`live.resolves`, `live.heals`).
+
+use super::bounds::NONE;
+use super::change::Kind;
+use super::rules::Rule;
+use super::world::{Action, Drive, Faults, Stage, State, World};
+use stateright::Model;
+
+/// Steps of a walk before the faults stop.
+const STEPS: usize = 600;
+
+/// A small generator: walks must be the same on every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % sides
+    }
+}
+
+fn is_fault(action: &Action) -> bool {
+    match action {
+        Action::Deliver { answered, .. } => !answered,
+        Action::Double { .. }
+        | Action::Crash(_)
+        | Action::Deadline(_)
+        | Action::Fail(..)
+        | Action::Boot(_)
+        | Action::Wipe(_)
+        | Action::Rot(_)
+        | Action::Lose(..) => true,
+        Action::Join(..) | Action::Fence(..) | Action::Scan(..) => false,
+        Action::Invoke(..) | Action::Hurry(_) | Action::Read(..) | Action::Conclude(_) => false,
+    }
+}
+
+fn assert_holds(state: &State, seed: u64) {
+    for rule in Rule::ALL {
+        assert!(
+            !state.is_broken(*rule),
+            "{} is broken in the walk of seed {seed}",
+            rule.name()
+        );
+    }
+}
+
+/// Walks, then lets every client finish in turn, the last one being a read that begins only then. Returns
+/// how many clients were answered.
+///
+/// # Panics
+/// If a rule is broken, or something has no end.
+#[must_use]
+pub fn walk(world: &World, seed: u64) -> usize {
+    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut state = world.init_states().remove(0);
+    let last = state.clients.len() as u8 - 1;
+    // What begins only after the walk.
+    let kept_back = |client: u8| {
+        let rest = &world.changes[usize::from(client)..usize::from(last)];
+        rest.iter()
+            .all(|change| matches!(change.kind, Kind::Heal | Kind::Purge))
+    };
+    for _ in 0..STEPS {
+        let mut actions = Vec::new();
+        world.actions(&state, &mut actions);
+        actions.retain(|action| !matches!(action, Action::Invoke(client, _) if kept_back(*client)));
+        if actions.is_empty() {
+            break;
+        }
+        let action = actions[dice.roll(actions.len())];
+        if is_fault(&action) && dice.roll(20) > 0 {
+            continue;
+        }
+        state = world.next_state(&state, action).unwrap_or(state);
+        assert_holds(&state, seed);
+    }
+    state.faults = Faults {
+        wipes: state.faults.wipes,
+        rots: state.faults.rots,
+        ..NONE
+    };
+    come_back(world, &mut state, seed);
+    for client in 0..=last {
+        let kind = world.change(client).kind;
+        let all_deleted = (0..world.drives).all(|drive| state.is_deleted_on(drive));
+        let any_vote = (0..world.drives).any(|drive| !state.vote_of(drive).is_zero());
+        let idle = state.clients[usize::from(client)].stage == Stage::Idle;
+        if kind == Kind::Purge && idle && !(all_deleted && any_vote) {
+            continue;
+        }
+        if kind == Kind::Purge {
+            (0..world.drives).for_each(|drive| evict(&mut state, drive));
+        }
+        finish(world, &mut state, client, seed);
+        if kept_back(client) && client != last {
+            arrive(world, &mut state, client, seed);
+            let latest = state.latest();
+            assert!(
+                state.is_healed(&latest),
+                "live.heals: something is missing, seed {seed}"
+            );
+        }
+        if kept_back(client) && kind == Kind::Purge {
+            let forgotten = (0..world.drives).all(|drive| state.vote_of(drive).is_zero());
+            assert!(forgotten, "live.heals: a tombstone is left, seed {seed}");
+        }
+    }
+    assert!(
+        state.clients[usize::from(last)].answered,
+        "live.resolves: the last read has no answer, seed {seed}"
+    );
+    state.clients.iter().filter(|client| client.answered).count()
+}
+
+/// Lets the drives that were wiped come back (`live.heals`).
+fn come_back(world: &World, state: &mut State, seed: u64) {
+    for _ in 0..1_000 {
+        let mut actions = Vec::new();
+        world.actions(state, &mut actions);
+        let way_back = |action: &&Action| matches!(action, Action::Join(..) | Action::Fence(..));
+        let Some(next) = actions.iter().find(way_back) else {
+            assert!(
+                state.outside().is_empty(),
+                "live.heals: a drive cannot join, seed {seed}"
+            );
+            return;
+        };
+        *state = world.next_state(state, *next).expect("it leads on");
+        assert_holds(state, seed);
+    }
+    panic!("live.heals: no end, seed {seed}");
+}
+
+/// The key leaves a drive's memory.
+fn evict(state: &mut State, drive: u8) {
+    let Drive { own, key, .. } = state.drive(drive);
+    own.forget(std::mem::take(&mut key.promised));
+}
+
+/// Delivers what a client has sent before it went.
+fn arrive(world: &World, state: &mut State, client: u8, seed: u64) {
+    loop {
+        let mut actions = Vec::new();
+        world.actions(state, &mut actions);
+        let own = |action: &&Action| matches!(action, Action::Deliver { client: c, .. } if *c == client);
+        let Some(next) = actions.iter().find(own) else { return };
+        *state = world.next_state(state, *next).expect("it arrives");
+        assert_holds(state, seed);
+    }
+}
+
+/// Delivers what a client sends, in order, until it is through.
+fn finish(world: &World, state: &mut State, client: u8, seed: u64) {
+    for _ in 0..10_000 {
+        if state.clients[usize::from(client)].stage == Stage::Over {
+            return;
+        }
+        let mut actions = Vec::new();
+        world.actions(state, &mut actions);
+        let own = |action: &&Action| match action {
+            Action::Invoke(c, _) | Action::Hurry(c) | Action::Read(c, _) | Action::Conclude(c) => *c == client,
+            Action::Deliver { client: c, .. } => *c == client,
+            _ => false,
+        };
+        let is_delivery = |action: &&Action| matches!(action, Action::Deliver { .. } | Action::Read(..));
+        let next = actions
+            .iter()
+            .filter(own)
+            .find(is_delivery)
+            .or_else(|| actions.iter().find(own));
+        let Some(next) = next.and_then(|action| world.next_state(state, *action)) else {
+            if state.clients[usize::from(client)].stage == Stage::Reading {
+                // What it saw has been replaced: a server would read again.
+                return;
+            }
+            // Answers that it waits for were lost.
+            let before = state.clone();
+            (0..world.drives).for_each(|drive| world.fail(state, client, drive));
+            assert_ne!(*state, before, "live.resolves: stuck, seed {seed}");
+            continue;
+        };
+        *state = next;
+        assert_holds(state, seed);
+    }
+    panic!("live.resolves: no end, seed {seed}");
+}
