@@ -1,4 +1,4 @@
-//! Which deliberate break of a protocol is switched on: the checker must notice every one.
+//! Which deliberate break is switched on: the checker or the simulation must notice every one.
 //!
 //! Without the feature `mutants` a [`Mutation`] is empty and every question to it is the constant `false`, so a
 //! server carries no trace of them.
@@ -30,8 +30,22 @@ impl<M: Copy + PartialEq> Mutation<M> {
 
     /// Never, in a server.
     #[cfg(not(feature = "mutants"))]
-    pub(crate) fn is(self, _mutant: M) -> bool {
+    #[must_use]
+    pub fn is(self, _mutant: M) -> bool {
         false
+    }
+
+    /// The break, if there is one.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn get(self) -> Option<M> {
+        self.0
+    }
+}
+
+impl<M: Copy + PartialEq> Default for Mutation<M> {
+    fn default() -> Mutation<M> {
+        Mutation::NONE
     }
 }
 
@@ -39,5 +53,12 @@ impl<M: Copy + PartialEq> Mutation<M> {
 impl<M> From<M> for Mutation<M> {
     fn from(mutant: M) -> Mutation<M> {
         Mutation(Some(mutant))
+    }
+}
+
+#[cfg(feature = "mutants")]
+impl<M> From<Option<M>> for Mutation<M> {
+    fn from(mutant: Option<M>) -> Mutation<M> {
+        Mutation(mutant)
     }
 }

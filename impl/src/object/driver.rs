@@ -120,7 +120,7 @@ impl<'a> Run<'a> {
             });
         }
         #[cfg(feature = "mutants")]
-        let machine = machine.with_mutation(set.rt.mutation().protocol());
+        let machine = machine.with_mutation(runtime::of_protocol(set.rt.mutation()));
         Run {
             set,
             key,

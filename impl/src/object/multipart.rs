@@ -160,7 +160,7 @@ impl Store {
         #[cfg(feature = "mutants")]
         let (machine, first) = {
             drop(first);
-            machine.with_mutation(self.rt().mutation().record())
+            machine.with_mutation(runtime::of_uploads(self.rt().mutation()))
         };
         let _bucket = self.buckets().enter(bucket, incarnation).await?;
         let record = self.end(incarnation, key, upload, machine, Complete::on, first).await?;

@@ -51,7 +51,7 @@ pub(super) fn decide(set: &ErasureSet, key: &[u8], answers: &BTreeMap<u8, Snapsh
     #[cfg(feature = "mutants")]
     let decision = {
         use model::protocol::resolve::decide_read_mutated;
-        decide_read_mutated(set.quorums, answers, set.rt.mutation().protocol())
+        decide_read_mutated(set.quorums, answers, runtime::of_protocol(set.rt.mutation()))
     };
     if let (Some(recorder), ReadDecision::Chosen(_)) = (&set.recorder, &decision) {
         recorder.record(trace::Event::Decided {

@@ -12,6 +12,8 @@ pub mod real;
 
 pub use files::{Entry, File, FileId, Files, Kind, OpenMode, Space};
 pub use mutant::{Mutant, Mutation};
+#[cfg(feature = "mutants")]
+pub(crate) use mutant::{of_protocol, of_uploads};
 
 use model::trace;
 use std::{any::Any, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};

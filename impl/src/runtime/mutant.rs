@@ -52,56 +52,26 @@ pub enum Mutant {
 }
 
 /// Which break is switched on, if any.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mutation(#[cfg(feature = "mutants")] Option<Mutant>);
+pub type Mutation = model::mutation::Mutation<Mutant>;
 
-impl Mutation {
-    /// The server as it is.
-    #[cfg(feature = "mutants")]
-    pub const NONE: Mutation = Mutation(None);
-    /// The server as it is.
-    #[cfg(not(feature = "mutants"))]
-    pub const NONE: Mutation = Mutation();
-
-    /// Whether the break is `mutant`.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn is(self, mutant: Mutant) -> bool {
-        self.0 == Some(mutant)
-    }
-
-    /// Never, in a server.
-    #[cfg(not(feature = "mutants"))]
-    pub(crate) const fn is(self, _mutant: Mutant) -> bool {
-        false
-    }
-
-    /// What is broken in the machines of the protocol.
-    #[cfg(feature = "mutants")]
-    pub(crate) fn protocol(self) -> mutant::Mutation {
-        match self.0 {
-            Some(Mutant::Protocol(mutant)) => mutant.into(),
-            // The machine counts the shards as well.
-            Some(Mutant::WriteQuorumTooSmall) => mutant::Mutant::TrustStaging.into(),
-            _ => mutant::Mutation::NONE,
-        }
-    }
-
-    /// What is broken in the machines of uploads.
-    #[cfg(feature = "mutants")]
-    pub(crate) fn record(self) -> model::record::mutant::Mutation {
-        use model::record::mutant::{Mutant as Broken, Mutation as Break};
-        match self.0 {
-            Some(Mutant::EndUploadDropsNamed) => Broken::EndDropsNamed.into(),
-            Some(Mutant::CompleteInTwoVotes) => Broken::CompleteInTwoVotes.into(),
-            _ => Break::NONE,
-        }
+/// What is broken in the machines of the protocol.
+#[cfg(feature = "mutants")]
+pub(crate) fn of_protocol(mutation: Mutation) -> mutant::Mutation {
+    match mutation.get() {
+        Some(Mutant::Protocol(mutant)) => mutant.into(),
+        // The machine counts the shards as well.
+        Some(Mutant::WriteQuorumTooSmall) => mutant::Mutant::TrustStaging.into(),
+        _ => mutant::Mutation::NONE,
     }
 }
 
+/// What is broken in the machines of uploads.
 #[cfg(feature = "mutants")]
-impl From<Mutant> for Mutation {
-    fn from(mutant: Mutant) -> Mutation {
-        Mutation(Some(mutant))
+pub(crate) fn of_uploads(mutation: Mutation) -> model::record::mutant::Mutation {
+    use model::record::mutant::{Mutant as Broken, Mutation as Break};
+    match mutation.get() {
+        Some(Mutant::EndUploadDropsNamed) => Broken::EndDropsNamed.into(),
+        Some(Mutant::CompleteInTwoVotes) => Broken::CompleteInTwoVotes.into(),
+        _ => Break::NONE,
     }
 }

@@ -45,34 +45,4 @@ pub enum Mutant {
 }
 
 /// Which break is switched on, if any.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mutation(#[cfg(feature = "mutants")] Option<Mutant>);
-
-impl Mutation {
-    /// Records and uploads as they are.
-    #[cfg(feature = "mutants")]
-    pub const NONE: Mutation = Mutation(None);
-    /// Records and uploads as they are.
-    #[cfg(not(feature = "mutants"))]
-    pub const NONE: Mutation = Mutation();
-
-    /// Whether the break is `mutant`.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn is(self, mutant: Mutant) -> bool {
-        self.0 == Some(mutant)
-    }
-
-    /// Never, in a server.
-    #[cfg(not(feature = "mutants"))]
-    pub(crate) const fn is(self, _mutant: Mutant) -> bool {
-        false
-    }
-}
-
-#[cfg(feature = "mutants")]
-impl From<Mutant> for Mutation {
-    fn from(mutant: Mutant) -> Mutation {
-        Mutation(Some(mutant))
-    }
-}
+pub type Mutation = crate::mutation::Mutation<Mutant>;

@@ -383,7 +383,7 @@ impl Core {
         #[cfg(not(feature = "mutants"))]
         let (reply, effects) = acceptor.step(request);
         #[cfg(feature = "mutants")]
-        let (reply, effects) = acceptor.step_mutated(request, self.shared.mutation.protocol());
+        let (reply, effects) = acceptor.step_mutated(request, crate::runtime::of_protocol(self.shared.mutation));
         recording.stepped(key, input, &reply, &effects);
         for effect in effects {
             match effect {
@@ -487,7 +487,13 @@ impl Core {
         #[cfg(not(feature = "mutants"))]
         let left = model::upload::left_by(register, upload, ended, held);
         #[cfg(feature = "mutants")]
-        let left = model::upload::left_by_mutated(register, upload, ended, held, self.shared.mutation.record());
+        let left = model::upload::left_by_mutated(
+            register,
+            upload,
+            ended,
+            held,
+            crate::runtime::of_uploads(self.shared.mutation),
+        );
         let Some(folders) = left else {
             return Ok(Err(DriveError::NoFolder));
         };
