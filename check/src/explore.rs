@@ -18,6 +18,20 @@ pub trait Charted: Model {
     }
 }
 
+/// What departs from the plain case, in words behind the rest of a world's bounds: each with how often, unless never.
+#[must_use]
+pub fn departures(counts: &[(u8, &str)]) -> String {
+    let mut words = String::new();
+    for (count, what) in counts {
+        match count {
+            0 => {}
+            1 => words += &format!(", {what}"),
+            _ => words += &format!(", {what} {count}"),
+        }
+    }
+    words
+}
+
 /// What a check came to.
 pub struct Found {
     /// Different states.

@@ -408,17 +408,11 @@ impl World {
         };
         let kinds: String = self.kinds.iter().map(letter).collect();
         let mut words = format!("{}x{} {kinds}", self.sets, self.drives);
-        for (count, what) in [
+        words += &crate::explore::departures(&[
             (u8::from(!self.warm), "cold"),
             (self.faults.losses, "losses"),
             (self.faults.boots, "boots"),
-        ] {
-            match count {
-                0 => {}
-                1 => words += &format!(", {what}"),
-                _ => words += &format!(", {what} {count}"),
-            }
-        }
+        ]);
         words
     }
 }

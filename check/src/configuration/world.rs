@@ -437,16 +437,10 @@ impl World {
         };
         let kinds: Vec<String> = self.kinds.iter().map(word).collect();
         let mut words = format!("sets {}, {}", sets.join(" "), kinds.join(" "));
-        for (count, what) in [
+        words += &crate::explore::departures(&[
             (self.faults.losses, "losses"),
             (self.faults.no_acceptors, "acceptors lost"),
-        ] {
-            match count {
-                0 => {}
-                1 => words += &format!(", {what}"),
-                _ => words += &format!(", {what} {count}"),
-            }
-        }
+        ]);
         words
     }
 }

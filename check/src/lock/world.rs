@@ -260,19 +260,13 @@ impl World {
     pub fn bounds(&self) -> String {
         let attempts: Vec<String> = self.attempts.iter().map(u8::to_string).collect();
         let mut words = format!("{} servers, attempts {}", self.servers, attempts.join("+"));
-        for (count, what) in [
+        words += &crate::explore::departures(&[
             (u8::from(self.one_clock), "one clock"),
             (u8::from(self.lead == 0), "clocks agree"),
             (u8::from(self.pauses), "pauses"),
             (self.faults.restarts, "restarts"),
             (self.faults.steps, "steps"),
-        ] {
-            match count {
-                0 => {}
-                1 => words += &format!(", {what}"),
-                _ => words += &format!(", {what} {count}"),
-            }
-        }
+        ]);
         words
     }
 }

@@ -90,17 +90,11 @@ impl World {
             Start::Forwarded => ", forwarded",
             Start::Deleted => ", deleted",
         };
-        for (count, what) in [
+        words += &crate::explore::departures(&[
             (self.faults.boots, "boots"),
             (self.faults.crashes, "crashes"),
             (self.faults.silences, "silences"),
-        ] {
-            match count {
-                0 => {}
-                1 => words += &format!(", {what}"),
-                _ => words += &format!(", {what} {count}"),
-            }
-        }
+        ]);
         words
     }
 

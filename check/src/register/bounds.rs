@@ -95,7 +95,7 @@ impl World {
         let data: Vec<String> = data.iter().map(u8::to_string).collect();
         let mut words = format!("{},{} {letters} {}", self.drives, data.join("/"), self.rounds);
         let faults = self.faults;
-        for (count, what) in [
+        words += &crate::explore::departures(&[
             (u8::from(self.initial), "on a value"),
             (faults.losses, "losses"),
             (faults.boots, "boots"),
@@ -106,13 +106,7 @@ impl World {
             (faults.failures, "failures"),
             (faults.wipes, "wipes"),
             (faults.rots, "rots"),
-        ] {
-            match count {
-                0 => {}
-                1 => words += &format!(", {what}"),
-                _ => words += &format!(", {what} {count}"),
-            }
-        }
+        ]);
         words
     }
 

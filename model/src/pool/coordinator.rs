@@ -2,6 +2,7 @@
 
 use super::mutant::Mutation;
 use super::{Answers, Placed};
+use crate::protocol::coordinator::Missing;
 use crate::protocol::{Ballot, Drives, Nack, Operation, Outcome, Quorums, Reply, Request, Unavailable, Value, Vote};
 use std::collections::BTreeMap;
 
@@ -127,19 +128,6 @@ pub(super) enum Phase<V> {
     Done,
 }
 
-/// Drives that did not do what they were asked to: under a higher ballot, or for another reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Missing {
-    pub(super) contended: Drives,
-    pub(super) failed: Drives,
-}
-
-impl Missing {
-    fn all(self) -> Drives {
-        self.contended.iter().chain(self.failed.iter()).collect()
-    }
-}
-
 /// What a vote is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Step<V> {
@@ -251,8 +239,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     fn reply(&mut self, pool: u8, from: u8, reply: Reply<Placed<V>>) -> Vec<Effect<V>> {
         match (&mut self.phase, reply) {
             (Phase::Preparing { answers, missing, .. }, Reply::Granted(snapshot)) => {
-                missing[usize::from(pool)].contended.remove(from);
-                missing[usize::from(pool)].failed.remove(from);
+                missing[usize::from(pool)].found(from);
                 answers[usize::from(pool)].insert(from, snapshot);
             }
             (
@@ -264,8 +251,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
                 },
                 Reply::Accepted,
             ) if *voting == pool => {
-                missing.contended.remove(from);
-                missing.failed.remove(from);
+                missing.found(from);
                 accepted.insert(from);
             }
             (Phase::Preparing { .. } | Phase::Voting { .. }, Reply::Refused(nack)) => {
@@ -292,10 +278,9 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             _ => return,
         };
         if contends {
-            missing.failed.remove(from);
-            missing.contended.insert(from);
-        } else if !missing.contended.contains(from) {
-            missing.failed.insert(from);
+            missing.contend(from);
+        } else {
+            missing.fail(from);
         }
     }
 
@@ -338,7 +323,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     /// The drives of a pool that have not answered yet.
     fn pending(&self, pool: u8, answered: Drives, missing: Missing) -> Drives {
         let all = Drives::all(self.quorums[usize::from(pool)].drives);
-        all.without(answered).without(missing.all())
+        all.without(answered).without(missing.contended).without(missing.failed)
     }
 
     fn pools(&self) -> impl Iterator<Item = u8> + use<V, O> {

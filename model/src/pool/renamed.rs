@@ -1,7 +1,7 @@
 //! Renaming of drives: what the checker needs to treat states alike that differ only in which drive of a set is called
 //! which. Not compiled into a server.
 
-use super::coordinator::{Coordinator, Missing, Phase};
+use super::coordinator::{Coordinator, Phase};
 use crate::pool::Placed;
 use crate::protocol::renamed::{Renaming, Sight};
 use crate::protocol::{Operation, Value};
@@ -10,10 +10,9 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     /// What the machine knows of a drive of a pool in this round.
     #[must_use]
     pub fn sight_of(&self, of: u8, drive: u8) -> Sight<'_, Placed<V>> {
-        let seen = |missing: &Missing| (missing.contended.contains(drive), missing.failed.contains(drive));
         match &self.phase {
             Phase::Preparing { answers, missing, .. } => {
-                let (contended, failed) = seen(&missing[usize::from(of)]);
+                let (contended, failed) = missing[usize::from(of)].sight_of(drive);
                 (answers[usize::from(of)].get(&drive), [false, contended, failed, false])
             }
             Phase::Voting {
@@ -22,7 +21,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
                 missing,
                 ..
             } if *pool == of => {
-                let (contended, failed) = seen(missing);
+                let (contended, failed) = missing.sight_of(drive);
                 (None, [accepted.contains(drive), contended, failed, false])
             }
             _ => (None, [false; 4]),
@@ -37,15 +36,11 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
 
     /// Renames the drives of a pool.
     pub fn rename(&mut self, of: u8, to: Renaming<'_>) {
-        let renamed = |missing: &mut Missing| {
-            missing.contended = to.drives(missing.contended);
-            missing.failed = to.drives(missing.failed);
-        };
         match &mut self.phase {
             Phase::Preparing { answers, missing, .. } => {
                 let answers = &mut answers[usize::from(of)];
                 *answers = to.snapshots(answers);
-                renamed(&mut missing[usize::from(of)]);
+                to.missing(&mut missing[usize::from(of)]);
             }
             Phase::Voting {
                 pool,
@@ -54,7 +49,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
                 ..
             } if *pool == of => {
                 *accepted = to.drives(*accepted);
-                renamed(missing);
+                to.missing(missing);
             }
             _ => {}
         }

@@ -60,26 +60,26 @@ pub(super) enum Phase<V> {
 
 /// Drives that did not do what they were asked to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Missing {
+pub(crate) struct Missing {
     /// They know of a higher ballot: a later round may win them.
-    pub(super) contended: Drives,
+    pub(crate) contended: Drives,
     /// Offline, or they refuse for another reason: another round at once would fare no better.
-    pub(super) failed: Drives,
+    pub(crate) failed: Drives,
 }
 
 impl Missing {
-    fn contend(&mut self, drive: u8) {
+    pub(crate) fn contend(&mut self, drive: u8) {
         self.contended.insert(drive);
         self.failed.remove(drive);
     }
 
-    fn fail(&mut self, drive: u8) {
+    pub(crate) fn fail(&mut self, drive: u8) {
         if !self.contended.contains(drive) {
             self.failed.insert(drive);
         }
     }
 
-    fn found(&mut self, drive: u8) {
+    pub(crate) fn found(&mut self, drive: u8) {
         self.contended.remove(drive);
         self.failed.remove(drive);
     }

@@ -1,7 +1,7 @@
 //! Renaming of drives: what the checker needs to treat states alike that differ only in which drive is
 //! called which. Not compiled into a server.
 
-use super::coordinator::Phase;
+use super::coordinator::{Missing, Phase};
 use super::{Coordinator, Drives, Operation, Snapshot, Value};
 use std::collections::BTreeMap;
 
@@ -22,11 +22,24 @@ impl Renaming<'_> {
         let renamed = snapshots.iter().map(|(old, s)| (self.0[usize::from(*old)], s.clone()));
         renamed.collect()
     }
+
+    /// Gives drives that did not do what they were asked to their new names.
+    pub(crate) fn missing(self, missing: &mut Missing) {
+        missing.contended = self.drives(missing.contended);
+        missing.failed = self.drives(missing.failed);
+    }
 }
 
 /// A drive as a coordinator sees it: its grant; then whether it accepted, stands in a higher ballot's
 /// way, failed, or holds the staged folder.
 pub type Sight<'a, V> = (Option<&'a Snapshot<V>>, [bool; 4]);
+
+impl Missing {
+    /// Whether a drive is among those that know of a higher ballot, and among those that failed.
+    pub(crate) fn sight_of(&self, drive: u8) -> (bool, bool) {
+        (self.contended.contains(drive), self.failed.contains(drive))
+    }
+}
 
 impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     /// What the machine knows of a drive in this round.
@@ -34,11 +47,11 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     pub fn sight_of(&self, drive: u8) -> Sight<'_, V> {
         match &self.phase {
             Phase::Fencing { stored, missing } => {
-                let (contended, failed) = (missing.contended.contains(drive), missing.failed.contains(drive));
+                let (contended, failed) = missing.sight_of(drive);
                 (None, [stored.contains(drive), contended, failed, false])
             }
             Phase::Preparing { grants, missing, .. } => {
-                let (contended, failed) = (missing.contended.contains(drive), missing.failed.contains(drive));
+                let (contended, failed) = missing.sight_of(drive);
                 (grants.get(&drive), [false, contended, failed, false])
             }
             Phase::Voting {
@@ -47,7 +60,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
                 holders,
                 ..
             } => {
-                let (contended, failed) = (missing.contended.contains(drive), missing.failed.contains(drive));
+                let (contended, failed) = missing.sight_of(drive);
                 (
                     None,
                     [accepted.contains(drive), contended, failed, holders.contains(drive)],
@@ -68,13 +81,11 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         match &mut self.phase {
             Phase::Fencing { stored, missing } => {
                 *stored = to.drives(*stored);
-                missing.contended = to.drives(missing.contended);
-                missing.failed = to.drives(missing.failed);
+                to.missing(missing);
             }
             Phase::Preparing { grants, missing, .. } => {
                 *grants = to.snapshots(grants);
-                missing.contended = to.drives(missing.contended);
-                missing.failed = to.drives(missing.failed);
+                to.missing(missing);
             }
             Phase::Voting {
                 accepted,
@@ -83,8 +94,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
                 ..
             } => {
                 *accepted = to.drives(*accepted);
-                missing.contended = to.drives(missing.contended);
-                missing.failed = to.drives(missing.failed);
+                to.missing(missing);
                 *holders = to.drives(*holders);
             }
             Phase::Starting | Phase::Done => {}
