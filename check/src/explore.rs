@@ -6,8 +6,11 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-/// A world whose ways can be told.
+/// A world whose bounds and ways can be told.
 pub trait Charted: Model {
+    /// Its bounds in words.
+    fn bounds(&self) -> String;
+
     /// The actions of a way, a line each.
     fn chart(&self, path: &[(Self::State, Option<Self::Action>)]) -> Vec<String>
     where
@@ -142,12 +145,12 @@ where
     found
 }
 
-/// Exhausts worlds, each with its bounds in words, and prints a table: no rule is broken, and every occasion for one
+/// Exhausts worlds and prints a table: no rule is broken, and every occasion for one
 /// arises in some world. `ONLY=wipes` tries the worlds with that in their bounds alone, and asks for no occasions.
 ///
 /// # Panics
 /// If a rule is broken, an occasion never arises, or a world takes longer than `limit`.
-pub fn exhaust<M>(worlds: Vec<(String, M)>, limit: Duration)
+pub fn exhaust<M>(worlds: Vec<M>, limit: Duration)
 where
     M: Charted + Clone + Send + Sync + 'static,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
@@ -156,7 +159,8 @@ where
     let only = std::env::var("ONLY").unwrap_or_default();
     let (mut occasions, mut seen) = (BTreeSet::new(), BTreeSet::new());
     println!("{:<40} {:>9} {:>5} {:>6}", "configuration", "states", "depth", "s");
-    for (bounds, world) in worlds.into_iter().filter(|(bounds, _)| bounds.contains(&only)) {
+    for world in worlds.into_iter().filter(|world| world.bounds().contains(&only)) {
+        let bounds = world.bounds();
         let found = explore(world.clone(), &[], limit);
         println!(
             "{bounds:<40} {:>9} {:>5} {:>6.1}",
@@ -183,8 +187,6 @@ pub struct Break<M> {
     pub name: &'static str,
     /// The rules that must be found broken.
     pub rules: Vec<&'static str>,
-    /// The bounds of the world in words.
-    pub bounds: String,
     /// The world with the break.
     pub world: M,
     /// The same world without it.
@@ -209,7 +211,7 @@ where
     );
     let mut missed = Vec::new();
     for tried in breaks.into_iter().filter(|tried| tried.name.contains(&only)) {
-        let Break { name, bounds, .. } = tried;
+        let (name, bounds) = (tried.name, tried.world.bounds());
         let found = explore(tried.world, &tried.rules, limit);
         for rule in tried.rules {
             match found.broken.iter().find(|(broken, _)| *broken == rule) {

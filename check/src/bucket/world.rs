@@ -265,7 +265,11 @@ pub enum Action {
     Boot(u8, u8),
 }
 
-impl Charted for World {}
+impl Charted for World {
+    fn bounds(&self) -> String {
+        self.bounds()
+    }
+}
 
 impl Model for World {
     type State = State;

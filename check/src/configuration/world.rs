@@ -124,7 +124,11 @@ pub enum Action {
     LoseAcceptors,
 }
 
-impl Charted for World {}
+impl Charted for World {
+    fn bounds(&self) -> String {
+        self.bounds()
+    }
+}
 
 impl Model for World {
     type State = State;

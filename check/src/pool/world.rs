@@ -248,7 +248,11 @@ impl State {
     }
 }
 
-impl Charted for World {}
+impl Charted for World {
+    fn bounds(&self) -> String {
+        self.bounds()
+    }
+}
 
 impl Model for World {
     type State = State;

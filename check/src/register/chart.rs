@@ -8,6 +8,10 @@ use crate::explore::Charted;
 use model::protocol::{Acceptor, Ballot, Drives, Reply, Request, Vote};
 
 impl Charted for World {
+    fn bounds(&self) -> String {
+        self.bounds()
+    }
+
     /// One line for each action. Drives keep the names that they begin with, though states are kept in another order.
     fn chart(&self, path: &[(State, Option<Action>)]) -> Vec<String> {
         let mut names: Vec<u8> = (0..self.drives).collect();

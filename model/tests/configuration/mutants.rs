@@ -107,7 +107,6 @@ fn every_mutant_is_caught() {
     let breaks = table().into_iter().map(|(name, mutant, rules, world)| Break {
         name,
         rules: rules.iter().map(|rule| rule.name()).collect(),
-        bounds: world.bounds(),
         sound: world.clone(),
         world: World {
             mutation: mutant.into(),

@@ -129,7 +129,6 @@ fn every_mutant_is_caught() {
     let breaks = table().into_iter().map(|(name, rules, world)| Break {
         name,
         rules: rules.iter().map(|rule| rule.name()).collect(),
-        bounds: world.bounds(),
         sound: sound(&world),
         world,
     });

@@ -2,7 +2,7 @@
 
 use check::explore::{exhaust, explore};
 use check::pool::bounds::{NONE, world};
-use check::pool::world::{Faults, Start, World};
+use check::pool::world::{Faults, Start};
 use std::time::Duration;
 
 #[test]
@@ -40,8 +40,7 @@ fn every_rule_holds() {
         world(&[1, 2], "Cug", 1, NONE).on(StaleCopy),
         world(&[1, 2], "cCr", 1, NONE).on(StaleCopy),
     ];
-    let rows = worlds.into_iter().map(|world: World| (world.bounds(), world)).collect();
-    exhaust(rows, Duration::from_secs(100));
+    exhaust(worlds, Duration::from_secs(100));
 }
 
 /// One configuration from the environment: `SIZES OPS ROUNDS`, then the faults in their order.

@@ -126,7 +126,6 @@ fn every_mutant_is_caught() {
     let breaks = table().into_iter().map(|(name, mutant, rules, sound)| Break {
         name,
         rules: rules.iter().map(|rule| rule.name()).collect(),
-        bounds: sound.bounds(),
         world: sound.clone().with(mutant),
         sound,
     });

@@ -131,7 +131,11 @@ pub enum Action {
     Heal(u8),
 }
 
-impl Charted for World {}
+impl Charted for World {
+    fn bounds(&self) -> String {
+        self.bounds()
+    }
+}
 
 impl Model for World {
     type State = State;

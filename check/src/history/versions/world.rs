@@ -91,7 +91,11 @@ pub enum Action {
     Hear,
 }
 
-impl Charted for World {}
+impl Charted for World {
+    fn bounds(&self) -> String {
+        self.bounds()
+    }
+}
 
 impl Model for World {
     type State = State;
