@@ -18,9 +18,6 @@ use std::{
 use store::runtime::{BoxFuture, Executor, Job, Lane};
 use tokio::sync::{mpsc, oneshot};
 
-/// How often a job on a hung drive looks whether it may begin.
-const HUNG_RETRY: Duration = Duration::from_millis(100);
-
 /// As in production, a commit that was handed over runs even if nobody waits for it; a data job that
 /// nobody waits for any more may run or not.
 pub(crate) struct SimExecutor {
@@ -101,9 +98,7 @@ impl Place {
             let longest = self.drive.faults().delay_max;
             sleep(thread_rng().gen_range(Duration::ZERO..=longest)).await;
         }
-        while self.drive.faults().hung {
-            sleep(HUNG_RETRY).await;
-        }
+        self.drive.until_it_works().await;
     }
 }
 

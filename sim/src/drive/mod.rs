@@ -21,6 +21,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use tokio::sync::Notify;
 
 /// A drive of a node, as the scenario sees it. The server sees it through [`store::runtime::Files`].
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct SimDrive {
     mount: Arc<Path>,
     trace: Arc<Trace>,
     shared: Arc<Mutex<Shared>>,
+    /// Told of every change after which a hung drive may work again.
+    woken: Arc<Notify>,
 }
 
 struct Shared {
@@ -56,6 +59,7 @@ impl SimDrive {
             mount: mount.into(),
             trace,
             shared,
+            woken: Arc::default(),
         }
     }
 
@@ -75,7 +79,19 @@ impl SimDrive {
             change(&mut state.faults);
             state.faults.clone()
         });
+        self.woken.notify_waiters();
         self.event(&format!("{faults:?}"));
+    }
+
+    /// Waits until the drive does not hang.
+    pub(crate) async fn until_it_works(&self) {
+        loop {
+            let woken = self.woken.notified();
+            if !self.with(|state| state.faults.hung) {
+                return;
+            }
+            woken.await;
+        }
     }
 
     /// Power loss: synced bytes and names stay; of the others an arbitrary part survives, sector by sector.
@@ -131,6 +147,7 @@ impl SimDrive {
             // Far from the numbers that the world hands out.
             shared.device += 1 << 32;
         }
+        self.woken.notify_waiters();
         self.event("replaced by an empty drive");
     }
 
@@ -146,6 +163,8 @@ impl SimDrive {
         ours.state.forget_descriptors(epoch);
         theirs.state.forget_descriptors(epoch);
         drop((ours, theirs));
+        self.woken.notify_waiters();
+        other.woken.notify_waiters();
         self.event(&format!("swapped with {}", other.mount.display()));
     }
 
