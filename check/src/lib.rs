@@ -9,6 +9,7 @@ pub mod bucket;
 pub mod configuration;
 pub mod explore;
 pub mod history;
+pub mod list;
 pub mod lock;
 pub mod pool;
 pub mod register;

@@ -5,6 +5,7 @@
 
 pub mod bucket;
 pub mod configuration;
+pub mod list;
 pub mod lock;
 pub mod mutation;
 pub mod pool;

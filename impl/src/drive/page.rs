@@ -5,6 +5,7 @@
 
 use super::{RegisterKey, RowError, decode_register};
 use model::{
+    list::{self, Span},
     protocol::{Ballot, Register, Snapshot},
     record::Record,
 };
@@ -46,9 +47,9 @@ impl Rows {
         (0..self.len()).filter_map(|at| self.get(at))
     }
 
-    pub(crate) fn last_key(&self) -> Option<RegisterKey> {
+    pub(crate) fn last_key(&self) -> Option<&[u8]> {
         let (key, _) = self.get(self.len().checked_sub(1)?)?;
-        Some(RegisterKey::from_bytes(key.to_vec()))
+        Some(key)
     }
 }
 
@@ -94,12 +95,6 @@ impl Page {
         self.rows.get(at)
     }
 
-    /// The last key.
-    #[must_use]
-    pub fn last_key(&self) -> Option<RegisterKey> {
-        self.rows.last_key()
-    }
-
     /// Every key, and its register.
     pub fn iter(&self) -> impl Iterator<Item = (RegisterKey, Result<Register<Record>, RowError>)> {
         let rows = self.rows.iter();
@@ -121,6 +116,23 @@ impl Page {
     }
 }
 
+impl list::Page for Page {
+    type Key = [u8];
+
+    fn key(&self, at: usize) -> Option<&[u8]> {
+        let (key, _) = self.get(at)?;
+        Some(key)
+    }
+
+    fn span(&self) -> Span<&[u8]> {
+        match self.rows.last_key() {
+            _ if self.complete => Span::Rest,
+            Some(last) => Span::Through(last),
+            None => Span::Nothing,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,7 +145,7 @@ mod tests {
         pairs.iter().for_each(|(key, row)| rows.push(key, row));
         assert_eq!(rows.iter().collect::<Vec<_>>(), pairs);
         assert_eq!(rows.get(4), None);
-        assert_eq!(rows.last_key(), Some(RegisterKey::from_bytes(b"d".to_vec())));
+        assert_eq!(rows.last_key(), Some(&b"d"[..]));
         assert_eq!(rows.byte_len(), 10);
     }
 }

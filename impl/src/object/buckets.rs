@@ -198,8 +198,8 @@ impl Store {
                     );
                 }
             }
-            match scanned.covered {
-                Some(covered) => from = ListFrom::After(covered.as_bytes().to_vec()),
+            match scanned.span.marker() {
+                Some(last) => from = ListFrom::After(last.as_bytes().to_vec()),
                 None => break,
             }
         }

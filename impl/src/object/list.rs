@@ -222,9 +222,8 @@ impl<'a> Walk<'a> {
             }
             let prefix = RegisterKey::objects_prefix(self.incarnation, self.prefix);
             let scanned = scan(store.sets(), &prefix, &from, self.page).await?;
-            self.from = scanned
-                .covered
-                .map(|covered| ListFrom::After(covered.as_bytes().to_vec()));
+            let marker = scanned.span.marker();
+            self.from = marker.map(|last| ListFrom::After(last.as_bytes().to_vec()));
             self.buffered = scanned.registers.into_iter();
         }
     }

@@ -282,8 +282,8 @@ async fn parts(
             .iter()
             .filter(|(register, _)| register.part_of().is_some_and(|of| of.owner == owner));
         parts.extend(of_key.filter_map(|(_, record)| record.part().cloned()));
-        match scanned.covered {
-            Some(covered) if parts.len() < limit => from = ListFrom::After(covered.as_bytes().to_vec()),
+        match scanned.span.marker() {
+            Some(last) if parts.len() < limit => from = ListFrom::After(last.as_bytes().to_vec()),
             _ => break,
         }
     }

@@ -17,6 +17,7 @@ use crate::{
 };
 use futures::future::join_all;
 use model::{
+    list::{Page as _, Span},
     protocol::{Ballot, Outcome, Request},
     record::{Change, Op, Record},
     upload::{CleanUp, clean_up, open_upload},
@@ -137,10 +138,8 @@ async fn found_on(drive: &Arc<dyn Drive>) -> Found {
                 found.unsettled.insert(key);
             }
         }
-        match page.last_key() {
-            Some(last) if !page.complete => from = ListFrom::After(last.as_bytes().to_vec()),
-            _ => break,
-        }
+        let Span::Through(last) = page.span() else { break };
+        from = ListFrom::After(last.to_vec());
     }
     found
 }

@@ -114,6 +114,17 @@ impl<K: Ord> Recovering<K> {
         voted || self.cursor.as_ref().is_some_and(|cursor| key <= cursor) && !self.unknown.contains(key)
     }
 
+    /// The last key that it has gone past.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&K> {
+        self.cursor.as_ref()
+    }
+
+    /// The keys that it has gone past and does not know, in their order.
+    pub fn unknown(&self) -> impl Iterator<Item = &K> {
+        self.unknown.iter()
+    }
+
     /// Goes past the keys up to `cursor`: those that are not `unknown` are known to be absent
     /// ([`super::join::absence_is_known`]), or the drive has a vote for them.
     pub fn pass(&mut self, cursor: K, unknown: impl IntoIterator<Item = K>) {

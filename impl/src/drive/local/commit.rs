@@ -522,7 +522,7 @@ impl Core {
         loop {
             let (parts, complete) = view.list(&prefix, &from, PARTS_PAGE)?;
             if let Some(last) = parts.last_key() {
-                from = ListFrom::After(last.as_bytes().to_vec());
+                from = ListFrom::After(last.to_vec());
             }
             for (key, row) in parts.iter() {
                 self.drive.forget(decode_register(row)?.accepted.ballot);

@@ -1,0 +1,127 @@
+//! Worlds in short: the sizes, the keys and the operations by letter, the faults.
+
+use super::world::{Spec, Start, World};
+use crate::explore::departures;
+use crate::register::bounds::enough;
+use crate::register::change::Kind;
+use crate::rules::Seen;
+use model::list::mutant::Mutation;
+use model::protocol::Quorums;
+use model::protocol::mutant::Mutation as RegisterMutation;
+
+/// How a key starts, by letter: `p` put on all drives, a digit put on all but that drive, `o` put on A drives that do
+/// not know that it is chosen, `d` deleted on all but the last drive, `n` never written.
+fn start(letter: char) -> Start {
+    match letter {
+        'n' => Start::Never,
+        'p' => Start::Put(None),
+        'o' => Start::Open,
+        'd' => Start::Deleted,
+        digit => Start::Put(Some(
+            digit.to_digit(8).unwrap_or_else(|| panic!("no start {digit}")) as u8
+        )),
+    }
+}
+
+fn letter(start: Start) -> char {
+    match start {
+        Start::Never => 'n',
+        Start::Put(None) => 'p',
+        Start::Put(Some(drive)) => char::from(b'0' + drive),
+        Start::Open => 'o',
+        Start::Deleted => 'd',
+    }
+}
+
+/// A world: N, how the keys of each set start, the operations on them by letter and key, and how many keys a page has.
+pub fn world(drives: u8, sets: &[&str], ops: &[(char, u8)], limit: usize) -> World {
+    let mut keys = Vec::new();
+    // Keys go round over the sets, so that the pages of one end between the keys of another.
+    let longest = sets.iter().map(|set| set.len()).max().unwrap_or(0);
+    for place in 0..longest {
+        for (set, letters) in (0u8..).zip(sets) {
+            let Some(letter) = letters.chars().nth(place) else {
+                continue;
+            };
+            keys.push(Spec {
+                set,
+                start: start(letter),
+            });
+        }
+    }
+    let kind = |letter| match letter {
+        'p' => Kind::Put,
+        'd' => Kind::Delete,
+        'g' => Kind::PreparedGet,
+        _ => panic!("no operation {letter}"),
+    };
+    World {
+        drives,
+        data: if drives > 1 { drives - 1 } else { 1 },
+        keys,
+        ops: ops.iter().map(|(letter, key)| (kind(*letter), *key)).collect(),
+        limit,
+        rounds: 1,
+        crashes: 0,
+        recovering: None,
+        quorums: Quorums::of(drives),
+        mutation: Mutation::NONE,
+        register_mutation: RegisterMutation::NONE,
+        seen: Seen::default(),
+    }
+}
+
+impl World {
+    /// W.
+    pub(super) fn write(&self) -> u8 {
+        enough(self.drives, self.data)
+    }
+
+    /// Coordinators crash so often.
+    pub fn crashing(self, crashes: u8) -> World {
+        World { crashes, ..self }
+    }
+
+    /// The last drive of the first set has lost everything and joined again; it has gone past the keys up to
+    /// `cursor`, and does not know `unknown` of them.
+    pub fn recovering(self, cursor: u8, unknown: &[u8]) -> World {
+        World {
+            recovering: Some((cursor, unknown.to_vec())),
+            ..self
+        }
+    }
+
+    /// The bounds in words.
+    pub(super) fn words(&self) -> String {
+        let sets = self.keys.iter().map(|key| key.set).max().map_or(0, |set| set + 1);
+        let of_set = |set: u8| -> String {
+            let own = self.keys.iter().filter(|key| key.set == set);
+            own.map(|key| letter(key.start)).collect()
+        };
+        let starts: Vec<String> = (0..sets).map(of_set).collect();
+        let ops = self.ops.iter().map(|(kind, key)| {
+            let letter = match kind {
+                Kind::Delete => 'd',
+                Kind::PreparedGet => 'g',
+                _ => 'p',
+            };
+            format!(" {letter}{key}")
+        });
+        let ops: String = ops.collect();
+        let mut words = format!(
+            "{}x{} {}{ops}, pages of {}",
+            sets,
+            self.drives,
+            starts.join("/"),
+            self.limit
+        );
+        words += &departures(&[(self.crashes, "crashes")]);
+        if let Some((cursor, unknown)) = &self.recovering {
+            words += &format!(", recovered through {cursor}");
+            if !unknown.is_empty() {
+                words += &format!(" but {unknown:?}");
+            }
+        }
+        words
+    }
+}

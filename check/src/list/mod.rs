@@ -1,0 +1,6 @@
+//! Listings beside writes: sets of drives that hold several keys each, and one client that lists them page by page.
+
+pub mod bounds;
+pub mod rules;
+mod steps;
+pub mod world;
