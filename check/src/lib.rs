@@ -6,6 +6,7 @@
 //! the protocol on purpose; its examples open them in stateright's explorer and search further.
 
 pub mod bucket;
+pub mod chart;
 pub mod configuration;
 pub mod explore;
 pub mod history;

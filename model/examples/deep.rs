@@ -5,7 +5,7 @@
 
 #![allow(clippy::disallowed_methods)] // a tool that runs for as long as it is told
 
-use check::explore::{Found, search};
+use check::explore::{Found, chart_of, search};
 use check::register::bounds::{NONE, world};
 use check::register::walks::walk;
 use check::register::world::{Faults, World};
@@ -44,8 +44,10 @@ fn main() -> ExitCode {
         } = found;
         let cut = if found.ended { "" } else { "  not to its end" };
         println!("{:<44} {states:>10} {depth:>5} {seconds:>7.1}{cut}", world.bounds());
-        if let (Some((rule, _)), Some(chart)) = (found.broken.first(), found.charts.first()) {
-            return broken(rule, chart);
+        if let Some((rule, _)) = found.broken.first() {
+            let is_broken = || format!("{rule} is broken\n");
+            print!("{}", chart_of(world, rule, left()).unwrap_or_else(is_broken));
+            return ExitCode::FAILURE;
         }
     }
     let wide = wide();
@@ -63,14 +65,6 @@ fn main() -> ExitCode {
     );
     println!("no rule is broken");
     ExitCode::SUCCESS
-}
-
-fn broken(rule: &str, chart: &[String]) -> ExitCode {
-    println!("{rule} is broken:");
-    for (line, number) in chart.iter().zip(1..) {
-        println!("  {number:>3}  {line}");
-    }
-    ExitCode::FAILURE
 }
 
 /// Worlds that take minutes or more.

@@ -3,5 +3,6 @@
 //! The register is one atomic object, as `register.linearizable` has it; nodes, their copies and what they tell each
 //! other are modelled one by one.
 
+mod chart;
 pub mod rules;
 pub mod world;

@@ -3,6 +3,7 @@
 mod actions;
 mod audit;
 pub mod bounds;
+mod chart;
 pub mod content;
 mod order;
 pub mod rules;
