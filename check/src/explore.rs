@@ -59,6 +59,8 @@ pub struct Found {
     /// The broken rules that were found, with the lengths of the ways on which the checker found them: those of
     /// [`path_to`] may be a few steps shorter.
     pub broken: Vec<(&'static str, usize)>,
+    /// The charts of those ways.
+    pub charts: Vec<Vec<String>>,
 }
 
 /// A way through a world, state by state.
@@ -86,9 +88,14 @@ where
     }
     let checker = builder.spawn_bfs().join();
     let elapsed = start.elapsed();
-    let discoveries = checker.discoveries().into_iter();
-    let broken = discoveries.filter(|(name, _)| rules.contains(name));
-    let broken = broken.map(|(name, path)| (name, path.into_vec().len() - 1)).collect();
+    let (mut broken, mut charts) = (Vec::new(), Vec::new());
+    for (name, path) in checker.discoveries() {
+        if rules.contains(name) {
+            let way: Way<M> = path.into_vec();
+            broken.push((name, way.len() - 1));
+            charts.push(checker.model().chart(&way));
+        }
+    }
     let states = checker.unique_state_count();
     // A checker that ran into its limit says that it is done.
     let cut = elapsed >= limit || states_max.is_some_and(|max| checker.state_count() >= max);
@@ -98,6 +105,7 @@ where
         seconds: elapsed.as_secs_f64(),
         ended: checker.is_done() && !cut,
         broken,
+        charts,
     }
 }
 
@@ -176,19 +184,23 @@ where
     way
 }
 
-/// A chart of the shortest way on which a rule is broken, its lines numbered; none if it is not found in time.
-pub fn chart_of<M>(world: &M, rule: &'static str, limit: Duration) -> Option<String>
+/// How each of the broken rules comes to be broken, as charts with numbered lines: on the shortest way, if that is found
+/// within the limit, else on the checker's.
+pub fn counterexamples<M>(world: &M, found: &Found, limit: Duration) -> String
 where
     M: Charted,
     M::State: Clone + Hash,
     M::Action: Clone,
 {
-    let chart = world.chart(&path_to(world, rule, limit)?);
-    let numbered = chart
-        .iter()
-        .zip(1..)
-        .map(|(line, number)| format!("  {number:>3}  {line}\n"));
-    Some(format!("{rule} is broken:\n{}", numbered.collect::<String>()))
+    let mut text = String::new();
+    for ((rule, _), theirs) in found.broken.iter().zip(&found.charts) {
+        let shortest = path_to(world, rule, limit).map(|way| world.chart(&way));
+        text += &format!("{rule}:\n");
+        for (line, number) in shortest.as_ref().unwrap_or(theirs).iter().zip(1..) {
+            text += &format!("  {number:>3}  {line}\n");
+        }
+    }
+    text
 }
 
 fn rules<M: Model>(world: &M) -> BTreeSet<&'static str> {
@@ -216,9 +228,7 @@ where
         limit.as_secs()
     );
     if std::env::var_os("TRACE").is_some() {
-        for (rule, _) in &found.broken {
-            print!("{}", chart_of(&world, rule, limit).unwrap_or_default());
-        }
+        print!("{}", counterexamples(&world, &found, limit));
     }
     found
 }

@@ -8,6 +8,7 @@
 pub mod bucket;
 pub mod chart;
 pub mod configuration;
+mod dice;
 pub mod explore;
 pub mod history;
 pub mod lock;

@@ -9,4 +9,5 @@ mod order;
 pub mod rules;
 mod settle;
 mod steps;
+pub mod walks;
 pub mod world;
