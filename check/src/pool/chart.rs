@@ -5,7 +5,7 @@ use super::order::order;
 use super::world::{Action, Job, Stage, State, World};
 use crate::chart::{InWords, Names, answer, client, message, told};
 use crate::explore::Charted;
-use crate::register::change::Told;
+use crate::register::change::{INITIAL, Told};
 use crate::register::chart::{value_named, wants};
 use model::pool::Placed;
 use model::protocol::{Acceptor, Reply, Request};
@@ -125,7 +125,9 @@ impl InWords for Content {
             (0, ..) => value_named(0),
             (name, true, _) => format!("deletion {name}"),
             (name, false, 0) => value_named(name),
-            (name, false, copy) => format!("copy {copy} of {}", value_named(name)),
+            // Who moved what there is at the start is no client.
+            (name, false, copy) if copy > INITIAL => format!("a copy of {}", value_named(name)),
+            (name, false, copy) => format!("client {copy}'s copy of {}", value_named(name)),
         }
     }
 }
@@ -134,8 +136,8 @@ impl InWords for Placed<Content> {
     fn in_words(&self) -> String {
         match self {
             Placed::Here(value) => value.in_words(),
-            Placed::Incoming { copy, .. } => format!("incoming {}", copy.in_words()),
-            Placed::Forward { to, copy } => format!("forward to pool {to}, {}", copy.in_words()),
+            Placed::Incoming { copy, .. } => format!("{} that comes in", copy.in_words()),
+            Placed::Forward { to, copy } => format!("the forward to {} in pool {to}", copy.in_words()),
             Placed::Withdrawn => "withdrawn".to_owned(),
         }
     }

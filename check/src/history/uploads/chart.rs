@@ -20,7 +20,7 @@ impl Charted for World {
 
     fn line(&self, last: &State, action: &Action, names: &mut Names) -> Option<String> {
         let next = self.unsorted(last, *action);
-        let mut line = self.asks(*action, names);
+        let mut line = self.asks(*action, Some(last), names);
         let came = self.came_of(last, &next, *action);
         if !came.is_empty() {
             line += &format!(": {came}");
@@ -60,8 +60,8 @@ impl World {
         client(index, &wants)
     }
 
-    /// Who does what, to whom.
-    pub(super) fn asks(&self, action: Action, names: &Names) -> String {
+    /// Who does what, to whom; and whose vote it is, if the state before is known.
+    pub(super) fn asks(&self, action: Action, last: Option<&State>, names: &Names) -> String {
         let client = |index| self.client(index);
         let drive = |index| names.drive(0, index);
         match action {
@@ -73,7 +73,10 @@ impl World {
             Action::PartLands(upload, number) => {
                 format!("a vote on part {number} of upload {upload} comes late to its register")
             }
-            Action::Accept(index, vote) => format!("vote {vote} -> {}", drive(index)),
+            Action::Accept(index, vote) => {
+                let sent = last.map_or_else(|| format!("vote {vote}"), |last| self.cast(last, vote));
+                format!("{sent} -> {}", drive(index))
+            }
             Action::Finalize(index) => format!("{} hears that its vote is chosen", drive(index)),
             Action::End(index, upload, vote) => {
                 format!(
@@ -92,7 +95,7 @@ impl World {
             Action::Accept(index, vote) => {
                 let votes = next.drives[usize::from(index)].voted >> vote & 1 == 1;
                 let so = if votes { "accepted" } else { "refused" };
-                format!("{}: {so}", self.cast(last, vote))
+                so.to_owned()
             }
             Action::Finalize(index) => {
                 let vote = last.drives[usize::from(index)].key.register.accepted.ballot.round as usize - 1;
@@ -263,7 +266,7 @@ mod tests {
             "goes on: reads the parts, part 1 of upload 1",
             "goes on: sends vote 2, which makes the version of client ",
             " of the first version with upload 1 open",
-            "(complete upload 1): accepted; vote 2 of client ",
+            "(complete upload 1) -> drive 0: accepted",
             "(complete upload 1) is chosen",
         ];
         assert_tells(&broken, Rule::Once.name(), &words);

@@ -156,7 +156,7 @@ impl Model for World {
     }
 
     fn format_action(&self, action: &Action) -> String {
-        self.asks(*action, &self.names())
+        self.asks(*action, None, &self.names())
     }
 
     fn format_step(&self, last: &State, action: Action) -> Option<String> {
