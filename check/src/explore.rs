@@ -184,8 +184,8 @@ where
     way
 }
 
-/// How each of the broken rules comes to be broken, as charts with numbered lines: on the shortest way, if that is found
-/// within the limit, else on the checker's.
+/// How each of the broken rules comes to be broken, as charts with numbered lines: on the shortest way, if that is
+/// found within the limit, else on the checker's.
 pub fn counterexamples<M>(world: &M, found: &Found, limit: Duration) -> String
 where
     M: Charted,
