@@ -1,9 +1,11 @@
 //! Exploring a world to its end.
 
+use crate::chart::Names;
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
-use std::hash::Hash;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 /// A world whose bounds and ways can be told.
@@ -11,13 +13,22 @@ pub trait Charted: Model {
     /// Its bounds in words.
     fn bounds(&self) -> String;
 
-    /// The actions of a way, a line each.
-    fn chart(&self, path: &[(Self::State, Option<Self::Action>)]) -> Vec<String>
-    where
-        Self::Action: Debug,
-    {
-        let actions = path.iter().filter_map(|(_, action)| action.as_ref());
-        actions.map(|action| self.format_action(action)).collect()
+    /// The names of what it keeps in an order of its own, if anything.
+    fn names(&self) -> Names {
+        Names::default()
+    }
+
+    /// A step in one line: who does what, to whom, and what comes of it; none if it leads nowhere. The names are those
+    /// before it, and afterwards those after it.
+    fn line(&self, last: &Self::State, action: &Self::Action, names: &mut Names) -> Option<String>;
+
+    /// The steps of a way, a line each.
+    fn chart(&self, path: &[(Self::State, Option<Self::Action>)]) -> Vec<String> {
+        let mut names = self.names();
+        let steps = path.iter().filter_map(|(last, action)| Some((last, action.as_ref()?)));
+        steps
+            .filter_map(|(last, action)| self.line(last, action, &mut names))
+            .collect()
     }
 }
 
@@ -45,9 +56,10 @@ pub struct Found {
     pub seconds: f64,
     /// Whether all states were seen, or all that was to be found was.
     pub ended: bool,
-    /// The broken rules that were found, with the lengths of their shortest counterexamples.
+    /// The broken rules that were found, with the lengths of the ways on which the checker found them: those of
+    /// [`path_to`] may be a few steps shorter.
     pub broken: Vec<(&'static str, usize)>,
-    /// The counterexamples, a line an action.
+    /// The charts of those ways.
     pub charts: Vec<Vec<String>>,
 }
 
@@ -97,17 +109,98 @@ where
     }
 }
 
-/// The shortest way on which a rule is broken.
+/// The shortest way on which a rule is broken. A search of its own: of the ways that break a rule, the checker keeps
+/// the last that it comes upon before it stops.
+#[allow(clippy::disallowed_methods)] // gives up when time is up
 pub fn path_to<M>(world: &M, rule: &'static str, limit: Duration) -> Option<Way<M>>
 where
-    M: Charted + Clone + Send + Sync + 'static,
-    M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
-    M::Action: Clone + Debug + PartialEq + Send + Sync,
+    M: Charted,
+    M::State: Clone + Hash,
+    M::Action: Clone,
 {
-    let stop = HasDiscoveries::AllOf(std::iter::once(rule).collect());
-    let builder = world.clone().checker().timeout(limit).finish_when(stop);
-    let checker = builder.spawn_bfs().join();
-    checker.discovery(rule).map(|path| path.into_vec())
+    let end = Instant::now() + limit;
+    let properties = world.properties();
+    let property = properties.iter().find(|property| property.name == rule)?;
+    // By state, the one before it and which of its actions led on.
+    let mut origins: BTreeMap<u64, Option<(u64, usize)>> = BTreeMap::new();
+    let mut waiting = VecDeque::new();
+    for state in world.init_states() {
+        origins.insert(fingerprint(&state), None);
+        waiting.push_back(state);
+    }
+    let mut actions = Vec::new();
+    while let Some(state) = waiting.pop_front() {
+        let at = fingerprint(&state);
+        if !(property.condition)(world, &state) {
+            return Some(retrace(world, &origins, at));
+        }
+        if Instant::now() > end {
+            return None;
+        }
+        world.actions(&state, &mut actions);
+        for (index, action) in actions.drain(..).enumerate() {
+            let Some(next) = world.next_state(&state, action) else {
+                continue;
+            };
+            if let Entry::Vacant(origin) = origins.entry(fingerprint(&next)) {
+                origin.insert(Some((at, index)));
+                waiting.push_back(next);
+            }
+        }
+    }
+    None
+}
+
+fn fingerprint(state: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    state.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The way to a state.
+fn retrace<M>(world: &M, origins: &BTreeMap<u64, Option<(u64, usize)>>, mut at: u64) -> Way<M>
+where
+    M: Model,
+    M::State: Clone + Hash,
+    M::Action: Clone,
+{
+    let mut taken = Vec::new();
+    while let Some((before, index)) = origins[&at] {
+        taken.push(index);
+        at = before;
+    }
+    let mut states = world.init_states().into_iter();
+    let mut state = states.find(|state| fingerprint(state) == at).expect("it began there");
+    let mut way = Vec::new();
+    for index in taken.into_iter().rev() {
+        let mut actions = Vec::new();
+        world.actions(&state, &mut actions);
+        let action = actions.swap_remove(index);
+        let next = world.next_state(&state, action.clone()).expect("it led on");
+        way.push((state, Some(action)));
+        state = next;
+    }
+    way.push((state, None));
+    way
+}
+
+/// How each of the broken rules comes to be broken, as charts with numbered lines: on the shortest way, if that is
+/// found within the limit, else on the checker's.
+pub fn counterexamples<M>(world: &M, found: &Found, limit: Duration) -> String
+where
+    M: Charted,
+    M::State: Clone + Hash,
+    M::Action: Clone,
+{
+    let mut text = String::new();
+    for ((rule, _), theirs) in found.broken.iter().zip(&found.charts) {
+        let shortest = path_to(world, rule, limit).map(|way| world.chart(&way));
+        text += &format!("{rule}:\n");
+        for (line, number) in shortest.as_ref().unwrap_or(theirs).iter().zip(1..) {
+            text += &format!("  {number:>3}  {line}\n");
+        }
+    }
+    text
 }
 
 fn rules<M: Model>(world: &M) -> BTreeSet<&'static str> {
@@ -124,23 +217,18 @@ fn rules<M: Model>(world: &M) -> BTreeSet<&'static str> {
 /// If the time limit is hit: nothing is proven then.
 pub fn explore<M>(world: M, until: &[&'static str], limit: Duration) -> Found
 where
-    M: Charted + Send + Sync + 'static,
+    M: Charted + Clone + Send + Sync + 'static,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
     M::Action: Clone + Debug + PartialEq + Send + Sync,
 {
-    let found = search(world, until, limit, None);
+    let found = search(world.clone(), until, limit, None);
     assert!(
         found.ended || !found.broken.is_empty(),
         "the limit of {} s was hit: nothing is proven",
         limit.as_secs()
     );
     if std::env::var_os("TRACE").is_some() {
-        for ((rule, _), chart) in found.broken.iter().zip(&found.charts) {
-            println!("{rule}:");
-            for (line, number) in chart.iter().zip(1..) {
-                println!("  {number:>3}  {line}");
-            }
-        }
+        print!("{}", counterexamples(&world, &found, limit));
     }
     found
 }
@@ -200,7 +288,7 @@ pub struct Break<M> {
 /// If a break breaks no rule, or a sound world does; or if one takes longer than `limit`.
 pub fn catch<M>(breaks: Vec<Break<M>>, limit: Duration)
 where
-    M: Charted + Send + Sync + 'static,
+    M: Charted + Clone + Send + Sync + 'static,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
     M::Action: Clone + Debug + PartialEq + Send + Sync,
 {

@@ -6,7 +6,9 @@
 //! the protocol on purpose; its examples open them in stateright's explorer and search further.
 
 pub mod bucket;
+pub mod chart;
 pub mod configuration;
+mod dice;
 pub mod explore;
 pub mod history;
 pub mod list;

@@ -101,6 +101,13 @@ macro_rules! rules {
             pub fn demand(&mut self, rule: Rule, holds: bool) {
                 self.broken.demand(rule as u32, holds);
             }
+
+            /// The rules that were broken since, in words behind a line of a chart.
+            #[must_use]
+            pub fn broken_since(&self, last: &Self) -> String {
+                let newly = Rule::ALL.iter().filter(|rule| self.is_broken(**rule) && !last.is_broken(**rule));
+                newly.map(|rule| format!("; {} is broken", rule.name())).collect()
+            }
         }
 
         impl $world {

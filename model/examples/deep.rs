@@ -1,115 +1,207 @@
-//! Searches the register further than its tests: `cargo run -p model --release --example deep -- --minutes 60`.
+//! Searches the protocol further than its tests: `cargo run -p model --release --example deep -- --minutes 60`.
 //!
-//! First larger worlds, each to its end or for its share of the time; then, for the rest, random ways through sets of
-//! 16 drives. A rule that is broken ends it, with a chart of the way there or the seed of the walk.
+//! The larger worlds of each topic, each to its end or for its share of the time; then, where a topic has them, random
+//! ways through worlds too large to be searched. A rule that is broken ends it, with a chart of the way there or the
+//! seed of the walk.
 
 #![allow(clippy::disallowed_methods)] // a tool that runs for as long as it is told
 
-use check::explore::{Found, search};
-use check::register::bounds::{NONE, world};
-use check::register::walks::walk;
-use check::register::world::{Faults, World};
-use model::protocol::Drives;
+use check::explore::{Charted, Found, counterexamples, search};
+use check::{bucket, configuration, history, lock, pool, register};
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 const HELP: &str = "\
-Searches the protocol of the register further than the tests.
+Searches the protocol further than the tests.
 
-Usage: cargo run -p model --release --example deep -- --minutes N
+Usage: cargo run -p model --release --example deep -- --minutes N [--world NAME]
+
+Each world has an equal share of the time that is left when its turn comes, and of that each of its bounds;
+a world that is seen to its end leaves the rest of its share to the next.
+
+Worlds:
+  uploads        completions, aborts and parts of an upload
+  versions       puts, deletes and lists of a key with versions
+  bucket         writers of keys race deletions and creations of their bucket
+  lock           clients and lock servers whose clocks go apart
+  configuration  changes spread over nodes that serve meanwhile
+  pool           a key that is created in several pools and moved; half of the time random walks
+  register       one key on the drives of a set; half of the time random walks through sets of 16 drives
+
+What it prints: the bounds as in specs/model.md, the states that were seen, how many steps deep, the seconds,
+and 'not to its end' if time or memory was up before all states were seen.
+
+It fails (1) as soon as a rule is broken: it prints the rule and the shortest way there, a line a step. A walk
+that breaks a rule panics with the rule and the seed.
 ";
 
 /// Above it a world may not fit into memory: a state that waits takes some KiB.
 const STATES_MAX: usize = 40_000_000;
 
+/// For finding the shortest way to a broken rule, after which nothing else is searched.
+const SHORTEST_MAX: Duration = Duration::from_secs(600);
+
+/// What is asked for.
+struct Asked {
+    minutes: u64,
+    world: Option<String>,
+}
+
+/// A world in some bounds, whatever its states are.
+trait Searched {
+    fn bounds(&self) -> String;
+    fn search(&self, limit: Duration) -> Found;
+    fn counterexamples(&self, found: &Found) -> String;
+}
+
+impl<M> Searched for M
+where
+    M: Charted + Clone + Send + Sync + 'static,
+    M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
+    M::Action: Clone + Debug + PartialEq + Send + Sync,
+{
+    fn bounds(&self) -> String {
+        Charted::bounds(self)
+    }
+
+    fn search(&self, limit: Duration) -> Found {
+        search(self.clone(), &[], limit, Some(STATES_MAX))
+    }
+
+    fn counterexamples(&self, found: &Found) -> String {
+        counterexamples(self, found, SHORTEST_MAX)
+    }
+}
+
+/// A topic of the protocol.
+struct Topic {
+    name: &'static str,
+    worlds: Vec<Box<dyn Searched>>,
+    /// By seed; how many operations were answered. A broken rule panics.
+    walks: Vec<Box<dyn Fn(u64) -> usize>>,
+}
+
+impl Topic {
+    fn new<M: Searched + 'static>(name: &'static str, worlds: Vec<M>) -> Topic {
+        let boxed = worlds.into_iter().map(|world| Box::new(world) as Box<dyn Searched>);
+        Topic {
+            name,
+            worlds: boxed.collect(),
+            walks: Vec::new(),
+        }
+    }
+
+    fn with_walks<M: 'static>(mut self, worlds: Vec<M>, walk: fn(&M, u64) -> usize) -> Topic {
+        let walks = worlds
+            .into_iter()
+            .map(|world| Box::new(move |seed| walk(&world, seed)) as Box<dyn Fn(u64) -> usize>);
+        self.walks = walks.collect();
+        self
+    }
+
+    /// Searches for this long at most; false if a rule is broken.
+    fn go_through(&self, limit: Duration) -> bool {
+        println!("{:<48} {:>10} {:>5} {:>7}", self.name, "states", "depth", "s");
+        let start = Instant::now();
+        let searching = if self.walks.is_empty() { limit } else { limit / 2 };
+        let left = || searching.saturating_sub(start.elapsed());
+        for (world, still) in self.worlds.iter().zip((1..=self.worlds.len() as u32).rev()) {
+            let found = world.search(left() / still);
+            let cut = if found.ended { "" } else { "  not to its end" };
+            let Found {
+                states, depth, seconds, ..
+            } = found;
+            println!("  {:<46} {states:>10} {depth:>5} {seconds:>7.1}{cut}", world.bounds());
+            if !found.broken.is_empty() {
+                print!("broken: {}", world.counterexamples(&found));
+                return false;
+            }
+        }
+        if !self.walks.is_empty() {
+            self.walk(start + limit);
+        }
+        true
+    }
+
+    /// Walks until then.
+    fn walk(&self, end: Instant) {
+        let first = u64::from(std::process::id()) << 32;
+        let (mut walks, mut answered) = (0u64, 0);
+        while Instant::now() < end {
+            for walk in &self.walks {
+                // Its panic names the rule, and the seed.
+                answered += walk(first + walks);
+                walks += 1;
+            }
+        }
+        println!("  {walks} random walks, seeds from {first} on: {answered} operations were answered");
+    }
+}
+
+/// Those that have walks, and use all their time, last.
+fn topics() -> Vec<Topic> {
+    vec![
+        Topic::new("uploads", history::uploads::bounds::larger()),
+        Topic::new("versions", history::versions::bounds::larger()),
+        Topic::new("bucket", bucket::bounds::larger()),
+        Topic::new("lock", lock::bounds::larger()),
+        Topic::new("configuration", configuration::bounds::larger()),
+        Topic::new("pool", pool::bounds::larger()).with_walks(pool::bounds::wide(), pool::walks::walk),
+        Topic::new("register", register::bounds::larger()).with_walks(register::bounds::wide(), register::walks::walk),
+    ]
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let minutes = match &arguments[..] {
-        [flag, minutes] if flag == "--minutes" => minutes.parse::<u64>().ok(),
-        _ => None,
+    if arguments
+        .iter()
+        .any(|argument| argument == "--help" || argument == "-h")
+    {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    let asked = match parse(&arguments) {
+        Ok(asked) => asked,
+        Err(error) => {
+            eprintln!("error: {error}; --help tells more");
+            return ExitCode::from(2);
+        }
     };
-    let Some(minutes) = minutes.filter(|minutes| *minutes > 0) else {
-        eprint!("{HELP}");
+    let mut topics = topics();
+    if let Some(wanted) = &asked.world {
+        topics.retain(|topic| topic.name == wanted);
+    }
+    if topics.is_empty() {
+        eprintln!("error: there is no such world; --help lists them");
         return ExitCode::from(2);
-    };
-    let end = Instant::now() + Duration::from_secs(60 * minutes);
-    let left = || end.saturating_duration_since(Instant::now());
-    println!("{:<44} {:>10} {:>5} {:>7}", "world", "states", "depth", "s");
-    let worlds = larger();
-    for (world, still) in worlds.iter().zip((1..=worlds.len() as u32).rev()) {
-        // Half of the time is for the random ways.
-        let found = search(world.clone(), &[], left() / (2 * still), Some(STATES_MAX));
-        let Found {
-            states, depth, seconds, ..
-        } = found;
-        let cut = if found.ended { "" } else { "  not to its end" };
-        println!("{:<44} {states:>10} {depth:>5} {seconds:>7.1}{cut}", world.bounds());
-        if let (Some((rule, _)), Some(chart)) = (found.broken.first(), found.charts.first()) {
-            return broken(rule, chart);
+    }
+    let end = Instant::now() + Duration::from_secs(60 * asked.minutes);
+    for (topic, still) in topics.iter().zip((1..=topics.len() as u32).rev()) {
+        let left = end.saturating_duration_since(Instant::now());
+        if !topic.go_through(left / still) {
+            return ExitCode::FAILURE;
         }
     }
-    let wide = wide();
-    let (mut walks, mut answered) = (0u64, 0);
-    let first = u64::from(std::process::id()) << 32;
-    while !left().is_zero() {
-        for world in &wide {
-            // Its panic names the rule, and the seed.
-            answered += walk(world, first + walks);
-            walks += 1;
-        }
-    }
-    println!(
-        "{walks} random ways through sets of 16 drives, seeds from {first} on: {answered} operations were answered"
-    );
     println!("no rule is broken");
     ExitCode::SUCCESS
 }
 
-fn broken(rule: &str, chart: &[String]) -> ExitCode {
-    println!("{rule} is broken:");
-    for (line, number) in chart.iter().zip(1..) {
-        println!("  {number:>3}  {line}");
+fn parse(arguments: &[String]) -> Result<Asked, String> {
+    let (mut minutes, mut world) = (None, None);
+    let mut words = arguments.iter();
+    while let Some(flag) = words.next() {
+        let value = words.next().ok_or(format!("{flag} wants a value"))?;
+        match flag.as_str() {
+            "--minutes" => {
+                let given = value.parse().ok().filter(|minutes| *minutes > 0);
+                minutes = Some(given.ok_or(format!("{value} is no number of minutes"))?);
+            }
+            "--world" => world = Some(value.clone()),
+            _ => return Err(format!("there is no {flag}")),
+        }
     }
-    ExitCode::FAILURE
-}
-
-/// Worlds that take minutes or more.
-fn larger() -> Vec<World> {
-    let boots = Faults { boots: 1, ..NONE };
-    let wipes = Faults { wipes: 1, ..NONE };
-    let rots = Faults { rots: 2, ..NONE };
-    vec![
-        world(3, 2, "pdg", 2, NONE),
-        world(3, 2, "pcd", 1, boots),
-        world(4, 2, "ppG", 1, NONE),
-        world(5, 3, "ppG", 1, NONE),
-        world(3, 2, "pdG", 1, wipes),
-        world(3, 2, "duh", 2, rots).on_a_value(),
-        world(3, 2, "phg", 1, Faults { wipes: 2, ..NONE }),
-        world(3, 2, "ppG", 2, boots),
-        world(4, 2, "phg", 1, Faults { losses: 1, ..wipes }),
-    ]
-}
-
-/// Sets of 16 drives under all faults.
-fn wide() -> Vec<World> {
-    let faults = Faults {
-        losses: 0,
-        boots: 3,
-        crashes: 1,
-        silences: 10,
-        doubles: 10,
-        deadlines: 1,
-        failures: 3,
-        wipes: 1,
-        rots: 1,
-    };
-    let staged = |mut world: World, least: u8| {
-        world.stagings = vec![Drives::all(world.drives), Drives::all(least)];
-        world
-    };
-    vec![
-        staged(world(16, 8, "ppdcghG", 30, faults), 9),
-        staged(world(16, 12, "ppdcghG", 30, Faults { wipes: 0, ..faults }), 12),
-    ]
+    let minutes = minutes.ok_or("--minutes N says how long")?;
+    Ok(Asked { minutes, world })
 }

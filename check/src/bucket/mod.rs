@@ -4,6 +4,8 @@
 //! atomic object, as `register.linearizable` has it: a change of it takes effect at one moment between its being asked
 //! for and its answer, or at any later one, or never.
 
+pub mod bounds;
+mod chart;
 mod order;
 mod rescue;
 pub mod rules;

@@ -6,17 +6,16 @@ use model::bucket::Listing;
 /// Sorts the drives of each set.
 pub(super) fn sort_drives(s: &mut State) {
     for set in 0..s.sets.len() as u8 {
-        let drives = &s.sets[usize::from(set)];
-        let mut order: Vec<usize> = (0..drives.len()).collect();
-        order.sort_by(|a, b| sight(s, set, *a).cmp(&sight(s, set, *b)));
+        let order = order(s, set);
         if order.is_sorted() {
             continue;
         }
         let mut to = vec![0; order.len()];
         for (new, old) in order.iter().enumerate() {
-            to[*old] = new as u8;
+            to[usize::from(*old)] = new as u8;
         }
-        s.sets[usize::from(set)] = order.iter().map(|old| drives[*old].clone()).collect();
+        let drives = order.iter().map(|old| s.drive(set, *old).clone()).collect();
+        s.sets[usize::from(set)] = drives;
         for client in &mut s.clients {
             if let Client::Deleting { machine, .. } = client {
                 machine.rename(set, &to);
@@ -25,11 +24,18 @@ pub(super) fn sort_drives(s: &mut State) {
     }
 }
 
+/// The drives of a set in their order, each by its place before.
+pub(super) fn order(s: &State, set: u8) -> Vec<u8> {
+    let mut order: Vec<u8> = (0..s.sets[usize::from(set)].len() as u8).collect();
+    order.sort_by(|a, b| sight(s, set, *a).cmp(&sight(s, set, *b)));
+    order
+}
+
 /// All that is known of a drive: itself, and what each deletion has heard of it.
-fn sight(s: &State, set: u8, drive: usize) -> (&Drive, Vec<Option<&Listing<u8, Content>>>) {
+fn sight(s: &State, set: u8, drive: u8) -> (&Drive, Vec<Option<&Listing<u8, Content>>>) {
     let heard = s.clients.iter().map(|client| match client {
-        Client::Deleting { machine, .. } => machine.listing_of(set, drive as u8),
+        Client::Deleting { machine, .. } => machine.listing_of(set, drive),
         _ => None,
     });
-    (&s.sets[usize::from(set)][drive], heard.collect())
+    (s.drive(set, drive), heard.collect())
 }

@@ -265,12 +265,6 @@ pub enum Action {
     Boot(u8, u8),
 }
 
-impl Charted for World {
-    fn bounds(&self) -> String {
-        self.bounds()
-    }
-}
-
 impl Model for World {
     type State = State;
     type Action = Action;
@@ -328,20 +322,21 @@ impl Model for World {
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
-        let mut s = last.clone();
-        self.step(&mut s, action)?;
-        self.forget_spent(&mut s);
-        let closed = s.bucket.is_some_and(|bucket| bucket.phase == Phase::Deleting);
-        if closed {
-            self.see(Occasion::Abandoned);
-            self.rescue(&mut s);
-        }
+        let mut s = self.unsorted(last, action)?;
         sort_drives(&mut s);
         Some(s)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
         properties()
+    }
+
+    fn format_action(&self, action: &Action) -> String {
+        self.asks(*action, &self.names())
+    }
+
+    fn format_step(&self, last: &State, action: Action) -> Option<String> {
+        self.line(last, &action, &mut self.names())
     }
 }
 
@@ -388,6 +383,19 @@ impl State {
 }
 
 impl World {
+    /// The state after an action, its drives in the order that they were in.
+    pub(super) fn unsorted(&self, last: &State, action: Action) -> Option<State> {
+        let mut s = last.clone();
+        self.step(&mut s, action)?;
+        self.forget_spent(&mut s);
+        let closed = s.bucket.is_some_and(|bucket| bucket.phase == Phase::Deleting);
+        if closed {
+            self.see(Occasion::Abandoned);
+            self.rescue(&mut s);
+        }
+        Some(s)
+    }
+
     /// All drives, by set.
     pub(super) fn places(&self) -> impl Iterator<Item = (u8, u8)> {
         let drives = self.drives;

@@ -124,12 +124,6 @@ pub enum Action {
     LoseAcceptors,
 }
 
-impl Charted for World {
-    fn bounds(&self) -> String {
-        self.bounds()
-    }
-}
-
 impl Model for World {
     type State = State;
     type Action = Action;
@@ -207,6 +201,14 @@ impl Model for World {
     fn properties(&self) -> Vec<Property<Self>> {
         properties()
     }
+
+    fn format_action(&self, action: &Action) -> String {
+        self.asks(*action)
+    }
+
+    fn format_step(&self, last: &State, action: Action) -> Option<String> {
+        self.line(last, &action, &mut self.names())
+    }
 }
 
 impl State {
@@ -215,7 +217,7 @@ impl State {
     }
 
     /// The version that a node has.
-    fn version(&self, node: u32) -> Option<u64> {
+    pub(super) fn version(&self, node: u32) -> Option<u64> {
         let copy = self.nodes[node as usize].keeper.copy();
         copy.map(|copy| copy.version)
     }
@@ -227,7 +229,7 @@ impl World {
         nodes.len()
     }
 
-    fn owner(&self, set: u8, drive: u8) -> u32 {
+    pub(super) fn owner(&self, set: u8, drive: u8) -> u32 {
         self.layout[usize::from(set)][usize::from(drive)]
     }
 

@@ -3,8 +3,32 @@
 use super::world::State;
 use model::lock::Owner;
 
+/// Under which names a state is kept.
+pub(super) struct Order {
+    /// The servers, each by its place before.
+    pub(super) servers: Vec<u8>,
+    /// Whether the first two clients have each other's name.
+    pub(super) exchanged: bool,
+}
+
+/// A state under the names that it is kept by. Clients that are `alike` may be called either way.
+pub(super) fn sorted(mut s: State, alike: bool) -> (State, Order) {
+    let servers = sort_nodes(&mut s);
+    if alike {
+        let mut other = exchanged(s.clone());
+        let again = sort_nodes(&mut other);
+        if other < s {
+            let servers = again.iter().map(|at| servers[usize::from(*at)]).collect();
+            let exchanged = true;
+            return (other, Order { servers, exchanged });
+        }
+    }
+    let exchanged = false;
+    (s, Order { servers, exchanged })
+}
+
 /// The first two clients under each other's names.
-pub(super) fn exchanged(mut s: State) -> State {
+fn exchanged(mut s: State) -> State {
     let rename = |owner: Owner| {
         if owner / 10 < 2 {
             (1 - owner / 10) * 10 + owner % 10
@@ -25,26 +49,28 @@ pub(super) fn exchanged(mut s: State) -> State {
     s
 }
 
-/// Which server is called which makes no difference.
-pub(super) fn sort_nodes(s: &mut State) {
-    let sight = |server: usize| -> Vec<(bool, bool)> {
+/// Which server is called which makes no difference. Returns their order, each by its place before.
+fn sort_nodes(s: &mut State) -> Vec<u8> {
+    let sight = |server: u8| -> Vec<(bool, bool)> {
         s.attempts()
-            .map(|(_, attempt)| attempt.answer_of(server as u32))
+            .map(|(_, attempt)| attempt.answer_of(u32::from(server)))
             .collect()
     };
-    let mut order: Vec<usize> = (0..s.nodes.len()).collect();
-    order.sort_by(|a, b| (&s.nodes[*a], sight(*a)).cmp(&(&s.nodes[*b], sight(*b))));
+    let node = |server: u8| &s.nodes[usize::from(server)];
+    let mut order: Vec<u8> = (0..s.nodes.len() as u8).collect();
+    order.sort_by(|a, b| (node(*a), sight(*a)).cmp(&(node(*b), sight(*b))));
     if order.is_sorted() {
-        return;
+        return order;
     }
     let mut to = vec![0; order.len()];
     for (new, old) in order.iter().enumerate() {
-        to[*old] = new as u32;
+        to[usize::from(*old)] = new as u32;
     }
-    s.nodes = order.iter().map(|old| s.nodes[*old].clone()).collect();
+    s.nodes = order.iter().map(|old| node(*old).clone()).collect();
     for client in &mut s.clients {
         if let Some(attempt) = &mut client.attempt {
             attempt.rename(&to);
         }
     }
+    order
 }

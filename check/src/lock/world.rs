@@ -17,7 +17,7 @@
 //! - Which client, and which server, is called which makes no difference.
 //! - A client that does not tick is paused, or dead; its clock runs on.
 
-use super::order::{exchanged, sort_nodes};
+use super::order::sorted;
 use super::rules::properties;
 use crate::explore::Charted;
 use crate::rules::{Broken, Seen};
@@ -123,12 +123,6 @@ pub enum Action {
     Step(u8),
 }
 
-impl Charted for World {
-    fn bounds(&self) -> String {
-        self.bounds()
-    }
-}
-
 impl Model for World {
     type State = State;
     type Action = Action;
@@ -194,21 +188,20 @@ impl Model for World {
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
-        let mut s = last.clone();
-        self.step(&mut s, action)?;
-        self.settle(&mut s);
-        self.judge(&mut s);
-        sort_nodes(&mut s);
-        if self.attempts.iter().all(|attempts| *attempts == self.attempts[0]) {
-            let mut other = exchanged(s.clone());
-            sort_nodes(&mut other);
-            s = s.min(other);
-        }
-        Some(s)
+        let s = self.unsorted(last, action)?;
+        Some(sorted(s, self.are_clients_alike()).0)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
         properties()
+    }
+
+    fn format_action(&self, action: &Action) -> String {
+        self.asks(*action, &self.names())
+    }
+
+    fn format_step(&self, last: &State, action: Action) -> Option<String> {
+        self.line(last, &action, &mut self.names())
     }
 }
 
@@ -233,6 +226,20 @@ impl State {
 }
 
 impl World {
+    /// The state after an action, everybody under the name that they had.
+    pub(super) fn unsorted(&self, last: &State, action: Action) -> Option<State> {
+        let mut s = last.clone();
+        self.step(&mut s, action)?;
+        self.settle(&mut s);
+        self.judge(&mut s);
+        Some(s)
+    }
+
+    /// Whether which client is called which makes no difference.
+    pub(super) fn are_clients_alike(&self) -> bool {
+        self.attempts.iter().all(|attempts| *attempts == self.attempts[0])
+    }
+
     /// All servers have one clock.
     #[must_use]
     pub fn with_one_clock(self) -> World {

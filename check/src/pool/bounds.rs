@@ -58,6 +58,47 @@ pub fn world(sizes: &[u8], ops: &str, rounds: u8, faults: Faults) -> World {
     }
 }
 
+/// What takes minutes or more.
+#[must_use]
+pub fn larger() -> Vec<World> {
+    use Start::*;
+    let boots = Faults { boots: 1, ..NONE };
+    let crashes = Faults {
+        crashes: 1,
+        silences: 1,
+        ..NONE
+    };
+    vec![
+        world(&[2, 1], "Cug", 1, boots).on(StaleCopy),
+        world(&[1, 1, 1], "ebG", 1, NONE).on(Value),
+        world(&[2, 2], "bG", 1, boots).on(Value),
+        world(&[1, 2], "bpG", 1, crashes).on(Value),
+        world(&[1, 2], "cCdG", 1, NONE),
+        world(&[2, 2], "cCg", 1, NONE),
+        world(&[2, 2], "dug", 1, NONE).on(Forwarded),
+        world(&[1, 2], "dcu", 2, NONE).on(Forwarded),
+        world(&[3, 3], "cCG", 1, NONE),
+        world(&[3, 3], "bp", 1, boots).on(Value),
+    ]
+}
+
+/// For walks: many operations under all faults, in sets of 16 drives and over three pools. The last two, a recovery and
+/// a read, run once the faults have stopped.
+#[must_use]
+pub fn wide() -> Vec<World> {
+    let faults = Faults {
+        boots: 2,
+        crashes: 2,
+        silences: 3,
+    };
+    vec![
+        world(&[16, 16], "cCPdugrG", 12, faults),
+        world(&[16, 16], "bpadbCugrG", 12, faults).on(Start::Value),
+        world(&[3, 3, 3], "ebpaCdurG", 12, faults).on(Start::Value),
+        world(&[2, 1, 3], "rdCbaeurG", 12, faults).on(Start::Forwarded),
+    ]
+}
+
 fn letter(job: &Job) -> char {
     match job {
         Job::Change(change, pool) => match (change.kind, pool) {

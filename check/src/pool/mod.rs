@@ -3,9 +3,11 @@
 mod actions;
 mod audit;
 pub mod bounds;
+mod chart;
 pub mod content;
 mod order;
 pub mod rules;
 mod settle;
 mod steps;
+pub mod walks;
 pub mod world;

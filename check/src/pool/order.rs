@@ -9,10 +9,7 @@ use std::sync::Arc;
 /// Renames the drives of each set into their order.
 pub(super) fn sort_drives(state: &mut State) {
     for pool in 0..state.sets.len() as u8 {
-        let drives = 0..state.sets[usize::from(pool)].len() as u8;
-        let digests: Vec<u64> = drives.clone().map(|drive| digest(state, pool, drive)).collect();
-        let mut order: Vec<u8> = drives.collect();
-        order.sort_by_key(|drive| digests[usize::from(*drive)]);
+        let order = order(state, pool);
         if order.is_sorted() {
             continue;
         }
@@ -25,6 +22,15 @@ pub(super) fn sort_drives(state: &mut State) {
         }
         rename(state, pool, Renaming(&to));
     }
+}
+
+/// The drives of a pool's set in their order, each by its place before.
+pub(super) fn order(state: &State, pool: u8) -> Vec<u8> {
+    let drives = 0..state.sets[usize::from(pool)].len() as u8;
+    let digests: Vec<u64> = drives.clone().map(|drive| digest(state, pool, drive)).collect();
+    let mut order: Vec<u8> = drives.collect();
+    order.sort_by_key(|drive| digests[usize::from(*drive)]);
+    order
 }
 
 fn rename(state: &mut State, pool: u8, to: Renaming<'_>) {

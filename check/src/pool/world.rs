@@ -248,12 +248,6 @@ impl State {
     }
 }
 
-impl Charted for World {
-    fn bounds(&self) -> String {
-        self.bounds()
-    }
-}
-
 impl Model for World {
     type State = State;
     type Action = Action;
@@ -276,6 +270,27 @@ impl Model for World {
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut s = self.unsorted(last, action)?;
+        sort_drives(&mut s);
+        Some(s)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties()
+    }
+
+    fn format_action(&self, action: &Action) -> String {
+        self.asks(*action, None, &self.names())
+    }
+
+    fn format_step(&self, last: &State, action: Action) -> Option<String> {
+        self.line(last, &action, &mut self.names())
+    }
+}
+
+impl World {
+    /// The state after an action, its drives in the order that they were in.
+    pub(super) fn unsorted(&self, last: &State, action: Action) -> Option<State> {
         let mut s = last.clone();
         match action {
             Action::Invoke(client) => self.invoke(&mut s, client),
@@ -306,16 +321,9 @@ impl Model for World {
         }
         self.settle(&mut s);
         self.judge(&mut s);
-        sort_drives(&mut s);
         Some(s)
     }
 
-    fn properties(&self) -> Vec<Property<Self>> {
-        properties()
-    }
-}
-
-impl World {
     /// The pools.
     pub fn pools(&self) -> impl Iterator<Item = u8> + use<> {
         0..self.sizes.len() as u8

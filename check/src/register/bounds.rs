@@ -3,8 +3,8 @@
 use super::change::{Change, INITIAL, Kind};
 use super::world::{Faults, World};
 use crate::rules::Seen;
-use model::protocol::Quorums;
 use model::protocol::mutant::Mutation;
+use model::protocol::{Drives, Quorums};
 use std::collections::BTreeSet;
 
 /// No faults: lost, delayed and reordered requests are no faults.
@@ -50,6 +50,49 @@ pub fn world(drives: u8, data: u8, ops: &str, rounds: u8, faults: Faults) -> Wor
 /// W.
 pub fn enough(drives: u8, data: u8) -> u8 {
     if data * 2 == drives { data + 1 } else { data }
+}
+
+/// What takes minutes or more.
+#[must_use]
+pub fn larger() -> Vec<World> {
+    let boots = Faults { boots: 1, ..NONE };
+    let wipes = Faults { wipes: 1, ..NONE };
+    let rots = Faults { rots: 2, ..NONE };
+    vec![
+        world(3, 2, "pdg", 2, NONE),
+        world(3, 2, "pcd", 1, boots),
+        world(4, 2, "ppG", 1, NONE),
+        world(5, 3, "ppG", 1, NONE),
+        world(3, 2, "pdG", 1, wipes),
+        world(3, 2, "duh", 2, rots).on_a_value(),
+        world(3, 2, "phg", 1, Faults { wipes: 2, ..NONE }),
+        world(3, 2, "ppG", 2, boots),
+        world(4, 2, "phg", 1, Faults { losses: 1, ..wipes }),
+    ]
+}
+
+/// For walks: sets of 16 drives under all faults.
+#[must_use]
+pub fn wide() -> Vec<World> {
+    let faults = Faults {
+        losses: 0,
+        boots: 3,
+        crashes: 1,
+        silences: 10,
+        doubles: 10,
+        deadlines: 1,
+        failures: 3,
+        wipes: 1,
+        rots: 1,
+    };
+    let staged = |mut world: World, least: u8| {
+        world.stagings = vec![Drives::all(world.drives), Drives::all(least)];
+        world
+    };
+    vec![
+        staged(world(16, 8, "ppdcghG", 30, faults), 9),
+        staged(world(16, 12, "ppdcghG", 30, Faults { wipes: 0, ..faults }), 12),
+    ]
 }
 
 /// The operations by letter.

@@ -2,43 +2,34 @@
 
 use super::change::{Content, INITIAL, Kind};
 use super::order::order;
-use super::rules::Rule;
 use super::world::{Action, State, World};
+use crate::chart::{InWords, Names, answer, client, message};
 use crate::explore::Charted;
-use model::protocol::{Acceptor, Ballot, Drives, Reply, Request, Vote};
+use model::protocol::{Acceptor, Drives, Reply, Request};
 
 impl Charted for World {
     fn bounds(&self) -> String {
         self.bounds()
     }
 
-    /// One line for each action. Drives keep the names that they begin with, though states are kept in another order.
-    fn chart(&self, path: &[(State, Option<Action>)]) -> Vec<String> {
-        let mut names: Vec<u8> = (0..self.drives).collect();
-        let mut lines = Vec::new();
-        for (last, action) in path {
-            let Some(action) = *action else { break };
-            lines.extend(self.describe(last, action, &names));
-            if let Some(next) = self.step(last, action) {
-                names = order(&next).iter().map(|old| names[usize::from(*old)]).collect();
-            }
-        }
-        lines
+    fn names(&self) -> Names {
+        Names::new("set", [self.drives])
+    }
+
+    fn line(&self, last: &State, action: &Action, names: &mut Names) -> Option<String> {
+        let next = self.step(last, *action)?;
+        let line = self.describe(last, &next, *action, names);
+        names.reorder(0, &order(&next));
+        Some(line)
     }
 }
 
 impl World {
-    /// An action in words. `names` are those of the drives.
-    pub(super) fn describe(&self, last: &State, action: Action, names: &[u8]) -> Option<String> {
-        let next = self.step(last, action)?;
-        let drive = |index: u8| format!("drive {}", names[usize::from(index)]);
-        let drives = |set: Drives| {
-            let mut named: Vec<u8> = set.iter().map(|index| names[usize::from(index)]).collect();
-            named.sort_unstable();
-            let named: Vec<String> = named.iter().map(u8::to_string).collect();
-            format!("drives {}", named.join(" "))
-        };
-        let client = |index: u8| format!("client {} ({})", index + 1, told(self.change(index).kind));
+    /// An action in words.
+    fn describe(&self, last: &State, next: &State, action: Action, names: &Names) -> String {
+        let drive = |index: u8| names.drive(0, index);
+        let drives = |set: Drives| names.drives(0, set);
+        let client = |index: u8| client(index, &wants(self.change(index).kind));
         let sent = |of: u8, mail: u8, to: u8, answered: bool| {
             let request = &last.clients[usize::from(of)].mail[usize::from(mail)].request;
             let reply = answer(&self.reply_to(last, to, request));
@@ -77,12 +68,7 @@ impl World {
                 line += &format!("; {} is answered", client(index));
             }
         }
-        for rule in Rule::ALL {
-            if next.is_broken(*rule) && !last.is_broken(*rule) {
-                line += &format!("; {} is broken", rule.name());
-            }
-        }
-        Some(line)
+        line + &next.broken_since(last)
     }
 
     /// What a drive would answer.
@@ -98,7 +84,8 @@ impl World {
     }
 }
 
-fn told(kind: Kind) -> String {
+/// What a client asks for, in words.
+pub(crate) fn wants(kind: Kind) -> String {
     match kind {
         Kind::Put => "put".to_owned(),
         Kind::Create => "create".to_owned(),
@@ -112,7 +99,8 @@ fn told(kind: Kind) -> String {
     }
 }
 
-fn value_named(name: u8) -> String {
+/// A value by its name.
+pub(crate) fn value_named(name: u8) -> String {
     match name {
         0 => "absence".to_owned(),
         INITIAL => "the first value".to_owned(),
@@ -120,85 +108,32 @@ fn value_named(name: u8) -> String {
     }
 }
 
-fn value(value: &Content) -> String {
-    if value.absent && value.name > 0 {
-        return format!("deletion {}", value.name);
-    }
-    value_named(value.name)
-}
-
-fn ballot(ballot: Ballot) -> String {
-    let Ballot { epoch, round, node, .. } = ballot;
-    match epoch {
-        0 => format!("{round}.{node}"),
-        epoch => format!("{epoch}/{round}.{node}"),
-    }
-}
-
-fn vote(vote: &Vote<Content>) -> String {
-    if vote.ballot.is_zero() {
-        return "absence".to_owned();
-    }
-    format!("{} in {}", value(&vote.value), ballot(vote.ballot))
-}
-
-fn message(request: &Request<Content>) -> String {
-    match request {
-        Request::Prepare { ballot: of } => format!("Prepare {}", ballot(*of)),
-        Request::Accept { vote: of, prev } => format!("Accept {} after {}", vote(of), vote(prev)),
-        Request::Finalize { ballot: of } => format!("Finalize {}", ballot(*of)),
-        Request::Drop { ballot: of, folder } => format!("Drop {folder} under {}", ballot(*of)),
-        Request::Install {
-            ballot: of, vote: what, ..
-        } => format!("Install {} under {}", vote(what), ballot(*of)),
-        Request::Purge { ballot: of } => format!("Purge {}", ballot(*of)),
-        Request::Read => "Read".to_owned(),
-        Request::Fence { ballot: of } => format!("Fence {}", of.epoch),
-        Request::Standing => "Standing".to_owned(),
-    }
-}
-
-fn answer(reply: &Reply<Content>) -> String {
-    let held = |snapshot: &model::protocol::Snapshot<Content>| {
-        let committed = if snapshot.committed { ", chosen" } else { "" };
-        let mute = if snapshot.authoritative {
-            ""
-        } else {
-            ", and may not speak for it"
-        };
-        format!("{}{committed}{mute}", vote(&snapshot.accepted))
-    };
-    match reply {
-        Reply::Granted(snapshot) => format!("granted, has {}", held(snapshot)),
-        Reply::Accepted => "accepted".to_owned(),
-        Reply::Done => "done".to_owned(),
-        Reply::Read(snapshot) => held(snapshot),
-        Reply::Standing { epoch, .. } => format!("epoch {epoch}"),
-        Reply::Refused(nack) => format!("refused, has promised {}", ballot(nack.promised.max(nack.floor))),
+impl InWords for Content {
+    fn in_words(&self) -> String {
+        if self.absent && self.name > 0 {
+            return format!("deletion {}", self.name);
+        }
+        value_named(self.name)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::explore::{Charted, path_to};
+    use crate::chart::tests::assert_tells;
     use crate::register::bounds::{NONE, world};
     use crate::register::rules::Rule;
     use model::protocol::mutant::Mutant;
-    use std::time::Duration;
 
     #[test]
     fn a_counterexample_reads_as_a_chart() {
         let mut broken = world(3, 2, "cc", 1, NONE);
         broken.mutation = Mutant::NoFencing.into();
         broken.broken = true;
-        let rule = Rule::PromiseHolds.name();
-        let path = path_to(&broken, rule, Duration::from_secs(60)).expect("it is broken");
-        let chart = broken.chart(&path);
-        assert_eq!(chart.len() + 1, path.len());
-        let text = chart.join("\n");
-        assert!(text.contains("client 1 (create) has staged on drives "), "{text}");
-        assert!(text.contains("-> drive "), "{text}");
-        assert!(text.contains(": Prepare 1.1: granted, has absence, chosen"), "{text}");
-        assert!(text.contains("; drive.promise-holds is broken"), "{text}");
+        let words = [
+            "client 1 (create) has staged on drives ",
+            "-> drive ",
+            ": Prepare 1.1: granted, has absence, chosen",
+        ];
+        assert_tells(&broken, Rule::PromiseHolds.name(), &words);
     }
 }

@@ -4,7 +4,7 @@ mod actions;
 mod audit;
 pub mod bounds;
 pub mod change;
-mod chart;
+pub(crate) mod chart;
 mod healing;
 pub(crate) mod order;
 pub mod rules;

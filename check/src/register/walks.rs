@@ -5,22 +5,11 @@ use super::bounds::NONE;
 use super::change::Kind;
 use super::rules::Rule;
 use super::world::{Action, Drive, Faults, Stage, State, World};
+use crate::dice::Dice;
 use stateright::Model;
 
 /// Steps of a walk before the faults stop.
 const STEPS: usize = 600;
-
-/// A small generator: walks must be the same on every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % sides
-    }
-}
 
 fn is_fault(action: &Action) -> bool {
     match action {
@@ -55,7 +44,7 @@ fn assert_holds(state: &State, seed: u64) {
 /// If a rule is broken, or something has no end.
 #[must_use]
 pub fn walk(world: &World, seed: u64) -> usize {
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut dice = Dice::new(seed);
     let mut state = world.init_states().remove(0);
     let last = state.clients.len() as u8 - 1;
     // What begins only after the walk.

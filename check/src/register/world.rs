@@ -17,6 +17,7 @@
 use super::change::{Change, Content, INITIAL, Key};
 use super::order::sort_drives;
 use super::rules::{Occasion, properties};
+use crate::explore::Charted;
 use crate::rules::{Broken, Seen};
 use model::protocol::mutant::Mutation;
 use model::protocol::{
@@ -341,8 +342,7 @@ impl Model for World {
     }
 
     fn format_step(&self, last: &State, action: Action) -> Option<String> {
-        let names: Vec<u8> = (0..self.drives).collect();
-        self.describe(last, action, &names)
+        self.line(last, &action, &mut self.names())
     }
 }
 

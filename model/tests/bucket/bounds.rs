@@ -1,11 +1,9 @@
 //! The configurations that are exhausted, and what must happen in them.
 
+use check::bucket::bounds::{NONE, larger};
 use check::bucket::world::{Faults, World, world};
 use check::explore::exhaust;
 use std::time::Duration;
-
-/// No faults.
-pub const NONE: Faults = Faults { losses: 0, boots: 0 };
 
 #[test]
 fn every_rule_holds() {
@@ -29,19 +27,7 @@ fn every_rule_holds() {
 #[test]
 #[ignore = "minutes"]
 fn every_rule_holds_in_larger_worlds() {
-    let lossy = Faults { losses: 1, ..NONE };
-    check(vec![
-        world(1, 1, "pdcpd", NONE),
-        world(1, 2, "pdd", lossy),
-        world(1, 3, "pdd", NONE),
-        world(1, 3, "pud", NONE),
-        world(1, 3, "pdcp", NONE),
-        world(1, 2, "pddc", NONE),
-        world(1, 2, "pddd", NONE),
-        world(1, 3, "pdd", lossy),
-        world(2, 2, "pdd", NONE),
-        world(1, 4, "pdd", NONE),
-    ]);
+    check(larger());
 }
 
 fn check(worlds: Vec<World>) {

@@ -1,6 +1,6 @@
 //! Each way to break the protocol of buckets is noticed, by the rule that it breaks.
 
-use super::bounds::NONE;
+use check::bucket::bounds::NONE;
 use check::bucket::rules::Rule;
 use check::bucket::world::{Faults, World, world};
 use check::explore::{Break, catch};

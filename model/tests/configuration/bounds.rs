@@ -1,15 +1,10 @@
 //! The configurations that are exhausted, and what must happen in them.
 
+use check::configuration::bounds::{NONE, larger};
 use check::configuration::world::Kind::{Change, Serve};
 use check::configuration::world::{Faults, World, world};
 use check::explore::exhaust;
 use std::time::Duration;
-
-/// No faults.
-pub const NONE: Faults = Faults {
-    losses: 0,
-    no_acceptors: 0,
-};
 
 #[test]
 fn every_rule_holds() {
@@ -33,21 +28,7 @@ fn every_rule_holds() {
 #[test]
 #[ignore = "minutes"]
 fn every_rule_holds_in_larger_worlds() {
-    let losing = Faults { losses: 1, ..NONE };
-    check(vec![
-        world(&[&[0, 1, 2]], &[Change, Serve(2, 0), Serve(0, 0)], losing),
-        world(&[&[0, 1, 2]], &[Change, Change, Serve(2, 0)], losing),
-        world(&[&[0, 1], &[1, 2]], &[Change, Change, Serve(2, 1)], losing),
-        world(
-            &[&[0, 1, 2]],
-            &[Change, Change, Serve(2, 0)],
-            Faults {
-                no_acceptors: 1,
-                ..losing
-            },
-        ),
-        world(&[&[0, 1, 2, 3]], &[Change, Change, Serve(3, 0)], NONE),
-    ]);
+    check(larger());
 }
 
 fn check(worlds: Vec<World>) {

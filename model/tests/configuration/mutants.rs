@@ -1,6 +1,6 @@
 //! Each way to break configuration is noticed, by the rule that it breaks.
 
-use super::bounds::NONE;
+use check::configuration::bounds::NONE;
 use check::configuration::rules::Rule;
 use check::configuration::world::Kind::{Change, Serve};
 use check::configuration::world::{Faults, World, world};

@@ -1,11 +1,9 @@
 //! The configurations that are exhausted, and what must happen in them.
 
 use check::explore::exhaust;
+use check::lock::bounds::{NONE, larger};
 use check::lock::world::{Faults, World, world};
 use std::time::Duration;
-
-/// No faults.
-pub const NONE: Faults = Faults { restarts: 0, steps: 0 };
 
 #[test]
 fn every_rule_holds() {
@@ -24,16 +22,7 @@ fn every_rule_holds() {
 #[test]
 #[ignore = "minutes"]
 fn every_rule_holds_in_larger_worlds() {
-    let restarting = Faults { restarts: 1, ..NONE };
-    check(vec![
-        world(2, &[1, 1], restarting),
-        world(2, &[1, 1], NONE).with_pauses(),
-        world(2, &[1, 1], Faults { restarts: 2, ..NONE }).with_one_clock(),
-        world(2, &[2, 2], NONE).with_one_clock(),
-        world(3, &[2, 1], restarting).with_clocks_that_agree(),
-        world(3, &[1, 1], NONE).with_one_clock(),
-        world(3, &[1, 1], restarting).with_one_clock(),
-    ]);
+    check(larger());
 }
 
 fn check(worlds: Vec<World>) {

@@ -1,7 +1,7 @@
 //! Each way to break the locks is noticed, by the rule that it breaks.
 
-use super::bounds::NONE;
 use check::explore::{Break, catch};
+use check::lock::bounds::NONE;
 use check::lock::rules::Rule;
 use check::lock::world::{Faults, World, world};
 use model::lock::Terms;

@@ -12,7 +12,7 @@ use stateright::semantics::ConsistencyTester;
 use std::sync::Arc;
 
 /// A second try is in the history under a number of its own.
-const AGAIN: u8 = 100;
+pub(super) const AGAIN: u8 = 100;
 
 impl World {
     /// All steps that may come next.

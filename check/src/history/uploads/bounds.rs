@@ -45,6 +45,22 @@ pub fn world(requests: &str) -> World {
     }
 }
 
+/// What takes minutes or more.
+#[must_use]
+pub fn larger() -> Vec<World> {
+    vec![
+        world("ccg").with_lost(1),
+        world("ca").with_lost(2).with_heal(),
+        world("cu").with_lost(1).with_heal().with_lag(),
+        world("cpu").with_heal(),
+        world("cau").with_lost(1),
+        world("uCa").with_lost(1).of_two_parts(),
+        world("cb").with_lost(1),
+        world("cdu").with_lost(1).with_lag(),
+        world("cab"),
+    ]
+}
+
 impl World {
     /// Each upload has two parts.
     #[must_use]

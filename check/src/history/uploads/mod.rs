@@ -4,6 +4,7 @@
 mod actions;
 mod audit;
 pub mod bounds;
+mod chart;
 pub mod client;
 mod drive;
 pub mod requests;

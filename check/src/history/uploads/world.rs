@@ -131,12 +131,6 @@ pub enum Action {
     Heal(u8),
 }
 
-impl Charted for World {
-    fn bounds(&self) -> String {
-        self.bounds()
-    }
-}
-
 impl Model for World {
     type State = State;
     type Action = Action;
@@ -152,6 +146,35 @@ impl Model for World {
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut s = self.unsorted(last, action);
+        s.drives.sort();
+        Some(s)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties()
+    }
+
+    fn format_action(&self, action: &Action) -> String {
+        self.asks(*action, None, &self.names())
+    }
+
+    fn format_step(&self, last: &State, action: Action) -> Option<String> {
+        self.line(last, &action, &mut self.names())
+    }
+}
+
+/// The ballot of a vote.
+pub(super) fn ballot(vote: usize) -> Ballot {
+    Ballot {
+        round: vote as u64 + 1,
+        ..Ballot::ZERO
+    }
+}
+
+impl World {
+    /// The state after an action, its drives in the order that they were in.
+    pub(super) fn unsorted(&self, last: &State, action: Action) -> State {
         let mut s = last.clone();
         match action {
             Action::Begin(client) => self.begin(&mut s, client),
@@ -165,25 +188,10 @@ impl Model for World {
             Action::End(drive, upload, vote) => self.end(&mut s, drive, upload, vote),
             Action::Heal(drive) => self.heal(&mut s, drive),
         }
-        s.drives.sort();
         self.judge(&mut s);
-        Some(s)
+        s
     }
 
-    fn properties(&self) -> Vec<Property<Self>> {
-        properties()
-    }
-}
-
-/// The ballot of a vote.
-pub(super) fn ballot(vote: usize) -> Ballot {
-    Ballot {
-        round: vote as u64 + 1,
-        ..Ballot::ZERO
-    }
-}
-
-impl World {
     /// A client's request.
     pub(super) fn request(&self, client: u8) -> Request {
         self.requests[usize::from(client)]

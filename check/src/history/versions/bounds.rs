@@ -73,6 +73,19 @@ fn word(request: &Request) -> String {
     [letter, mode, when].concat()
 }
 
+/// What takes minutes or more.
+#[must_use]
+pub fn larger() -> Vec<World> {
+    vec![
+        world("pe ps de x10 l").on_versions().with_lost(2),
+        world("ce pe ds x10 l").on_versions().with_lost(2),
+        world("pu du pun x0 l").with_lost(3),
+        world("cs pe pem dsn x0").on_versions().with_lost(2),
+        world("pe de x10 pen x13 l").with_lost(2),
+        world("ce ps de x10 x90 l").on_versions().with_lost(3),
+    ]
+}
+
 impl World {
     /// The key starts with a null version and a later one, of id 90.
     #[must_use]

@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod bounds;
+mod chart;
 pub mod requests;
 pub mod rules;
 pub mod world;

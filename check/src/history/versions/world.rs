@@ -91,12 +91,6 @@ pub enum Action {
     Hear,
 }
 
-impl Charted for World {
-    fn bounds(&self) -> String {
-        self.bounds()
-    }
-}
-
 impl Model for World {
     type State = State;
     type Action = Action;
@@ -154,6 +148,14 @@ impl Model for World {
 
     fn properties(&self) -> Vec<Property<Self>> {
         properties()
+    }
+
+    fn format_action(&self, action: &Action) -> String {
+        self.asks(*action)
+    }
+
+    fn format_step(&self, last: &State, action: Action) -> Option<String> {
+        self.line(last, &action, &mut self.names())
     }
 }
 
@@ -345,7 +347,7 @@ impl State {
 }
 
 /// What a client sees of a key's versions, the current one first.
-fn versions_of(record: &Record) -> Vec<(u8, (u8, bool))> {
+pub(super) fn versions_of(record: &Record) -> Vec<(u8, (u8, bool))> {
     let versions = record.object().map_or(&[][..], |object| &object.versions);
     let seen = |version: &Version| {
         let by = version.change as u8 - 1;

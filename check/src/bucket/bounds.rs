@@ -1,0 +1,24 @@
+//! The bounds of runs that take long.
+
+use super::world::{Faults, World, world};
+
+/// No faults.
+pub const NONE: Faults = Faults { losses: 0, boots: 0 };
+
+/// What takes minutes or more.
+#[must_use]
+pub fn larger() -> Vec<World> {
+    let lossy = Faults { losses: 1, ..NONE };
+    vec![
+        world(1, 1, "pdcpd", NONE),
+        world(1, 2, "pdd", lossy),
+        world(1, 3, "pdd", NONE),
+        world(1, 3, "pud", NONE),
+        world(1, 3, "pdcp", NONE),
+        world(1, 2, "pddc", NONE),
+        world(1, 2, "pddd", NONE),
+        world(1, 3, "pdd", lossy),
+        world(2, 2, "pdd", NONE),
+        world(1, 4, "pdd", NONE),
+    ]
+}

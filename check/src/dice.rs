@@ -1,0 +1,19 @@
+//! Chance for random walks.
+
+/// A small generator: walks must be the same on every run.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    /// Dice for a walk.
+    pub(crate) fn new(seed: u64) -> Dice {
+        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// One of so many sides.
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % sides
+    }
+}

@@ -1,0 +1,274 @@
+//! What happens on a way through the world of uploads, in words.
+
+use super::actions::AGAIN;
+use super::requests::{DRIVES, INITIAL, Request, Told, part_of};
+use super::world::{Action, Fate, State, World};
+use crate::chart::{Names, client, told};
+use crate::explore::Charted;
+use model::protocol::Folder;
+use model::record::{Change, Record};
+use model::upload::Step;
+
+impl Charted for World {
+    fn bounds(&self) -> String {
+        self.bounds()
+    }
+
+    fn names(&self) -> Names {
+        Names::new("set", [DRIVES])
+    }
+
+    fn line(&self, last: &State, action: &Action, names: &mut Names) -> Option<String> {
+        let next = self.unsorted(last, *action);
+        let mut line = self.asks(*action, Some(last), names);
+        let came = self.came_of(last, &next, *action);
+        if !came.is_empty() {
+            line += &format!(": {came}");
+        }
+        for (vote, (before, after)) in last.votes.iter().zip(&next.votes).enumerate() {
+            match after.fate {
+                Fate::Chosen if before.fate == Fate::Open => line += &format!("; {} is chosen", self.cast(&next, vote)),
+                Fate::Dead if before.fate == Fate::Open => {
+                    line += &format!("; {} never will be", self.cast(&next, vote));
+                }
+                _ => {}
+            }
+        }
+        line += &self.told(last, &next);
+        line += &next.broken_since(last);
+        names.reorder(0, &order(&next));
+        Some(line)
+    }
+}
+
+impl World {
+    fn client(&self, index: u8) -> String {
+        let wants = match self.request(index) {
+            Request::Put => "put".to_owned(),
+            Request::Delete => "delete".to_owned(),
+            Request::Get => "get".to_owned(),
+            Request::Part(upload) => format!("part 1 of upload {upload}"),
+            Request::Complete {
+                upload,
+                replaced: false,
+            } => format!("complete upload {upload}"),
+            Request::Complete { upload, replaced: true } => {
+                format!("complete upload {upload} with the new part")
+            }
+            Request::Abort(upload) => format!("abort upload {upload}"),
+        };
+        client(index, &wants)
+    }
+
+    /// Who does what, to whom; and whose vote it is, if the state before is known.
+    pub(super) fn asks(&self, action: Action, last: Option<&State>, names: &Names) -> String {
+        let client = |index| self.client(index);
+        let drive = |index| names.drive(0, index);
+        match action {
+            Action::Begin(index) => format!("{} begins", client(index)),
+            Action::Go(index) => format!("{} goes on", client(index)),
+            Action::ReadForgotten(index) => format!("{} reads the parts where they are forgotten", client(index)),
+            Action::Hear(index) => format!("{} hears of its vote", client(index)),
+            Action::Lose(index) => format!("{} never hears of its vote", client(index)),
+            Action::PartLands(upload, number) => {
+                format!("a vote on part {number} of upload {upload} comes late to its register")
+            }
+            Action::Accept(index, vote) => {
+                let sent = last.map_or_else(|| format!("vote {vote}"), |last| self.cast(last, vote));
+                format!("{sent} -> {}", drive(index))
+            }
+            Action::Finalize(index) => format!("{} hears that its vote is chosen", drive(index)),
+            Action::End(index, upload, vote) => {
+                format!(
+                    "{} is asked to clean up after upload {upload}, which vote {vote} ended",
+                    drive(index)
+                )
+            }
+            Action::Heal(index) => format!("{} is healed", drive(index)),
+        }
+    }
+
+    /// What comes of it.
+    fn came_of(&self, last: &State, next: &State, action: Action) -> String {
+        match action {
+            Action::Go(index) => self.went_on(last, next, index),
+            Action::Accept(index, vote) => {
+                let votes = next.drives[usize::from(index)].voted >> vote & 1 == 1;
+                let so = if votes { "accepted" } else { "refused" };
+                so.to_owned()
+            }
+            Action::Finalize(index) => {
+                let vote = last.drives[usize::from(index)].key.register.accepted.ballot.round as usize - 1;
+                let removed = removed(last, next, index);
+                format!("{}{removed}", self.cast(last, vote))
+            }
+            Action::End(index, upload, _) => {
+                if next.drives[usize::from(index)].forgot >> upload & 1 == 0 {
+                    return "it has not heard of that, and removes nothing".to_owned();
+                }
+                let removed = removed(last, next, index);
+                if removed.is_empty() {
+                    return "there is nothing to remove".to_owned();
+                }
+                removed.trim_start_matches(", ").to_owned()
+            }
+            Action::Heal(index) => {
+                let removed = removed(last, next, index);
+                format!("it has {}{removed}", self.cast(last, last.latest()))
+            }
+            Action::PartLands(upload, number) => {
+                let chosen = |s: &State| s.parts.get(&(upload, number)).map(|part| part.chosen.clone());
+                let so = if chosen(last) == chosen(next) {
+                    "too few drives hold its shards"
+                } else {
+                    "it is chosen"
+                };
+                so.to_owned()
+            }
+            Action::Begin(index) if last.clients[usize::from(index)].begun > 0 => "once more".to_owned(),
+            Action::Begin(_) | Action::ReadForgotten(_) | Action::Hear(_) | Action::Lose(_) => String::new(),
+        }
+    }
+
+    /// What a client's machine does with its next step.
+    fn went_on(&self, last: &State, next: &State, index: u8) -> String {
+        let Some(running) = last.running(index) else {
+            return String::new();
+        };
+        match &running.step {
+            Step::ReadKey => format!("reads the key, {}", value(last.value(last.latest()))),
+            Step::ReadParts => {
+                let parts = last.parts.values().filter_map(|part| part.chosen.as_ref());
+                let parts: Vec<String> = parts.map(|part| folder(part.data.folder)).collect();
+                format!("reads the parts, {}", parts.join(", "))
+            }
+            Step::Stage(_) => "stages its part on all drives".to_owned(),
+            Step::Vote(Change::PutPart(_)) => "votes on its part's register".to_owned(),
+            Step::Vote(_) => match next.votes.get(last.votes.len()) {
+                Some(cast) => {
+                    let (base, made) = (value(next.value(cast.prev)), value(&cast.value.0));
+                    format!("sends vote {}, which makes {made} of {base}", last.votes.len())
+                }
+                None => format!("finds the key, {}", value(last.value(last.latest()))),
+            },
+            Step::Refuse(_) | Step::Answer(_) | Step::Ended { .. } => String::new(),
+        }
+    }
+
+    /// What clients are told.
+    fn told(&self, last: &State, next: &State) -> String {
+        let mut words = String::new();
+        for (index, (before, after)) in (0..).zip(last.clients.iter().zip(&next.clients)) {
+            if before.running.is_none() || after.running.is_some() {
+                continue;
+            }
+            let thread = if after.begun > 1 { index + AGAIN } else { index };
+            let asked = (thread, (index, self.request(index)));
+            let so = match told((&last.history, &next.history), asked, answers()) {
+                Some(told) => format!("is told: {}", answer(told)),
+                None if after.done => "is told: done".to_owned(),
+                None if after.answered => "is refused".to_owned(),
+                None => "is told that nothing is known".to_owned(),
+            };
+            words += &format!("; {} {so}", self.client(index));
+        }
+        words
+    }
+
+    /// A vote by its number, and whose it is.
+    fn cast(&self, s: &State, vote: usize) -> String {
+        match s.votes[vote].client {
+            Some(index) => format!("vote {vote} of {}", self.client(index)),
+            None => format!("vote {vote}, with which the key began"),
+        }
+    }
+}
+
+/// The drives in their order, each by its place before.
+fn order(s: &State) -> Vec<u8> {
+    let mut order: Vec<u8> = (0..s.drives.len() as u8).collect();
+    order.sort_by_key(|drive| &s.drives[usize::from(*drive)]);
+    order
+}
+
+/// What a drive has removed in a step.
+fn removed(last: &State, next: &State, drive: u8) -> String {
+    let held = |s: &State| s.drives[usize::from(drive)].key.folders.clone();
+    let gone: Vec<String> = held(last).difference(&held(next)).map(|gone| folder(*gone)).collect();
+    match gone.is_empty() {
+        true => String::new(),
+        false => format!(", it removes {}", gone.join(", ")),
+    }
+}
+
+/// Whose data a folder holds.
+fn folder(folder: Folder) -> String {
+    match part_of(folder) {
+        Some((upload, number, 0)) => format!("part {number} of upload {upload}"),
+        Some((upload, number, by)) => format!("part {number} of upload {upload} by client {by}"),
+        None => version(u8::try_from(folder).unwrap_or(INITIAL)),
+    }
+}
+
+/// A version by the client whose it is.
+fn version(by: u8) -> String {
+    match by {
+        INITIAL => "the first version".to_owned(),
+        by => format!("the version of client {}", by + 1),
+    }
+}
+
+/// A key's value.
+fn value(record: &Record) -> String {
+    let Some(object) = record.object() else {
+        return "absence".to_owned();
+    };
+    let by = object.latest_data().and_then(|(_, data)| data.etag.parse().ok());
+    let latest = by.map_or("no version".to_owned(), version);
+    let open: Vec<String> = object.uploads.iter().map(|upload| upload.id.to_string()).collect();
+    match open.is_empty() {
+        true => latest,
+        false => format!("{latest} with upload {} open", open.join(" and ")),
+    }
+}
+
+/// All that a client may be told.
+fn answers() -> impl Iterator<Item = Told> {
+    let values = (0..=INITIAL).map(|by| Told::Value(Some(by)));
+    [Told::Done, Told::NoSuchUpload, Told::InvalidPart, Told::Value(None)]
+        .into_iter()
+        .chain(values)
+}
+
+fn answer(told: Told) -> String {
+    match told {
+        Told::Done => "done".to_owned(),
+        Told::NoSuchUpload => "no such upload".to_owned(),
+        Told::InvalidPart => "invalid part".to_owned(),
+        Told::Value(None) => "no such key".to_owned(),
+        Told::Value(Some(by)) => version(by),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::chart::tests::assert_tells;
+    use crate::history::uploads::bounds::world;
+    use crate::history::uploads::rules::Rule;
+    use model::record::mutant::Mutant;
+
+    #[test]
+    fn a_counterexample_reads_as_a_chart() {
+        let mut broken = world("cc");
+        broken.mutation = Mutant::CompleteInTwoVotes.into();
+        let words = [
+            "client 1 (complete upload 1) goes on: reads the key, the first version with upload 1 open",
+            "goes on: reads the parts, part 1 of upload 1",
+            "goes on: sends vote 2, which makes the version of client ",
+            " of the first version with upload 1 open",
+            "(complete upload 1) -> drive 0: accepted",
+            "(complete upload 1) is chosen",
+        ];
+        assert_tells(&broken, Rule::Once.name(), &words);
+    }
+}

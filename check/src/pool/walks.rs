@@ -1,0 +1,113 @@
+//! Random walks with all faults at once. At the end the faults stop, and what was left must be finished
+//! (`pool.left-is-finished`).
+
+use super::rules::Rule;
+use super::world::{Action, Stage, State, World};
+use crate::dice::Dice;
+use model::pool::Placed;
+use model::protocol::Value;
+use stateright::Model;
+
+/// Steps of a walk before the faults stop.
+const STEPS: usize = 200;
+
+fn assert_holds(state: &State, seed: u64) {
+    for rule in Rule::ALL {
+        assert!(
+            !state.is_broken(*rule),
+            "{} is broken in the walk of seed {seed}",
+            rule.name()
+        );
+    }
+}
+
+/// Walks with all clients but the last two; then these, a recovery and a read, run alone. Returns how many clients were
+/// answered.
+///
+/// # Panics
+/// If a rule is broken, or something has no end.
+#[must_use]
+pub fn walk(world: &World, seed: u64) -> usize {
+    let last = world.jobs.len() as u8 - 2;
+    let mut dice = Dice::new(seed);
+    let mut state = world.init_states().remove(0);
+    let mut actions = Vec::new();
+    for _ in 0..STEPS {
+        actions.clear();
+        world.actions(&state, &mut actions);
+        actions.retain(|action| client_of(action).is_none_or(|client| client < last));
+        if actions.is_empty() {
+            break;
+        }
+        let action = actions[dice.roll(actions.len())];
+        if let Some(next) = world.next_state(&state, action) {
+            state = next;
+            assert_holds(&state, seed);
+        }
+    }
+    run(world, &mut state, last, seed);
+    let chosen = (0..world.sizes.len() as u8).map(|pool| state.chosen_in(pool));
+    let chosen: Vec<_> = chosen.collect();
+    let copies = chosen.iter().filter(|set| set.is_incoming()).count();
+    assert_eq!(copies, 0, "pool.left-is-finished: seed {seed}, {chosen:?}");
+    let live = chosen.iter().filter(|set| set.is_live()).count();
+    assert_eq!(live, state.homes().len(), "pool.left-is-finished: seed {seed}");
+    assert!(
+        chosen
+            .iter()
+            .all(|set| set.is_live() || set.is_absent() || is_sign(set))
+    );
+    run(world, &mut state, last + 1, seed);
+    assert!(
+        state.clients[usize::from(last + 1)].answered,
+        "pool.left-is-finished: no answer, seed {seed}"
+    );
+    state.clients.iter().filter(|client| client.answered).count()
+}
+
+fn is_sign<V: Value>(set: &Placed<V>) -> bool {
+    matches!(set, Placed::Forward { .. } | Placed::Withdrawn)
+}
+
+fn client_of(action: &Action) -> Option<u8> {
+    match action {
+        Action::Invoke(client)
+        | Action::Deliver { client, .. }
+        | Action::Hurry(client)
+        | Action::Read(client, ..)
+        | Action::Conclude(client)
+        | Action::Crash(client) => Some(*client),
+        Action::Boot(..) => None,
+    }
+}
+
+/// Runs one operation to its end, with every message delivered.
+fn run(world: &World, state: &mut State, client: u8, seed: u64) {
+    let mut actions = Vec::new();
+    for _ in 0..1_000 {
+        if state.clients[usize::from(client)].stage == Stage::Over && state.clients[usize::from(client)].mail.is_empty()
+        {
+            return;
+        }
+        actions.clear();
+        world.actions(state, &mut actions);
+        let own = |action: &&Action| {
+            let lost = matches!(action, Action::Deliver { answered: false, .. } | Action::Crash(_));
+            client_of(action) == Some(client) && !lost
+        };
+        let mut own: Vec<Action> = actions.iter().filter(own).copied().collect();
+        own.sort_by_key(|action| matches!(action, Action::Hurry(_) | Action::Conclude(_)));
+        let Some(next) = own.iter().find_map(|action| world.next_state(state, *action)) else {
+            // What is left of its mail is of no use.
+            assert_eq!(
+                state.clients[usize::from(client)].stage,
+                Stage::Over,
+                "stuck, seed {seed}"
+            );
+            return;
+        };
+        *state = next;
+        assert_holds(state, seed);
+    }
+    panic!("pool.left-is-finished: no end, seed {seed}");
+}
