@@ -16,6 +16,9 @@
 //!   goes back to the commit before when one fails. For the time of that verification the layer lets blocks
 //!   pass that do not match ([`Blocks::verify_by_redb`]); afterwards each of them is either verified by
 //!   redb, torn checksum or not, or reached by nothing, and gets a new checksum ([`Blocks::verify_here`]).
+//! - redb writes down that it has repaired the file before it gives it back, and once that is durable it takes
+//!   pages unverified at the next start. So what was let pass gets its checksum, durably, before any header that
+//!   redb writes meanwhile: a crash may cut the repair short too. redb syncs nothing while it verifies.
 //!
 //! What remains is that a rotten block of the very last commit before a crash looks like a torn one, and
 //! brings back the commit before. The local drive makes its last commit before it rests in two phases, after
@@ -53,8 +56,10 @@ pub(super) struct Blocks {
 struct State {
     header: Header,
     sums: Sums,
-    /// Blocks that did not match while redb verified.
+    /// Blocks that did not match while redb verified, and have yet to get their checksums.
     suspects: BTreeSet<u64>,
+    /// How many have got them since redb began to verify.
+    sealed: usize,
 }
 
 /// What redb owns of the blocks.
@@ -86,10 +91,14 @@ impl Blocks {
     }
 
     fn new(file: Arc<dyn File>, header: Header, make_room: MakeRoom, mutation: Mutation) -> Blocks {
-        let (sums, suspects) = (Sums::default(), BTreeSet::new());
         Blocks {
             file,
-            state: Mutex::new(State { header, sums, suspects }),
+            state: Mutex::new(State {
+                header,
+                sums: Sums::default(),
+                suspects: BTreeSet::new(),
+                sealed: 0,
+            }),
             lenient: AtomicBool::new(false),
             make_room,
             mutation,
@@ -105,16 +114,24 @@ impl Blocks {
     /// Returns how many.
     pub(super) fn verify_here(&self) -> io::Result<usize> {
         self.lenient.store(false, Ordering::Release);
+        self.seal_suspects()?;
+        Ok(std::mem::take(&mut self.state().sealed))
+    }
+
+    /// Gives the blocks that were let pass their checksums, durably.
+    fn seal_suspects(&self) -> io::Result<()> {
         let suspects = std::mem::take(&mut self.state().suspects);
+        if suspects.is_empty() {
+            return Ok(());
+        }
         let mut bytes = [0; BLOCK_BYTES];
         for block in &suspects {
             self.fill(*block, &mut bytes)?;
             self.seal(*block, &bytes)?;
         }
-        if !suspects.is_empty() {
-            self.sync()?;
-        }
-        Ok(suspects.len())
+        self.state().sealed += suspects.len();
+        self.with_room(|| self.state().sums.flush(&*self.file))?;
+        self.with_room(|| self.file.sync())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -220,6 +237,7 @@ impl Blocks {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.seal_suspects()?;
         self.with_room(|| self.state().sums.flush(&*self.file))?;
         let header = self.with_room(|| self.state().header.flush(&*self.file))?;
         // Not under the lock: readers go on while the drive syncs.
