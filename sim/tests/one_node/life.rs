@@ -40,7 +40,7 @@ const OPERATION_MAX: Duration = Duration::from_secs(300);
 const CALM_OPERATION_MAX: Duration = Duration::from_secs(20);
 /// How often drives are looked after.
 const WATCH: Duration = Duration::from_millis(200);
-/// Longer than it takes a drive to notice that there is room.
+/// Longer than it takes a drive to notice that there is room, or that it may bring its index to rest.
 const TEND: Duration = Duration::from_millis(2500);
 
 /// What the clients and the supervisor share, outside of the node: it survives power loss.
@@ -262,6 +262,8 @@ async fn calm_down(shared: &Arc<Shared>, drives: &[SimDrive]) {
         pass(shared, Phase::Settle).await;
     }
     if shared.plan.kind == Kind::Honest {
+        // Until the indexes are at rest: what was read may have been settled by it.
+        sleep(TEND).await;
         for victim in shared.plan.victims() {
             for _ in 0..20 {
                 drives[victim].rot_anywhere();

@@ -27,7 +27,7 @@ use std::sync::{
 };
 
 /// Seeds that found something in the server, and what. They run first.
-const FOUND: [(u64, &str); 4] = [
+const FOUND: [(u64, &str); 6] = [
     (
         136,
         "a flipped bit of format.json: the whole node refused to start, naming a wrong slot",
@@ -43,6 +43,14 @@ const FOUND: [(u64, &str); 4] = [
     (
         118_158,
         "a crash while the reserve was being made: it kept no room, and the full drive could not delete",
+    ),
+    (
+        128_291,
+        "a crash at the end of an index's repair: what was verified by then was refused at the next start",
+    ),
+    (
+        131_575,
+        "a reserve that was made on a smaller file system: it kept too little room for the drive to delete once full",
     ),
 ];
 

@@ -208,22 +208,27 @@ impl Reserve {
             return;
         };
         let wanted = RESERVE_BYTES.min(space.total_bytes / 64);
-        let made = self.files.id(&self.path()).is_ok();
-        if !made {
+        // One that was made on a smaller file system is replaced; half will do, for the size of some goes up and down.
+        let kept = self.kept();
+        let missing = if kept < wanted.div_ceil(2) { wanted - kept } else { 0 };
+        let mut room = space.free_bytes;
+        if missing > 0 {
             // Twice: made again at the edge, it would go and come with every delete.
-            if space.free_bytes <= 2 * wanted {
+            if room <= 2 * wanted {
                 self.files.remove_file(&self.unfinished()).ok();
             } else if self.make(wanted).is_err() {
                 self.files.remove_file(&self.unfinished()).ok();
                 return;
             }
+            room = room.saturating_sub(missing);
         }
-        let room = if made {
-            space.free_bytes
-        } else {
-            space.free_bytes.saturating_sub(wanted)
-        };
         self.set_full(room < wanted);
+    }
+
+    /// How many bytes it takes up.
+    fn kept(&self) -> u64 {
+        let file = self.files.open(&self.path(), OpenMode::Read);
+        file.and_then(|file| file.len()).unwrap_or(0)
     }
 
     /// Makes the file, and gives it its name once its room is taken for good: after a crash in between, a file of that

@@ -96,11 +96,12 @@ async fn an_error_of_a_staged_file_fails_the_drive() {
 async fn a_full_drive_stages_nothing_and_still_votes() {
     let bed = Bed::new();
     let reserve = bed.path().join(".minio.sys/reserve");
-    // A crash has left one that is not finished: it keeps no room yet.
+    // A crash has left one that is not finished, and there is one from when the file system was smaller: both keep
+    // too little room.
     let drive = bed.open().await;
     eventually("a reserve is made", || reserve.exists()).await;
     drive.close().await;
-    fs::remove_file(&reserve).expect("removes");
+    fs::write(&reserve, b"of a smaller file system").expect("writes");
     fs::write(reserve.with_extension("new"), b"half").expect("writes");
     let drive = bed.reopen(drive).await;
     put(&drive, &key("a"), 1, 11, Vote::absent()).await;
