@@ -78,6 +78,7 @@ pub fn larger() -> Vec<World> {
         world(3, &["n1"], &[('p', 1), ('d', 2)], 1),
         world(3, &["n1"], &[('p', 1), ('g', 1)], 1).crashing(1),
         world(4, &["1o2"], &[('p', 2)], 1),
+        world(3, &["1p1"], &[('p', 2)], 1).recovering(2, &[]),
     ]
 }
 
