@@ -7,7 +7,7 @@
 #![allow(clippy::disallowed_methods)] // a tool that runs for as long as it is told
 
 use check::explore::{Charted, Found, counterexamples, search};
-use check::{bucket, configuration, history, lock, pool, register};
+use check::{bucket, configuration, history, list, lock, pool, register};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::process::ExitCode;
@@ -27,6 +27,7 @@ Worlds:
   bucket         writers of keys race deletions and creations of their bucket
   lock           clients and lock servers whose clocks go apart
   configuration  changes spread over nodes that serve meanwhile
+  list           a client that lists the keys of sets while they are written
   pool           a key that is created in several pools and moved; half of the time random walks
   register       one key on the drives of a set; half of the time random walks through sets of 16 drives
 
@@ -148,6 +149,7 @@ fn topics() -> Vec<Topic> {
         Topic::new("bucket", bucket::bounds::larger()),
         Topic::new("lock", lock::bounds::larger()),
         Topic::new("configuration", configuration::bounds::larger()),
+        Topic::new("list", list::bounds::larger()),
         Topic::new("pool", pool::bounds::larger()).with_walks(pool::bounds::wide(), pool::walks::walk),
         Topic::new("register", register::bounds::larger()).with_walks(register::bounds::wide(), register::walks::walk),
     ]

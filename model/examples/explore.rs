@@ -6,7 +6,7 @@ use check::configuration::world::Kind::{Change, Serve};
 use check::explore::Charted;
 use check::register::bounds::{NONE, world as register};
 use check::register::world::Faults;
-use check::{bucket, configuration, history, lock, pool};
+use check::{bucket, configuration, history, list, lock, pool};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::process::ExitCode;
@@ -31,6 +31,7 @@ Worlds:
   bucket         a put races the deletion of its bucket
   lock           two clients and two lock servers
   configuration  a change and a request, three nodes
+  list           a listing of three keys, a page each, and a put of the second
   pool           a creation in each of two pools, and a read
 ";
 
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
             let world = configuration::world::world(&[&[0, 1, 2]], &[Change, Serve(2, 0)], faults);
             serve(world, address);
         }
+        "list" => serve(list::bounds::world(3, &["1o1"], &[('p', 2)], 1), address),
         "pool" => serve(
             pool::bounds::world(&[2, 2], "cCg", 1, pool::world::Faults::default()),
             address,

@@ -71,6 +71,17 @@ pub fn world(drives: u8, sets: &[&str], ops: &[(char, u8)], limit: usize) -> Wor
     }
 }
 
+/// What takes minutes.
+#[must_use]
+pub fn larger() -> Vec<World> {
+    vec![
+        world(3, &["n1"], &[('p', 1), ('d', 2)], 1),
+        world(3, &["n1"], &[('p', 1), ('g', 1)], 1).crashing(1),
+        world(4, &["1o2"], &[('p', 2)], 1),
+        world(3, &["1p1"], &[('p', 2)], 1).recovering(2, &[]),
+    ]
+}
+
 impl World {
     /// W.
     pub(super) fn write(&self) -> u8 {
@@ -93,7 +104,7 @@ impl World {
 
     /// The bounds in words.
     pub(super) fn words(&self) -> String {
-        let sets = self.keys.iter().map(|key| key.set).max().map_or(0, |set| set + 1);
+        let sets = self.sets();
         let of_set = |set: u8| -> String {
             let own = self.keys.iter().filter(|key| key.set == set);
             own.map(|key| letter(key.start)).collect()

@@ -231,7 +231,11 @@ impl World {
                     let effects = machine.on(Event::Begin(ballot));
                     self.carry_out(s, client, effects);
                 }
-                Effect::Send { to, request } => {
+                Effect::Send { to, mut request } => {
+                    if let Request::Accept { vote, .. } = &mut request {
+                        // All drives have the shards; a choice of them would have to be renamed with the drives.
+                        vote.value.holders = Drives::all(self.drives);
+                    }
                     let state = s.client_mut(client);
                     let of_its_round = |mail: &Mail| matches!(mail.request, Request::Prepare { .. });
                     state.mail.retain(|mail| !of_its_round(mail));
@@ -279,7 +283,7 @@ impl World {
     fn begin_listing(&self, s: &mut State) {
         s.listing.stage = Stage::Paging;
         let (reader, read) = (s.reader(), s.client(s.reader()).change);
-        for key in self.names() {
+        for key in self.every_key() {
             let place = usize::from(key) - 1;
             s.histories[place].on_invoke(reader, read).expect("it is listed once");
             s.throughout[place] = self.stands(s, key);
@@ -306,7 +310,7 @@ impl World {
         }
     }
 
-    fn page_of(&self, drive: &Drive, after: Option<u8>) -> Page {
+    pub(super) fn page_of(&self, drive: &Drive, after: Option<u8>) -> Page {
         let voted = |state: &KeyState<Content>| !state.register.accepted.ballot.is_zero();
         let registers = drive.keys.iter().filter(|(_, state)| voted(state));
         let registers = registers.map(|(key, state)| (*key, state));
@@ -375,7 +379,7 @@ impl World {
     fn judge_pages(&self, s: &mut State, span: Span<u8>, asked: &[u8]) {
         let behind = |key: &u8| s.listing.after.is_none_or(|after| *key > after);
         let told = self
-            .names()
+            .every_key()
             .filter(|key| behind(key) && span.covers(key) && !asked.contains(key));
         let needed = usize::from(self.drives - self.drives / 2);
         let mut is_known = told.map(|key| {
@@ -439,7 +443,7 @@ impl World {
 
     fn end_listing(&self, s: &mut State) {
         s.listing.stage = Stage::Over;
-        for key in self.names() {
+        for key in self.every_key() {
             let listed: Vec<u8> = s
                 .listing
                 .found

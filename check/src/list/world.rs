@@ -5,6 +5,7 @@
 //! sender's mail until it is delivered, if ever; an answer comes back at once or never. A page that comes late might as
 //! well have been asked for late. Shards are on all drives: losses are the register's world to explore.
 
+use super::order::sort_drives;
 use super::rules::properties;
 use crate::explore::Charted;
 use crate::register::change::{Change, Content, INITIAL, Key, Kind, Told};
@@ -250,35 +251,49 @@ impl Model for World {
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
-        let mut s = last.clone();
-        self.step(&mut s, action)?;
+        let mut s = self.unsorted(last, action)?;
+        sort_drives(self, &mut s);
         Some(s)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
         properties()
     }
-}
 
-impl Charted for World {
-    fn bounds(&self) -> String {
-        self.words()
+    fn format_action(&self, action: &Action) -> String {
+        self.asks(*action, None, &self.names())
+    }
+
+    fn format_step(&self, last: &State, action: Action) -> Option<String> {
+        self.line(last, &action, &mut self.names())
     }
 }
 
 impl World {
+    /// The state after an action, its drives in the order that they were in.
+    pub(super) fn unsorted(&self, last: &State, action: Action) -> Option<State> {
+        let mut s = last.clone();
+        self.step(&mut s, action)?;
+        Some(s)
+    }
+
+    /// How many sets there are.
+    pub(super) fn sets(&self) -> u8 {
+        self.keys.iter().map(|key| key.set).max().map_or(0, |set| set + 1)
+    }
+
     /// A key's place.
     pub fn spec(&self, key: u8) -> Spec {
         self.keys[usize::from(key) - 1]
     }
 
     /// Every key.
-    pub fn names(&self) -> impl Iterator<Item = u8> + use<> {
+    pub fn every_key(&self) -> impl Iterator<Item = u8> + use<> {
         1..=self.keys.len() as u8
     }
 
     fn initial_state(&self) -> State {
-        let sets = self.keys.iter().map(|key| key.set).max().map_or(0, |set| set + 1);
+        let sets = self.sets();
         let change = |(kind, index): (Kind, usize)| Change {
             name: index as u8 + 1,
             kind,
@@ -351,7 +366,7 @@ impl World {
             };
         }
         let mut keys = BTreeMap::new();
-        for key in self.names().filter(|key| self.spec(*key).set == set) {
+        for key in self.every_key().filter(|key| self.spec(*key).set == set) {
             let start = self.spec(key).start;
             let state = match &recovering {
                 Some(recovering) if !recovering.knows(&key, false) => KeyState::lost(),

@@ -1,0 +1,68 @@
+//! Which drive of a set is called which makes no difference: states are kept in an order of their drives.
+
+use super::world::{Client, Drive, State, World};
+use crate::register::order::Mixer;
+use model::protocol::renamed::Renaming;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// Renames the drives of each set into their order.
+pub(super) fn sort_drives(world: &World, state: &mut State) {
+    for set in 0..world.sets() {
+        let order = order(world, state, set);
+        if order.is_sorted() {
+            continue;
+        }
+        let drives = &mut state.sets[usize::from(set)];
+        *drives = order.iter().map(|old| drives[usize::from(*old)].clone()).collect();
+        let mut to = vec![0; order.len()];
+        for (new, old) in (0u8..).zip(&order) {
+            to[usize::from(*old)] = new;
+        }
+        rename(world, state, set, Renaming(&to));
+    }
+}
+
+/// The drives of a set in their order, each by its place before.
+pub(super) fn order(world: &World, state: &State, set: u8) -> Vec<u8> {
+    let drives = 0..world.drives;
+    let digests: Vec<u64> = drives.clone().map(|drive| digest(world, state, set, drive)).collect();
+    let mut order: Vec<u8> = drives.collect();
+    order.sort_by_key(|drive| digests[usize::from(*drive)]);
+    order
+}
+
+/// Whether a client has to do with the drives of a set.
+fn is_of(world: &World, client: &Client, set: u8) -> bool {
+    (client.machine.is_some() || !client.mail.is_empty()) && world.spec(client.key).set == set
+}
+
+fn rename(world: &World, state: &mut State, set: u8, to: Renaming<'_>) {
+    for client in state.clients.iter_mut().filter(|client| is_of(world, client, set)) {
+        let client = Arc::make_mut(client);
+        if let Some(machine) = &mut client.machine {
+            machine.rename(to);
+        }
+        for mail in &mut client.mail {
+            mail.to = to.drives(mail.to);
+        }
+    }
+    let pages = &mut state.listing.pages[usize::from(set)];
+    let renamed = std::mem::take(pages).into_iter();
+    *pages = renamed.map(|(old, page)| (to.0[usize::from(old)], page)).collect();
+}
+
+fn digest(world: &World, state: &State, set: u8, drive: u8) -> u64 {
+    let mut h = Mixer::default();
+    let Drive { own, keys, recovering } = state.drive(set, drive);
+    (own, keys, recovering).hash(&mut h);
+    for client in state.clients.iter().filter(|client| is_of(world, client, set)) {
+        let machine = client.machine.as_ref();
+        machine.map(|machine| machine.sight_of(drive)).hash(&mut h);
+        for mail in &client.mail {
+            mail.to.contains(drive).hash(&mut h);
+        }
+    }
+    state.listing.pages[usize::from(set)].get(&drive).hash(&mut h);
+    h.finish()
+}
