@@ -5,9 +5,12 @@ use super::{
     error::StoreError,
     latest_info,
     scan::scan,
-    types::{ListQuery, Listing, UploadInfo, Uploads, UploadsQuery},
+    types::{ListQuery, Listing, ObjectInfo, UploadInfo, Uploads, UploadsQuery},
 };
-use crate::drive::{ListFrom, RegisterKey};
+use crate::{
+    drive::{ListFrom, RegisterKey},
+    runtime::Mutant,
+};
 use model::record::{Record, Upload};
 
 impl Store {
@@ -29,6 +32,13 @@ impl Store {
         while let Some(step) = walk.next(self).await? {
             let (name, taken) = match step {
                 Step::Key(key, record) => match latest_info(&key, &record) {
+                    None if self.rt().mutation().is(Mutant::ListShowsUploads) => (
+                        key.clone(),
+                        Taken::Object(Box::new(ObjectInfo {
+                            key,
+                            ..ObjectInfo::default()
+                        })),
+                    ),
                     None => continue,
                     Some(info) => (key, Taken::Object(Box::new(info))),
                 },

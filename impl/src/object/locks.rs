@@ -26,6 +26,9 @@ impl Default for KeyLocks {
 impl KeyLocks {
     /// Waits for the key's lock, at most `limit`; goes on without it afterwards.
     pub async fn lock(&self, rt: &Rt, key: &RegisterKey, limit: Duration) -> Option<OwnedMutexGuard<()>> {
+        if runtime::grants_every_lock(rt.mutation()) {
+            return None;
+        }
         let slot = (xxh3_64(key.as_bytes()) % SLOTS as u64) as usize;
         let mutex = self.0.get(slot)?.clone();
         if let Ok(guard) = mutex.clone().try_lock_owned() {

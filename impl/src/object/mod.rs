@@ -29,7 +29,12 @@ pub use types::{
 };
 pub use write::ObjectWriter;
 
-use crate::{digest::HashPool, drive::RegisterKey, erasure::set_of, runtime::Rt};
+use crate::{
+    digest::HashPool,
+    drive::RegisterKey,
+    erasure::set_of,
+    runtime::{Mutant, Rt},
+};
 use buckets::Buckets;
 use driver::settled;
 use futures::future::join_all;
@@ -142,6 +147,9 @@ impl Store {
         loop {
             match ObjectReader::open(set.clone(), bucket, info.clone()).await {
                 // The data folder may have been dropped by an overwrite since the key was read.
+                Err(StoreError::Unreadable(_)) if self.rt.mutation().is(Mutant::UnreadableIsAbsent) => {
+                    return Err(StoreError::NoSuchKey);
+                }
                 Err(StoreError::Unreadable(why)) => {
                     let now = self.head(bucket, key).await?;
                     if now == info {
@@ -182,7 +190,14 @@ impl Store {
             .await
             .outcome;
         let existed = matches!(outcome, Outcome::Written(_));
-        settled(outcome).map(|_| Deleted { existed })
+        match settled(outcome) {
+            Err(StoreError::Unwritable(_) | StoreError::Unreadable(_) | StoreError::Ambiguous(_))
+                if self.rt.mutation().is(Mutant::DeleteErrorSwallowed) =>
+            {
+                Ok(Deleted { existed })
+            }
+            settled => settled.map(|_| Deleted { existed }),
+        }
     }
 
     fn buckets(&self) -> &Buckets {

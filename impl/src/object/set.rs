@@ -67,7 +67,7 @@ impl ErasureSet {
         index: u32,
         drives: Vec<Arc<dyn Drive>>,
         ballots: Arc<Ballots>,
-        patience: Patience,
+        mut patience: Patience,
     ) -> ErasureSet {
         let mut quorums = Quorums::of(u8::try_from(drives.len()).unwrap_or(u8::MAX));
         if rt.mutation().is(Mutant::AcceptQuorumTooSmall) {
@@ -75,6 +75,9 @@ impl ErasureSet {
         }
         if rt.mutation().is(Mutant::PrepareQuorumTooSmall) {
             quorums.prepare = quorums.prepare.saturating_sub(1).max(1);
+        }
+        if rt.mutation().is(Mutant::NoShardDeadline) {
+            patience.shard = Duration::MAX;
         }
         ErasureSet {
             index,

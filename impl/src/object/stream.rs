@@ -270,6 +270,9 @@ impl PartReader {
                     return Ok(());
                 }
                 Err(bad) => {
+                    if self.mutation.is(Mutant::BadFrameEndsRead) && bad.iter().next().is_some() {
+                        return Err(StoreError::Unreadable("a frame does not hold".into()));
+                    }
                     for shard in bad.iter() {
                         let folder = format_args!("{:032x}", self.part.folder);
                         tracing::warn!(%folder, shard, "bitrot: a shard's hash does not match");

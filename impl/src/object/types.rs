@@ -46,7 +46,7 @@ pub struct BucketInfo {
 }
 
 /// A version of an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectInfo {
     /// Its key.
     pub key: String,

@@ -4,7 +4,7 @@ use super::{
     Store,
     driver::{self, SmallShards, abandon, execute},
     error::StoreError,
-    multipart,
+    latest_info, multipart, read,
     set::ErasureSet,
     types::{ObjectInfo, WriteMeta},
 };
@@ -17,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
 use model::{
     protocol::{Drives, Outcome, Unavailable, write_quorum},
-    record::{Change, ObjectData, Op, Part, PartData, Precondition, Record, Versioning},
+    record::{Change, EtagMatch, ObjectData, Op, Part, PartData, Precondition, Record, Versioning},
     upload::UploadPart,
 };
 use std::sync::Arc;
@@ -113,6 +113,16 @@ struct Staged {
     distribution: Distribution,
     /// Whether a drive may hold something of it that no value will ever name.
     abandon_on_drop: bool,
+}
+
+impl Staged {
+    /// Which shard a drive gets.
+    fn shard_of(&self, drive: usize) -> usize {
+        if self.set.rt.mutation().is(Mutant::OneShardForAll) {
+            return 0;
+        }
+        self.distribution.shard_of(drive)
+    }
 }
 
 impl Drop for Staged {
@@ -214,7 +224,7 @@ impl ObjectWriter {
             .buckets()
             .enter(&self.target.bucket, self.target.incarnation)
             .await?;
-        let mut op = self.op(meta, precondition);
+        let mut op = self.op(meta, self.looked_at_apart(precondition).await?);
         if let Change::PutPart(part) = op.kind {
             let machine = self.upload.take();
             let machine = machine.ok_or_else(|| StoreError::Internal("a part without an upload".into()))?;
@@ -236,6 +246,25 @@ impl ObjectWriter {
         match ended.outcome {
             Outcome::Unavailable(Unavailable::StagedQuorum) if ended.full => Err(StoreError::Full),
             _ => self.info(&driver::settled(ended.outcome)?),
+        }
+    }
+
+    /// What is left of a condition for the vote: all of it, but for a mutant.
+    async fn looked_at_apart(&self, condition: Precondition) -> Result<Precondition, StoreError> {
+        let set = &self.staged.set;
+        if !set.rt.mutation().is(Mutant::ConditionApart) {
+            return Ok(condition);
+        }
+        let found = latest_info("", &read::read(set, &self.target.register()).await?);
+        let matches = |wanted: &EtagMatch| found.as_ref().is_some_and(|found| wanted.matches(&found.data.etag));
+        let Precondition {
+            if_match,
+            if_none_match,
+        } = &condition;
+        if if_match.as_ref().is_none_or(matches) && !if_none_match.as_ref().is_some_and(matches) {
+            Ok(Precondition::default())
+        } else {
+            Err(StoreError::PreconditionFailed)
         }
     }
 
@@ -309,7 +338,7 @@ impl ObjectWriter {
             let frame_len = stripe.frames.first().map_or(0, Bytes::len);
             if shards.first().map_or(0, BytesMut::len) + frame_len <= SMALL_SHARD_BYTES {
                 for (drive, shard) in shards.iter_mut().enumerate() {
-                    shard.extend_from_slice(&stripe.frames[self.staged.distribution.shard_of(drive)]);
+                    shard.extend_from_slice(&stripe.frames[self.staged.shard_of(drive)]);
                 }
                 return Ok(());
             }
@@ -317,8 +346,7 @@ impl ObjectWriter {
             self.open_files().await?;
             self.append(early.into_iter().map(BytesMut::freeze).collect()).await?;
         }
-        let frames =
-            (0..self.staged.set.len()).map(|drive| stripe.frames[self.staged.distribution.shard_of(drive)].clone());
+        let frames = (0..self.staged.set.len()).map(|drive| stripe.frames[self.staged.shard_of(drive)].clone());
         self.append(frames.collect()).await
     }
 

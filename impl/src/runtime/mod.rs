@@ -11,6 +11,7 @@ mod mutant;
 pub mod real;
 
 pub use files::{Entry, File, FileId, Files, Kind, OpenMode, Space};
+pub(crate) use mutant::grants_every_lock;
 pub use mutant::{Mutant, Mutation};
 #[cfg(feature = "mutants")]
 pub(crate) use mutant::{of_protocol, of_uploads};

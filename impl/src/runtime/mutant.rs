@@ -47,18 +47,48 @@ pub enum Mutant {
     CompleteInTwoVotes,
     /// An operation waits for its drives as long as they like.
     NoDeadline,
+    /// Staging, reading shards and listing wait for each drive as long as it likes.
+    NoShardDeadline,
+    /// A version of which too few shards can be read is answered as one that is not there.
+    UnreadableIsAbsent,
+    /// A delete that was not done, or may not have been, is answered as done.
+    DeleteErrorSwallowed,
+    /// All drives get the same shard.
+    OneShardForAll,
+    /// A read ends at a frame that does not hold, as if there were no other shards.
+    BadFrameEndsRead,
+    /// A listing shows keys that have nothing but an open upload.
+    ListShowsUploads,
+    /// A write's condition is looked at before its vote, and the vote is without one.
+    ConditionApart,
+    /// Every lock is granted to everyone. No break: nothing rests on them (`lock.not-for-safety`).
+    LocksGranted,
     /// A break of the protocol itself, in the machines that the server runs.
     Protocol(mutant::Mutant),
+    /// The same, and every lock is granted to everyone: votes for a key meet each other more often.
+    Unlocked(mutant::Mutant),
 }
 
 /// Which break is switched on, if any.
 pub type Mutation = model::mutation::Mutation<Mutant>;
 
+/// Whether every lock is granted to everyone.
+#[cfg(feature = "mutants")]
+pub(crate) fn grants_every_lock(mutation: Mutation) -> bool {
+    matches!(mutation.get(), Some(Mutant::LocksGranted | Mutant::Unlocked(_)))
+}
+
+/// Never, in a server.
+#[cfg(not(feature = "mutants"))]
+pub(crate) fn grants_every_lock(_: Mutation) -> bool {
+    false
+}
+
 /// What is broken in the machines of the protocol.
 #[cfg(feature = "mutants")]
 pub(crate) fn of_protocol(mutation: Mutation) -> mutant::Mutation {
     match mutation.get() {
-        Some(Mutant::Protocol(mutant)) => mutant.into(),
+        Some(Mutant::Protocol(mutant) | Mutant::Unlocked(mutant)) => mutant.into(),
         // The machine counts the shards as well.
         Some(Mutant::WriteQuorumTooSmall) => mutant::Mutant::TrustStaging.into(),
         _ => mutant::Mutation::NONE,

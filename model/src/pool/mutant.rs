@@ -26,6 +26,8 @@ pub enum Mutant {
     LiveBeforeForward,
     /// A mover forwards the key before the copy in the new set is chosen.
     ForwardAtOnce,
+    /// A mover, or recovery, forwards the key to a copy of a value that it no longer has.
+    StaleCopyForwarded,
     /// A copy that has arrived is taken for the key, forwarded or not.
     IncomingVisible,
     /// A copy that does not belong to the key's value yet is withdrawn though the key may still be forwarded to it.

@@ -266,6 +266,11 @@ impl<V: Value> Acceptor<'_, V> {
         if self.drive.cover(vote.ballot.round) {
             effects.push(DriveEffect::PersistDrive);
         }
+        let replaced = if mutation.is(Mutant::InstallReplacesShards) {
+            std::mem::take(&mut self.key.folders)
+        } else {
+            BTreeSet::new()
+        };
         self.key
             .folders
             .extend(shards.into_iter().filter(|folder| names(&vote.value, *folder)));
@@ -277,6 +282,9 @@ impl<V: Value> Acceptor<'_, V> {
         let old = std::mem::replace(&mut self.key.register, installed);
         self.key.known = true;
         effects.push(DriveEffect::PersistRegister);
+        if !replaced.is_empty() {
+            effects.push(DriveEffect::Remove(replaced.into_iter().collect()));
+        }
         if vote.value.drops_unnamed() {
             let mut dropped = self.forget_folders_of(&old.prev.value, &vote.value);
             // What was never chosen may have named parts that the chosen value's open uploads need.

@@ -37,8 +37,18 @@ pub enum Mutant {
     InstallWithoutPromise,
     /// A drive that is healed removes what a vote that was never chosen named, parts of an open upload too.
     InstallDropsParts,
+    /// A drive that is healed removes what shards it has but those that the healer sends.
+    InstallReplacesShards,
     /// A healer installs the highest vote, chosen or not.
     InstallUnchosen,
+    /// A healer leaves alone what is not known to be chosen.
+    HealOnlyChosen,
+    /// A healer deletes a version of which it sees fewer than K shards, drives that do not answer counted as without.
+    DanglingDeleted,
+    /// Resolve calls a value off of which fewer than K shards are seen, though it may be chosen.
+    DanglingCalledOff,
+    /// Resolve calls a value off while exactly A drives may have voted for it.
+    CalledOffOneEarly,
     /// A drive purges a tombstone and does not raise its floor.
     PurgeWithoutFloor,
     /// A drive purges a tombstone though it has promised a higher ballot, and forgets that promise.

@@ -60,6 +60,7 @@ pub(crate) fn resolve_mutated<V: Value>(
     let never_chosen = match () {
         () if mutation.is(Mutant::RollBackWithoutCounting) => true,
         () if mutation.is(Mutant::AbortCountedByBallot) => tally.votes_for_top + tally.unknown < tally.accept,
+        () if mutation.is(Mutant::CalledOffOneEarly) => tally.lineage + tally.unknown <= tally.accept,
         () => !tally.may_be_chosen(),
     };
     if never_chosen {
@@ -73,6 +74,9 @@ pub(crate) fn resolve_mutated<V: Value>(
     // W shards were staged before the first Accept left, so to adopt stages nothing.
     if visible(|need| need.data) {
         Resolution::Repeat { value: top.value, prev }
+    } else if mutation.is(Mutant::DanglingCalledOff) {
+        let value = prev.value.clone();
+        Resolution::Repeat { value, prev }
     } else {
         Resolution::Stuck { top, prev }
     }

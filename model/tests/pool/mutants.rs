@@ -83,6 +83,12 @@ fn table() -> Vec<Row> {
             world(&[1, 1], "bpg", 1, NONE).on(Start::Value),
         ),
         (
+            "forward to a copy of an older value",
+            Mutant::StaleCopyForwarded,
+            &[Linearizable],
+            world(&[1, 1], "prG", 1, NONE).on(Start::StaleCopy),
+        ),
+        (
             "copy withdrawn that may be forwarded to",
             Mutant::CopyWithdrawn,
             &[MoveKeepsData],

@@ -201,6 +201,26 @@ fn table() -> Vec<Row> {
             with(Mutant::InstallUnchosen, world(3, 2, "ph", 1, NONE)),
         ),
         (
+            "shards replaced by a heal",
+            &[NeverLowers],
+            with(Mutant::InstallReplacesShards, world(3, 2, "ph", 2, NONE)),
+        ),
+        (
+            "dangling version deleted",
+            &[Linearizable],
+            with(Mutant::DanglingDeleted, world(4, 2, "hG", 2, lossy).on_a_value()),
+        ),
+        (
+            "dangling value called off",
+            &[Chain, Linearizable],
+            with(Mutant::DanglingCalledOff, world(4, 2, "pG", 2, NONE)),
+        ),
+        (
+            "called off one vote too early",
+            &[Chain, Linearizable],
+            with(Mutant::CalledOffOneEarly, world(4, 2, "pG", 2, NONE)),
+        ),
+        (
             "purge without floor",
             &[PurgeIsTotal, PromiseHolds, Chain],
             with(Mutant::PurgeWithoutFloor, world(2, 1, "pdu", 1, NONE).on_a_value()),

@@ -1,9 +1,10 @@
 //! Random walks where exhausting is out of reach.
 
-use check::register::bounds::world;
+use check::register::bounds::{NONE, world};
 use check::register::walks::walk;
 use check::register::world::{Faults, World};
 use model::protocol::Drives;
+use model::protocol::mutant::Mutant;
 
 fn check(world: World, seeds: u64) {
     assert!(world.changes.last().is_some_and(|change| change.is_get()));
@@ -56,4 +57,16 @@ fn walks_through_large_sets() {
     check(wide(world(1, 1, "pcdgG", 30, faults(0, 0)), 1), 100);
     check(wide(world(16, 8, "ppdchughuG", 30, faults(0, 1)), 9), 200);
     check(wide(world(4, 2, "pdchughuG", 30, faults(0, 1)), 3), 300);
+}
+
+/// A healer that leaves undecided votes alone is noticed.
+#[test]
+#[should_panic(expected = "live.heals")]
+fn a_heal_that_settles_nothing_is_noticed() {
+    let silences = Faults { silences: 6, ..NONE };
+    let mut broken = world(5, 3, "pphG", 30, silences);
+    (broken.mutation, broken.broken) = (Mutant::HealOnlyChosen.into(), true);
+    (0..100).for_each(|seed| {
+        let _ = walk(&broken, seed);
+    });
 }

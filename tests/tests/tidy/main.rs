@@ -7,6 +7,7 @@
 mod imports;
 mod links;
 mod lints;
+mod mutants;
 mod rules;
 mod shape;
 mod text;
@@ -55,6 +56,11 @@ fn the_model_is_pure() {
 #[test]
 fn rules_are_defined_and_cited() {
     expect_none(rules::check(&tree::load()));
+}
+
+#[test]
+fn mutants_stand_for_bugs_of_the_field() {
+    expect_none(mutants::check(&tree::load()));
 }
 
 #[test]

@@ -231,7 +231,8 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             return None;
         };
         let forward = Placed::Forward { to, copy: copy.clone() };
-        (of == value).then(|| self.vote(from, forward, base.clone(), Step::Forward))
+        (of == value || self.mutation.is(Mutant::StaleCopyForwarded))
+            .then(|| self.vote(from, forward, base.clone(), Step::Forward))
     }
 
     /// Finishes what a mover left, and takes back what no move will use, one vote at a time.

@@ -23,6 +23,15 @@ impl<V> Answers<V> {
     }
 }
 
+/// Whether the grants show K shards of all that a value names.
+fn is_readable<V: Value>(value: &V, answers: &Answers<V>) -> bool {
+    let holding = |folder: Folder| answers.grants.values().filter(move |s| s.folders.contains(&folder));
+    let needs = value.folders();
+    needs
+        .iter()
+        .all(|need| holding(need.folder).count() >= usize::from(need.data))
+}
+
 impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     /// Decides, or goes on waiting, after an answer to a Prepare. `hurry`: stragglers have just had their
     /// moment.
@@ -87,6 +96,10 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
                 let top = votes.max_by_key(|vote| vote.ballot).unwrap_or_else(Vote::absent);
                 self.found_base(top, answers)
             }
+            Resolution::Repeat { prev, .. } if self.op.heals() && self.mutation.is(Mutant::HealOnlyChosen) => {
+                self.end(Outcome::Kept(prev.value));
+                Vec::new()
+            }
             Resolution::TooFew => Vec::new(),
             Resolution::Chosen(base) => self.found_base(base, answers),
             Resolution::Repeat { value, prev } => self.repeat(value, prev, answers),
@@ -110,6 +123,9 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     /// What to do on a base that is known to be chosen.
     fn found_base(&mut self, base: Vote<V>, answers: &Answers<V>) -> Vec<Effect<V>> {
         let holders = self.holders(answers);
+        if self.op.heals() && self.mutation.is(Mutant::DanglingDeleted) && !is_readable(&base.value, answers) {
+            return self.vote(V::absent(), base, false, holders);
+        }
         if self.op.heals() && !answers.missing.contended.is_empty() {
             // Those that a higher ballot holds may be the ones to heal.
             let mut effects = self.mend(&base, answers);
