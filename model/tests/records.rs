@@ -2,7 +2,7 @@
 #![allow(missing_docs, reason = "a test")]
 
 use model::{
-    protocol::{Decision, Drives, Operation, Value},
+    protocol::{Ballot, Brief, Chained, Decision, Drives, Operation, Register, Value, Vote},
     record::{
         Change, EtagMatch, Object, ObjectData, Op, PartData, Precondition, Record, Refusal, Upload, Version,
         VersionKind, Versioning,
@@ -246,4 +246,77 @@ fn an_operation_finds_itself_under_a_later_one() {
     assert!(first.is_in(&later), "its version is still there");
     assert!(!put(4, 4, Precondition::default()).is_in(&later));
     assert!(opened.is_in(&later), "its upload is still open");
+}
+
+/// A key's history under a row of writes, each made of what was there before.
+fn history(kinds: Vec<Change>) -> Vec<Record> {
+    let mut records = vec![Record::absent()];
+    for (kind, number) in kinds.into_iter().zip(1..) {
+        let op = op(number, 10 * number as u64, kind);
+        if let Decision::Write(next) = op.decide(&records[records.len() - 1], Drives::all(4)) {
+            records.push(next);
+        }
+    }
+    records
+}
+
+// `accept.on-known-base`
+#[test]
+fn a_change_makes_the_same_record_of_its_base_and_nothing_of_another() {
+    let number = std::cell::Cell::new(0u128);
+    let put = |versioning| {
+        number.set(number.get() + 1);
+        let (data, precondition) = (data("any", number.get()), Precondition::default());
+        Change::Put {
+            data,
+            precondition,
+            versioning,
+        }
+    };
+    let enabled = |version| Versioning::Enabled { version };
+    let records = history(vec![
+        put(Versioning::Unversioned),
+        put(Versioning::Unversioned),
+        put(enabled(7)),
+        Change::OpenUpload(upload(4)),
+        put(enabled(8)),
+        put(Versioning::Suspended),
+        Change::OpenUpload(upload(5)),
+        complete(0, 4).kind,
+        Change::AbortUpload(5),
+        put(enabled(9)),
+        delete(0).kind,
+    ]);
+    assert!(records.len() > 9, "{}", records.len());
+    let vote = |round: usize| Vote {
+        ballot: Ballot {
+            round: round as u64,
+            ..Ballot::ZERO
+        },
+        value: records[round].clone(),
+    };
+    for (at, base) in records.iter().enumerate() {
+        for next in at..records.len() {
+            let brief = Brief::of(&vote(next), &vote(at));
+            for held in 0..records.len() {
+                let register = Register {
+                    accepted: vote(held),
+                    prev: vote(held),
+                    committed: true,
+                };
+                let made = brief.on(&register);
+                assert_eq!(made.is_some(), held == at);
+                let Some((voted, prev)) = made else { continue };
+                assert_eq!(
+                    (voted.ballot, voted.value.content()),
+                    (vote(next).ballot, records[next].content())
+                );
+                assert_eq!((prev.ballot, prev.value.content()), (vote(at).ballot, base.content()));
+            }
+        }
+    }
+    // What a put adds to a long history is no longer than what it adds to a short one.
+    let long = history((1..500).map(|version| put(enabled(version))).collect());
+    let size = |at: usize| format!("{:?}", long[at].change_of(&long[at - 1])).len();
+    assert!(size(499) < 2 * size(2));
 }

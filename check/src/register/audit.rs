@@ -3,7 +3,7 @@
 
 use super::change::{Content, Kind, Told};
 use super::rules::{Occasion, Rule};
-use super::world::{Record, Stage, State, World};
+use super::world::{Mail, Record, Stage, State, World};
 use model::protocol::{Ballot, Drives, Folder, KeyState, Outcome, Reply, Request, Value, Vote};
 
 impl World {
@@ -48,13 +48,18 @@ impl World {
         if let (Reply::Granted(_), Request::Prepare { ballot }) = (reply, request) {
             s.demand(Rule::PromiseHolds, *ballot > before.promised.max(state.promised_before));
         }
-        if let Request::Accept { vote, .. } = request
+        if let Request::Accept { vote, prev } = request
             && key.register.accepted.ballot == vote.ballot
             && before.register.accepted.ballot != vote.ballot
         {
             let promised = before.promised.max(state.promised_before);
             s.demand(Rule::PromiseHolds, vote.ballot >= promised);
             s.demand(Rule::EpochFences, vote.ballot.epoch >= own.epoch);
+            let register = &key.register;
+            s.demand(
+                Rule::OnKnownBase,
+                register.accepted.value == vote.value && register.prev.value == prev.value,
+            );
             if !before.known {
                 self.see(Occasion::VotedAgain);
             }
@@ -74,6 +79,31 @@ impl World {
         if state.promised_before <= state.key.promised.max(state.key.register.accepted.ballot) {
             state.promised_before = Ballot::ZERO;
         }
+    }
+
+    /// Before a change reaches a drive that has promised its ballot: if it lacks the change's base, that is on its way.
+    pub(super) fn audit_base(&self, s: &mut State, client: u8, drive: u8, request: &Request<Content>) {
+        let Request::Accept { vote, prev } = request else {
+            return;
+        };
+        let key = &s.drives[usize::from(drive)].key;
+        let register = &key.register;
+        let has_base = register.accepted.value == prev.value || register.prev.value == prev.value;
+        let granted = key.promised == vote.ballot && register.accepted.ballot < vote.ballot;
+        // One that has heard of a later choice meanwhile is ahead.
+        let lags = !has_base && register.prev.ballot < prev.ballot;
+        if !self.brief || !lags || !granted {
+            return;
+        }
+        self.see(Occasion::BaseLacking);
+        let brings_base = |mail: &Mail| {
+            let Request::Install { vote: base, .. } = &mail.request else {
+                return false;
+            };
+            base.value == prev.value && mail.to.contains(drive)
+        };
+        let on_its_way = s.clients[usize::from(client)].mail.iter().any(brings_base);
+        s.demand(Rule::LaggardHealed, on_its_way);
     }
 
     fn audit_vote(&self, s: &mut State, drive: u8, vote: &Vote<Content>) {

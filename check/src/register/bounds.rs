@@ -41,6 +41,7 @@ pub fn world(drives: u8, data: u8, ops: &str, rounds: u8, faults: Faults) -> Wor
         stagings: Vec::new(),
         rounds,
         faults,
+        brief: false,
         mutation: Mutation::NONE,
         broken: false,
         seen: Seen::default(),
@@ -92,6 +93,7 @@ pub fn wide() -> Vec<World> {
     vec![
         staged(world(16, 8, "ppdcghG", 30, faults), 9),
         staged(world(16, 12, "ppdcghG", 30, Faults { wipes: 0, ..faults }), 12),
+        staged(world(16, 8, "ppdcghG", 30, faults), 9).in_brief(),
     ]
 }
 
@@ -140,6 +142,7 @@ impl World {
         let faults = self.faults;
         words += &crate::explore::departures(&[
             (u8::from(self.initial), "on a value"),
+            (u8::from(self.brief), "in brief"),
             (faults.losses, "losses"),
             (faults.boots, "boots"),
             (faults.crashes, "crashes"),
@@ -156,6 +159,12 @@ impl World {
     /// The key starts with a value.
     pub fn on_a_value(mut self) -> World {
         self.initial = true;
+        self
+    }
+
+    /// Accepts travel as changes of a base.
+    pub fn in_brief(mut self) -> World {
+        self.brief = true;
         self
     }
 

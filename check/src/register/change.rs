@@ -1,6 +1,6 @@
 //! The values and operations that the checker runs the machines with, and what clients may see of them.
 
-use model::protocol::{Decision, Drives, Folder, FolderNeed, Operation, Value};
+use model::protocol::{Chained, Decision, Drives, Folder, FolderNeed, Operation, Value};
 use stateright::semantics::SequentialSpec;
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -75,6 +75,23 @@ impl Value for Content {
             write: self.write,
             holders: self.holders,
         }]
+    }
+}
+
+impl Chained for Content {
+    type Name = u8;
+    type Change = Content;
+
+    fn name(&self) -> u8 {
+        self.name
+    }
+
+    fn change_of(&self, _base: &Content) -> Content {
+        *self
+    }
+
+    fn changed(_base: &Content, change: &Content) -> Content {
+        *change
     }
 }
 

@@ -8,6 +8,8 @@ crate::rules! {
     Linearizable "register.linearizable", AllAnswered "every client is answered";
     OneValuePerBallot "register.one-value-per-ballot", Repeated "a value is repeated under another ballot";
     Chain "register.chain", TwoChosen "two values are chosen one after the other";
+    OnKnownBase "accept.on-known-base", BaseBrought "a writer brings a change's base to a drive that lacks it";
+    LaggardHealed "accept.laggard-is-healed", BaseLacking "a change arrives before its base";
     PrevIsChosen "register.prev-is-chosen", PrevDropped "a previous value's data is dropped";
     AcceptedMeansStaged "put.accepted-means-staged", HolderVoted "a holder of a new shard votes";
     AckedSurvives "put.acked-survives", AckedAndLost "a shard of an acknowledged put is lost";

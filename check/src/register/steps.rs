@@ -7,8 +7,8 @@ use model::protocol::mutant::Mutant;
 use model::protocol::purge::purgeable_mutated;
 use model::protocol::resolve::decide_read_mutated;
 use model::protocol::{
-    Acceptor, Ballot, Coordinator, DriveEffect, DriveState, Drives, Effect, Event, Folder, Outcome, ReadDecision,
-    Reply, Request,
+    Acceptor, Ballot, Brief, Coordinator, DriveEffect, DriveState, Drives, Effect, Event, Folder, Outcome,
+    ReadDecision, Reply, Request,
 };
 use stateright::semantics::ConsistencyTester;
 use std::collections::BTreeMap;
@@ -37,7 +37,10 @@ impl World {
     fn start_machine(&self, s: &mut State, client: u8) {
         let (machine, effects) = Coordinator::new(self.quorums[usize::from(client)], self.change(client));
         // Its node knows what is settled; epochs that come up later it has to learn.
-        let machine = machine.with_mutation(self.mutation).with_settled(s.settled_epoch());
+        let mut machine = machine.with_mutation(self.mutation).with_settled(s.settled_epoch());
+        if self.brief {
+            machine = machine.with_changes();
+        }
         let state = s.client(client);
         state.stage = Stage::Running;
         state.machine = Some(machine);
@@ -83,7 +86,12 @@ impl World {
         {
             vote.value.holders = holders;
         }
+        self.audit_base(s, client, drive, &request);
         let reply = self.step_drive(s, drive, request.clone());
+        if matches!(request, Request::Install { .. }) && reply == Reply::Done && self.change(client).kind != Kind::Heal
+        {
+            self.see(Occasion::BaseBrought);
+        }
         self.bring_shard(s, client, drive, &request, &reply);
         let Some(ballot) = request.ballot() else { return };
         let state = s.client(client);
@@ -134,7 +142,12 @@ impl World {
             key,
             index: drive,
         };
-        let (reply, effects) = acceptor.step_mutated(request.clone(), self.mutation);
+        let (reply, effects) = match &request {
+            Request::Accept { vote, prev } if self.brief => {
+                acceptor.step_brief_mutated(&Brief::of(vote, prev), self.mutation)
+            }
+            _ => acceptor.step_mutated(request.clone(), self.mutation),
+        };
         if own.hi > hi && !own.floor.is_zero() {
             self.see(Occasion::HiRaised);
         }

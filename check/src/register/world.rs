@@ -46,6 +46,8 @@ pub struct World {
     pub faults: Faults,
     /// What the coordinators of each client think that the quorums are.
     pub quorums: Vec<Quorums>,
+    /// Whether Accepts travel as changes of a base.
+    pub brief: bool,
     /// The break, if any.
     pub mutation: Mutation,
     /// Whether anything, mutation or bounds, departs from the protocol.

@@ -2,7 +2,7 @@
 
 use super::mutant::{Mutant, Mutation};
 use super::value::new_folders;
-use super::{Ballot, DriveState, Folder, Nack, Reply, Request, Snapshot, Standing, Value, Vote};
+use super::{Ballot, Brief, Chained, DriveState, Folder, Nack, Reply, Request, Snapshot, Standing, Value, Vote};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -88,6 +88,26 @@ pub struct Acceptor<'a, V> {
     pub key: &'a mut KeyState<V>,
     /// This drive's index in its set.
     pub index: u8,
+}
+
+impl<V: Chained> Acceptor<'_, V> {
+    /// Applies an Accept that carries a change. A drive that lacks the change's base refuses and changes nothing.
+    pub fn step_brief(&mut self, brief: &Brief<V>) -> (Reply<V>, Vec<DriveEffect>) {
+        self.apply_brief(brief, Mutation::NONE)
+    }
+
+    /// As [`Acceptor::step_brief`], with the protocol broken in one way.
+    #[cfg(feature = "mutants")]
+    pub fn step_brief_mutated(&mut self, brief: &Brief<V>, mutation: Mutation) -> (Reply<V>, Vec<DriveEffect>) {
+        self.apply_brief(brief, mutation)
+    }
+
+    fn apply_brief(&mut self, brief: &Brief<V>, mutation: Mutation) -> (Reply<V>, Vec<DriveEffect>) {
+        match brief.made_on(&self.key.register, mutation) {
+            Some((vote, prev)) => self.apply(Request::Accept { vote, prev }, mutation),
+            None => (Reply::Refused(self.nack()), Vec::new()),
+        }
+    }
 }
 
 impl<V: Value> Acceptor<'_, V> {

@@ -21,6 +21,8 @@ pub struct Coordinator<V, O: Operation<V>> {
     seen: (u64, u64),
     /// The highest epoch that is known to be stored at A drives.
     settled: u64,
+    /// Whether its Accepts travel as changes ([`super::Brief`]): a drive votes only on the base that it holds.
+    changes: bool,
     pub(super) phase: Phase<V>,
     /// Whether an Accept of the operation's own change has left: from then on it is never proposed again,
     /// and a failure is ambiguous.
@@ -94,6 +96,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             ballot: Ballot::ZERO,
             seen: (0, 0),
             settled: 0,
+            changes: false,
             phase: Phase::Starting,
             proposed: false,
             rival: false,
@@ -116,6 +119,14 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     #[must_use]
     pub fn with_settled(mut self, epoch: u64) -> Self {
         self.settled = epoch;
+        self
+    }
+
+    /// The same machine, whose Accepts are sent as changes ([`super::Brief`]): drives that lack the base are sent it
+    /// before (`accept.laggard-is-healed`).
+    #[must_use]
+    pub fn with_changes(mut self) -> Self {
+        self.changes = true;
         self
     }
 
@@ -302,7 +313,9 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         self.seen.0 = self.seen.0.max(nack.epoch).max(highest.epoch);
         self.seen.1 = self.seen.1.max(highest.round);
         self.rival |= nack.promised > self.ballot;
-        highest > self.ballot || nack.epoch > self.ballot.epoch
+        // Nothing but the base of a change stood in its way, which the next round brings, or finds outdated.
+        let lacks_base = self.changes && nack.promised == self.ballot;
+        highest > self.ballot || nack.epoch > self.ballot.epoch || lacks_base
     }
 
     /// Asks for the next ballot. To outbid what a drive has forgotten takes no pause.

@@ -7,6 +7,7 @@
 
 pub mod acceptor;
 pub mod ballot;
+pub mod chain;
 pub mod coordinator;
 pub mod drive;
 pub mod join;
@@ -22,6 +23,7 @@ pub mod value;
 
 pub use acceptor::{Acceptor, DriveEffect, KeyState, Register};
 pub use ballot::Ballot;
+pub use chain::{Brief, Chained};
 pub use coordinator::Coordinator;
 pub use drive::{DriveState, Recovering, Standing};
 pub use message::{Nack, Reply, Request, Snapshot, Vote};

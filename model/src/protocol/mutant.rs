@@ -73,6 +73,10 @@ pub enum Mutant {
     ReadWithoutWriteBack,
     /// A reader takes too few visible shards for absence.
     NotFoundBelowK,
+    /// A drive makes a change of whatever it holds as chosen.
+    ChangeOnAnyBase,
+    /// A coordinator that sends changes leaves the drives alone that it has seen to lack their base.
+    LaggardNotHealed,
     /// A coordinator proposes its change again after an Accept of it has left.
     ProposeAgain,
     /// A coordinator counts stage acknowledgements instead of grants that hold the folder.

@@ -4,10 +4,12 @@
 //! (`put.never-propose-twice`), so its 128 random bits name one value and one base; comparing names
 //! compares histories (`register.chain`).
 
+mod delta;
 pub mod mutant;
 mod op;
 mod types;
 
+pub use delta::Delta;
 pub use op::{Change, EtagMatch, Op, Precondition, Refusal};
 pub use types::{
     Bucket, Checksum, ChecksumKind, Object, ObjectData, Part, PartData, Upload, Version, VersionKind, Versioning,

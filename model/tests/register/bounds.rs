@@ -97,13 +97,18 @@ fn every_rule_holds() {
         world(3, 2, "duc", 2, NONE).on_a_value(),
         world(3, 2, "dh", 2, Faults { wipes: 1, ..NONE }).on_a_value(),
         world(3, 2, "pdug", 1, NONE).on_a_value(),
+        world(3, 2, "ppG", 1, NONE).in_brief(),
+        world(3, 2, "pdg", 1, NONE).in_brief(),
+        world(3, 2, "cc", 1, Faults { boots: 1, ..NONE }).in_brief(),
+        world(2, 1, "pG", 2, Faults { wipes: 1, ..NONE }).in_brief(),
+        world(4, 2, "pG", 2, NONE).in_brief(),
     ];
     exhaust(worlds, Duration::from_secs(600));
 }
 
 /// One configuration from the environment: `N K OPS ROUNDS`, then the faults in their order.
 #[test]
-#[ignore = "for finding bounds by hand: BOUNDS='3 2 ppG 2 0 0 0 0 0 0 0' [ON_A_VALUE=1]"]
+#[ignore = "for finding bounds by hand: BOUNDS='3 2 ppG 2 0 0 0 0 0 0 0' [ON_A_VALUE=1 IN_BRIEF=1]"]
 fn by_hand() {
     let text = std::env::var("BOUNDS").expect("BOUNDS is set");
     let words: Vec<&str> = text.split(' ').collect();
@@ -122,6 +127,9 @@ fn by_hand() {
     let mut world = world(number(0), number(1), words[2], number(3), faults);
     if std::env::var_os("ON_A_VALUE").is_some() {
         world = world.on_a_value();
+    }
+    if std::env::var_os("IN_BRIEF").is_some() {
+        world = world.in_brief();
     }
     let found = explore(world, &[], Duration::from_secs(600));
     println!(

@@ -256,6 +256,16 @@ fn table() -> Vec<Row> {
             with(Mutant::RottenWithoutFloor, world(3, 2, "cc", 1, rotting)),
         ),
         (
+            "change made of whatever is there",
+            &[OnKnownBase],
+            with(Mutant::ChangeOnAnyBase, world(3, 2, "ppG", 1, NONE).in_brief()),
+        ),
+        (
+            "drives that lack the base left alone",
+            &[LaggardHealed],
+            with(Mutant::LaggardNotHealed, world(3, 2, "pp", 1, NONE).in_brief()),
+        ),
+        (
             "reply before durable",
             &[PowerLoss],
             with(Mutant::ReplyBeforeDurable, world(3, 2, "p", 1, rebooting)),

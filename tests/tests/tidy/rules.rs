@@ -12,8 +12,9 @@ use super::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a rule's name may begin with.
-const SUBJECTS: [&str; 22] = [
+const SUBJECTS: [&str; 23] = [
     "register",
+    "accept",
     "put",
     "read",
     "delete",

@@ -117,7 +117,29 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             return effects;
         }
         let holders = self.holders(answers);
-        self.vote(value, prev, false, holders)
+        let mut effects = self.bring_base(&prev, answers);
+        effects.extend(self.vote(value, prev, false, holders));
+        effects
+    }
+
+    /// Sends what a change is made of to the drives that have granted and lack it. It arrives before the change, or
+    /// not at all; it is known to be chosen, and they have promised this ballot (`heal.install-is-chosen`).
+    fn bring_base(&self, base: &Vote<V>, answers: &Answers<V>) -> Vec<Effect<V>> {
+        if !self.changes || self.mutation.is(Mutant::LaggardNotHealed) {
+            return Vec::new();
+        }
+        let lacks = |s: &Snapshot<V>| s.accepted.value != base.value && s.prev.value != base.value;
+        let lagging = answers.grants.iter().filter(|(_, snapshot)| lacks(snapshot));
+        let to: Drives = lagging.map(|(drive, _)| *drive).collect();
+        if to.is_empty() {
+            return Vec::new();
+        }
+        let request = Request::Install {
+            ballot: self.ballot,
+            vote: base.clone(),
+            shards: Vec::new(),
+        };
+        vec![Effect::Send { to, request }]
     }
 
     /// What to do on a base that is known to be chosen.
@@ -172,7 +194,9 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             return effects;
         }
         self.proposed = true;
-        self.vote(value, base, true, holders)
+        let mut effects = self.bring_base(&base, answers);
+        effects.extend(self.vote(value, base, true, holders));
+        effects
     }
 
     /// What to do instead of an Accept that fewer than A drives are there to take: `Some` if so. It
