@@ -226,7 +226,11 @@ impl World {
             epoch: epoch.max(known),
             // Its process has seen the rounds of the initial value.
             round: (round + 1).max(if self.initial { 2 } else { 1 }),
-            node: u32::from(client) + 1,
+            node: if self.mutation.is(Mutant::BallotsUsedAgain) {
+                1
+            } else {
+                u32::from(client) + 1
+            },
             boot: 0,
         };
         let machine = state.machine.as_mut().expect("it asked");

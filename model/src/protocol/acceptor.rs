@@ -135,7 +135,8 @@ impl<V: Value> Acceptor<'_, V> {
             let joins = ballot.epoch > self.drive.epoch;
             self.drive.epoch = ballot.epoch;
             // A refused round needs no cover: nothing is promised.
-            let covers = self.would_vote(&request, mutation) && self.drive.cover(ballot.round);
+            let votes = self.would_vote(&request, mutation) && !mutation.is(Mutant::HiNotRaised);
+            let covers = votes && self.drive.cover(ballot.round);
             if joins || covers {
                 effects.push(DriveEffect::PersistDrive);
             }
@@ -171,7 +172,7 @@ impl<V: Value> Acceptor<'_, V> {
         }
         self.key.promised = self.key.promised.max(ballot);
         assert!(
-            ballot.round <= self.drive.hi,
+            ballot.round <= self.drive.hi || mutation.is(Mutant::HiNotRaised),
             "drive.hi-covers: promised a round above hi"
         );
         Reply::Granted(self.snapshot(mutation))
@@ -199,7 +200,7 @@ impl<V: Value> Acceptor<'_, V> {
         // All that the slot voted for before is of an older epoch, and chosen before this vote's base if at all.
         self.key.known = true;
         assert!(
-            ballot.round <= self.drive.hi,
+            ballot.round <= self.drive.hi || mutation.is(Mutant::HiNotRaised),
             "drive.hi-covers: voted in a round above hi"
         );
         effects.push(if mutation.is(Mutant::ReplyBeforeDurable) {
@@ -280,7 +281,8 @@ impl<V: Value> Acceptor<'_, V> {
         effects: &mut Vec<DriveEffect>,
     ) -> Reply<V> {
         let promised = self.key.promised == ballot || mutation.is(Mutant::InstallWithoutPromise);
-        if !promised || vote.ballot < self.key.register.accepted.ballot {
+        let lower = vote.ballot < self.key.register.accepted.ballot && !mutation.is(Mutant::InstallLowersVote);
+        if !promised || lower {
             return Reply::Refused(self.nack());
         }
         if self.drive.cover(vote.ballot.round) {

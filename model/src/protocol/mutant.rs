@@ -21,6 +21,10 @@ pub enum Mutant {
     DropIgnoresFloor,
     /// A drive restarts without raising its floor: promises of its last life are forgotten.
     FloorNotRaised,
+    /// A drive promises and votes in rounds above those that it has reserved.
+    HiNotRaised,
+    /// A process that starts again issues ballots that one before it has used: nothing in them tells the two apart.
+    BallotsUsedAgain,
     /// A drive that lost everything speaks for every key as soon as it has joined.
     WipedSpeaks,
     /// A coordinator uses an epoch that it has heard of without having it stored at A drives first.
@@ -39,6 +43,8 @@ pub enum Mutant {
     InstallDropsParts,
     /// A drive that is healed removes what shards it has but those that the healer sends.
     InstallReplacesShards,
+    /// A drive takes over what a healer sends though it has voted above it.
+    InstallLowersVote,
     /// A healer installs the highest vote, chosen or not.
     InstallUnchosen,
     /// A healer leaves alone what is not known to be chosen.

@@ -72,6 +72,7 @@ fn table() -> Vec<Row> {
     let rebooting = Faults { boots: 1, ..NONE };
     let wiping = Faults { wipes: 1, ..NONE };
     let rotting = Faults { rots: 1, ..NONE };
+    let doubling = Faults { doubles: 1, ..NONE };
     let silent = Faults { silences: 1, ..NONE };
     let given_up = Faults { deadlines: 1, ..silent };
     vec![
@@ -92,7 +93,7 @@ fn table() -> Vec<Row> {
         ),
         (
             "previous data dropped at accept",
-            &[AckedSurvives],
+            &[AckedSurvives, NoNegativeEvidence],
             with(Mutant::PreviousDroppedAtAccept, world(3, 2, "pG", 1, NONE).on_a_value()),
         ),
         (
@@ -254,6 +255,21 @@ fn table() -> Vec<Row> {
             "rotten record without a floor",
             &[PromiseHolds, Chain],
             with(Mutant::RottenWithoutFloor, world(3, 2, "cc", 1, rotting)),
+        ),
+        (
+            "hi not raised",
+            &[HiCovers, PromiseHolds],
+            with(Mutant::HiNotRaised, world(3, 2, "cc", 1, rebooting)),
+        ),
+        (
+            "ballots used again",
+            &[OneValuePerBallot],
+            with(Mutant::BallotsUsedAgain, world(4, 2, "dd", 1, NONE).on_a_value()),
+        ),
+        (
+            "install below a vote",
+            &[HealIsNoOp, PowerLoss],
+            with(Mutant::InstallLowersVote, world(3, 2, "pp", 1, doubling).in_brief()),
         ),
         (
             "change made of whatever is there",
