@@ -97,6 +97,20 @@ macro_rules! rules {
                 self.broken.has(rule as u32)
             }
 
+            /// Ends a random walk if a rule was broken on it.
+            ///
+            /// # Panics
+            /// If one was, with the walk's seed.
+            pub fn assert_holds(&self, seed: u64) {
+                for rule in Rule::ALL {
+                    assert!(
+                        !self.is_broken(*rule),
+                        "{} is broken in the walk of seed {seed}",
+                        rule.name()
+                    );
+                }
+            }
+
             /// Notes whether a rule holds.
             pub fn demand(&mut self, rule: Rule, holds: bool) {
                 self.broken.demand(rule as u32, holds);

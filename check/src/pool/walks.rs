@@ -1,7 +1,6 @@
 //! Random walks with all faults at once. At the end the faults stop, and what was left must be finished
 //! (`pool.left-is-finished`).
 
-use super::rules::Rule;
 use super::world::{Action, Stage, State, World};
 use crate::dice::Dice;
 use model::pool::Placed;
@@ -10,16 +9,6 @@ use stateright::Model;
 
 /// Steps of a walk before the faults stop.
 const STEPS: usize = 200;
-
-fn assert_holds(state: &State, seed: u64) {
-    for rule in Rule::ALL {
-        assert!(
-            !state.is_broken(*rule),
-            "{} is broken in the walk of seed {seed}",
-            rule.name()
-        );
-    }
-}
 
 /// Walks with all clients but the last two; then these, a recovery and a read, run alone. Returns how many clients were
 /// answered.
@@ -42,7 +31,7 @@ pub fn walk(world: &World, seed: u64) -> usize {
         let action = actions[dice.roll(actions.len())];
         if let Some(next) = world.next_state(&state, action) {
             state = next;
-            assert_holds(&state, seed);
+            state.assert_holds(seed);
         }
     }
     run(world, &mut state, last, seed);
@@ -107,7 +96,7 @@ fn run(world: &World, state: &mut State, client: u8, seed: u64) {
             return;
         };
         *state = next;
-        assert_holds(state, seed);
+        state.assert_holds(seed);
     }
     panic!("pool.left-is-finished: no end, seed {seed}");
 }

@@ -3,7 +3,6 @@
 
 use super::bounds::NONE;
 use super::change::Kind;
-use super::rules::Rule;
 use super::world::{Action, Drive, Faults, Stage, State, World};
 use crate::dice::Dice;
 use stateright::Model;
@@ -24,16 +23,6 @@ fn is_fault(action: &Action) -> bool {
         | Action::Lose(..) => true,
         Action::Join(..) | Action::Fence(..) | Action::Scan(..) => false,
         Action::Invoke(..) | Action::Hurry(_) | Action::Read(..) | Action::Conclude(_) => false,
-    }
-}
-
-fn assert_holds(state: &State, seed: u64) {
-    for rule in Rule::ALL {
-        assert!(
-            !state.is_broken(*rule),
-            "{} is broken in the walk of seed {seed}",
-            rule.name()
-        );
     }
 }
 
@@ -65,7 +54,7 @@ pub fn walk(world: &World, seed: u64) -> usize {
             continue;
         }
         state = world.next_state(&state, action).unwrap_or(state);
-        assert_holds(&state, seed);
+        state.assert_holds(seed);
     }
     state.faults = Faults {
         wipes: state.faults.wipes,
@@ -119,7 +108,7 @@ fn come_back(world: &World, state: &mut State, seed: u64) {
             return;
         };
         *state = world.next_state(state, *next).expect("it leads on");
-        assert_holds(state, seed);
+        state.assert_holds(seed);
     }
     panic!("live.heals: no end, seed {seed}");
 }
@@ -138,7 +127,7 @@ fn arrive(world: &World, state: &mut State, client: u8, seed: u64) {
         let own = |action: &&Action| matches!(action, Action::Deliver { client: c, .. } if *c == client);
         let Some(next) = actions.iter().find(own) else { return };
         *state = world.next_state(state, *next).expect("it arrives");
-        assert_holds(state, seed);
+        state.assert_holds(seed);
     }
 }
 
@@ -173,7 +162,7 @@ fn finish(world: &World, state: &mut State, client: u8, seed: u64) {
             continue;
         };
         *state = next;
-        assert_holds(state, seed);
+        state.assert_holds(seed);
     }
     panic!("live.resolves: no end, seed {seed}");
 }

@@ -11,7 +11,8 @@ use crate::{
 };
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use model::{
-    protocol::{Ballot, ReadDecision, Reply, Request, Snapshot, Vote},
+    list::unlisted,
+    protocol::{Ballot, ReadDecision, Reply, Request, Snapshot},
     record::{Change, Op, Record},
     trace,
 };
@@ -110,15 +111,10 @@ async fn plain(set: &Arc<ErasureSet>, key: &RegisterKey) -> ReadDecision<Record>
 }
 
 /// The snapshot of a drive that has nothing of a key and never had.
-pub(super) fn nothing() -> Snapshot<Record> {
+fn nothing() -> Snapshot<Record> {
     Snapshot {
-        accepted: Vote::absent(),
-        prev: Vote::absent(),
-        committed: true,
-        folders: Vec::new(),
-        authoritative: true,
         floor: Ballot::ZERO,
-        epoch: 0,
+        ..unlisted()
     }
 }
 
