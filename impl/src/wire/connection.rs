@@ -19,7 +19,7 @@ use tokio::{
 /// How long the handshake may take.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How much of a connection's input is buffered, in bytes; also the size of a request's headers.
+/// How much of a connection's input is buffered, in bytes.
 const READ_BUFFER_BYTES: usize = 128 << 10;
 
 /// Requests that one HTTP/2 connection may have open at once.
@@ -35,8 +35,9 @@ const FRAME_BYTES: u32 = 64 << 10;
 /// What is buffered of an HTTP/2 answer, in bytes.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
 
-/// The largest headers of an HTTP/2 request, in bytes.
-const HEADER_LIST_BYTES: u32 = 64 << 10;
+/// The largest headers of a request, with its first line, in bytes. hyper's bound on its buffer does not bound them:
+/// they may come whole with the read that crosses it.
+const HEADERS_BYTES: u32 = 64 << 10;
 
 /// How often an HTTP/2 connection is looked at, at least: whether it is idle, and whether answers stand still.
 const LOOK: Duration = Duration::from_secs(5);
@@ -113,7 +114,8 @@ impl Talk {
             .timer(self.timer)
             // The stream tells the two apart. With this, hyper reads from it as soon as a request has ended.
             .header_read_timeout(idle + headers)
-            .max_buf_size(READ_BUFFER_BYTES);
+            .max_buf_size(READ_BUFFER_BYTES)
+            .max_header_size(HEADERS_BYTES as usize);
         let mut connection = pin!(builder.serve_connection(io, self.service.on(&streams)));
         loop {
             tokio::select! {
@@ -143,7 +145,7 @@ impl Talk {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_frame_size(FRAME_BYTES)
             .max_send_buf_size(SEND_BUFFER_BYTES)
-            .max_header_list_size(HEADER_LIST_BYTES);
+            .max_header_list_size(HEADERS_BYTES);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), self.service.on(&streams)));
         let mut is_closing = false;
         loop {
