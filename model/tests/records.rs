@@ -299,11 +299,7 @@ fn a_change_makes_the_same_record_of_its_base_and_nothing_of_another() {
         for next in at..records.len() {
             let brief = Brief::of(&vote(next), &vote(at));
             for held in 0..records.len() {
-                let register = Register {
-                    accepted: vote(held),
-                    prev: vote(held),
-                    committed: true,
-                };
+                let register = Register::committed(vote(held));
                 let made = brief.on(&register);
                 assert_eq!(made.is_some(), held == at);
                 let Some((voted, prev)) = made else { continue };

@@ -434,13 +434,8 @@ impl World {
 }
 
 fn committed(round: u64, value: Content) -> Register<Content> {
-    let vote = Vote {
+    Register::committed(Vote {
         ballot: Ballot { round, ..Ballot::ZERO },
         value,
-    };
-    Register {
-        accepted: vote.clone(),
-        prev: vote,
-        committed: true,
-    }
+    })
 }

@@ -451,9 +451,8 @@ impl World {
                 let drive = state.drive(pool, drive);
                 drive.own.hi = drive.own.hi.max(1);
                 drive.key.register = Register {
-                    accepted: vote.clone(),
-                    prev: prev.clone(),
                     committed,
+                    ..Register::open(vote.clone(), prev.clone())
                 };
                 drive.key.folders.extend(value.value().map(|value| value.folder()));
             }

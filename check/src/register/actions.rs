@@ -27,6 +27,13 @@ impl World {
                     actions.push(Action::Conclude(client));
                 }
             }
+            Stage::Opening => {
+                let untried = state
+                    .opening
+                    .as_ref()
+                    .map_or(Drives::NONE, |opening| opening.fetch.untried());
+                actions.extend(untried.iter().map(|drive| Action::Open(client, drive)));
+            }
             Stage::Running => {
                 actions.push(Action::Hurry(client));
                 if s.faults.crashes > 0 {

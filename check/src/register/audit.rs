@@ -3,8 +3,8 @@
 
 use super::change::{Content, Kind, Told};
 use super::rules::{Occasion, Rule};
-use super::world::{Mail, Record, Stage, State, World};
-use model::protocol::{Ballot, Drives, Folder, KeyState, Outcome, Reply, Request, Value, Vote};
+use super::world::{Drive, Mail, Record, Stage, State, World};
+use model::protocol::{Ballot, Drives, Folder, KeyState, Outcome, Register, Reply, Request, Value, Vote};
 
 impl World {
     /// More than half of the drives.
@@ -75,10 +75,32 @@ impl World {
         {
             self.audit_purge(s, drive, before, *ballot);
         }
+        self.audit_garbage(s, drive);
         let state = s.drive(drive);
         if state.promised_before <= state.key.promised.max(state.key.register.accepted.ballot) {
             state.promised_before = Ballot::ZERO;
         }
+    }
+
+    /// What a drive has voted for goes as soon as it knows that something else is chosen.
+    fn audit_garbage(&self, s: &mut State, drive: u8) {
+        let state = s.drive(drive);
+        let Drive { key, voted, .. } = &mut *state;
+        let Register {
+            accepted, committed, ..
+        } = &key.register;
+        let mut held = 0;
+        for name in key.folders.iter().filter_map(|folder| u8::try_from(*folder).ok()) {
+            held |= 1 << name;
+        }
+        let named = if accepted.value.absent {
+            0
+        } else {
+            1 << accepted.value.name
+        };
+        *voted = (*voted | named) & held;
+        let garbage = *committed && *voted & !named != 0;
+        s.demand(Rule::NoGarbage, !garbage);
     }
 
     /// Before a change reaches a drive that has promised its ballot: if it lacks the change's base, that is on its way.
@@ -183,7 +205,10 @@ impl World {
         }
         let absent = s.latest().absent;
         for client in 0..s.clients.len() as u8 {
-            let asks = matches!(s.clients[usize::from(client)].stage, Stage::Reading | Stage::Running);
+            let asks = matches!(
+                s.clients[usize::from(client)].stage,
+                Stage::Reading | Stage::Opening | Stage::Running
+            );
             if absent && asks && self.change(client).is_get() {
                 s.client(client).saw_absent = true;
             }
@@ -257,6 +282,28 @@ impl World {
             let known = s.clients[usize::from(client)].saw_absent;
             s.demand(Rule::NotFoundIsKnown, known);
         }
+    }
+
+    /// Between two states: the shards that count for the latest chosen version go by losses alone. So K of them are
+    /// there while losses ≤ |S| − K, and after as many losses as it has parity shards once all drives had it.
+    pub(super) fn judge_losses(&self, last: &State, s: &mut State) {
+        let latest = s.latest();
+        if latest.absent || latest != last.latest() {
+            return;
+        }
+        let shards = |s: &State| {
+            let holders = self.holders_of(s, latest.name).unwrap_or(latest.holders);
+            let counts = |drive: &u8| {
+                let key = &s.drives[usize::from(*drive)].key;
+                // A drive that is no holder was healed, unless it only has what was staged and may be cleaned up.
+                let is_named = |vote: &Vote<Content>| vote.value == latest;
+                let knows = is_named(&key.register.accepted) || is_named(&key.register.prev) || !key.known;
+                key.folders.contains(&Folder::from(latest.name)) && (holders.contains(*drive) || knows)
+            };
+            (0..self.drives).filter(counts).count() + self.lost(s)
+        };
+        let kept = shards(s) >= shards(last);
+        s.demand(Rule::AckedSurvives, kept);
     }
 
     /// What holds in every state.

@@ -63,6 +63,8 @@ pub fn larger() -> Vec<World> {
         world(3, 2, "pdg", 2, NONE),
         world(3, 2, "pcd", 1, boots),
         world(4, 2, "ppG", 1, NONE),
+        world(4, 2, "pG", 2, Faults { losses: 1, ..NONE }),
+        world(3, 2, "pdf", 1, NONE).on_a_value(),
         world(5, 3, "ppG", 1, NONE),
         world(3, 2, "pdG", 1, wipes),
         world(3, 2, "duh", 2, rots).on_a_value(),
@@ -86,7 +88,8 @@ pub fn wide() -> Vec<World> {
         wipes: 1,
         rots: 1,
     };
-    let staged = |mut world: World, least: u8| {
+    let staged = |world: World, least: u8| {
+        let mut world = world.with_clean_ups();
         world.stagings = vec![Drives::all(world.drives), Drives::all(least)];
         world
     };
@@ -98,7 +101,7 @@ pub fn wide() -> Vec<World> {
 }
 
 /// The operations by letter.
-const KINDS: [(char, Kind); 11] = [
+const KINDS: [(char, Kind); 12] = [
     ('p', Kind::Put),
     ('c', Kind::Create),
     // A put if the value is the first operation's, or the one that the key starts with.
@@ -107,6 +110,7 @@ const KINDS: [(char, Kind); 11] = [
     ('d', Kind::Delete),
     ('g', Kind::Get),
     ('G', Kind::PreparedGet),
+    ('f', Kind::Fetch),
     ('r', Kind::Recover),
     ('h', Kind::Heal),
     ('u', Kind::Purge),
@@ -120,6 +124,10 @@ fn kind(letter: char) -> Kind {
 }
 
 fn letter(kind: Kind) -> char {
+    let kind = match kind {
+        Kind::CleanUp(_) => Kind::CleanUp(1),
+        other => other,
+    };
     KINDS
         .iter()
         .find(|(_, k)| *k == kind)
@@ -165,6 +173,27 @@ impl World {
     /// Accepts travel as changes of a base.
     pub fn in_brief(mut self) -> World {
         self.brief = true;
+        self
+    }
+
+    /// Before the last operation, a clean-up of whatever each of the others has staged.
+    ///
+    /// # Panics
+    /// If there is no last one.
+    #[must_use]
+    pub fn with_clean_ups(mut self) -> World {
+        let last = self.changes.pop().expect("there is a last operation");
+        let staged: Vec<u8> = self.changes.iter().filter(|c| c.has_data()).map(|c| c.name).collect();
+        let clean_ups = staged.into_iter().map(|name| Change {
+            kind: Kind::CleanUp(name),
+            ..last
+        });
+        self.changes.extend(clean_ups);
+        self.changes.push(last);
+        for (change, name) in self.changes.iter_mut().zip(1..) {
+            change.name = name;
+        }
+        self.quorums.resize(self.changes.len(), self.quorums[0]);
         self
     }
 

@@ -110,6 +110,8 @@ pub enum Kind {
     Get,
     /// A read that begins with Prepare.
     PreparedGet,
+    /// A plain read that opens its shards one by one before it answers; the others find them all at once.
+    Fetch,
     /// Nobody's request: resolves what was left uncommitted.
     Recover,
     /// Nobody's request: mends the drives that lack the chosen value or shards of it.
@@ -138,7 +140,7 @@ pub struct Change {
 impl Change {
     /// Whether a client is told a value.
     pub fn is_get(self) -> bool {
-        matches!(self.kind, Kind::Get | Kind::PreparedGet)
+        matches!(self.kind, Kind::Get | Kind::PreparedGet | Kind::Fetch)
     }
 
     /// Whether it stages shards.
@@ -181,7 +183,8 @@ impl Operation<Content> for Change {
             },
         };
         match self.kind {
-            Kind::Get | Kind::PreparedGet | Kind::Recover | Kind::Heal | Kind::Purge => Decision::Keep,
+            Kind::Get | Kind::PreparedGet | Kind::Fetch => Decision::Keep,
+            Kind::Recover | Kind::Heal | Kind::Purge => Decision::Keep,
             Kind::Delete if base.absent => Decision::Keep,
             Kind::CleanUp(name) if base.name == name => Decision::Keep,
             Kind::CleanUp(_) => Decision::Write(*base),
@@ -192,6 +195,10 @@ impl Operation<Content> for Change {
 
     fn heals(&self) -> bool {
         self.kind == Kind::Heal
+    }
+
+    fn is_for_all(&self) -> bool {
+        matches!(self.kind, Kind::Heal | Kind::CleanUp(_))
     }
 
     fn is_in(&self, value: &Content) -> bool {
@@ -226,7 +233,7 @@ impl SequentialSpec for Key {
             Kind::Match(expected) if self.0 != expected => return Told::Refused,
             Kind::Put | Kind::Create | Kind::Match(_) => self.0 = change.name,
             Kind::Delete => self.0 = 0,
-            Kind::Get | Kind::PreparedGet => return Told::Value(self.0),
+            Kind::Get | Kind::PreparedGet | Kind::Fetch => return Told::Value(self.0),
             Kind::Recover | Kind::Heal | Kind::Purge | Kind::CleanUp(_) => {}
         }
         Told::Done

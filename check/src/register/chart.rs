@@ -51,6 +51,7 @@ impl World {
                 let reply = answer(&self.reply_to(last, to, &Request::Read));
                 format!("{} reads {}: {reply}", client(index), drive(to))
             }
+            Action::Open(index, at) => format!("{} opens a shard on {}", client(index), drive(at)),
             Action::Conclude(index) => format!("{} decides on what it has read", client(index)),
             Action::Crash(index) => format!("{} is gone", client(index)),
             Action::Deadline(index) => format!("{} has waited long enough", client(index)),
@@ -91,7 +92,7 @@ pub(crate) fn wants(kind: Kind) -> String {
         Kind::Create => "create".to_owned(),
         Kind::Match(of) => format!("put over {}", value_named(of)),
         Kind::Delete => "delete".to_owned(),
-        Kind::Get | Kind::PreparedGet => "get".to_owned(),
+        Kind::Get | Kind::PreparedGet | Kind::Fetch => "get".to_owned(),
         Kind::Recover => "recovery".to_owned(),
         Kind::Heal => "heal".to_owned(),
         Kind::Purge => "purge".to_owned(),

@@ -6,6 +6,7 @@ pub mod bounds;
 pub mod change;
 pub(crate) mod chart;
 mod healing;
+mod opening;
 pub(crate) mod order;
 pub mod rules;
 mod settle;

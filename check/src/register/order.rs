@@ -3,7 +3,7 @@
 //! The order is by a digest of all that is known of a drive, which does not depend on the names of the
 //! drives. Two drives with the same digest stay as they are: at worst a state is then kept twice.
 
-use super::world::{Drive, State};
+use super::world::{Drive, Opening, State};
 use model::protocol::renamed::Renaming;
 use model::protocol::{Drives, Snapshot};
 use std::hash::{Hash, Hasher};
@@ -44,6 +44,11 @@ fn rename(state: &mut State, to: Renaming<'_>) {
         let client = Arc::make_mut(client);
         client.answers = to.snapshots(&client.answers);
         client.unread = to.drives(client.unread);
+        if let Some(opening) = &mut client.opening {
+            opening.fetch.rename(to);
+            let open = std::mem::take(&mut opening.open).into_iter();
+            opening.open = open.map(|(drive, name)| (to.0[usize::from(drive)], name)).collect();
+        }
         if let Some(machine) = &mut client.machine {
             machine.rename(to);
         }
@@ -75,14 +80,18 @@ fn digest(state: &State, drive: u8) -> u64 {
         durable,
         promised_before,
         way_back,
+        voted,
     } = &*state.drives[usize::from(drive)];
-    (own, key, durable, promised_before).hash(&mut h);
+    (own, key, durable, promised_before, voted).hash(&mut h);
     (way_back.past, way_back.joining, way_back.lacking.count()).hash(&mut h);
     let is_in = |drives: &Drives| drives.contains(drive);
     for client in &state.clients {
         let answer: Option<&Snapshot<_>> = client.answers.get(&drive);
         answer.hash(&mut h);
         is_in(&client.unread).hash(&mut h);
+        if let Some(Opening { fetch, open, .. }) = &client.opening {
+            (is_in(&fetch.untried()), is_in(&fetch.open()), open.get(&drive)).hash(&mut h);
+        }
         client
             .machine
             .as_ref()

@@ -23,7 +23,9 @@ crate::rules! {
     HealIsNoOp "heal.no-op", LateInstall "an Install below a promise arrives";
     NeverLowers "heal.never-lowers-redundancy", ShardInstalled "a shard is installed";
     PurgeIsTotal "delete.purge-is-total", Purged "a tombstone is purged";
+    NoGarbage "drive.no-garbage", SupersededDropped "what a vote before the last named is dropped";
     HiCovers "drive.hi-covers", HiRaised "hi is raised after a restart";
+    OneDataFolder "read.one-data-folder", ReadAgain "a read whose folder went answers from another";
     NotFoundIsKnown "read.not-found-is-known", NotFound "a read answers that the key is absent";
     NoResurrection "delete.no-resurrection", DeleteAcked "a delete is acknowledged on data";
     NoSplitBrain "quorum.no-split-brain", TwoAcked "two writes are acknowledged";

@@ -26,7 +26,7 @@ impl World {
         let saw_absent = s.latest().absent && change.is_get();
         let state = s.client(client);
         state.saw_absent = saw_absent;
-        if matches!(change.kind, Kind::Get | Kind::Purge) {
+        if matches!(change.kind, Kind::Get | Kind::Fetch | Kind::Purge) {
             state.stage = Stage::Reading;
             state.unread = Drives::all(self.drives);
         } else {
@@ -58,6 +58,7 @@ impl World {
             durable,
             promised_before,
             way_back: _,
+            voted: _,
         } = s.drive(drive);
         *promised_before = key.promised.max(*promised_before);
         key.promised = Ballot::ZERO;
@@ -159,7 +160,12 @@ impl World {
                 }
                 DriveEffect::Remove(folders) => {
                     if matches!(request, Request::Finalize { .. }) {
-                        self.see(Occasion::PrevDropped);
+                        let is_of_prev = folders.contains(&Folder::from(before.register.prev.value.name));
+                        self.see(if is_of_prev {
+                            Occasion::PrevDropped
+                        } else {
+                            Occasion::SupersededDropped
+                        });
                     }
                     removed.extend(folders);
                 }
@@ -256,6 +262,9 @@ impl World {
 
     /// Answers a get: the value's bytes have to be there.
     fn tell_value(&self, s: &mut State, client: u8, value: Content) {
+        if self.change(client).kind == Kind::Fetch && !value.absent {
+            return self.begin_opening(s, client, value);
+        }
         let told = if value.absent {
             Told::Value(0)
         } else if s.holding(value.name) >= usize::from(value.data) {
@@ -268,7 +277,7 @@ impl World {
         self.leave(s, client);
     }
 
-    fn tell_client(&self, s: &mut State, client: u8, told: Told) {
+    pub(super) fn tell_client(&self, s: &mut State, client: u8, told: Told) {
         s.history.on_return(client, told).expect("a client is answered once");
         s.client(client).answered = true;
         let consistent = s.history.is_consistent();
@@ -286,6 +295,7 @@ impl World {
             machine: None,
             answers: BTreeMap::new(),
             unread: Drives::NONE,
+            opening: None,
             mail,
             saw_absent: false,
             answered: state.answered,
@@ -333,7 +343,8 @@ impl World {
             }
         };
         // Shards that are gone: the read would be begun again.
-        if !value.absent && s.holding(value.name) < usize::from(value.data) {
+        let at_once = self.change(client).kind != Kind::Fetch;
+        if at_once && !value.absent && s.holding(value.name) < usize::from(value.data) {
             return None;
         }
         self.audit_read(s, answers.len());
@@ -343,6 +354,6 @@ impl World {
 }
 
 /// Whether a request is of no use once its round is over.
-fn is_of_its_round(request: &Request<Content>) -> bool {
+pub(super) fn is_of_its_round(request: &Request<Content>) -> bool {
     matches!(request, Request::Prepare { .. } | Request::Fence { .. })
 }

@@ -1,5 +1,6 @@
 //! Random walks where exhausting is out of reach: sets of 16 drives, many operations, all faults at once.
-//! At the end the faults stop, and every operation must end (`live.resolves`, `live.heals`).
+//! At the end the faults stop, and every operation must end (`live.resolves`, `live.heals`) and leave nothing behind
+//! (`drive.no-garbage`).
 
 use super::bounds::NONE;
 use super::change::Kind;
@@ -22,7 +23,8 @@ fn is_fault(action: &Action) -> bool {
         | Action::Rot(_)
         | Action::Lose(..) => true,
         Action::Join(..) | Action::Fence(..) | Action::Scan(..) => false,
-        Action::Invoke(..) | Action::Hurry(_) | Action::Read(..) | Action::Conclude(_) => false,
+        Action::Invoke(..) | Action::Hurry(_) => false,
+        Action::Read(..) | Action::Conclude(_) | Action::Open(..) => false,
     }
 }
 
@@ -40,7 +42,7 @@ pub fn walk(world: &World, seed: u64) -> usize {
     let kept_back = |client: u8| {
         let rest = &world.changes[usize::from(client)..usize::from(last)];
         rest.iter()
-            .all(|change| matches!(change.kind, Kind::Heal | Kind::Purge))
+            .all(|change| matches!(change.kind, Kind::Heal | Kind::Purge | Kind::CleanUp(_)))
     };
     for _ in 0..STEPS {
         let mut actions = Vec::new();
@@ -78,13 +80,20 @@ pub fn walk(world: &World, seed: u64) -> usize {
             arrive(world, &mut state, client, seed);
             let latest = state.latest();
             assert!(
-                state.is_healed(&latest),
+                matches!(kind, Kind::CleanUp(_)) || state.is_healed(&latest),
                 "live.heals: something is missing, seed {seed}"
             );
         }
         if kept_back(client) && kind == Kind::Purge {
             let forgotten = (0..world.drives).all(|drive| state.vote_of(drive).is_zero());
             assert!(forgotten, "live.heals: a tombstone is left, seed {seed}");
+        }
+        if let Kind::CleanUp(name) = kind
+            && kept_back(client)
+            && enough_know(&state)
+        {
+            let is_gone = state.latest().name == name || state.holding(name) == 0;
+            assert!(is_gone, "drive.no-garbage: shards of {name} are left, seed {seed}");
         }
     }
     assert!(
@@ -111,6 +120,13 @@ fn come_back(world: &World, state: &mut State, seed: u64) {
         state.assert_holds(seed);
     }
     panic!("live.heals: no end, seed {seed}");
+}
+
+/// Whether as many drives can speak for the key as meet every majority: where they cannot, nothing is voted for.
+fn enough_know(state: &State) -> bool {
+    let drives = state.drives.len();
+    let know = state.drives.iter().filter(|drive| drive.key.known).count();
+    know + drives / 2 >= drives
 }
 
 /// The key leaves a drive's memory.
@@ -140,7 +156,8 @@ fn finish(world: &World, state: &mut State, client: u8, seed: u64) {
         let mut actions = Vec::new();
         world.actions(state, &mut actions);
         let own = |action: &&Action| match action {
-            Action::Invoke(c, _) | Action::Hurry(c) | Action::Read(c, _) | Action::Conclude(c) => *c == client,
+            Action::Invoke(c, _) | Action::Hurry(c) | Action::Conclude(c) => *c == client,
+            Action::Read(c, _) | Action::Open(c, _) => *c == client,
             Action::Deliver { client: c, .. } => *c == client,
             _ => false,
         };

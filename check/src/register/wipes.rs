@@ -22,6 +22,7 @@ impl World {
                 past: state.way_back.past.max(promised_before.epoch),
                 ..WayBack::default()
             },
+            voted: 0,
         };
     }
 
@@ -33,6 +34,7 @@ impl World {
         let votes = state.key.promised.max(state.key.register.accepted.ballot);
         state.promised_before = state.promised_before.max(votes);
         state.durable = None;
+        state.voted = 0;
         let folders = std::mem::take(&mut state.key.folders);
         let known = self.mutation.is(Mutant::RottenIsAbsent);
         state.key = KeyState {

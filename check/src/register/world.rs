@@ -21,8 +21,8 @@ use crate::explore::Charted;
 use crate::rules::{Broken, Seen};
 use model::protocol::mutant::Mutation;
 use model::protocol::{
-    Ballot, Coordinator, DriveState, Drives, Event, Folder, KeyState, Quorums, Register, Request, Snapshot, Standing,
-    Value, Vote,
+    Ballot, Coordinator, DriveState, Drives, Event, Fetch, Folder, KeyState, Quorums, Register, Request, Snapshot,
+    Standing, Value, Vote,
 };
 use stateright::semantics::LinearizabilityTester;
 use stateright::{Model, Property};
@@ -131,6 +131,8 @@ pub struct Drive {
     pub promised_before: Ballot,
     /// The way back of a drive that was wiped.
     pub way_back: WayBack,
+    /// The folders that it holds and has voted for, or was sent as chosen, unless it forgot that: bits by name.
+    pub voted: u16,
 }
 
 /// What a wiped drive has found out on its way back.
@@ -151,6 +153,8 @@ pub enum Stage {
     Idle,
     /// A plain read asks drives.
     Reading,
+    /// A read opens shards.
+    Opening,
     /// Its coordinator runs.
     Running,
     /// Answered, crashed, or out of ballots.
@@ -170,12 +174,27 @@ pub struct Client {
     pub answers: BTreeMap<u8, Snapshot<Content>>,
     /// The drives that a plain read has not asked.
     pub unread: Drives,
+    /// The shards that a read opens.
+    pub opening: Option<Opening>,
     /// What it sent and what did not arrive everywhere.
     pub mail: Vec<Mail>,
     /// A get's: absence was chosen at some moment since it began.
     pub saw_absent: bool,
     /// Whether it was told how its operation ended.
     pub answered: bool,
+}
+
+/// A read that opens its shards one by one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Opening {
+    /// What is read.
+    pub value: Content,
+    /// Which shards are open.
+    pub fetch: Fetch,
+    /// By drive, the name of the folder whose shard is open there.
+    pub open: BTreeMap<u8, u8>,
+    /// Whether the key was read again.
+    pub again: bool,
 }
 
 /// A request on its way.
@@ -233,6 +252,8 @@ pub enum Action {
     Read(u8, u8),
     /// A plain read answers, or turns to Prepare.
     Conclude(u8),
+    /// A read opens a drive's shard, or finds that there is none.
+    Open(u8, u8),
     /// A client's coordinator is gone.
     Crash(u8),
     /// A client waits no longer.
@@ -375,6 +396,7 @@ impl World {
                 self.carry_out(&mut s, client, effects, false);
             }
             Action::Read(client, drive) => self.read(&mut s, client, drive),
+            Action::Open(client, drive) => self.open(&mut s, client, drive),
             Action::Conclude(client) => self.conclude(&mut s, client)?,
             Action::Crash(client) => {
                 s.faults.crashes -= 1;
@@ -405,6 +427,7 @@ impl World {
             }
         }
         self.settle(&mut s);
+        self.judge_losses(last, &mut s);
         self.judge(&mut s);
         Some(s)
     }
@@ -432,18 +455,16 @@ impl World {
             durable: None,
             promised_before: Ballot::ZERO,
             way_back: WayBack::default(),
+            voted: 0,
         };
         drive.own.floor = Ballot::ZERO;
         let mut votes = BTreeMap::new();
         if self.initial {
             drive.own.hi = drive.own.hi.max(1);
             let vote = Vote { ballot: first, value };
-            drive.key.register = Register {
-                accepted: vote.clone(),
-                prev: vote,
-                committed: true,
-            };
+            drive.key.register = Register::committed(vote);
             drive.key.folders.insert(Folder::from(INITIAL));
+            drive.voted = 1 << INITIAL;
             let record = Record {
                 value,
                 prev: Content::absent(),
@@ -458,6 +479,7 @@ impl World {
             machine: None,
             answers: BTreeMap::new(),
             unread: Drives::NONE,
+            opening: None,
             mail: Vec::new(),
             saw_absent: false,
             answered: false,

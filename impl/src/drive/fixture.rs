@@ -126,10 +126,15 @@ fn vote_strategy() -> impl Strategy<Value = Vote<Record>> {
 }
 
 pub(crate) fn register_strategy() -> impl Strategy<Value = Register<Record>> {
-    (vote_strategy(), vote_strategy(), any::<bool>()).prop_map(|(accepted, prev, committed)| Register {
-        prev: if committed { accepted.clone() } else { prev },
-        accepted,
-        committed,
+    let superseded = prop::collection::btree_set(any::<u128>(), 0..3);
+    let parts = (vote_strategy(), vote_strategy(), any::<bool>(), superseded);
+    parts.prop_map(|(accepted, prev, committed, superseded)| {
+        let register = if committed {
+            Register::committed(accepted)
+        } else {
+            Register::open(accepted, prev)
+        };
+        Register { superseded, ..register }
     })
 }
 

@@ -31,6 +31,9 @@ use std::{
 /// Registers, or folders, asked for at once.
 const PAGE: usize = 1000;
 
+/// How often a folder is dropped at most. A drive that the vote of a clean-up reaches after its Drop keeps the folder.
+const CLEAN_UPS: usize = 3;
+
 /// What a recovery has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
@@ -49,7 +52,6 @@ impl Store {
     /// drops the folders that no value names now and that none has come to name after `grace`.
     pub async fn recover(&self, grace: Duration) -> Recovered {
         let mut done = Recovered::default();
-        let leftovers = join_all(self.sets().iter().map(unnamed)).await;
         for set in self.sets() {
             let Found { unsettled, uploads } = found(set).await;
             for key in unsettled {
@@ -65,25 +67,49 @@ impl Store {
                 }
             }
         }
+        // Only now: what was never chosen is named until it is settled.
+        let leftovers = join_all(self.sets().iter().map(unnamed)).await;
         if leftovers.iter().all(BTreeSet::is_empty) {
             return done;
         }
         self.rt().sleep(grace).await;
         for (set, leftovers) in self.sets().iter().zip(leftovers) {
-            let still = unnamed(set).await;
-            let mut by_owner: BTreeMap<RegisterKey, Vec<Unnamed>> = BTreeMap::new();
-            for folder in leftovers.intersection(&still) {
-                by_owner.entry(folder.owner.clone()).or_default().push(folder.clone());
-            }
-            for (owner, folders) in by_owner {
-                match clean(set, &owner, &folders).await {
-                    Ok(dropped) => done.dropped += dropped,
-                    Err(_) => done.left += 1,
-                }
-            }
+            let (dropped, left) = clean_all(set, leftovers).await;
+            done.dropped += dropped;
+            done.left += left;
         }
         done
     }
+}
+
+/// Drops those of `leftovers` that no value has come to name (`drive.no-garbage`); how many are gone, and of how many
+/// keys some are left.
+async fn clean_all(set: &Arc<ErasureSet>, leftovers: BTreeSet<Unnamed>) -> (usize, usize) {
+    let mut there: BTreeSet<Unnamed> = unnamed(set).await.intersection(&leftovers).cloned().collect();
+    let (mut dropped, mut failed) = (0, 0);
+    for _ in 0..CLEAN_UPS {
+        let mut tried = BTreeSet::new();
+        for (owner, folders) in by_owner(&there) {
+            match clean(set, &owner, &folders).await {
+                Ok(unneeded) => tried.extend(unneeded),
+                Err(_) => failed += 1,
+            }
+        }
+        if tried.is_empty() {
+            return (dropped, failed);
+        }
+        there = unnamed(set).await.intersection(&tried).cloned().collect();
+        dropped += tried.len() - there.len();
+    }
+    (dropped, failed + by_owner(&there).len())
+}
+
+fn by_owner(folders: &BTreeSet<Unnamed>) -> BTreeMap<RegisterKey, Vec<Unnamed>> {
+    let mut owners: BTreeMap<RegisterKey, Vec<Unnamed>> = BTreeMap::new();
+    for folder in folders {
+        owners.entry(folder.owner.clone()).or_default().push(folder.clone());
+    }
+    owners
 }
 
 /// The folders that some drive of a set holds and its registers do not name.
@@ -169,10 +195,11 @@ pub(super) async fn touch(set: &Arc<ErasureSet>, owner: &RegisterKey) -> Result<
 }
 
 /// Staging clean-up of one key: votes for its value again, under a ballot of its own; then whoever staged
-/// the folders has lost their turn, and what the chosen value does not name may go. Never by age alone.
-async fn clean(set: &Arc<ErasureSet>, owner: &RegisterKey, folders: &[Unnamed]) -> Result<usize, StoreError> {
+/// the folders has lost their turn, and what the chosen value does not name may go: the folders that it had dropped.
+/// Never by age alone.
+async fn clean(set: &Arc<ErasureSet>, owner: &RegisterKey, folders: &[Unnamed]) -> Result<Vec<Unnamed>, StoreError> {
     let (record, ballot) = touch(set, owner).await?;
-    let mut dropped = 0;
+    let mut dropped = Vec::new();
     for leftover in folders {
         match clean_up(&record, leftover.folder, leftover.upload) {
             CleanUp::Keep => continue,
@@ -187,7 +214,7 @@ async fn clean(set: &Arc<ErasureSet>, owner: &RegisterKey, folders: &[Unnamed]) 
                 join_all(set.drives.iter().map(|drive| drive.register(owner, request.clone()))).await;
             }
         }
-        dropped += 1;
+        dropped.push(leftover.clone());
     }
     Ok(dropped)
 }

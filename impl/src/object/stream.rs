@@ -8,7 +8,10 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::future::join_all;
-use model::record::PartData;
+use model::{
+    protocol::{Fetch, fetch::Next},
+    record::PartData,
+};
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 /// Stripes that are read from the drives at once: bounds a stream's memory at about twice as many MiB.
@@ -158,15 +161,6 @@ fn codec(info: &ObjectInfo) -> Result<Codec, StoreError> {
     Codec::new(info.data.data_shards, info.data.parity_shards).map_err(|error| StoreError::Internal(error.to_string()))
 }
 
-/// A shard of the part at hand.
-enum Shard {
-    /// Not asked for yet.
-    Untried,
-    Open(Box<dyn ShardReader>),
-    /// Missing, unreachable, or rotten.
-    Bad,
-}
-
 /// The shards of one part.
 struct PartReader {
     part: PartData,
@@ -176,8 +170,10 @@ struct PartReader {
     data_shards: usize,
     /// By shard index: the drive that has it.
     drive_of: Vec<usize>,
-    /// By shard index.
-    shards: Vec<Shard>,
+    /// Which shards are open.
+    fetch: Fetch,
+    /// By shard index, those that are open.
+    shards: Vec<Option<Box<dyn ShardReader>>>,
 }
 
 impl std::fmt::Debug for PartReader {
@@ -204,7 +200,8 @@ impl PartReader {
             mutation: set.rt.mutation(),
             data_shards: codec.data(),
             drive_of: (0..count).map(|shard| distribution.drive_of(shard)).collect(),
-            shards: (0..count).map(|_| Shard::Untried).collect(),
+            fetch: Fetch::new(part.folder, codec.data() as u8, count as u8),
+            shards: (0..count).map(|_| None).collect(),
         };
         reader.ensure(set).await?;
         Ok(reader)
@@ -213,38 +210,31 @@ impl PartReader {
     /// Opens shards until K are open: data shards first, as they need no decoding.
     async fn ensure(&mut self, set: &ErasureSet) -> Result<(), StoreError> {
         loop {
-            let open = self
-                .shards
-                .iter()
-                .filter(|shard| matches!(shard, Shard::Open(_)))
-                .count();
-            let missing = self.data_shards.saturating_sub(open);
-            if missing == 0 {
-                return Ok(());
-            }
-            let untried = self
-                .shards
-                .iter()
-                .enumerate()
-                .filter(|(_, shard)| matches!(shard, Shard::Untried));
-            let next: Vec<usize> = untried.map(|(index, _)| index).take(missing).collect();
-            if next.len() < missing {
-                return Err(StoreError::Unreadable(format!(
-                    "fewer than {} shards of data folder {:032x} can be read",
-                    self.data_shards, self.part.folder
-                )));
-            }
-            let (folder, number) = (self.part.folder, self.part.number);
+            let next = match self.fetch.next() {
+                Next::Read => return Ok(()),
+                Next::Open(next) => next,
+                Next::TooFew => {
+                    return Err(StoreError::Unreadable(format!(
+                        "fewer than {} shards of data folder {:032x} can be read",
+                        self.data_shards,
+                        self.fetch.folder()
+                    )));
+                }
+            };
+            let (folder, number) = (self.fetch.folder(), self.part.number);
             let opening = next.iter().map(|shard| {
-                let drive = &set.drives[self.drive_of[*shard]];
+                let drive = &set.drives[self.drive_of[usize::from(shard)]];
                 runtime::timeout(&set.rt, set.patience.shard, drive.open_shard(folder, number))
             });
             for (shard, opened) in next.iter().zip(join_all(opening).await) {
-                self.shards[*shard] = match opened {
+                match opened {
                     // A shard of another length is not this one (a file cut short).
-                    Some(Ok(reader)) if reader.len() == self.layout.shard_file_len() => Shard::Open(reader),
-                    _ => Shard::Bad,
-                };
+                    Some(Ok(reader)) if reader.len() == self.layout.shard_file_len() => {
+                        self.fetch.opened(shard);
+                        self.shards[usize::from(shard)] = Some(reader);
+                    }
+                    _ => self.fetch.bad(shard),
+                }
             }
         }
     }
@@ -276,7 +266,7 @@ impl PartReader {
                     for shard in bad.iter() {
                         let folder = format_args!("{:032x}", self.part.folder);
                         tracing::warn!(%folder, shard, "bitrot: a shard's hash does not match");
-                        self.shards[shard] = Shard::Bad;
+                        self.close(shard);
                         runs[shard] = None;
                     }
                 }
@@ -293,7 +283,7 @@ impl PartReader {
             .zip(runs.iter())
             .enumerate()
             .filter_map(|(index, (shard, run))| match shard {
-                Shard::Open(reader) if run.is_none() => Some(async move {
+                Some(reader) if run.is_none() => Some(async move {
                     let read = runtime::timeout(&set.rt, set.patience.shard, reader.read(bytes.start, len));
                     (
                         index,
@@ -306,9 +296,15 @@ impl PartReader {
         for (index, read) in join_all(reads).await {
             match read {
                 Ok(run) if run.len() == len => runs[index] = Some(run),
-                _ => self.shards[index] = Shard::Bad,
+                _ => self.close(index),
             }
         }
+    }
+
+    /// A shard cannot be read.
+    fn close(&mut self, shard: usize) {
+        self.fetch.bad(shard as u8);
+        self.shards[shard] = None;
     }
 
     fn frame(&self, read: Bytes) -> Bytes {

@@ -15,16 +15,35 @@ pub struct Register<V> {
     pub prev: Vote<V>,
     /// Whether `accepted` is known to be chosen.
     pub committed: bool,
+    /// Folders held that older votes named, and that `accepted` and `prev` do not. Whether those votes can still be
+    /// chosen is not known before `accepted` is; then they go (`drive.no-garbage`).
+    pub superseded: BTreeSet<Folder>,
 }
 
 impl<V: Value> Register<V> {
     /// The register of a key that was never written: absence is chosen.
     #[must_use]
     pub fn absent() -> Self {
+        Register::committed(Vote::absent())
+    }
+
+    /// The register of a key whose highest vote is known to be chosen.
+    #[must_use]
+    pub fn committed(vote: Vote<V>) -> Self {
         Register {
-            accepted: Vote::absent(),
-            prev: Vote::absent(),
             committed: true,
+            ..Register::open(vote.clone(), vote)
+        }
+    }
+
+    /// The register of a key whose highest vote is not known to be chosen.
+    #[must_use]
+    pub fn open(accepted: Vote<V>, prev: Vote<V>) -> Self {
+        Register {
+            accepted,
+            prev,
+            committed: false,
+            superseded: BTreeSet::new(),
         }
     }
 }
@@ -187,16 +206,19 @@ impl<V: Value> Acceptor<'_, V> {
         }
         let ballot = vote.ballot;
         self.key.promised = self.key.promised.max(ballot);
-        let dropped = if mutation.is(Mutant::PreviousDroppedAtAccept) {
+        let mut dropped = if mutation.is(Mutant::PreviousDroppedAtAccept) {
             self.forget_folders_of(&prev.value, &vote.value)
         } else {
             Vec::new()
         };
+        let superseded = self.superseded_by(&vote.value, &prev.value, mutation);
         self.key.register = Register {
-            accepted: vote,
-            prev,
-            committed: false,
+            superseded,
+            ..Register::open(vote, prev)
         };
+        if mutation.is(Mutant::SupersededDroppedAtAccept) {
+            dropped.extend(self.forget_superseded(mutation));
+        }
         // All that the slot voted for before is of an older epoch, and chosen before this vote's base if at all.
         self.key.known = true;
         assert!(
@@ -222,13 +244,14 @@ impl<V: Value> Acceptor<'_, V> {
         register.committed = true;
         let prev = std::mem::replace(&mut register.prev, register.accepted.clone());
         let value = register.accepted.value.clone();
-        let dropped = if mutation.is(Mutant::FinalizeDropsKept) {
+        let mut dropped = if mutation.is(Mutant::FinalizeDropsKept) {
             self.forget_folders_of(&prev.value, &V::absent())
-        } else if value.drops_unnamed() {
+        } else if value.drops_unnamed() && !mutation.is(Mutant::FinalizeDropsNothing) {
             self.forget_folders_of(&prev.value, &value)
         } else {
             Vec::new()
         };
+        dropped.extend(self.forget_superseded(mutation));
         // Were the flag lost after the removal, the drive would still name a previous value whose data
         // it no longer has.
         if dropped.is_empty() {
@@ -296,10 +319,10 @@ impl<V: Value> Acceptor<'_, V> {
         self.key
             .folders
             .extend(shards.into_iter().filter(|folder| names(&vote.value, *folder)));
+        let superseded = self.superseded_by(&vote.value, &vote.value, mutation);
         let installed = Register {
-            accepted: vote.clone(),
-            prev: vote.clone(),
-            committed: true,
+            superseded,
+            ..Register::committed(vote.clone())
         };
         let old = std::mem::replace(&mut self.key.register, installed);
         self.key.known = true;
@@ -309,10 +332,7 @@ impl<V: Value> Acceptor<'_, V> {
         }
         if vote.value.drops_unnamed() {
             let mut dropped = self.forget_folders_of(&old.prev.value, &vote.value);
-            // What was never chosen may have named parts that the chosen value's open uploads need.
-            if !vote.value.awaits_parts() || mutation.is(Mutant::InstallDropsParts) {
-                dropped.extend(self.forget_folders_of(&old.accepted.value, &vote.value));
-            }
+            dropped.extend(self.forget_superseded(mutation));
             if !dropped.is_empty() {
                 effects.push(DriveEffect::Remove(dropped));
             }
@@ -374,9 +394,44 @@ impl<V: Value> Acceptor<'_, V> {
     /// Takes out of the key's folders what `old` names and `new` does not. Folders that neither names
     /// are staged for writes that others have in hand.
     fn forget_folders_of(&mut self, old: &V, new: &V) -> Vec<Folder> {
-        let folders = &mut self.key.folders;
+        let KeyState { folders, register, .. } = &mut *self.key;
         let unnamed = new_folders(old, new).into_iter().map(|need| need.folder);
-        unnamed.filter(|folder| folders.remove(folder)).collect()
+        let dropped: Vec<Folder> = unnamed.filter(|folder| folders.remove(folder)).collect();
+        for folder in &dropped {
+            register.superseded.remove(folder);
+        }
+        dropped
+    }
+
+    /// The folders held that votes before this one named, and that neither it nor its prev names.
+    fn superseded_by(&self, value: &V, prev: &V, mutation: Mutation) -> BTreeSet<Folder> {
+        let old = &self.key.register;
+        if !value.drops_unnamed() || mutation.is(Mutant::SupersededForgotten) {
+            return BTreeSet::new();
+        }
+        let replaced = [&old.accepted.value, &old.prev.value].into_iter();
+        let replaced = replaced.filter(|replaced| *replaced != value && *replaced != prev);
+        let mut left: BTreeSet<Folder> = replaced
+            .flat_map(Value::folders)
+            .map(|need| need.folder)
+            .chain(old.superseded.iter().copied())
+            .filter(|folder| self.key.folders.contains(folder))
+            .collect();
+        if !left.is_empty() {
+            left.retain(|folder| !names(value, *folder) && !names(prev, *folder));
+        }
+        left
+    }
+
+    /// Once the accepted vote is chosen: takes what older votes named out of the key's folders. A vote that was never
+    /// chosen may have named parts that the value's open uploads need: then it stays for later.
+    fn forget_superseded(&mut self, mutation: Mutation) -> Vec<Folder> {
+        let register = &mut self.key.register;
+        if register.accepted.value.awaits_parts() && !mutation.is(Mutant::InstallDropsParts) {
+            return Vec::new();
+        }
+        let superseded = std::mem::take(&mut register.superseded).into_iter();
+        superseded.filter(|folder| self.key.folders.remove(folder)).collect()
     }
 
     fn snapshot(&self, mutation: Mutation) -> Snapshot<V> {
@@ -384,6 +439,7 @@ impl<V: Value> Acceptor<'_, V> {
             accepted,
             prev,
             committed,
+            superseded: _,
         } = self.key.register.clone();
         Snapshot {
             accepted,

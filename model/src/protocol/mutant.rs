@@ -13,6 +13,12 @@ pub enum Mutant {
     PreviousDroppedAtAccept,
     /// A drive that learns that a value is chosen drops all that the previous one named.
     FinalizeDropsKept,
+    /// A drive that learns that a value is chosen keeps what the previous one named.
+    FinalizeDropsNothing,
+    /// A drive that votes forgets which folders the votes before the last named.
+    SupersededForgotten,
+    /// A drive that votes drops at once what the votes before the last named.
+    SupersededDroppedAtAccept,
     /// A drive votes for a value that names it as a holder of a shard which has yet to arrive.
     AcceptWithoutShard,
     /// A drive drops a staged folder whatever it accepted since.
@@ -39,7 +45,8 @@ pub enum Mutant {
     HealUnfenced,
     /// A drive takes over what a healer sends whatever it has promised since.
     InstallWithoutPromise,
-    /// A drive that is healed removes what a vote that was never chosen named, parts of an open upload too.
+    /// A drive that learns what is chosen removes what a vote that was never chosen named, parts of an open upload
+    /// too.
     InstallDropsParts,
     /// A drive that is healed removes what shards it has but those that the healer sends.
     InstallReplacesShards,
@@ -77,6 +84,8 @@ pub enum Mutant {
     AbortCountedByBallot,
     /// A reader returns the highest value that it sees, chosen or not.
     ReadWithoutWriteBack,
+    /// A reader that reads a key again keeps the shards that it has opened.
+    OpenedKept,
     /// A reader takes too few visible shards for absence.
     NotFoundBelowK,
     /// A drive makes a change of whatever it holds as chosen.
@@ -87,6 +96,8 @@ pub enum Mutant {
     ProposeAgain,
     /// A coordinator counts stage acknowledgements instead of grants that hold the folder.
     TrustStaging,
+    /// A clean-up is done with the drives that take its first ballot.
+    CleanUpOfSome,
     /// A coordinator evaluates its precondition on the highest value, chosen or not.
     BaseNotChosen,
 }

@@ -23,6 +23,12 @@ pub trait Operation<V>: Clone + Debug {
         false
     }
 
+    /// Whether it is for every drive that answers, and goes on under a higher ballot than those that refuse know of: what
+    /// lags may be what it is about.
+    fn is_for_all(&self) -> bool {
+        self.heals()
+    }
+
     /// Whether the value that [`Operation::decide`] makes of `top` names no data of `top`'s last change:
     /// then a `top` that may be chosen but has lost its shards may be carried on without them, so that a
     /// wedged key can be replaced.

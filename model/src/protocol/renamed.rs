@@ -2,7 +2,7 @@
 //! called which. Not compiled into a server.
 
 use super::coordinator::{Missing, Phase};
-use super::{Coordinator, Drives, Operation, Snapshot, Value};
+use super::{Coordinator, Drives, Fetch, Operation, Snapshot, Value};
 use std::collections::BTreeMap;
 
 /// The new index of each drive, by old index.
@@ -27,6 +27,14 @@ impl Renaming<'_> {
     pub(crate) fn missing(self, missing: &mut Missing) {
         missing.contended = self.drives(missing.contended);
         missing.failed = self.drives(missing.failed);
+    }
+}
+
+impl Fetch {
+    /// Gives shards the numbers of their drives.
+    pub fn rename(&mut self, to: Renaming<'_>) {
+        let (untried, open) = self.numbers();
+        (*untried, *open) = (to.drives(*untried), to.drives(*open));
     }
 }
 

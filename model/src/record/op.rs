@@ -120,6 +120,10 @@ pub enum Change {
 }
 
 impl Operation<Record> for Op {
+    fn is_for_all(&self) -> bool {
+        self.kind == Change::Touch
+    }
+
     type Refusal = Refusal;
 
     fn staged(&self) -> Option<(Folder, u8)> {

@@ -500,16 +500,17 @@ impl Replay {
 
 impl Held {
     fn had(&self, snapshot: &Snapshot<Record>) -> bool {
-        let seen = as_register(snapshot);
-        self.past.contains(&seen)
+        let is_it = |past: &Register<Record>| {
+            past.accepted == snapshot.accepted && past.prev == snapshot.prev && past.committed == snapshot.committed
+        };
+        self.past.iter().any(is_it)
     }
 }
 
 fn as_register(snapshot: &Snapshot<Record>) -> Register<Record> {
     Register {
-        accepted: snapshot.accepted.clone(),
-        prev: snapshot.prev.clone(),
         committed: snapshot.committed,
+        ..Register::open(snapshot.accepted.clone(), snapshot.prev.clone())
     }
 }
 

@@ -282,6 +282,26 @@ fn table() -> Vec<Row> {
             with(Mutant::LaggardNotHealed, world(3, 2, "pp", 1, NONE).in_brief()),
         ),
         (
+            "opened shards kept when a key is read again",
+            &[OneDataFolder],
+            with(Mutant::OpenedKept, world(3, 2, "pf", 1, NONE).on_a_value()),
+        ),
+        (
+            "Finalize drops nothing",
+            &[NoGarbage],
+            with(Mutant::FinalizeDropsNothing, world(2, 1, "d", 1, NONE).on_a_value()),
+        ),
+        (
+            "what older votes named forgotten",
+            &[NoGarbage],
+            with(Mutant::SupersededForgotten, world(3, 2, "pd", 1, NONE).on_a_value()),
+        ),
+        (
+            "what older votes named dropped at once",
+            &[AcceptedMeansStaged],
+            with(Mutant::SupersededDroppedAtAccept, world(4, 2, "pdG", 1, NONE)),
+        ),
+        (
             "reply before durable",
             &[PowerLoss],
             with(Mutant::ReplyBeforeDurable, world(3, 2, "p", 1, rebooting)),

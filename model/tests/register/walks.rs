@@ -34,7 +34,8 @@ fn walks_through_large_sets() {
         wipes,
         rots: 1,
     };
-    let wide = |mut world: World, least: u8| {
+    let wide = |world: World, least: u8| {
+        let mut world = world.with_clean_ups();
         let all = Drives::all(world.drives);
         let first = Drives::all(least);
         let even = (0..world.drives).filter(|drive| drive % 4 != 1).collect();
@@ -57,6 +58,18 @@ fn walks_through_large_sets() {
     check(wide(world(1, 1, "pcdgG", 30, faults(0, 0)), 1), 100);
     check(wide(world(16, 8, "ppdchughuG", 30, faults(0, 1)), 9), 200);
     check(wide(world(4, 2, "pdchughuG", 30, faults(0, 1)), 3), 300);
+}
+
+/// A clean-up that does not come back for the drives which refuse its first ballot is noticed.
+#[test]
+#[should_panic(expected = "drive.no-garbage")]
+fn a_clean_up_of_some_drives_is_noticed() {
+    let rots = Faults { rots: 1, ..NONE };
+    let mut broken = world(5, 3, "ppG", 30, rots).with_clean_ups();
+    (broken.mutation, broken.broken) = (Mutant::CleanUpOfSome.into(), true);
+    (0..300).for_each(|seed| {
+        let _ = walk(&broken, seed);
+    });
 }
 
 /// A healer that leaves undecided votes alone is noticed.

@@ -285,14 +285,9 @@ impl World {
                 ballot: ballot(vote),
                 value: value.clone(),
             };
-            let register = Register {
-                prev: accepted.clone(),
-                accepted,
-                committed: true,
-            };
             Arc::new(Drive {
                 key: KeyState {
-                    register,
+                    register: Register::committed(accepted),
                     folders: folders.iter().copied().collect(),
                     ..KeyState::empty()
                 },

@@ -310,11 +310,7 @@ impl World {
         };
         let drive = KeyState {
             folders: first.value.folders().iter().map(|need| need.folder).collect(),
-            register: Register {
-                accepted: first.clone(),
-                prev: first.clone(),
-                committed: true,
-            },
+            register: Register::committed(first.clone()),
             ..KeyState::empty()
         };
         State {

@@ -57,18 +57,23 @@ enum RegisterRef<'a> {
         accepted: &'a Vote<Record>,
         prev: &'a Vote<Record>,
     },
+    Superseding(&'a Register<Record>),
 }
 
 #[derive(Deserialize)]
 enum RegisterRow {
     Committed(Vote<Record>),
     Open { accepted: Vote<Record>, prev: Vote<Record> },
+    Superseding(Register<Record>),
 }
 
-/// The row of a register. Once its vote is committed that is all there is to know, and stored once.
+/// The row of a register. Once its vote is committed that is all there is to know, and stored once; as a rule no older
+/// votes have left folders behind, and then none are stored.
 pub(super) fn encode_register(register: &Register<Record>) -> Result<Vec<u8>, RowError> {
     let (accepted, prev) = (&register.accepted, &register.prev);
-    let row = if register.committed {
+    let row = if !register.superseded.is_empty() {
+        RegisterRef::Superseding(register)
+    } else if register.committed {
         RegisterRef::Committed(accepted)
     } else {
         RegisterRef::Open { accepted, prev }
@@ -92,16 +97,9 @@ pub fn decode_register(row: &[u8]) -> Result<Register<Record>, RowError> {
         return Err(RowError::Malformed);
     }
     Ok(match row {
-        RegisterRow::Committed(accepted) => Register {
-            prev: accepted.clone(),
-            accepted,
-            committed: true,
-        },
-        RegisterRow::Open { accepted, prev } => Register {
-            accepted,
-            prev,
-            committed: false,
-        },
+        RegisterRow::Committed(accepted) => Register::committed(accepted),
+        RegisterRow::Open { accepted, prev } => Register::open(accepted, prev),
+        RegisterRow::Superseding(register) => register,
     })
 }
 
@@ -242,16 +240,8 @@ mod tests {
     #[test]
     fn a_committed_vote_is_stored_once() {
         let accepted = vote(7, 3);
-        let open = Register {
-            accepted: accepted.clone(),
-            prev: vote(6, 2),
-            committed: false,
-        };
-        let committed = Register {
-            prev: accepted.clone(),
-            accepted,
-            committed: true,
-        };
+        let open = Register::open(accepted.clone(), vote(6, 2));
+        let committed = Register::committed(accepted);
         let (open, committed) = (encode_register(&open), encode_register(&committed));
         assert!(committed.expect("encodes").len() < open.expect("encodes").len() * 2 / 3);
     }
@@ -276,11 +266,7 @@ mod tests {
             ballot: ballot(5),
             value: Record::new(7, content),
         };
-        let register = Register {
-            prev: accepted.clone(),
-            accepted,
-            committed: true,
-        };
+        let register = Register::committed(accepted);
         let row = encode_register(&register).expect("encodes");
         assert_eq!(row, [1, 0, 0, 5, 1, 99, 7, 3, 9, 1]);
     }
@@ -289,11 +275,7 @@ mod tests {
     #[test]
     fn the_register_of_a_put_is_short() {
         let accepted = vote(1 << 40, u128::MAX / 3);
-        let register = Register {
-            prev: accepted.clone(),
-            accepted,
-            committed: true,
-        };
+        let register = Register::committed(accepted);
         let bytes = encode_register(&register).expect("encodes").len();
         assert!((180..230).contains(&bytes), "{bytes}");
     }

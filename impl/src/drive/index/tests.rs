@@ -24,9 +24,11 @@ fn key(n: u64) -> RegisterKey {
 
 fn register(n: u64, round: u64) -> Register<Record> {
     Register {
-        accepted: vote(round, u128::from(n) + 1),
-        prev: vote(round - 1, u128::from(n) + 1_000_000),
         committed: n.is_multiple_of(2),
+        ..Register::open(
+            vote(round, u128::from(n) + 1),
+            vote(round - 1, u128::from(n) + 1_000_000),
+        )
     }
 }
 

@@ -461,16 +461,15 @@ impl Core {
         Ok(Ok(()))
     }
 
-    /// The folders that the votes for a key name.
+    /// The folders that the votes for a key name, and those of older votes that may yet be chosen.
     fn named(&mut self, key: &RegisterKey) -> Result<BTreeSet<Folder>, IndexError> {
         let view = || self.shared.index.view();
         let entry = self.keys.load(key, view, &self.pending, &self.shared.recording)?;
-        let votes = [&entry.state.register.accepted, &entry.state.register.prev];
-        Ok(votes
-            .iter()
-            .flat_map(|vote| vote.value.folders())
-            .map(|need| need.folder)
-            .collect())
+        let register = &entry.state.register;
+        let votes = [&register.accepted, &register.prev];
+        let named = votes.iter().flat_map(|vote| vote.value.folders());
+        let named = named.map(|need| need.folder);
+        Ok(named.chain(register.superseded.iter().copied()).collect())
     }
 
     /// `multipart.end-is-known`.

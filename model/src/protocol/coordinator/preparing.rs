@@ -148,8 +148,9 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         if self.op.heals() && self.mutation.is(Mutant::DanglingDeleted) && !is_readable(&base.value, answers) {
             return self.vote(V::absent(), base, false, holders);
         }
-        if self.op.heals() && !answers.missing.contended.is_empty() {
-            // Those that a higher ballot holds may be the ones to heal.
+        let is_for_all = self.op.is_for_all() && !self.mutation.is(Mutant::CleanUpOfSome);
+        if is_for_all && !answers.missing.contended.is_empty() {
+            // Those that a higher ballot holds may be the ones to heal, or to clean.
             let mut effects = self.mend(&base, answers);
             effects.extend(self.start(true));
             return effects;

@@ -1,0 +1,92 @@
+//! A read that opens its shards one by one, while the value may be replaced (`read.one-data-folder`).
+
+use super::change::{Content, Told};
+use super::rules::{Occasion, Rule};
+use super::steps::is_of_its_round;
+use super::world::{Opening, Stage, State, World};
+use model::protocol::fetch::Next;
+use model::protocol::{Drives, Fetch, Folder};
+use std::collections::BTreeMap;
+
+impl World {
+    /// Once it is known what to read.
+    pub(super) fn begin_opening(&self, s: &mut State, client: u8, value: Content) {
+        let folder = Folder::from(value.name);
+        let state = s.client(client);
+        let opening = match state.opening.take() {
+            None => Opening {
+                value,
+                fetch: Fetch::new(folder, value.data, self.drives).with_mutation(self.mutation),
+                open: BTreeMap::new(),
+                again: false,
+            },
+            Some(before) => {
+                let fetch = before.fetch.again(folder, value.data, self.drives);
+                let mut open = before.open;
+                open.retain(|drive, _| fetch.open().contains(*drive));
+                Opening {
+                    value,
+                    fetch,
+                    open,
+                    again: true,
+                }
+            }
+        };
+        state.opening = Some(opening);
+        state.stage = Stage::Opening;
+        state.answers.clear();
+        state.unread = Drives::NONE;
+        state.machine = None;
+        state.mail.retain(|mail| !is_of_its_round(&mail.request));
+        self.open_on(s, client);
+    }
+
+    pub(super) fn open(&self, s: &mut State, client: u8, drive: u8) {
+        let holds = |s: &State, folder| s.drives[usize::from(drive)].key.folders.contains(&folder);
+        let Some(Opening { value, .. }) = s.clients[usize::from(client)].opening else {
+            return;
+        };
+        let found = holds(s, Folder::from(value.name));
+        if let Some(opening) = &mut s.client(client).opening {
+            if found {
+                opening.fetch.opened(drive);
+                opening.open.insert(drive, value.name);
+            } else {
+                opening.fetch.bad(drive);
+            }
+        }
+        self.open_on(s, client);
+    }
+
+    /// Answers once K shards are open, or reads again once, if fewer are left.
+    fn open_on(&self, s: &mut State, client: u8) {
+        let Some(opening) = s.clients[usize::from(client)].opening.clone() else {
+            return;
+        };
+        let value = opening.value;
+        match opening.fetch.next() {
+            Next::Open(_) => {}
+            Next::Read => {
+                let of_it = opening.open.values().filter(|name| **name == value.name).count();
+                let one = of_it == opening.open.len() && of_it >= usize::from(value.data);
+                s.demand(Rule::OneDataFolder, one);
+                if opening.again {
+                    self.see(Occasion::ReadAgain);
+                }
+                self.end_opening(s, client, Told::Value(value.name));
+            }
+            Next::TooFew if opening.again => self.end_opening(s, client, Told::Unavailable),
+            Next::TooFew => {
+                let state = s.client(client);
+                state.stage = Stage::Reading;
+                state.unread = Drives::all(self.drives);
+            }
+        }
+    }
+
+    fn end_opening(&self, s: &mut State, client: u8, told: Told) {
+        self.audit_value(s, client, told);
+        self.tell_client(s, client, told);
+        self.leave(s, client);
+    }
+}
