@@ -42,6 +42,7 @@ pub fn world(drives: u8, data: u8, ops: &str, rounds: u8, faults: Faults) -> Wor
         rounds,
         faults,
         brief: false,
+        rescues: false,
         mutation: Mutation::NONE,
         broken: false,
         seen: Seen::default(),
@@ -101,7 +102,7 @@ pub fn wide() -> Vec<World> {
 }
 
 /// The operations by letter.
-const KINDS: [(char, Kind); 12] = [
+const KINDS: [(char, Kind); 13] = [
     ('p', Kind::Put),
     ('c', Kind::Create),
     // A put if the value is the first operation's, or the one that the key starts with.
@@ -110,6 +111,7 @@ const KINDS: [(char, Kind); 12] = [
     ('d', Kind::Delete),
     ('g', Kind::Get),
     ('G', Kind::PreparedGet),
+    ('H', Kind::Head),
     ('f', Kind::Fetch),
     ('r', Kind::Recover),
     ('h', Kind::Heal),
@@ -151,6 +153,7 @@ impl World {
         words += &crate::explore::departures(&[
             (u8::from(self.initial), "on a value"),
             (u8::from(self.brief), "in brief"),
+            (u8::from(self.rescues), "rescued"),
             (faults.losses, "losses"),
             (faults.boots, "boots"),
             (faults.crashes, "crashes"),

@@ -108,6 +108,8 @@ pub enum Kind {
     Delete,
     /// A plain read, escalated to Prepare and Resolve when it must be.
     Get,
+    /// A plain read of what the key's record says: no shard is asked for.
+    Head,
     /// A read that begins with Prepare.
     PreparedGet,
     /// A plain read that opens its shards one by one before it answers; the others find them all at once.
@@ -140,7 +142,7 @@ pub struct Change {
 impl Change {
     /// Whether a client is told a value.
     pub fn is_get(self) -> bool {
-        matches!(self.kind, Kind::Get | Kind::PreparedGet | Kind::Fetch)
+        matches!(self.kind, Kind::Get | Kind::Head | Kind::PreparedGet | Kind::Fetch)
     }
 
     /// Whether it stages shards.
@@ -183,7 +185,7 @@ impl Operation<Content> for Change {
             },
         };
         match self.kind {
-            Kind::Get | Kind::PreparedGet | Kind::Fetch => Decision::Keep,
+            Kind::Get | Kind::Head | Kind::PreparedGet | Kind::Fetch => Decision::Keep,
             Kind::Recover | Kind::Heal | Kind::Purge => Decision::Keep,
             Kind::Delete if base.absent => Decision::Keep,
             Kind::CleanUp(name) if base.name == name => Decision::Keep,
@@ -233,7 +235,7 @@ impl SequentialSpec for Key {
             Kind::Match(expected) if self.0 != expected => return Told::Refused,
             Kind::Put | Kind::Create | Kind::Match(_) => self.0 = change.name,
             Kind::Delete => self.0 = 0,
-            Kind::Get | Kind::PreparedGet | Kind::Fetch => return Told::Value(self.0),
+            Kind::Get | Kind::Head | Kind::PreparedGet | Kind::Fetch => return Told::Value(self.0),
             Kind::Recover | Kind::Heal | Kind::Purge | Kind::CleanUp(_) => {}
         }
         Told::Done

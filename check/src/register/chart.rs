@@ -93,6 +93,7 @@ pub(crate) fn wants(kind: Kind) -> String {
         Kind::Match(of) => format!("put over {}", value_named(of)),
         Kind::Delete => "delete".to_owned(),
         Kind::Get | Kind::PreparedGet | Kind::Fetch => "get".to_owned(),
+        Kind::Head => "head".to_owned(),
         Kind::Recover => "recovery".to_owned(),
         Kind::Heal => "heal".to_owned(),
         Kind::Purge => "purge".to_owned(),

@@ -8,6 +8,7 @@ pub(crate) mod chart;
 mod healing;
 mod opening;
 pub(crate) mod order;
+mod rescue;
 pub mod rules;
 mod settle;
 mod steps;

@@ -94,7 +94,7 @@ impl World {
         mail.to.iter().any(|drive| promised(drive) > ballot)
     }
 
-    fn forget_spent_mail(&self, s: &mut State) {
+    pub(super) fn forget_spent_mail(&self, s: &mut State) {
         let falling = self.promises_fall();
         for client in 0..s.clients.len() {
             for index in 0..s.clients[client].mail.len() {

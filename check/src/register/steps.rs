@@ -26,7 +26,7 @@ impl World {
         let saw_absent = s.latest().absent && change.is_get();
         let state = s.client(client);
         state.saw_absent = saw_absent;
-        if matches!(change.kind, Kind::Get | Kind::Fetch | Kind::Purge) {
+        if matches!(change.kind, Kind::Get | Kind::Head | Kind::Fetch | Kind::Purge) {
             state.stage = Stage::Reading;
             state.unread = Drives::all(self.drives);
         } else {
@@ -223,7 +223,7 @@ impl World {
     /// Issues the next ballot, if there is one left.
     fn begin(&self, s: &mut State, client: u8, epoch: u64, round: u64) {
         let state = s.client(client);
-        if state.rounds == self.rounds {
+        if state.rounds == self.rounds && !self.is_rescuer(client) {
             return self.leave(s, client);
         }
         state.rounds += 1;
@@ -267,7 +267,7 @@ impl World {
         }
         let told = if value.absent {
             Told::Value(0)
-        } else if s.holding(value.name) >= usize::from(value.data) {
+        } else if self.change(client).kind == Kind::Head || s.holding(value.name) >= usize::from(value.data) {
             Told::Value(value.name)
         } else {
             Told::Unavailable
@@ -343,7 +343,7 @@ impl World {
             }
         };
         // Shards that are gone: the read would be begun again.
-        let at_once = self.change(client).kind != Kind::Fetch;
+        let at_once = matches!(self.change(client).kind, Kind::Get);
         if at_once && !value.absent && s.holding(value.name) < usize::from(value.data) {
             return None;
         }

@@ -63,7 +63,9 @@ pub fn walk(world: &World, seed: u64) -> usize {
         rots: state.faults.rots,
         ..NONE
     };
-    come_back(world, &mut state, seed);
+    let came_back = world.come_back(&mut state);
+    assert!(came_back, "live.heals: a drive cannot join, seed {seed}");
+    state.assert_holds(seed);
     for client in 0..=last {
         let kind = world.change(client).kind;
         let all_deleted = (0..world.drives).all(|drive| state.is_deleted_on(drive));
@@ -101,25 +103,6 @@ pub fn walk(world: &World, seed: u64) -> usize {
         "live.resolves: the last read has no answer, seed {seed}"
     );
     state.clients.iter().filter(|client| client.answered).count()
-}
-
-/// Lets the drives that were wiped come back (`live.heals`).
-fn come_back(world: &World, state: &mut State, seed: u64) {
-    for _ in 0..1_000 {
-        let mut actions = Vec::new();
-        world.actions(state, &mut actions);
-        let way_back = |action: &&Action| matches!(action, Action::Join(..) | Action::Fence(..));
-        let Some(next) = actions.iter().find(way_back) else {
-            assert!(
-                state.outside().is_empty(),
-                "live.heals: a drive cannot join, seed {seed}"
-            );
-            return;
-        };
-        *state = world.next_state(state, *next).expect("it leads on");
-        state.assert_holds(seed);
-    }
-    panic!("live.heals: no end, seed {seed}");
 }
 
 /// Whether as many drives can speak for the key as meet every majority: where they cannot, nothing is voted for.

@@ -48,6 +48,8 @@ pub struct World {
     pub quorums: Vec<Quorums>,
     /// Whether Accepts travel as changes of a base.
     pub brief: bool,
+    /// Whether every state is rescued (`World::with_rescues`).
+    pub rescues: bool,
     /// The break, if any.
     pub mutation: Mutation,
     /// Whether anything, mutation or bounds, departs from the protocol.
@@ -339,7 +341,9 @@ impl Model for World {
 
     fn actions(&self, s: &State, actions: &mut Vec<Action>) {
         for (client, state) in s.clients.iter().enumerate() {
-            self.client_actions(s, client as u8, state, actions);
+            if !self.is_rescuer(client as u8) {
+                self.client_actions(s, client as u8, state, actions);
+            }
         }
         for (drive, state) in s.drives.iter().enumerate() {
             let drive = drive as u8;
@@ -361,7 +365,11 @@ impl Model for World {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        properties()
+        let mut all = properties();
+        if self.rescues {
+            all.extend(World::rescues());
+        }
+        all
     }
 
     fn format_step(&self, last: &State, action: Action) -> Option<String> {

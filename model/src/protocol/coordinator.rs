@@ -165,6 +165,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         match event {
             Event::Begin(ballot) => self.begin(ballot),
             Event::Reply { from, ballot, reply } if self.is_current(from, ballot) => self.reply(from, reply),
+            Event::Failed { .. } if self.mutation.is(Mutant::FailureIgnored) => Vec::new(),
             Event::Failed { from, ballot } if self.is_current(from, ballot) => self.failed(from),
             Event::Reply { .. } | Event::Failed { .. } => Vec::new(),
             Event::Hurry => self.hurry(),

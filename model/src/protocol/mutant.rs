@@ -96,6 +96,8 @@ pub enum Mutant {
     ProposeAgain,
     /// A coordinator counts stage acknowledgements instead of grants that hold the folder.
     TrustStaging,
+    /// A coordinator goes on waiting for a drive that will not answer.
+    FailureIgnored,
     /// A clean-up is done with the drives that take its first ballot.
     CleanUpOfSome,
     /// A coordinator evaluates its precondition on the highest value, chosen or not.

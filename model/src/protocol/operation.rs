@@ -23,8 +23,8 @@ pub trait Operation<V>: Clone + Debug {
         false
     }
 
-    /// Whether it is for every drive that answers, and goes on under a higher ballot than those that refuse know of: what
-    /// lags may be what it is about.
+    /// Whether it is for every drive that answers, and goes on under a higher ballot than those that refuse know of:
+    /// what lags may be what it is about.
     fn is_for_all(&self) -> bool {
         self.heals()
     }

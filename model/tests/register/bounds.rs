@@ -16,6 +16,7 @@ fn every_rule_holds() {
         deadlines: 1,
         ..silenced
     };
+    let rebooted_and = |faults| Faults { boots: 1, ..faults };
     let worlds = vec![
         world(2, 1, "pgg", 1, NONE),
         world(2, 1, "pgg", 2, Faults { boots: 1, ..NONE }),
@@ -51,7 +52,14 @@ fn every_rule_holds() {
         world(2, 1, "pdf", 1, NONE).on_a_value(),
         world(3, 2, "pf", 1, Faults { losses: 1, ..NONE }).on_a_value(),
         world(4, 3, "pG", 2, NONE),
-        world(5, 3, "pp", 1, NONE),
+        world(5, 3, "pph", 1, NONE).with_rescues(),
+        world(4, 2, "pph", 1, Faults { losses: 1, ..NONE }).with_rescues(),
+        world(3, 2, "pph", 1, Faults { wipes: 1, ..NONE }).with_rescues(),
+        world(3, 2, "pdh", 1, rebooted_and(Faults { wipes: 1, ..NONE })).with_rescues(),
+        world(3, 2, "pxh", 1, rebooted_and(Faults { rots: 1, ..NONE })).with_rescues(),
+        world(3, 2, "dph", 1, rebooted_and(Faults { rots: 1, ..NONE }))
+            .on_a_value()
+            .with_rescues(),
         world(4, 2, "pg", 2, NONE),
         world(3, 2, "pg", 2, Faults { boots: 1, ..NONE }).on_a_value(),
         world(3, 2, "idg", 1, NONE).on_a_value(),
@@ -75,6 +83,7 @@ fn every_rule_holds() {
         world(4, 2, "p", 2, Faults { wipes: 2, ..NONE }),
         world(3, 2, "ph", 2, NONE),
         world(2, 1, "phg", 2, Faults { losses: 1, ..NONE }),
+        world(2, 1, "phg", 1, Faults { losses: 2, ..NONE }),
         world(2, 1, "phg", 1, Faults { wipes: 1, ..NONE }),
         world(3, 2, "phG", 1, Faults { wipes: 1, ..NONE }),
         world(2, 1, "pgg", 1, Faults { rots: 1, ..NONE }),
@@ -82,8 +91,9 @@ fn every_rule_holds() {
         world(2, 1, "phg", 2, Faults { rots: 1, ..NONE }),
         world(3, 2, "pdu", 1, NONE),
         world(2, 1, "pdug", 1, NONE).on_a_value(),
+        world(2, 1, "pduH", 1, NONE).on_a_value(),
         world(3, 2, "dug", 1, Faults { wipes: 1, ..NONE }).on_a_value(),
-        world(2, 1, "pdug", 1, Faults { wipes: 1, ..NONE }).on_a_value(),
+        world(2, 1, "pduH", 1, Faults { wipes: 1, ..NONE }).on_a_value(),
         world(2, 1, "duhg", 1, Faults { wipes: 1, ..NONE }).on_a_value(),
         world(
             2,
@@ -111,7 +121,7 @@ fn every_rule_holds() {
 
 /// One configuration from the environment: `N K OPS ROUNDS`, then the faults in their order.
 #[test]
-#[ignore = "for finding bounds by hand: BOUNDS='3 2 ppG 2 0 0 0 0 0 0 0' [ON_A_VALUE=1 IN_BRIEF=1]"]
+#[ignore = "for finding bounds by hand: BOUNDS='3 2 ppG 2 0 0 0 0 0 0 0' [ON_A_VALUE=1 IN_BRIEF=1 RESCUED=1]"]
 fn by_hand() {
     let text = std::env::var("BOUNDS").expect("BOUNDS is set");
     let words: Vec<&str> = text.split(' ').collect();
@@ -133,6 +143,9 @@ fn by_hand() {
     }
     if std::env::var_os("IN_BRIEF").is_some() {
         world = world.in_brief();
+    }
+    if std::env::var_os("RESCUED").is_some() {
+        world = world.with_rescues();
     }
     let found = explore(world, &[], Duration::from_secs(600));
     println!(

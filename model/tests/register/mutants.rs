@@ -239,12 +239,12 @@ fn table() -> Vec<Row> {
         (
             "plain read that takes a purged drive's none",
             &[Linearizable],
-            with(Mutant::ReadTakesPurged, world(2, 1, "pdug", 1, NONE).on_a_value()),
+            with(Mutant::ReadTakesPurged, world(2, 1, "pduH", 1, NONE).on_a_value()),
         ),
         (
             "join without a floor",
             &[Linearizable],
-            with(Mutant::JoinLeavesFloor, world(2, 1, "pdug", 1, wiping).on_a_value()),
+            with(Mutant::JoinLeavesFloor, world(2, 1, "pduH", 1, wiping).on_a_value()),
         ),
         (
             "rotten record taken for absence",
@@ -317,7 +317,24 @@ fn every_mutant_is_caught() {
         sound: sound(&world),
         world,
     });
-    catch(breaks.collect(), LIMIT);
+    let unending = [
+        (
+            "heal of what is known to be chosen alone",
+            "live.heals",
+            Mutant::HealOnlyChosen,
+        ),
+        ("drives that fail waited for", "live.resolves", Mutant::FailureIgnored),
+    ];
+    let unending = unending.map(|(name, rule, mutant)| {
+        let world = with(mutant, world(3, 2, "ph", 1, NONE).with_rescues());
+        Break {
+            name,
+            rules: vec![rule],
+            sound: sound(&world),
+            world,
+        }
+    });
+    catch(breaks.chain(unending).collect(), LIMIT);
 }
 
 /// With a majority to accept there is no split brain, K = M or not; with K there is.

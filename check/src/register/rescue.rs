@@ -1,0 +1,115 @@
+//! Whatever has happened, a key comes back to order: from every state of a world that is rescued the faults stop, all
+//! operations die with what they had sent, wiped drives come back, and one that comes new ends with any W drives
+//! (`live.resolves`); with all of them it leaves nothing to mend (`live.heals`).
+
+use super::world::{Action, Stage, State, World};
+use model::protocol::Drives;
+use stateright::{Model, Property};
+
+/// Steps after which an operation has no end.
+const STEPS: usize = 2_000;
+
+impl World {
+    /// Every state is rescued, by the last operation; it begins in no other way.
+    #[must_use]
+    pub fn with_rescues(mut self) -> World {
+        self.rescues = true;
+        self
+    }
+
+    /// Whether this client is the one that rescues.
+    pub(super) fn is_rescuer(&self, client: u8) -> bool {
+        self.rescues && usize::from(client) + 1 == self.changes.len()
+    }
+
+    /// What each state must lead to.
+    pub(super) fn rescues() -> [Property<World>; 2] {
+        [
+            Property::always("live.resolves", |world: &World, s: &State| {
+                let sets = (0..=Drives::all(world.drives).bits()).map(Drives::from_bits);
+                let enough = usize::from(world.changes[0].write).max(world.majority());
+                !world.rescues
+                    || sets
+                        .filter(|connected| connected.count() == enough)
+                        .all(|connected| world.ends(&mut world.at_rest(s), connected))
+            }),
+            Property::always("live.heals", |world: &World, s: &State| {
+                !world.rescues || world.heals(s)
+            }),
+        ]
+    }
+
+    /// Once all operations are dead, and nothing is on its way.
+    fn at_rest(&self, s: &State) -> State {
+        let mut s = s.clone();
+        for client in 0..self.changes.len() as u8 {
+            if !self.is_rescuer(client) {
+                self.leave(&mut s, client);
+                s.client(client).mail.clear();
+            }
+        }
+        s
+    }
+
+    /// Whether the rescuer's operation comes to an end, whatever that is, when only these drives answer.
+    fn ends(&self, s: &mut State, connected: Drives) -> bool {
+        let rescuer = self.changes.len() as u8 - 1;
+        let connected = connected.without(s.outside());
+        self.invoke(s, rescuer, Drives::NONE);
+        for _ in 0..STEPS {
+            if self.deliver_next(s, rescuer, connected) {
+                continue;
+            }
+            if s.clients[usize::from(rescuer)].stage == Stage::Over {
+                return true;
+            }
+            let silent = Drives::all(self.drives).without(connected);
+            silent.iter().for_each(|drive| self.fail(s, rescuer, drive));
+        }
+        false
+    }
+
+    /// Delivers something that the rescuer has sent; whether there was anything.
+    fn deliver_next(&self, s: &mut State, rescuer: u8, connected: Drives) -> bool {
+        let waits = |to: Drives| to.iter().find(|drive| connected.contains(*drive));
+        let mail = s.clients[usize::from(rescuer)].mail.iter().enumerate();
+        let mut next = mail.filter_map(|(index, mail)| Some((index, waits(mail.to)?)));
+        let Some((index, drive)) = next.next() else {
+            return false;
+        };
+        self.deliver(s, rescuer, index, drive, true);
+        self.forget_spent_mail(s);
+        self.judge(s);
+        true
+    }
+
+    /// Whether nothing is left to mend after the rescuer has had all drives. A value that may be chosen and has lost
+    /// too many shards is beyond that (`put.acked-survives` says when): it is unavailable until it is replaced.
+    fn heals(&self, s: &State) -> bool {
+        let mut s = self.at_rest(s);
+        let votes = s.drives.iter().map(|drive| drive.key.register.accepted.value);
+        let mut values = votes.chain([s.latest()]).filter(|value| !value.absent);
+        let lost = values.any(|value| s.holding(value.name) < usize::from(value.data));
+        if !self.come_back(&mut s) || !self.ends(&mut s, Drives::all(self.drives)) {
+            return false;
+        }
+        s.broken.is_none() && (lost || s.is_healed(&s.latest()))
+    }
+
+    /// Whether the drives that were wiped come back.
+    pub(super) fn come_back(&self, s: &mut State) -> bool {
+        for _ in 0..STEPS {
+            let mut actions = Vec::new();
+            self.actions(s, &mut actions);
+            let way_back = |action: &&Action| matches!(action, Action::Join(..) | Action::Fence(..));
+            let Some(next) = actions.iter().find(way_back) else {
+                return s.outside().is_empty();
+            };
+            let Some(next) = self.next_state(s, *next) else {
+                return false;
+            };
+            *s = next;
+        }
+        false
+    }
+}
