@@ -1,6 +1,7 @@
 //! Exploring a world to its end.
 
 use crate::chart::Names;
+use crate::rules::Named;
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -279,6 +280,18 @@ pub struct Break<M> {
     pub world: M,
     /// The same world without it.
     pub sound: M,
+}
+
+impl<M> Break<M> {
+    /// A break by its name, the rules that must be found broken, and the world with and without it.
+    pub fn new<R: Named>(name: &'static str, rules: &[R], world: M, sound: M) -> Self {
+        Break {
+            name,
+            rules: rules.iter().map(|rule| rule.named()).collect(),
+            world,
+            sound,
+        }
+    }
 }
 
 /// Explores each broken world until its rules are found broken, and the sound one to its end, and prints a table.

@@ -45,6 +45,18 @@ impl Seen {
     }
 }
 
+/// A rule, by its name in `specs/`.
+pub trait Named: Copy {
+    /// Its name.
+    fn named(self) -> &'static str;
+}
+
+impl Named for &'static str {
+    fn named(self) -> &'static str {
+        self
+    }
+}
+
 /// Defines `Rule` and `Occasion`, in pairs, for a world with a field `seen` and its state with a field `broken`, and
 /// `properties`, which holds each rule `always` and demands each occasion `sometimes`.
 #[macro_export]
@@ -76,6 +88,12 @@ macro_rules! rules {
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self { $(Rule::$rule => $name,)* }
+            }
+        }
+
+        impl $crate::rules::Named for Rule {
+            fn named(self) -> &'static str {
+                self.name()
             }
         }
 

@@ -104,14 +104,10 @@ fn table() -> Vec<Row> {
 
 #[test]
 fn every_mutant_is_caught() {
-    let breaks = table().into_iter().map(|(name, mutant, rules, world)| Break {
-        name,
-        rules: rules.iter().map(|rule| rule.name()).collect(),
-        sound: world.clone(),
-        world: World {
-            mutation: mutant.into(),
-            ..world
-        },
+    let breaks = table().into_iter().map(|(name, mutant, rules, sound)| {
+        let mut world = sound.clone();
+        world.mutation = mutant.into();
+        Break::new(name, rules, world, sound)
     });
     catch(breaks.collect(), Duration::from_secs(100));
     assert_eq!(Mutation::NONE, table()[0].3.mutation, "sound worlds are sound");

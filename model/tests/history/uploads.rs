@@ -72,6 +72,10 @@ fn table() -> Vec<Row> {
     use Rule::*;
     let mut healed = world("cp").with_heal();
     healed.protocol = DriveMutant::InstallDropsParts.into();
+    let finalized = World {
+        heals: 0,
+        ..healed.clone()
+    };
     vec![
         (
             "completed in two votes",
@@ -124,6 +128,7 @@ fn table() -> Vec<Row> {
             with(Mutant::ReplacedPartDropped, world("cu")),
         ),
         ("heal drops parts of an open upload", &[PartsKept], healed),
+        ("the next choice drops parts of an open upload", &[PartsKept], finalized),
     ]
 }
 
@@ -132,12 +137,7 @@ fn every_mutant_is_caught() {
     let breaks = table().into_iter().map(|(name, rules, broken)| {
         let mut sound = broken.clone();
         (sound.mutation, sound.protocol) = (Mutation::NONE, DriveMutation::NONE);
-        Break {
-            name,
-            rules: rules.iter().map(|rule| rule.name()).collect(),
-            sound,
-            world: broken,
-        }
+        Break::new(name, rules, broken, sound)
     });
     catch(breaks.collect(), LIMIT);
 }

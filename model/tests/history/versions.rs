@@ -99,12 +99,7 @@ fn every_mutant_is_caught() {
     let breaks = table().into_iter().map(|(name, rules, broken)| {
         let mut sound = broken.clone();
         (sound.mutation, sound.protocol) = (Mutation::NONE, DriveMutation::NONE);
-        Break {
-            name,
-            rules: rules.iter().map(|rule| rule.name()).collect(),
-            sound,
-            world: broken,
-        }
+        Break::new(name, rules, broken, sound)
     });
     catch(breaks.collect(), LIMIT);
 }

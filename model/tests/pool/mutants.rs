@@ -129,11 +129,8 @@ fn table() -> Vec<Row> {
 
 #[test]
 fn every_mutant_is_caught() {
-    let breaks = table().into_iter().map(|(name, mutant, rules, sound)| Break {
-        name,
-        rules: rules.iter().map(|rule| rule.name()).collect(),
-        world: sound.clone().with(mutant),
-        sound,
-    });
+    let breaks = table()
+        .into_iter()
+        .map(|(name, mutant, rules, sound)| Break::new(name, rules, sound.clone().with(mutant), sound));
     catch(breaks.collect(), LIMIT);
 }

@@ -311,11 +311,9 @@ fn table() -> Vec<Row> {
 
 #[test]
 fn every_mutant_is_caught() {
-    let breaks = table().into_iter().map(|(name, rules, world)| Break {
-        name,
-        rules: rules.iter().map(|rule| rule.name()).collect(),
-        sound: sound(&world),
-        world,
+    let breaks = table().into_iter().map(|(name, rules, world)| {
+        let sound = sound(&world);
+        Break::new(name, rules, world, sound)
     });
     let unending = [
         (
@@ -327,12 +325,8 @@ fn every_mutant_is_caught() {
     ];
     let unending = unending.map(|(name, rule, mutant)| {
         let world = with(mutant, world(3, 2, "ph", 1, NONE).with_rescues());
-        Break {
-            name,
-            rules: vec![rule],
-            sound: sound(&world),
-            world,
-        }
+        let sound = sound(&world);
+        Break::new(name, &[rule], world, sound)
     });
     catch(breaks.chain(unending).collect(), LIMIT);
 }
