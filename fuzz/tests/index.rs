@@ -95,9 +95,8 @@ fn row(n: u64) -> Row {
     Row {
         key: RegisterKey::object(u128::from(n % 3), &format!("key-{:03}", n * 7 % 100)),
         register: Register {
-            accepted: vote(n + 5, u128::from(n) + 1),
-            prev: vote(n + 2, u128::from(n) + 1000),
-            committed: false,
+            superseded: (0..n % 3).map(|of| u128::from(n * 10 + of)).collect(),
+            ..Register::open(vote(n + 5, u128::from(n) + 1), vote(n + 2, u128::from(n) + 1000))
         },
         folder: u128::from(n) + 1,
         shard: Bytes::from(vec![n as u8; 100 + n as usize * 40]),

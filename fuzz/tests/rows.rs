@@ -157,13 +157,16 @@ impl AnyVote {
 }
 
 /// A committed vote is all there is to know, as the acceptor leaves it.
-fn register(accepted: &AnyVote, prev: &AnyVote, committed: bool) -> Register<Record> {
+fn register(accepted: &AnyVote, prev: &AnyVote, committed: bool, superseded: &[u128]) -> Register<Record> {
     let accepted = accepted.vote();
-    let prev = if committed { accepted.clone() } else { prev.vote() };
+    let register = if committed {
+        Register::committed(accepted)
+    } else {
+        Register::open(accepted, prev.vote())
+    };
     Register {
-        accepted,
-        prev,
-        committed,
+        superseded: superseded.iter().copied().collect(),
+        ..register
     }
 }
 
@@ -174,22 +177,25 @@ fn same(a: &Register<Record>, b: &Register<Record>) -> bool {
 
 #[test]
 fn registers_come_back_as_they_were() {
-    type Input = (AnyVote, AnyVote, bool);
-    check!().with_type::<Input>().for_each(|(accepted, prev, committed)| {
-        let register = register(accepted, prev, *committed);
-        let row = encode_register(&register).expect("encodes");
-        assert!(same(&decode_register(&row).expect("decodes"), &register), "{row:?}");
-    });
+    type Input = (AnyVote, AnyVote, bool, Vec<u128>);
+    check!()
+        .with_type::<Input>()
+        .for_each(|(accepted, prev, committed, superseded)| {
+            let register = register(accepted, prev, *committed, superseded);
+            let row = encode_register(&register).expect("encodes");
+            assert!(same(&decode_register(&row).expect("decodes"), &register), "{row:?}");
+        });
 }
 
 /// Damage that the checksums of blocks would catch: an error, or a register that is encoded as one.
 #[test]
 fn damaged_registers_are_registers_or_errors() {
-    type Input = (AnyVote, AnyVote, bool, Vec<(u16, u8)>, u16);
+    type Input = (AnyVote, AnyVote, (bool, Vec<u128>), Vec<(u16, u8)>, u16);
     check!()
         .with_type::<Input>()
-        .for_each(|(accepted, prev, committed, damage, cut)| {
-            let mut row = encode_register(&register(accepted, prev, *committed)).expect("encodes");
+        .for_each(|(accepted, prev, (committed, superseded), damage, cut)| {
+            let register = register(accepted, prev, *committed, superseded);
+            let mut row = encode_register(&register).expect("encodes");
             let whole = row.len();
             for cut in [usize::from(*cut) % whole, 0] {
                 assert!(

@@ -104,6 +104,7 @@ impl World {
     }
 
     /// Before a change reaches a drive that has promised its ballot: if it lacks the change's base, that is on its way.
+    /// Not looked at where drives forget their votes: then it depends on what the drive spoke for when it promised.
     pub(super) fn audit_base(&self, s: &mut State, client: u8, drive: u8, request: &Request<Content>) {
         let Request::Accept { vote, prev } = request else {
             return;
@@ -114,7 +115,7 @@ impl World {
         let granted = key.promised == vote.ballot && register.accepted.ballot < vote.ballot;
         // One that has heard of a later choice meanwhile is ahead.
         let lags = !has_base && register.prev.ballot < prev.ballot;
-        if !self.brief || !lags || !granted {
+        if !lags || !granted || self.faults.forgetful() > 0 {
             return;
         }
         self.see(Occasion::BaseLacking);
@@ -294,11 +295,12 @@ impl World {
         let shards = |s: &State| {
             let holders = self.holders_of(s, latest.name).unwrap_or(latest.holders);
             let counts = |drive: &u8| {
-                let key = &s.drives[usize::from(*drive)].key;
-                // A drive that is no holder was healed, unless it only has what was staged and may be cleaned up.
-                let is_named = |vote: &Vote<Content>| vote.value == latest;
-                let knows = is_named(&key.register.accepted) || is_named(&key.register.prev) || !key.known;
-                key.folders.contains(&Folder::from(latest.name)) && (holders.contains(*drive) || knows)
+                let Drive { key, voted, .. } = &*s.drives[usize::from(*drive)];
+                // What was staged on a drive that is no holder, and that has not voted for it, may be cleaned up. A
+                // rotten record takes with it whether it has voted.
+                let voted = self.faults.rots == 0 && voted >> latest.name & 1 == 1;
+                let counts = holders.contains(*drive) || voted;
+                key.folders.contains(&Folder::from(latest.name)) && counts
             };
             (0..self.drives).filter(counts).count() + self.lost(s)
         };

@@ -69,6 +69,7 @@ pub fn larger() -> Vec<World> {
         world(5, 3, "ppG", 1, NONE),
         world(3, 2, "pdG", 1, wipes),
         world(3, 2, "duh", 2, rots).on_a_value(),
+        world(3, 2, "ppr", 1, wipes).in_brief(),
         world(3, 2, "phg", 1, Faults { wipes: 2, ..NONE }),
         world(3, 2, "ppG", 2, boots),
         world(4, 2, "phg", 1, Faults { losses: 1, ..wipes }),

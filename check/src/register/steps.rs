@@ -13,6 +13,9 @@ use model::protocol::{
 use stateright::semantics::ConsistencyTester;
 use std::collections::BTreeMap;
 
+/// Ballots that a rescuer has, many more than it needs: out of them, it stands still.
+const RESCUE_ROUNDS: u8 = 100;
+
 impl World {
     /// Invokes an operation, with its shards staged on these drives and its first ballot issued.
     pub(super) fn invoke(&self, s: &mut State, client: u8, staged: Drives) {
@@ -81,14 +84,16 @@ impl World {
         if self.faults.doubles > 0 {
             letter.delivered.insert(drive);
         }
-        let mut request = letter.request.clone();
+        let (mut request, brief) = (letter.request.clone(), letter.brief);
         if let Request::Accept { vote, .. } = &mut request
             && let Some(holders) = self.holders_of(s, vote.value.name)
         {
             vote.value.holders = holders;
         }
-        self.audit_base(s, client, drive, &request);
-        let reply = self.step_drive(s, drive, request.clone());
+        if brief {
+            self.audit_base(s, client, drive, &request);
+        }
+        let reply = self.answer(s, drive, request.clone(), brief);
         if matches!(request, Request::Install { .. }) && reply == Reply::Done && self.change(client).kind != Kind::Heal
         {
             self.see(Occasion::BaseBrought);
@@ -133,6 +138,11 @@ impl World {
     }
 
     pub(super) fn step_drive(&self, s: &mut State, drive: u8, request: Request<Content>) -> Reply<Content> {
+        self.answer(s, drive, request, false)
+    }
+
+    /// A drive's answer to a request, which it may be told in brief.
+    fn answer(&self, s: &mut State, drive: u8, request: Request<Content>, brief: bool) -> Reply<Content> {
         let may_boot = s.faults.boots > 0;
         let Drive { own, key, durable, .. } = s.drive(drive);
         let before = key.clone();
@@ -144,7 +154,7 @@ impl World {
             index: drive,
         };
         let (reply, effects) = match &request {
-            Request::Accept { vote, prev } if self.brief => {
+            Request::Accept { vote, prev } if brief => {
                 acceptor.step_brief_mutated(&Brief::of(vote, prev), self.mutation)
             }
             _ => acceptor.step_mutated(request.clone(), self.mutation),
@@ -189,11 +199,11 @@ impl World {
                         self.audit_proposal(s, client, vote, prev);
                     }
                     let state = s.client(client);
+                    let sends_changes = state.machine.as_ref().is_some_and(|machine| machine.sends_changes());
                     state.mail.retain(|mail| !is_of_its_round(&mail.request));
                     state.mail.push(Mail {
-                        request,
-                        to,
-                        delivered: Drives::NONE,
+                        brief: sends_changes && matches!(request, Request::Accept { .. }),
+                        ..Mail::new(request, to)
                     });
                 }
             }
@@ -211,11 +221,7 @@ impl World {
                 folder: Folder::from(name),
             };
             let to = Drives::all(self.drives);
-            s.client(client).mail.push(Mail {
-                request,
-                to,
-                delivered: Drives::NONE,
-            });
+            s.client(client).mail.push(Mail::new(request, to));
         }
         self.tell(s, client, outcome);
     }
@@ -223,6 +229,9 @@ impl World {
     /// Issues the next ballot, if there is one left.
     fn begin(&self, s: &mut State, client: u8, epoch: u64, round: u64) {
         let state = s.client(client);
+        if self.is_rescuer(client) && state.rounds == RESCUE_ROUNDS {
+            return;
+        }
         if state.rounds == self.rounds && !self.is_rescuer(client) {
             return self.leave(s, client);
         }
@@ -317,11 +326,8 @@ impl World {
         let answers = &s.clients[usize::from(client)].answers;
         let ballot = purgeable_mutated(quorums, answers, self.mutation)?;
         self.leave(s, client);
-        s.client(client).mail.push(Mail {
-            request: Request::Purge { ballot },
-            to: Drives::all(self.drives),
-            delivered: Drives::NONE,
-        });
+        let request = Request::Purge { ballot };
+        s.client(client).mail.push(Mail::new(request, Drives::all(self.drives)));
         Some(())
     }
 

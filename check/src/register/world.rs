@@ -208,6 +208,21 @@ pub struct Mail {
     pub to: Drives,
     /// Kept only where requests may be doubled.
     pub delivered: Drives,
+    /// Whether it is an Accept that carries a change.
+    pub brief: bool,
+}
+
+impl Mail {
+    /// A request that has reached nobody.
+    #[must_use]
+    pub fn new(request: Request<Content>, to: Drives) -> Mail {
+        Mail {
+            request,
+            to,
+            delivered: Drives::NONE,
+            brief: false,
+        }
+    }
 }
 
 /// A ballot's votes.

@@ -21,7 +21,7 @@ pub struct Coordinator<V, O: Operation<V>> {
     seen: (u64, u64),
     /// The highest epoch that is known to be stored at A drives.
     settled: u64,
-    /// Whether its Accepts travel as changes ([`super::Brief`]): a drive votes only on the base that it holds.
+    /// Whether its Accepts travel as changes ([`super::Brief`]), still: a drive votes only on the base that it holds.
     changes: bool,
     pub(super) phase: Phase<V>,
     /// Whether an Accept of the operation's own change has left: from then on it is never proposed again,
@@ -123,11 +123,17 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     }
 
     /// The same machine, whose Accepts are sent as changes ([`super::Brief`]): drives that lack the base are sent it
-    /// before (`accept.laggard-is-healed`).
+    /// before (`accept.laggard-is-healed`). Once a drive has refused for want of it, they are sent whole.
     #[must_use]
     pub fn with_changes(mut self) -> Self {
         self.changes = true;
         self
+    }
+
+    /// Whether the Accepts of this round are sent as changes.
+    #[must_use]
+    pub fn sends_changes(&self) -> bool {
+        self.changes
     }
 
     /// The highest epoch that the node now knows to be stored at A drives.
@@ -314,8 +320,10 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         self.seen.0 = self.seen.0.max(nack.epoch).max(highest.epoch);
         self.seen.1 = self.seen.1.max(highest.round);
         self.rival |= nack.promised > self.ballot;
-        // Nothing but the base of a change stood in its way, which the next round brings, or finds outdated.
+        // Nothing but the base of a change stood in its way, as far as one sees: the next round sends values whole, for
+        // it may be past that base, or hold a vote that the base cannot replace.
         let lacks_base = self.changes && nack.promised == self.ballot;
+        self.changes &= !lacks_base || self.mutation.is(Mutant::ChangesAgain);
         highest > self.ballot || nack.epoch > self.ballot.epoch || lacks_base
     }
 

@@ -90,6 +90,10 @@ pub enum Mutant {
     NotFoundBelowK,
     /// A drive makes a change of whatever it holds as chosen.
     ChangeOnAnyBase,
+    /// A coordinator that sends changes brings their base to drives that have forgotten what they voted for.
+    BaseToForgetful,
+    /// A coordinator that sends changes goes on to do so after a drive has refused one for want of its base.
+    ChangesAgain,
     /// A coordinator that sends changes leaves the drives alone that it has seen to lack their base.
     LaggardNotHealed,
     /// A coordinator proposes its change again after an Accept of it has left.

@@ -54,7 +54,13 @@ fn every_rule_holds() {
         world(4, 3, "pG", 2, NONE),
         world(5, 3, "pph", 1, NONE).with_rescues(),
         world(4, 2, "pph", 1, Faults { losses: 1, ..NONE }).with_rescues(),
+        world(4, 2, "pph", 1, Faults { losses: 1, ..NONE })
+            .in_brief()
+            .with_rescues(),
         world(3, 2, "pph", 1, Faults { wipes: 1, ..NONE }).with_rescues(),
+        world(3, 2, "pph", 1, Faults { wipes: 1, ..NONE })
+            .in_brief()
+            .with_rescues(),
         world(3, 2, "pdh", 1, rebooted_and(Faults { wipes: 1, ..NONE })).with_rescues(),
         world(3, 2, "pxh", 1, rebooted_and(Faults { rots: 1, ..NONE })).with_rescues(),
         world(3, 2, "dph", 1, rebooted_and(Faults { rots: 1, ..NONE }))

@@ -315,16 +315,32 @@ fn every_mutant_is_caught() {
         let sound = sound(&world);
         Break::new(name, rules, world, sound)
     });
+    let lossy = Faults { losses: 1, ..NONE };
+    let wiping = Faults { wipes: 1, ..NONE };
     let unending = [
         (
             "heal of what is known to be chosen alone",
             "live.heals",
-            Mutant::HealOnlyChosen,
+            with(Mutant::HealOnlyChosen, world(3, 2, "ph", 1, NONE)),
         ),
-        ("drives that fail waited for", "live.resolves", Mutant::FailureIgnored),
+        (
+            "drives that fail waited for",
+            "live.resolves",
+            with(Mutant::FailureIgnored, world(3, 2, "ph", 1, NONE)),
+        ),
+        (
+            "a change's base brought to a drive that forgot",
+            "live.heals",
+            with(Mutant::BaseToForgetful, world(3, 2, "pph", 1, wiping).in_brief()),
+        ),
+        (
+            "changes sent again to drives that refuse them",
+            "live.resolves",
+            with(Mutant::ChangesAgain, world(4, 2, "ph", 1, lossy).in_brief()),
+        ),
     ];
-    let unending = unending.map(|(name, rule, mutant)| {
-        let world = with(mutant, world(3, 2, "ph", 1, NONE).with_rescues());
+    let unending = unending.map(|(name, rule, world)| {
+        let world = world.with_rescues();
         let sound = sound(&world);
         Break::new(name, &[rule], world, sound)
     });

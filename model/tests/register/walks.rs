@@ -58,6 +58,8 @@ fn walks_through_large_sets() {
     check(wide(world(1, 1, "pcdgG", 30, faults(0, 0)), 1), 100);
     check(wide(world(16, 8, "ppdchughuG", 30, faults(0, 1)), 9), 200);
     check(wide(world(4, 2, "pdchughuG", 30, faults(0, 1)), 3), 300);
+    check(wide(world(16, 8, "ppdchughuG", 30, faults(0, 1)).in_brief(), 9), 200);
+    check(wide(world(4, 2, "ppdchughuG", 30, faults(0, 1)).in_brief(), 3), 300);
 }
 
 /// A clean-up that does not come back for the drives which refuse its first ballot is noticed.

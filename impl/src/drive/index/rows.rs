@@ -7,6 +7,7 @@ use model::{
     record::Record,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// First byte of a register's row.
 const REGISTER_VERSION: u8 = 1;
@@ -57,14 +58,26 @@ enum RegisterRef<'a> {
         accepted: &'a Vote<Record>,
         prev: &'a Vote<Record>,
     },
-    Superseding(&'a Register<Record>),
+    Superseding {
+        accepted: &'a Vote<Record>,
+        /// None if it is committed.
+        prev: Option<&'a Vote<Record>>,
+        superseded: &'a BTreeSet<Folder>,
+    },
 }
 
 #[derive(Deserialize)]
 enum RegisterRow {
     Committed(Vote<Record>),
-    Open { accepted: Vote<Record>, prev: Vote<Record> },
-    Superseding(Register<Record>),
+    Open {
+        accepted: Vote<Record>,
+        prev: Vote<Record>,
+    },
+    Superseding {
+        accepted: Vote<Record>,
+        prev: Option<Vote<Record>>,
+        superseded: BTreeSet<Folder>,
+    },
 }
 
 /// The row of a register. Once its vote is committed that is all there is to know, and stored once; as a rule no older
@@ -72,7 +85,11 @@ enum RegisterRow {
 pub(super) fn encode_register(register: &Register<Record>) -> Result<Vec<u8>, RowError> {
     let (accepted, prev) = (&register.accepted, &register.prev);
     let row = if !register.superseded.is_empty() {
-        RegisterRef::Superseding(register)
+        RegisterRef::Superseding {
+            accepted,
+            prev: (!register.committed).then_some(prev),
+            superseded: &register.superseded,
+        }
     } else if register.committed {
         RegisterRef::Committed(accepted)
     } else {
@@ -99,7 +116,17 @@ pub fn decode_register(row: &[u8]) -> Result<Register<Record>, RowError> {
     Ok(match row {
         RegisterRow::Committed(accepted) => Register::committed(accepted),
         RegisterRow::Open { accepted, prev } => Register::open(accepted, prev),
-        RegisterRow::Superseding(register) => register,
+        RegisterRow::Superseding {
+            accepted,
+            prev,
+            superseded,
+        } => Register {
+            superseded,
+            ..match prev {
+                Some(prev) => Register::open(accepted, prev),
+                None => Register::committed(accepted),
+            }
+        },
     })
 }
 

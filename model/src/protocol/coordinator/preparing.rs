@@ -122,14 +122,18 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         effects
     }
 
-    /// Sends what a change is made of to the drives that have granted and lack it. It arrives before the change, or
-    /// not at all; it is known to be chosen, and they have promised this ballot (`heal.install-is-chosen`).
+    /// Sends what a change is made of to the drives that have granted, speak for the key, and lack it. It arrives
+    /// before the change, or not at all; it is known to be chosen, and they have promised this ballot
+    /// (`heal.install-is-chosen`).
     fn bring_base(&self, base: &Vote<V>, answers: &Answers<V>) -> Vec<Effect<V>> {
         if !self.changes || self.mutation.is(Mutant::LaggardNotHealed) {
             return Vec::new();
         }
         let lacks = |s: &Snapshot<V>| s.accepted.value != base.value && s.prev.value != base.value;
-        let lagging = answers.grants.iter().filter(|(_, snapshot)| lacks(snapshot));
+        // The base may not be the last that was chosen: a drive that has forgotten its votes would speak for it as if
+        // it were (`heal.authority-is-earned`).
+        let speaks = |s: &Snapshot<V>| s.authoritative || self.mutation.is(Mutant::BaseToForgetful);
+        let lagging = answers.grants.iter().filter(|(_, s)| lacks(s) && speaks(s));
         let to: Drives = lagging.map(|(drive, _)| *drive).collect();
         if to.is_empty() {
             return Vec::new();
