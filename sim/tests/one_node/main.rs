@@ -27,7 +27,7 @@ use std::sync::{
 };
 
 /// Seeds that found something in the server, and what. They run first.
-const FOUND: [(u64, &str); 6] = [
+const FOUND: [(u64, &str); 8] = [
     (
         136,
         "a flipped bit of format.json: the whole node refused to start, naming a wrong slot",
@@ -52,6 +52,11 @@ const FOUND: [(u64, &str); 6] = [
         131_575,
         "a reserve that was made on a smaller file system: it kept too little room for the drive to delete once full",
     ),
+    (
+        200_024,
+        "a start looked for folders that no vote names before it had settled votes, and left what those called off",
+    ),
+    (200_052, "a drive that a clean-up's vote reached late kept the folder"),
 ];
 
 #[test]
