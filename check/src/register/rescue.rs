@@ -22,20 +22,16 @@ impl World {
         self.rescues && usize::from(client) + 1 == self.changes.len()
     }
 
-    /// What each state must lead to.
+    /// What each state of a world that is rescued must lead to.
     pub(super) fn rescues() -> [Property<World>; 2] {
         [
             Property::always("live.resolves", |world: &World, s: &State| {
                 let sets = (0..=Drives::all(world.drives).bits()).map(Drives::from_bits);
                 let enough = usize::from(world.changes[0].write).max(world.majority());
-                !world.rescues
-                    || sets
-                        .filter(|connected| connected.count() == enough)
-                        .all(|connected| world.ends(&mut world.at_rest(s), connected))
+                sets.filter(|connected| connected.count() == enough)
+                    .all(|connected| world.ends(&mut world.at_rest(s), connected))
             }),
-            Property::always("live.heals", |world: &World, s: &State| {
-                !world.rescues || world.heals(s)
-            }),
+            Property::always("live.heals", |world: &World, s: &State| world.heals(s)),
         ]
     }
 

@@ -95,7 +95,7 @@ impl Fetch {
         (&mut self.untried, &mut self.open)
     }
 
-    /// The key was read again: nothing that is open is of use any more, unless the value is the same.
+    /// The key was read again: nothing that is open is of use any more.
     #[must_use]
     pub fn again(&self, folder: Folder, data: u8, shards: u8) -> Self {
         let mut again = Fetch::new(folder, data, shards);
