@@ -1,7 +1,6 @@
-//! Exploring a world to its end.
+//! Searching a world for broken rules.
 
 use crate::chart::Names;
-use crate::rules::Named;
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -51,6 +50,8 @@ pub fn departures(counts: &[(u8, &str)]) -> String {
 pub struct Found {
     /// Different states.
     pub states: usize,
+    /// States that were generated, those that were known already included.
+    pub generated: usize,
     /// Actions on the longest shortest way to a state.
     pub depth: usize,
     /// Wall clock.
@@ -102,6 +103,7 @@ where
     let cut = elapsed >= limit || states_max.is_some_and(|max| checker.state_count() >= max);
     Found {
         states,
+        generated: checker.state_count(),
         depth: checker.max_depth(),
         seconds: elapsed.as_secs_f64(),
         ended: checker.is_done() && !cut,
@@ -210,120 +212,4 @@ fn rules<M: Model>(world: &M) -> BTreeSet<&'static str> {
         .iter()
         .filter(|property| property.expectation == Expectation::Always);
     always.map(|property| property.name).collect()
-}
-
-/// As [`search`], to its end. `TRACE=1` prints counterexamples.
-///
-/// # Panics
-/// If the time limit is hit: nothing is proven then.
-pub fn explore<M>(world: M, until: &[&'static str], limit: Duration) -> Found
-where
-    M: Charted + Clone + Send + Sync + 'static,
-    M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
-    M::Action: Clone + Debug + PartialEq + Send + Sync,
-{
-    let found = search(world.clone(), until, limit, None);
-    assert!(
-        found.ended || !found.broken.is_empty(),
-        "the limit of {} s was hit: nothing is proven",
-        limit.as_secs()
-    );
-    if std::env::var_os("TRACE").is_some() {
-        print!("{}", counterexamples(&world, &found, limit));
-    }
-    found
-}
-
-/// Exhausts worlds and prints a table: no rule is broken, and every occasion for one
-/// arises in some world. `ONLY=wipes` tries the worlds with that in their bounds alone, and asks for no occasions.
-///
-/// # Panics
-/// If a rule is broken, an occasion never arises, or a world takes longer than `limit`.
-pub fn exhaust<M>(worlds: Vec<M>, limit: Duration)
-where
-    M: Charted + Clone + Send + Sync + 'static,
-    M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
-    M::Action: Clone + Debug + PartialEq + Send + Sync,
-{
-    let only = std::env::var("ONLY").unwrap_or_default();
-    let (mut occasions, mut seen) = (BTreeSet::new(), BTreeSet::new());
-    println!("{:<40} {:>9} {:>5} {:>6}", "configuration", "states", "depth", "s");
-    for world in worlds.into_iter().filter(|world| world.bounds().contains(&only)) {
-        let bounds = world.bounds();
-        let found = explore(world.clone(), &[], limit);
-        println!(
-            "{bounds:<40} {:>9} {:>5} {:>6.1}",
-            found.states, found.depth, found.seconds
-        );
-        assert_eq!(found.broken, [], "{bounds}");
-        let any = world.init_states().remove(0);
-        for property in world.properties() {
-            if property.expectation == Expectation::Sometimes {
-                occasions.insert(property.name);
-                seen.extend((property.condition)(&world, &any).then_some(property.name));
-            }
-        }
-    }
-    if only.is_empty() {
-        let never: Vec<_> = occasions.difference(&seen).collect();
-        assert_eq!(never, [&""; 0], "rules hold for want of an occasion");
-    }
-}
-
-/// A way to break the protocol, and where it must be noticed.
-pub struct Break<M> {
-    /// What is broken.
-    pub name: &'static str,
-    /// The rules that must be found broken.
-    pub rules: Vec<&'static str>,
-    /// The world with the break.
-    pub world: M,
-    /// The same world without it.
-    pub sound: M,
-}
-
-impl<M> Break<M> {
-    /// A break by its name, the rules that must be found broken, and the world with and without it.
-    pub fn new<R: Named>(name: &'static str, rules: &[R], world: M, sound: M) -> Self {
-        Break {
-            name,
-            rules: rules.iter().map(|rule| rule.named()).collect(),
-            world,
-            sound,
-        }
-    }
-}
-
-/// Explores each broken world until its rules are found broken, and the sound one to its end, and prints a table.
-/// `ONLY=wiped` tries the breaks with that in their names alone.
-///
-/// # Panics
-/// If a break breaks no rule, or a sound world does; or if one takes longer than `limit`.
-pub fn catch<M>(breaks: Vec<Break<M>>, limit: Duration)
-where
-    M: Charted + Clone + Send + Sync + 'static,
-    M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
-    M::Action: Clone + Debug + PartialEq + Send + Sync,
-{
-    let only = std::env::var("ONLY").unwrap_or_default();
-    println!(
-        "{:<46} {:<34} {:<30} {:>6} {:>5}",
-        "mutant", "bounds", "rule", "length", "s"
-    );
-    let mut missed = Vec::new();
-    for tried in breaks.into_iter().filter(|tried| tried.name.contains(&only)) {
-        let (name, bounds) = (tried.name, tried.world.bounds());
-        let found = explore(tried.world, &tried.rules, limit);
-        for rule in tried.rules {
-            match found.broken.iter().find(|(broken, _)| *broken == rule) {
-                Some((_, length)) => {
-                    println!("{name:<46} {bounds:<34} {rule:<30} {length:>6} {:>5.1}", found.seconds);
-                }
-                None => missed.push((name, rule, found.states)),
-            }
-        }
-        let without = explore(tried.sound, &[], limit);
-        assert_eq!(without.broken, [], "{name}: what was caught is not the break");
-    }
-    assert_eq!(missed, [], "mutants that broke no rule");
 }

@@ -6,10 +6,9 @@
 
 #![allow(clippy::disallowed_methods)] // a tool that runs for as long as it is told
 
-use check::explore::{Charted, Found, counterexamples, search};
-use check::{bucket, configuration, history, list, lock, pool, register};
-use std::fmt::Debug;
-use std::hash::Hash;
+use check::explore::Found;
+use check::topic::Checked;
+use check::{pool, register};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -50,46 +49,19 @@ struct Asked {
     world: Option<String>,
 }
 
-/// A world in some bounds, whatever its states are.
-trait Searched {
-    fn bounds(&self) -> String;
-    fn search(&self, limit: Duration) -> Found;
-    fn counterexamples(&self, found: &Found) -> String;
-}
-
-impl<M> Searched for M
-where
-    M: Charted + Clone + Send + Sync + 'static,
-    M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
-    M::Action: Clone + Debug + PartialEq + Send + Sync,
-{
-    fn bounds(&self) -> String {
-        Charted::bounds(self)
-    }
-
-    fn search(&self, limit: Duration) -> Found {
-        search(self.clone(), &[], limit, Some(STATES_MAX))
-    }
-
-    fn counterexamples(&self, found: &Found) -> String {
-        counterexamples(self, found, SHORTEST_MAX)
-    }
-}
-
 /// A topic of the protocol.
 struct Topic {
     name: &'static str,
-    worlds: Vec<Box<dyn Searched>>,
+    worlds: Vec<Box<dyn Checked>>,
     /// By seed; how many operations were answered. A broken rule panics.
     walks: Vec<Box<dyn Fn(u64) -> usize>>,
 }
 
 impl Topic {
-    fn new<M: Searched + 'static>(name: &'static str, worlds: Vec<M>) -> Topic {
-        let boxed = worlds.into_iter().map(|world| Box::new(world) as Box<dyn Searched>);
+    fn new(topic: check::topic::Topic) -> Topic {
         Topic {
-            name,
-            worlds: boxed.collect(),
+            name: topic.name,
+            worlds: topic.larger,
             walks: Vec::new(),
         }
     }
@@ -109,14 +81,14 @@ impl Topic {
         let searching = if self.walks.is_empty() { limit } else { limit / 2 };
         let left = || searching.saturating_sub(start.elapsed());
         for (world, still) in self.worlds.iter().zip((1..=self.worlds.len() as u32).rev()) {
-            let found = world.search(left() / still);
+            let found = world.search(&[], left() / still, Some(STATES_MAX));
             let cut = if found.ended { "" } else { "  not to its end" };
             let Found {
                 states, depth, seconds, ..
             } = found;
             println!("  {:<46} {states:>10} {depth:>5} {seconds:>7.1}{cut}", world.bounds());
             if !found.broken.is_empty() {
-                print!("broken: {}", world.counterexamples(&found));
+                print!("broken: {}", world.counterexamples(&found, SHORTEST_MAX));
                 return false;
             }
         }
@@ -143,16 +115,12 @@ impl Topic {
 
 /// Those that have walks, and use all their time, last.
 fn topics() -> Vec<Topic> {
-    vec![
-        Topic::new("uploads", history::uploads::bounds::larger()),
-        Topic::new("versions", history::versions::bounds::larger()),
-        Topic::new("bucket", bucket::bounds::larger()),
-        Topic::new("lock", lock::bounds::larger()),
-        Topic::new("configuration", configuration::bounds::larger()),
-        Topic::new("list", list::bounds::larger()),
-        Topic::new("pool", pool::bounds::larger()).with_walks(pool::bounds::wide(), pool::walks::walk),
-        Topic::new("register", register::bounds::larger()).with_walks(register::bounds::wide(), register::walks::walk),
-    ]
+    let with_walks = |topic: check::topic::Topic| match topic.name {
+        "pool" => Topic::new(topic).with_walks(pool::bounds::wide(), pool::walks::walk),
+        "register" => Topic::new(topic).with_walks(register::bounds::wide(), register::walks::walk),
+        _ => Topic::new(topic),
+    };
+    check::topic::topics().into_iter().map(with_walks).collect()
 }
 
 fn main() -> ExitCode {

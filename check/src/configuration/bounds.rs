@@ -9,6 +9,25 @@ pub const NONE: Faults = Faults {
     no_acceptors: 0,
 };
 
+/// The worlds that the tests exhaust.
+#[must_use]
+pub fn worlds() -> Vec<World> {
+    let losing = Faults { losses: 1, ..NONE };
+    let without = Faults {
+        no_acceptors: 1,
+        ..NONE
+    };
+    vec![
+        world(&[&[0, 1, 2]], &[Change, Serve(2, 0), Serve(0, 0)], NONE),
+        world(&[&[0, 1, 2]], &[Change, Change, Serve(2, 0)], without),
+        world(&[&[0, 1, 2]], &[Change, Serve(2, 0)], losing),
+        world(&[&[0, 1]], &[Change, Change, Serve(1, 0)], losing),
+        world(&[&[0, 1], &[1, 2]], &[Change, Change, Serve(2, 1)], NONE),
+        world(&[&[0, 1], &[1, 2]], &[Change, Serve(2, 1), Serve(0, 0)], losing),
+        world(&[&[0, 0, 1, 1], &[1, 1, 2, 2]], &[Change, Serve(2, 1)], NONE),
+    ]
+}
+
 /// What takes minutes or more.
 #[must_use]
 pub fn larger() -> Vec<World> {

@@ -5,5 +5,14 @@
 
 pub mod bounds;
 mod chart;
+mod mutants;
 pub mod rules;
 pub mod world;
+
+use crate::topic::Topic;
+
+/// The worlds that this topic is checked in, and its mutants.
+#[must_use]
+pub fn topic() -> Topic {
+    Topic::new("configuration", bounds::worlds(), bounds::larger(), mutants::mutants())
+}

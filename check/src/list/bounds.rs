@@ -71,6 +71,23 @@ pub fn world(drives: u8, sets: &[&str], ops: &[(char, u8)], limit: usize) -> Wor
     }
 }
 
+/// The worlds that the tests exhaust.
+#[must_use]
+pub fn worlds() -> Vec<World> {
+    vec![
+        world(3, &["012"], &[], 1),
+        world(3, &["1o1"], &[('p', 2)], 1),
+        world(3, &["1dn"], &[('p', 3)], 1),
+        world(3, &["0p2"], &[('d', 2)], 2),
+        world(3, &["n"], &[('p', 1), ('d', 1)], 1),
+        world(3, &["n"], &[('p', 1), ('g', 1)], 1).crashing(1),
+        world(4, &["1p"], &[('d', 1)], 1),
+        world(3, &["1p1d"], &[], 1).recovering(2, &[]),
+        world(3, &["11p"], &[('p', 3)], 2).recovering(2, &[1]),
+        world(1, &["pnp", "ppn"], &[('p', 3), ('d', 4)], 1),
+    ]
+}
+
 /// What takes minutes.
 #[must_use]
 pub fn larger() -> Vec<World> {

@@ -5,7 +5,16 @@
 
 pub mod bounds;
 mod chart;
+mod mutants;
 mod order;
 pub mod rules;
 mod steps;
 pub mod world;
+
+use crate::topic::Topic;
+
+/// The worlds that this topic is checked in, and its mutants.
+#[must_use]
+pub fn topic() -> Topic {
+    Topic::new("lock", bounds::worlds(), bounds::larger(), mutants::mutants())
+}

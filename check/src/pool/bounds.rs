@@ -3,6 +3,7 @@
 use super::world::{Faults, Job, Start, World};
 use crate::register::change::{Change, Kind};
 use crate::rules::Seen;
+use crate::topic::Checked;
 use model::pool::mutant::{Mutant, Mutation};
 
 /// No faults: lost, delayed and reordered requests are no faults.
@@ -56,6 +57,44 @@ pub fn world(sizes: &[u8], ops: &str, rounds: u8, faults: Faults) -> World {
         broken: false,
         seen: Seen::default(),
     }
+}
+
+/// The worlds that the tests exhaust.
+#[must_use]
+pub fn worlds() -> Vec<World> {
+    use Start::*;
+    let boots = Faults { boots: 1, ..NONE };
+    let crashes = Faults {
+        crashes: 1,
+        silences: 1,
+        ..NONE
+    };
+    vec![
+        world(&[1, 1], "cCg", 2, NONE),
+        world(&[1, 2], "cCg", 1, NONE),
+        world(&[1, 2], "cC", 2, boots),
+        world(&[1, 2], "cC", 2, crashes),
+        world(&[3, 3], "cC", 1, NONE),
+        world(&[1, 1], "cCdG", 1, NONE),
+        world(&[1, 2], "bp", 1, boots).on(Value),
+        world(&[2, 1], "bG", 1, NONE).on(Value),
+        world(&[1, 2], "bG", 1, crashes).on(Value),
+        world(&[3, 3], "b", 1, NONE).on(Value),
+        world(&[1, 1], "bag", 1, NONE).on(Value),
+        world(&[1, 2], "bb", 1, NONE).on(Value),
+        world(&[1, 2], "br", 1, NONE).on(Value),
+        world(&[1, 1], "bdC", 1, NONE).on(Value),
+        world(&[1, 1, 1], "er", 1, NONE).on(Value),
+        world(&[1, 1, 1], "eb", 1, NONE).on(Value),
+        world(&[1, 2], "dug", 1, NONE).on(Forwarded),
+        world(&[1, 2], "rpG", 1, NONE).on(Forwarded),
+        world(&[1, 1], "rag", 1, NONE).on(Forwarded),
+        world(&[1, 2], "dc", 2, boots).on(Forwarded),
+        world(&[2, 2], "rp", 1, NONE).on(Forwarded),
+        world(&[1, 1, 1], "eG", 1, NONE).on(Forwarded),
+        world(&[1, 2], "Cug", 1, NONE).on(StaleCopy),
+        world(&[1, 2], "cCr", 1, NONE).on(StaleCopy),
+    ]
 }
 
 /// What takes minutes or more.
@@ -115,6 +154,38 @@ fn letter(job: &Job) -> char {
         Job::Recover => 'r',
         Job::Purge => 'u',
     }
+}
+
+/// A world from words: the sizes of the sets and the operations, each as one word, and the ballots of all operations or
+/// of each; then, as far as there are any, restarts, crashes and lost answers; and what there is at the start.
+///
+/// # Panics
+/// If a word is none of these.
+#[must_use]
+pub fn parse(text: &str) -> Box<dyn Checked> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let digits = |word: &str| -> Vec<u8> { word.bytes().map(|digit| digit - b'0').collect() };
+    let number = |at: usize| words.get(at).and_then(|word| word.parse().ok()).unwrap_or(0);
+    let faults = Faults {
+        boots: number(3),
+        crashes: number(4),
+        silences: number(5),
+    };
+    let rounds = digits(words[2]);
+    let mut parsed = world(&digits(words[0]), words[1], rounds[0], faults);
+    if rounds.len() == words[1].len() {
+        parsed = parsed.with_rounds(&rounds);
+    }
+    for word in words[3..].iter().filter(|word| word.parse::<u8>().is_err()) {
+        parsed = parsed.on(match *word {
+            "value" => Start::Value,
+            "stale" => Start::StaleCopy,
+            "deleted" => Start::Deleted,
+            "forwarded" => Start::Forwarded,
+            _ => panic!("{word}?"),
+        });
+    }
+    Box::new(parsed)
 }
 
 impl World {

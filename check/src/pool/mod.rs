@@ -5,9 +5,18 @@ mod audit;
 pub mod bounds;
 mod chart;
 pub mod content;
+mod mutants;
 mod order;
 pub mod rules;
 mod settle;
 mod steps;
 pub mod walks;
 pub mod world;
+
+use crate::topic::Topic;
+
+/// The worlds that this topic is checked in, and its mutants.
+#[must_use]
+pub fn topic() -> Topic {
+    Topic::new("pool", bounds::worlds(), bounds::larger(), mutants::mutants())
+}

@@ -3,6 +3,7 @@
 use super::change::{Change, INITIAL, Kind};
 use super::world::{Faults, World};
 use crate::rules::Seen;
+use crate::topic::Checked;
 use model::protocol::mutant::Mutation;
 use model::protocol::{Drives, Quorums};
 use std::collections::BTreeSet;
@@ -52,6 +53,126 @@ pub fn world(drives: u8, data: u8, ops: &str, rounds: u8, faults: Faults) -> Wor
 /// W.
 pub fn enough(drives: u8, data: u8) -> u8 {
     if data * 2 == drives { data + 1 } else { data }
+}
+
+/// The worlds that the tests exhaust.
+#[must_use]
+pub fn worlds() -> Vec<World> {
+    let silenced = Faults {
+        crashes: 1,
+        silences: 1,
+        ..NONE
+    };
+    let given_up = Faults {
+        deadlines: 1,
+        ..silenced
+    };
+    let rebooted_and = |faults| Faults { boots: 1, ..faults };
+    vec![
+        world(2, 1, "pgg", 1, NONE),
+        world(2, 1, "pgg", 2, Faults { boots: 1, ..NONE }),
+        world(2, 1, "pG", 3, Faults { boots: 2, ..NONE }),
+        world(2, 1, "pp", 2, Faults { crashes: 1, ..NONE }),
+        world(3, 2, "ppG", 1, NONE),
+        world(3, 2, "pcd", 1, NONE),
+        world(3, 2, "pm", 2, NONE),
+        world(3, 2, "px", 2, NONE),
+        world(3, 2, "pxG", 1, NONE),
+        world(3, 2, "px", 2, Faults { boots: 1, ..NONE }),
+        world(
+            2,
+            1,
+            "px",
+            2,
+            Faults {
+                losses: 1,
+                boots: 1,
+                ..NONE
+            },
+        ),
+        world(3, 2, "pp", 2, Faults { doubles: 1, ..NONE }),
+        world(3, 2, "pG", 2, Faults { boots: 1, ..NONE }),
+        world(3, 2, "pG", 2, given_up),
+        world(3, 2, "pr", 2, silenced),
+        world(3, 2, "pG", 2, Faults { failures: 2, ..NONE }),
+        world(3, 2, "pp", 2, Faults { failures: 1, ..NONE }),
+        world(3, 2, "pdg", 1, NONE),
+        world(3, 2, "cc", 2, Faults { boots: 1, ..NONE }),
+        world(4, 2, "pG", 1, Faults { losses: 1, ..NONE }),
+        world(3, 2, "pf", 1, NONE).on_a_value(),
+        world(2, 1, "pdf", 1, NONE).on_a_value(),
+        world(3, 2, "pf", 1, Faults { losses: 1, ..NONE }).on_a_value(),
+        world(4, 3, "pG", 2, NONE),
+        world(5, 3, "pph", 1, NONE).with_rescues(),
+        world(4, 2, "pph", 1, Faults { losses: 1, ..NONE }).with_rescues(),
+        world(4, 2, "pph", 1, Faults { losses: 1, ..NONE })
+            .in_brief()
+            .with_rescues(),
+        world(3, 2, "pph", 1, Faults { wipes: 1, ..NONE }).with_rescues(),
+        world(3, 2, "pph", 1, Faults { wipes: 1, ..NONE })
+            .in_brief()
+            .with_rescues(),
+        world(3, 2, "pdh", 1, rebooted_and(Faults { wipes: 1, ..NONE })).with_rescues(),
+        world(3, 2, "pxh", 1, rebooted_and(Faults { rots: 1, ..NONE })).with_rescues(),
+        world(3, 2, "dph", 1, rebooted_and(Faults { rots: 1, ..NONE }))
+            .on_a_value()
+            .with_rescues(),
+        world(4, 2, "pg", 2, NONE),
+        world(3, 2, "pg", 2, Faults { boots: 1, ..NONE }).on_a_value(),
+        world(3, 2, "idg", 1, NONE).on_a_value(),
+        world(4, 2, "ppG", 1, NONE).with_data(&[2, 3]),
+        world(2, 1, "pgg", 1, Faults { wipes: 1, ..NONE }),
+        world(2, 1, "pG", 3, Faults { wipes: 2, ..NONE }),
+        world(
+            2,
+            1,
+            "pG",
+            2,
+            Faults {
+                boots: 1,
+                wipes: 1,
+                ..NONE
+            },
+        ),
+        world(3, 2, "cc", 1, Faults { wipes: 2, ..NONE }),
+        world(3, 2, "pg", 1, Faults { wipes: 2, ..NONE }),
+        world(3, 2, "pG", 2, Faults { wipes: 1, ..NONE }),
+        world(4, 2, "p", 2, Faults { wipes: 2, ..NONE }),
+        world(3, 2, "ph", 2, NONE),
+        world(2, 1, "phg", 2, Faults { losses: 1, ..NONE }),
+        world(2, 1, "phg", 1, Faults { losses: 2, ..NONE }),
+        world(2, 1, "phg", 1, Faults { wipes: 1, ..NONE }),
+        world(3, 2, "phG", 1, Faults { wipes: 1, ..NONE }),
+        world(2, 1, "pgg", 1, Faults { rots: 1, ..NONE }),
+        world(3, 2, "cc", 2, Faults { rots: 1, ..NONE }),
+        world(2, 1, "phg", 2, Faults { rots: 1, ..NONE }),
+        world(3, 2, "pdu", 1, NONE),
+        world(2, 1, "pdug", 1, NONE).on_a_value(),
+        world(2, 1, "pduH", 1, NONE).on_a_value(),
+        world(3, 2, "dug", 1, Faults { wipes: 1, ..NONE }).on_a_value(),
+        world(2, 1, "pduH", 1, Faults { wipes: 1, ..NONE }).on_a_value(),
+        world(2, 1, "duhg", 1, Faults { wipes: 1, ..NONE }).on_a_value(),
+        world(
+            2,
+            1,
+            "dup",
+            2,
+            Faults {
+                losses: 1,
+                boots: 1,
+                ..NONE
+            },
+        )
+        .on_a_value(),
+        world(3, 2, "duc", 2, NONE).on_a_value(),
+        world(3, 2, "dh", 2, Faults { wipes: 1, ..NONE }).on_a_value(),
+        world(3, 2, "pdug", 1, NONE).on_a_value(),
+        world(3, 2, "ppG", 1, NONE).in_brief(),
+        world(3, 2, "pdg", 1, NONE).in_brief(),
+        world(3, 2, "cc", 1, Faults { boots: 1, ..NONE }).in_brief(),
+        world(2, 1, "pG", 2, Faults { wipes: 1, ..NONE }).in_brief(),
+        world(4, 2, "pG", 2, NONE).in_brief(),
+    ]
 }
 
 /// What takes minutes or more.
@@ -135,6 +256,39 @@ fn letter(kind: Kind) -> char {
         .iter()
         .find(|(_, k)| *k == kind)
         .map_or('?', |(letter, _)| *letter)
+}
+
+/// A world from words: N, K, the operations, the ballots; then, as far as there are any, losses, restarts, crashes,
+/// lost answers, doubled requests, deadlines, failures, wipes and rots; among them `value`, `brief` and `rescued`.
+///
+/// # Panics
+/// If a word is none of these.
+#[must_use]
+pub fn parse(text: &str) -> Box<dyn Checked> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let numbers: Vec<u8> = words.iter().filter_map(|word| word.parse().ok()).collect();
+    let number = |at: usize| numbers.get(at).copied().unwrap_or(0);
+    let faults = Faults {
+        losses: number(3),
+        boots: number(4),
+        crashes: number(5),
+        silences: number(6),
+        doubles: number(7),
+        deadlines: number(8),
+        failures: number(9),
+        wipes: number(10),
+        rots: number(11),
+    };
+    let mut parsed = world(number(0), number(1), words[2], number(2), faults);
+    for word in words[3..].iter().filter(|word| word.parse::<u8>().is_err()) {
+        parsed = match *word {
+            "value" => parsed.on_a_value(),
+            "brief" => parsed.in_brief(),
+            "rescued" => parsed.with_rescues(),
+            _ => panic!("{word}?"),
+        };
+    }
+    Box::new(parsed)
 }
 
 impl World {

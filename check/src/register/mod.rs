@@ -6,6 +6,7 @@ pub mod bounds;
 pub mod change;
 pub(crate) mod chart;
 mod healing;
+mod mutants;
 mod opening;
 pub(crate) mod order;
 mod rescue;
@@ -15,3 +16,11 @@ mod steps;
 pub mod walks;
 mod wipes;
 pub mod world;
+
+use crate::topic::Topic;
+
+/// The worlds that this topic is checked in, and its mutants.
+#[must_use]
+pub fn topic() -> Topic {
+    Topic::new("register", bounds::worlds(), bounds::larger(), mutants::mutants())
+}

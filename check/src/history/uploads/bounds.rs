@@ -3,6 +3,7 @@
 use super::requests::Request;
 use super::world::World;
 use crate::rules::Seen;
+use crate::topic::Checked;
 use model::protocol::mutant::Mutation as ProtocolMutation;
 use model::record::mutant::Mutation;
 
@@ -45,6 +46,28 @@ pub fn world(requests: &str) -> World {
     }
 }
 
+/// The worlds that the tests exhaust.
+#[must_use]
+pub fn worlds() -> Vec<World> {
+    vec![
+        world("cc"),
+        world("cc").with_lost(1),
+        world("cc").with_heal(),
+        world("ca"),
+        world("ca").with_lost(1),
+        world("ca").with_lag(),
+        world("cd"),
+        world("cp").with_heal(),
+        world("cb"),
+        world("cu").with_lost(1),
+        world("uC").of_two_parts(),
+        world("uCc"),
+        world("cpu"),
+        world("ua").with_lost(1),
+        world("cg"),
+    ]
+}
+
 /// What takes minutes or more.
 #[must_use]
 pub fn larger() -> Vec<World> {
@@ -59,6 +82,24 @@ pub fn larger() -> Vec<World> {
         world("cdu").with_lost(1).with_lag(),
         world("cab"),
     ]
+}
+
+/// A world from words: the requests; then `parts`, `lag`, `heal`, and how many are lost.
+///
+/// # Panics
+/// If a word is none of these.
+#[must_use]
+pub fn parse(text: &str) -> Box<dyn Checked> {
+    let (requests, words) = text.split_once(' ').unwrap_or((text, ""));
+    let parsed = words
+        .split_whitespace()
+        .fold(world(requests), |world, word| match word {
+            "parts" => world.of_two_parts(),
+            "lag" => world.with_lag(),
+            "heal" => world.with_heal(),
+            lost => world.with_lost(lost.parse().expect("a number")),
+        });
+    Box::new(parsed)
 }
 
 impl World {

@@ -7,6 +7,15 @@ pub mod bounds;
 mod chart;
 pub mod client;
 mod drive;
+mod mutants;
 pub mod requests;
 pub mod rules;
 pub mod world;
+
+use crate::topic::Topic;
+
+/// The worlds that this topic is checked in, and its mutants.
+#[must_use]
+pub fn topic() -> Topic {
+    Topic::new("uploads", bounds::worlds(), bounds::larger(), mutants::mutants())
+}

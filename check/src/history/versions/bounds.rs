@@ -73,6 +73,27 @@ fn word(request: &Request) -> String {
     [letter, mode, when].concat()
 }
 
+/// The worlds that the tests exhaust.
+#[must_use]
+pub fn worlds() -> Vec<World> {
+    vec![
+        world("pu pu du l").with_lost(2),
+        world("pe pe de l").with_lost(2),
+        world("pe ps ds l").on_versions().with_lost(1),
+        world("ps ps de x0").on_versions().with_lost(2),
+        world("pe x10 x0 l").on_versions().with_lost(2),
+        world("de x10 pen l").on_versions().with_lost(1),
+        world("pe pem dsn l").on_versions().with_lost(1),
+        world("du x90 ps x0").on_versions().with_lost(2),
+        world("ce pe x10 l").with_lost(2),
+        world("cs ps ds l").on_versions().with_lost(1),
+        world("cu du pun x0").with_lost(2),
+        world("pe x99 de cs l").on_versions().with_lost(1),
+        world("pe de ps x10 x0").on_versions().with_lost(1),
+        world("ce ds pum x0 l").on_versions().with_lost(1),
+    ]
+}
+
 /// What takes minutes or more.
 #[must_use]
 pub fn larger() -> Vec<World> {

@@ -3,6 +3,15 @@
 mod audit;
 pub mod bounds;
 mod chart;
+mod mutants;
 pub mod requests;
 pub mod rules;
 pub mod world;
+
+use crate::topic::Topic;
+
+/// The worlds that this topic is checked in, and its mutants.
+#[must_use]
+pub fn topic() -> Topic {
+    Topic::new("versions", bounds::worlds(), bounds::larger(), mutants::mutants())
+}

@@ -1,64 +1,11 @@
-//! The configurations of uploads that are exhausted, and the ways to break them.
+//! Each way to break uploads is noticed, by the rule that it breaks.
 
-use check::explore::{Break, catch, exhaust, explore};
-use check::history::uploads::bounds::world;
-use check::history::uploads::rules::Rule;
-use check::history::uploads::world::World;
+use super::bounds::world;
+use super::rules::Rule;
+use super::world::World;
+use crate::topic::Break;
 use model::protocol::mutant::{Mutant as DriveMutant, Mutation as DriveMutation};
 use model::record::mutant::{Mutant, Mutation};
-use std::time::Duration;
-
-/// For one exploration.
-const LIMIT: Duration = Duration::from_secs(100);
-
-#[test]
-fn every_rule_holds() {
-    let worlds = vec![
-        world("cc"),
-        world("cc").with_lost(1),
-        world("cc").with_heal(),
-        world("ca"),
-        world("ca").with_lost(1),
-        world("ca").with_lag(),
-        world("cd"),
-        world("cp").with_heal(),
-        world("cb"),
-        world("cu").with_lost(1),
-        world("uC").of_two_parts(),
-        world("uCc"),
-        world("cpu"),
-        world("ua").with_lost(1),
-        world("cg"),
-    ];
-    exhaust(worlds, LIMIT);
-}
-
-/// One configuration from the environment.
-#[test]
-#[ignore = "for finding bounds by hand: BOUNDS='cup parts lag heal 1'"]
-fn by_hand() {
-    let text = std::env::var("BOUNDS").expect("BOUNDS is set");
-    let mut words = text.split(' ');
-    let mut world = world(words.next().expect("requests"));
-    for word in words {
-        world = match word {
-            "parts" => world.of_two_parts(),
-            "lag" => world.with_lag(),
-            "heal" => world.with_heal(),
-            lost => world.with_lost(lost.parse().expect("a number")),
-        };
-    }
-    let seen = world.clone();
-    let found = explore(world, &[], Duration::from_secs(600));
-    println!(
-        "{text}: {} states, depth {}, {:.1} s, {:?}, {:?}",
-        found.states,
-        found.depth,
-        found.seconds,
-        found.broken,
-        seen.occasions()
-    );
-}
 
 /// A mutant's name, the rules that must be found broken, and the world to find them in.
 type Row = (&'static str, &'static [Rule], World);
@@ -132,12 +79,12 @@ fn table() -> Vec<Row> {
     ]
 }
 
-#[test]
-fn every_mutant_is_caught() {
+/// The mutants, with the worlds in which they must be noticed.
+pub(super) fn mutants() -> Vec<Break> {
     let breaks = table().into_iter().map(|(name, rules, broken)| {
         let mut sound = broken.clone();
         (sound.mutation, sound.protocol) = (Mutation::NONE, DriveMutation::NONE);
         Break::new(name, rules, broken, sound)
     });
-    catch(breaks.collect(), LIMIT);
+    breaks.collect()
 }

@@ -1,0 +1,286 @@
+//! The topics of the protocol: each with the worlds that it is checked in, and the mutants that must be caught.
+//!
+//! The searches of all worlds are compiled here, once, for every test and tool that runs them.
+
+use crate::explore::{Charted, Found, counterexamples, search};
+use crate::rules::Named;
+use crate::{bucket, configuration, history, list, lock, pool, register};
+use stateright::Expectation;
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::time::Duration;
+
+/// Time limit of one exploration: a world that takes longer is a failure, since nothing is proven of it.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// A world of any topic.
+pub trait Checked {
+    /// Its bounds in words.
+    fn bounds(&self) -> String;
+
+    /// Searches it as [`search`] does.
+    fn search(&self, until: &[&'static str], limit: Duration, states_max: Option<usize>) -> Found;
+
+    /// Charts of the shortest ways to the broken rules of `found`, as [`counterexamples`] makes them.
+    fn counterexamples(&self, found: &Found, limit: Duration) -> String;
+
+    /// The occasions for its rules, each with whether it has arisen in a search of this world.
+    fn occasions(&self) -> Vec<(&'static str, bool)>;
+
+    /// Serves stateright's explorer at `address` until the process ends.
+    fn serve(&self, address: &str);
+}
+
+impl<M> Checked for M
+where
+    M: Charted + Clone + Send + Sync + 'static,
+    M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
+    M::Action: Clone + Debug + PartialEq + Send + Sync,
+{
+    fn bounds(&self) -> String {
+        Charted::bounds(self)
+    }
+
+    fn search(&self, until: &[&'static str], limit: Duration, states_max: Option<usize>) -> Found {
+        search(self.clone(), until, limit, states_max)
+    }
+
+    fn counterexamples(&self, found: &Found, limit: Duration) -> String {
+        counterexamples(self, found, limit)
+    }
+
+    fn occasions(&self) -> Vec<(&'static str, bool)> {
+        let any = self.init_states().remove(0);
+        let properties = self.properties().into_iter();
+        let sometimes = properties.filter(|property| property.expectation == Expectation::Sometimes);
+        sometimes
+            .map(|property| (property.name, (property.condition)(self, &any)))
+            .collect()
+    }
+
+    fn serve(&self, address: &str) {
+        self.clone().checker().serve(address);
+    }
+}
+
+/// Explores a world to its end, or until each of the rules `until` is broken. `TRACE=1` prints counterexamples.
+///
+/// # Panics
+/// If the time limit is hit: nothing is proven then.
+pub fn explore(world: &dyn Checked, until: &[&'static str]) -> Found {
+    let found = world.search(until, LIMIT, None);
+    assert!(
+        found.ended || !found.broken.is_empty(),
+        "{}: the limit of {} s was hit: nothing is proven",
+        world.bounds(),
+        LIMIT.as_secs()
+    );
+    if std::env::var_os("TRACE").is_some() {
+        print!("{}", world.counterexamples(&found, LIMIT));
+    }
+    found
+}
+
+/// A mutant of the protocol, and where it must be caught.
+pub struct Break {
+    /// What is broken.
+    pub name: &'static str,
+    /// The rules that must be found broken.
+    pub rules: Vec<&'static str>,
+    /// The world with the mutant.
+    pub world: Box<dyn Checked>,
+    /// The same world without it.
+    pub sound: Box<dyn Checked>,
+}
+
+impl Break {
+    /// A mutant by its name, the rules that must be found broken, and the world with and without it.
+    pub fn new<R: Named, M: Checked + 'static>(name: &'static str, rules: &[R], world: M, sound: M) -> Self {
+        Break {
+            name,
+            rules: rules.iter().map(|rule| rule.named()).collect(),
+            world: Box::new(world),
+            sound: Box::new(sound),
+        }
+    }
+}
+
+/// A topic of the protocol.
+pub struct Topic {
+    /// Its name: that of its module.
+    pub name: &'static str,
+    /// The worlds that the tests exhaust, in seconds each.
+    pub worlds: Vec<Box<dyn Checked>>,
+    /// Worlds that take minutes or more.
+    pub larger: Vec<Box<dyn Checked>>,
+    /// Its mutants.
+    pub mutants: Vec<Break>,
+}
+
+impl Topic {
+    /// A topic from its worlds and mutants.
+    pub fn new<M: Checked + 'static>(name: &'static str, worlds: Vec<M>, larger: Vec<M>, mutants: Vec<Break>) -> Self {
+        let boxed = |worlds: Vec<M>| {
+            let worlds = worlds.into_iter();
+            worlds.map(|world| Box::new(world) as Box<dyn Checked>).collect()
+        };
+        Topic {
+            name,
+            worlds: boxed(worlds),
+            larger: boxed(larger),
+            mutants,
+        }
+    }
+
+    /// Exhausts the worlds and prints a table: no rule is broken, and every occasion for one arises in some world.
+    /// `ONLY=wipes` tries the worlds with that in their bounds alone, and asks for no occasions.
+    ///
+    /// # Panics
+    /// If a rule is broken, an occasion never arises, or a world takes too long.
+    pub fn exhaust(&self) {
+        exhaust(&self.worlds);
+    }
+
+    /// Exhausts the larger worlds as [`exhaust`](Self::exhaust) does the others.
+    ///
+    /// # Panics
+    /// If a rule is broken, an occasion never arises, or a world takes too long.
+    pub fn exhaust_larger(&self) {
+        exhaust(&self.larger);
+    }
+
+    /// Exhausts worlds, in their order, until `budget` states have been generated, prints a table, and returns how
+    /// many worlds were exhausted. One that takes more than a quarter of the budget is left out: nothing is proven of
+    /// it.
+    ///
+    /// # Panics
+    /// If a rule is broken in any of them.
+    #[must_use]
+    pub fn exhaust_small(&self, budget: usize) -> usize {
+        let (mut exhausted, mut generated) = (0, 0);
+        for world in &self.worlds {
+            if generated >= budget {
+                break;
+            }
+            let found = world.search(&[], LIMIT, Some(budget / 4));
+            generated += found.generated;
+            assert_eq!(found.broken, [], "{}", world.bounds());
+            if found.ended {
+                exhausted += 1;
+                print_row(&**world, &found);
+            }
+        }
+        exhausted
+    }
+
+    /// Explores each mutant's world until its rules are found broken, and the sound one to its end, and prints a
+    /// table. `ONLY=wiped` tries the mutants with that in their names alone.
+    ///
+    /// # Panics
+    /// If a mutant breaks no rule, or a sound world does; or if one takes too long.
+    pub fn catch(&self) {
+        let only = std::env::var("ONLY").unwrap_or_default();
+        let mut missed = Vec::new();
+        for tried in self.mutants.iter().filter(|tried| tried.name.contains(&only)) {
+            let found = explore(&*tried.world, &tried.rules);
+            missed.extend(tried.missed(&found));
+            let without = explore(&*tried.sound, &[]);
+            assert_eq!(without.broken, [], "{}: what was caught is not the mutant", tried.name);
+        }
+        assert_eq!(missed, [], "mutants that broke no rule");
+    }
+
+    /// Catches the mutants of which `states_max` generated states are enough to see each of their rules broken, and at
+    /// most `count` of them; returns how many. The sound worlds are searched up to as many states.
+    ///
+    /// # Panics
+    /// If a rule is broken in a sound world.
+    #[must_use]
+    pub fn catch_some(&self, count: usize, states_max: usize) -> usize {
+        let mut caught = 0;
+        for tried in &self.mutants {
+            if caught == count {
+                break;
+            }
+            let found = tried.world.search(&tried.rules, LIMIT, Some(states_max));
+            let without = tried.sound.search(&[], LIMIT, Some(states_max));
+            assert_eq!(without.broken, [], "{}: its sound world", tried.name);
+            caught += usize::from(tried.missed(&found).is_empty());
+        }
+        caught
+    }
+}
+
+impl Break {
+    /// Prints a row for each of its rules that was found broken; returns the others.
+    fn missed(&self, found: &Found) -> Vec<(&'static str, &'static str)> {
+        let mut missed = Vec::new();
+        for rule in &self.rules {
+            match found.broken.iter().find(|(broken, _)| broken == rule) {
+                Some((_, length)) => println!(
+                    "{:<46} {:<34} {rule:<30} {length:>6} {:>5.1}",
+                    self.name,
+                    self.world.bounds(),
+                    found.seconds
+                ),
+                None => missed.push((self.name, *rule)),
+            }
+        }
+        missed
+    }
+}
+
+fn exhaust(worlds: &[Box<dyn Checked>]) {
+    let only = std::env::var("ONLY").unwrap_or_default();
+    let (mut occasions, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    println!("{:<40} {:>9} {:>5} {:>6}", "configuration", "states", "depth", "s");
+    for world in worlds.iter().filter(|world| world.bounds().contains(&only)) {
+        let found = explore(&**world, &[]);
+        print_row(&**world, &found);
+        assert_eq!(found.broken, [], "{}", world.bounds());
+        for (occasion, has_arisen) in world.occasions() {
+            occasions.insert(occasion);
+            seen.extend(has_arisen.then_some(occasion));
+        }
+    }
+    if only.is_empty() {
+        let never: Vec<_> = occasions.difference(&seen).collect();
+        assert_eq!(never, [&""; 0], "rules hold for want of an occasion");
+    }
+}
+
+fn print_row(world: &dyn Checked, found: &Found) {
+    println!(
+        "{:<40} {:>9} {:>5} {:>6.1}",
+        world.bounds(),
+        found.states,
+        found.depth,
+        found.seconds
+    );
+}
+
+/// All topics.
+#[must_use]
+pub fn topics() -> Vec<Topic> {
+    vec![
+        history::uploads::topic(),
+        history::versions::topic(),
+        bucket::topic(),
+        lock::topic(),
+        configuration::topic(),
+        list::topic(),
+        pool::topic(),
+        register::topic(),
+    ]
+}
+
+/// The topic of that name.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn topic(name: &str) -> Topic {
+    let found = topics().into_iter().find(|topic| topic.name == name);
+    found.unwrap_or_else(|| panic!("there is no topic {name}"))
+}

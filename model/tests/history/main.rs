@@ -1,5 +1,0 @@
-//! Uploads and versions, explored exhaustively within small bounds.
-#![allow(missing_docs, reason = "a test")]
-
-mod uploads;
-mod versions;
