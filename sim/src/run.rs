@@ -246,7 +246,8 @@ impl Scenario {
         );
         eprintln!("  trace:  {}", path.display());
         eprintln!(
-            "  replay: SIM_SEED={seed} cargo test -p sim {} -- {} --exact --nocapture",
+            "  replay: SIM_SEED={seed} cargo test -p {} {} -- {} --exact --nocapture",
+            env::var("CARGO_PKG_NAME").unwrap_or("sim".to_owned()),
             test_target(),
             self.name
         );

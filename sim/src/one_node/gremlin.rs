@@ -1,14 +1,14 @@
 //! What goes wrong while the node works, and between its lives.
 
-use crate::{
+use super::{
     life::{NODE, Shared},
     plan::{Fault, Plan},
 };
+use crate::{Faults, SimDrive};
 use madsim::{
     rand::{Rng, seq::SliceRandom, thread_rng},
     time::{Duration, sleep, timeout},
 };
-use sim::{Faults, SimDrive};
 
 /// Room of a drive: enough, and little enough for the reserve not to take long.
 pub const CAPACITY_BYTES: u64 = 128 << 20;

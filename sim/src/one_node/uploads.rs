@@ -1,13 +1,13 @@
 //! Multipart uploads that several clients try to end at once, also after a restart (`multipart.once`).
 
-use crate::{
+use super::{
     clients::{body_of, meta},
     life::{BUCKET, Shared},
 };
+use crate::linearizable::{Input, Recorder, Ticket};
 use bytes::Bytes;
 use madsim::rand::{Rng, thread_rng};
 use model::record::Precondition;
-use sim::linearizable::{Input, Recorder, Ticket};
 use std::sync::{Arc, Mutex};
 use store::object::{CompletedPart, PutOptions, Store, StoreError, WriteMeta};
 

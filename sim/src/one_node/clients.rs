@@ -1,9 +1,13 @@
 //! The clients: puts, gets, deletes, listings and uploads, each recorded with what it was told.
 
-use crate::{
+use super::{
     gremlin::random,
     life::{BUCKET, KEYS, NODE, Shared},
     uploads,
+};
+use crate::{
+    linearizable::{Input, Output, Ticket},
+    listing::Listing,
 };
 use bytes::Bytes;
 use madsim::{
@@ -11,10 +15,6 @@ use madsim::{
     time::{Duration, timeout},
 };
 use model::record::{EtagMatch, Precondition};
-use sim::{
-    linearizable::{Input, Output, Ticket},
-    listing::Listing,
-};
 use std::sync::Arc;
 use store::object::{ListQuery, ObjectWriter, PutOptions, Store, StoreError, WriteMeta};
 

@@ -1,19 +1,19 @@
 //! The run of a seed: lives of the node with faults, then calm, then what must hold.
 
-use crate::{
+use super::{
     clients,
     gremlin::{CAPACITY_BYTES, calm, ends_with_power, haunt, maim, random},
     plan::{Fault, Kind, Plan},
     uploads::Uploads,
 };
-use madsim::{
-    rand::{Rng, seq::SliceRandom, thread_rng},
-    time::{Duration, sleep, timeout},
-};
-use sim::{
+use crate::{
     SimDrive, World,
     linearizable::Recorder,
     listing::{self, Listing},
+};
+use madsim::{
+    rand::{Rng, seq::SliceRandom, thread_rng},
+    time::{Duration, sleep, timeout},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,0 +1,55 @@
+//! One node under everything that a machine does to it: the power fails, drives rot, hang, fill up, answer
+//! EIO, are pulled, wiped and swapped, clocks step, clients vanish.
+//!
+//! What must hold: each key's history is linearizable (`register.linearizable`), an operation that was told
+//! not to be done never shows, an upload ends once (`multipart.once`), a listing holds what was there
+//! throughout (`list.complete`), every byte that is read is of the version that the answer names
+//! (`read.one-data-folder`), and when the faults are over every key can be read (`put.acked-survives`,
+//! `put.survives-power-loss`) and written (`live.resolves`). Which drives a seed may strike, and why no more,
+//! says `plan.rs`.
+//!
+//! `mutants.rs` breaks the server on purpose.
+#![allow(missing_docs, reason = "a scenario that tests run")]
+
+mod clients;
+mod gremlin;
+mod life;
+pub mod mutants;
+mod plan;
+mod uploads;
+
+pub use life::one_node;
+pub use plan::{Kind, Plan};
+
+/// Seeds that found something in the server, and what. They run first.
+pub const FOUND: [(u64, &str); 8] = [
+    (
+        136,
+        "a flipped bit of format.json: the whole node refused to start, naming a wrong slot",
+    ),
+    (
+        139,
+        "a flipped bit of format.json: the whole node refused to start, naming an unknown format",
+    ),
+    (
+        145,
+        "a client that went away during a sync of its shard: the folder was removed under it, the drive went offline",
+    ),
+    (
+        118_158,
+        "a crash while the reserve was being made: it kept no room, and the full drive could not delete",
+    ),
+    (
+        128_291,
+        "a crash at the end of an index's repair: what was verified by then was refused at the next start",
+    ),
+    (
+        131_575,
+        "a reserve that was made on a smaller file system: it kept too little room for the drive to delete once full",
+    ),
+    (
+        200_024,
+        "a start looked for folders that no vote names before it had settled votes, and left what those called off",
+    ),
+    (200_052, "a drive that a clean-up's vote reached late kept the folder"),
+];
