@@ -21,9 +21,17 @@ pub const SECRET_KEY: &str = "tests-secret-key";
 /// How long a server may take until it is ready: other tests keep the machine busy.
 const READY_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// The server's binary, built from the current sources once per test process (`IMPL_BIN` names another).
+/// The server's binary, chosen once per test process.
+static BINARY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Tests this binary from now on, unless another one has been started already.
+pub fn use_binary(path: &str) {
+    BINARY.get_or_init(|| path.into());
+}
+
+/// The server's binary: that of [`use_binary`], else the one that `IMPL_BIN` names, else a release build of the
+/// current sources.
 pub fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("IMPL_BIN") {
         Some(path) => path.into(),
         None => build(),

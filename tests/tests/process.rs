@@ -1,16 +1,13 @@
-//! The process: killed, ended, started twice.
+//! The process: killed, ended.
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
-use tests::{
-    Server, clients, http,
-    server::{binary, free_port},
-};
+use tests::{Server, clients, http, server::binary};
 
 /// How often the server is killed.
 const KILLS: u64 = 8;
@@ -134,57 +131,4 @@ fn requests_in_flight_finish_after_sigterm() {
     let output = client.wait_with_output().unwrap();
     clients::check("drain.py", &[], &output);
     assert_eq!(server.wait_ended().code(), Some(0));
-}
-
-#[test]
-fn a_second_process_on_the_same_drives_is_refused() {
-    let server = Server::start(4);
-    let mut second = server
-        .command(free_port())
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    let status = loop {
-        if let Some(status) = second.try_wait().unwrap() {
-            break status;
-        }
-        if started.elapsed() > Duration::from_secs(30) {
-            second.kill().unwrap();
-            second.wait().unwrap();
-            panic!("the second server runs");
-        }
-        thread::sleep(Duration::from_millis(50));
-    };
-    assert_eq!(status.code(), Some(1));
-    let mut message = String::new();
-    second.stderr.take().unwrap().read_to_string(&mut message).unwrap();
-    assert!(
-        message.contains("in use") || message.contains("another process"),
-        "{message}"
-    );
-    // The first one goes on.
-    assert_eq!(http::status(server.port(), "GET", "/minio/health/ready"), Some(200));
-}
-
-#[test]
-fn health_endpoints_need_no_signature() {
-    let server = Server::start(4);
-    for method in ["GET", "HEAD"] {
-        for path in ["live", "ready", "cluster", "cluster/read"] {
-            let path = format!("/minio/health/{path}");
-            assert_eq!(http::status(server.port(), method, &path), Some(200), "{method} {path}");
-        }
-    }
-    let answer = http::request(server.port(), "GET", "/minio/health/cluster").unwrap();
-    assert!(
-        answer.to_ascii_lowercase().contains("x-minio-write-quorum: 3\r\n"),
-        "{answer}"
-    );
-    let answer = http::request(server.port(), "GET", "/minio/health/cluster/read").unwrap();
-    assert!(
-        answer.to_ascii_lowercase().contains("x-minio-read-quorum: 2\r\n"),
-        "{answer}"
-    );
 }

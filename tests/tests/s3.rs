@@ -1,7 +1,7 @@
 //! S3 as its clients see it, on four drives.
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
-use tests::{Server, clients, http};
+use tests::{Server, clients};
 
 #[test]
 fn conformance() {
@@ -51,28 +51,4 @@ fn aws_cli() {
 #[test]
 fn listing_of_20_000_keys() {
     clients::run(&Server::start(4), "listing.py", &[]);
-}
-
-#[test]
-fn unsigned_requests_are_denied() {
-    let server = Server::start(1);
-    let answer = http::request(server.port(), "GET", "/bucket/key").unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{head}");
-    let header = |name: &str| {
-        let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(name));
-        line.and_then(|line| line.split_once(": "))
-            .map(|(_, value)| value.to_owned())
-    };
-    let id = header("x-amz-request-id").unwrap();
-    assert_eq!(
-        body,
-        format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code>\
-             <Message>requests must be signed</Message><Resource>/bucket/key</Resource>\
-             <RequestId>{id}</RequestId></Error>"
-        )
-    );
-    assert_eq!(header("content-type").as_deref(), Some("application/xml"));
-    assert_eq!(header("server").as_deref(), Some("impl-object-store"));
 }

@@ -40,12 +40,11 @@ impl File {
     }
 }
 
-/// The workspace's root.
+/// The workspace's root: where the lock file is.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the package lies in the workspace")
-        .to_owned()
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = package.ancestors().find(|folder| folder.join("Cargo.lock").exists());
+    root.expect("the package lies in the workspace").to_owned()
 }
 
 /// All source, manifests and documentation, without what is generated; sorted by path.

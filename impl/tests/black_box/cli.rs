@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 fn run(line: &str, env: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_impl"));
+    let mut command = Command::new(crate::BINARY);
     // What the machine that runs the tests has set must not matter.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MINIO_") {

@@ -1,6 +1,6 @@
 //! What an operator sees: metrics, the admin API, the access log, and what becomes of a lost drive in them.
-#![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
+use crate::{BINARY, client, start, start_with};
 use std::{
     fs,
     process::{Command, Output},
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tests::{
-    Server, binary, http,
+    Server, http,
     s3::Client,
     server::{ACCESS_KEY, SECRET_KEY},
 };
@@ -16,13 +16,9 @@ use tests::{
 const NODE: &str = "/minio/v2/metrics/node";
 const CLUSTER: &str = "/minio/v2/metrics/cluster";
 
-fn client(server: &Server) -> Client {
-    Client::new(([127, 0, 0, 1], server.port()).into(), ACCESS_KEY, SECRET_KEY)
-}
-
 /// `impl admin …` against the server.
 fn admin(server: &Server, secret: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::new(binary());
+    let mut command = Command::new(BINARY);
     command
         .arg("admin")
         .args(arguments)
@@ -102,7 +98,7 @@ fn check_format(text: &str) {
 
 #[test]
 fn counters_move_with_requests() {
-    let server = Server::start(4);
+    let server = start(4);
     let token = token(&server, SECRET_KEY);
     let before = scrape(&server, NODE, &token);
     check_format(&before);
@@ -158,7 +154,7 @@ fn counters_move_with_requests() {
 
 #[test]
 fn scraping_needs_a_token_unless_it_is_public() {
-    let server = Server::start(1);
+    let server = start(1);
     for path in [NODE, CLUSTER] {
         let status = |header: &str| {
             let answer = http::request_with(server.port(), "GET", path, header).expect("an answer");
@@ -175,7 +171,7 @@ fn scraping_needs_a_token_unless_it_is_public() {
     }
     assert_eq!(http::status(server.port(), "GET", "/minio/v2/metrics/none"), Some(403));
 
-    let public = Server::start_with(1, &[("MINIO_PROMETHEUS_AUTH_TYPE", "public")]);
+    let public = start_with(1, &[("MINIO_PROMETHEUS_AUTH_TYPE", "public")]);
     assert_eq!(http::status(public.port(), "GET", NODE), Some(200));
     assert_eq!(http::status(public.port(), "HEAD", CLUSTER), Some(200));
     assert_eq!(http::status(public.port(), "POST", CLUSTER), Some(405));
@@ -184,7 +180,7 @@ fn scraping_needs_a_token_unless_it_is_public() {
 
 #[test]
 fn a_lost_drive_is_seen_everywhere() {
-    let mut server = Server::start_with(4, &[("MINIO_PROMETHEUS_AUTH_TYPE", "public")]);
+    let mut server = start_with(4, &[("MINIO_PROMETHEUS_AUTH_TYPE", "public")]);
     client(&server).create_bucket("photos").unwrap();
     let table = stdout(&admin(&server, SECRET_KEY, &["info"]));
     assert!(table.contains("State      online\n"), "{table}");
@@ -237,7 +233,7 @@ fn a_lost_drive_is_seen_everywhere() {
 
 #[test]
 fn the_admin_api_needs_a_signature_and_root() {
-    let server = Server::start(1);
+    let server = start(1);
     let stranger = admin(&server, "not-the-secret", &["info"]);
     assert_eq!(stranger.status.code(), Some(1));
     let error = String::from_utf8_lossy(&stranger.stderr).into_owned();
@@ -258,11 +254,11 @@ fn the_admin_api_needs_a_signature_and_root() {
 
 #[test]
 fn the_access_log_is_written_on_request() {
-    let without = Server::start(1);
+    let without = start(1);
     client(&without).create_bucket("photos").unwrap();
     assert!(!without.log().contains("createbucket"), "{}", without.log());
 
-    let server = Server::start_with(1, &[("MINIO_ACCESS_LOG", "on"), ("RUST_LOG", "warn")]);
+    let server = start_with(1, &[("MINIO_ACCESS_LOG", "on"), ("RUST_LOG", "warn")]);
     let mut client = client(&server);
     client.create_bucket("photos").unwrap();
     client.put("photos", "a key", b"hello").unwrap();

@@ -1,0 +1,31 @@
+//! Some of the protocol's smaller worlds, exhausted, and some mutants of each topic. `cargo test -p model` checks all.
+#![allow(missing_docs, reason = "a test")]
+
+use check::topic::topic;
+
+/// States that are generated for each topic; the worlds beyond are left to `cargo test -p model`.
+const BUDGET: usize = 1_000_000;
+/// States that are generated for each mutant.
+const STATES_MAX: usize = 10_000;
+/// Mutants of each topic.
+const MUTANTS: usize = 5;
+
+macro_rules! topics {
+    ($($topic:ident)*) => {
+        $(mod $topic {
+            #[test]
+            fn small_worlds_are_exhausted() {
+                let exhausted = super::topic(stringify!($topic)).exhaust_small(super::BUDGET);
+                assert!(exhausted >= 2, "only {exhausted} worlds");
+            }
+
+            #[test]
+            fn some_mutants_are_caught() {
+                let caught = super::topic(stringify!($topic)).catch_some(super::MUTANTS, super::STATES_MAX);
+                assert_eq!(caught, super::MUTANTS);
+            }
+        })*
+    };
+}
+
+topics!(uploads versions bucket lock configuration list pool register);

@@ -1,0 +1,46 @@
+//! Some seeds of the scenario of one node, and some mutants of the server. `cargo test -p sim` runs all of them.
+#![allow(missing_docs, reason = "a test")]
+
+use sim::{
+    one_node::{
+        FOUND, Kind,
+        mutants::{MUTANTS, broken},
+        one_node,
+    },
+    run::Scenario,
+};
+use store::runtime::Mutant::{self, *};
+
+#[test]
+fn determinism() {
+    Scenario::new("determinism").check_determinism(3, |world| one_node(world, Kind::Honest));
+}
+
+#[test]
+fn acknowledged_objects_survive() {
+    Scenario::new("acknowledged_objects_survive")
+        .known(FOUND.iter().map(|(seed, _)| *seed))
+        .seeds(20)
+        .check(|world| one_node(world, Kind::Honest));
+}
+
+/// Mutants that one of the first ten seeds or so has noticed, one of each kind.
+const QUICK: [Mutant; 5] = [
+    IndexNotSynced,
+    OfflineIsAbsent,
+    AcceptQuorumTooSmall,
+    OneShardForAll,
+    ConditionApart,
+];
+
+#[test]
+fn some_mutants_are_caught() {
+    let scenario = Scenario::new("some_mutants_are_caught");
+    let missed: Vec<Mutant> = MUTANTS
+        .into_iter()
+        .filter(|(mutant, _)| QUICK.contains(mutant))
+        .filter(|(mutant, focus)| scenario.first_failure(0..100, broken(*mutant, *focus)).is_none())
+        .map(|(mutant, _)| mutant)
+        .collect();
+    assert_eq!(missed, [], "mutants that no seed noticed");
+}
