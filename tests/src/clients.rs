@@ -96,6 +96,17 @@ pub fn command(server: &Server, script: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// Runs a workload in Python with the older boto3 and fails the test if it fails.
+pub fn run_with_old_boto3(server: &Server, script: &str) {
+    let mut command = Command::new(clients().join("boto3-old/bin/python"));
+    command
+        .arg(workspace().join("tests/py").join(script))
+        .arg(server.endpoint());
+    configure(&mut command);
+    let output = command.output().expect("the script runs");
+    check(script, &["boto3-old"], &output);
+}
+
 /// Runs a workload against a server and fails the test if it fails.
 pub fn run(server: &Server, script: &str, arguments: &[&str]) {
     let output = command(server, script, arguments).output().expect("the script runs");

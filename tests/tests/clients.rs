@@ -67,6 +67,14 @@ fn aws_sdk_for_javascript() {
     }
 }
 
+/// Both that are about: they differ in what they do about `100 Continue`.
+#[test]
+fn boto3_new_and_old() {
+    let server = Server::start(4);
+    clients::run(&server, "expect.py", &[]);
+    clients::run_with_old_boto3(&server, "expect.py");
+}
+
 #[test]
 fn pyarrow() {
     clients::run(&Server::start(4), "lake.py", &["pyarrow"]);

@@ -16,6 +16,7 @@ pub mod fuzzing;
 mod gate;
 mod health;
 mod hosts;
+mod interim;
 mod limits;
 mod observe;
 mod outgoing;

@@ -5,7 +5,7 @@ use crate::runtime::{BoxFuture, Rt};
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -99,6 +99,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        ready!(this.streams.interim().poll_write(cx, &mut this.stream))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

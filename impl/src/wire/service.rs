@@ -6,6 +6,7 @@ use super::{
     convert::decoded_length,
     gate, health,
     hosts::Domains,
+    interim,
     limits::{Budget, Lease},
     observe::{Class, Observed, Observer, Progress, Tracker},
     outgoing::Outgoing,
@@ -129,6 +130,13 @@ impl Service {
 
     async fn handle(self, request: Request<Incoming>) -> Response<Observed<Outgoing>> {
         let stream = self.streams.as_ref().map(|streams| (streams.clone(), streams.enter()));
+        // hyper sends it once a body is read; of no body nothing is.
+        if request.body().is_end_stream()
+            && interim::is_expected(request.version(), request.headers())
+            && let Some(streams) = &self.streams
+        {
+            streams.interim().send().await;
+        }
         let asked = Arc::new(Asked {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),

@@ -1,7 +1,7 @@
 //! The requests and answers under way on a connection. With HTTP/2, whether it is idle cannot be seen on its
 //! socket, nor whether a client reads one answer and leaves another.
 
-use super::outgoing::Answer;
+use super::{interim::Interim, outgoing::Answer};
 use crate::runtime::Rt;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -15,6 +15,7 @@ pub(super) struct Streams {
     /// For how long a client may take nothing of an answer.
     stall_max: Duration,
     state: Arc<Mutex<State>>,
+    interim: Interim,
 }
 
 /// What was asked on a connection.
@@ -47,6 +48,7 @@ impl Streams {
             rt: rt.clone(),
             stall_max,
             state: Arc::new(Mutex::new(state)),
+            interim: Interim::default(),
         }
     }
 
@@ -60,6 +62,11 @@ impl Streams {
         activity.open += 1;
         activity.count += 1;
         OpenStream(self.clone())
+    }
+
+    /// The interim answer to the request under way, in HTTP/1.1.
+    pub fn interim(&self) -> &Interim {
+        &self.interim
     }
 
     /// What was asked so far.
