@@ -18,6 +18,12 @@ fn bad_input() {
     clients::run(&Server::start(4), "inputs.py", &[]);
 }
 
+/// The table of tolerance in `specs/s3.md`.
+#[test]
+fn tolerance() {
+    clients::run(&Server::start(4), "tolerance.py", &[]);
+}
+
 #[test]
 fn a_region_and_buckets_as_hosts() {
     let mut server = Server::prepare(1);

@@ -45,11 +45,11 @@ pub fn stored(
     if let Some(encoding) = headers.remove("content-encoding") {
         let rest: Vec<&str> = encoding
             .split(',')
-            .map(str::trim)
-            .filter(|e| *e != "aws-chunked")
+            .filter(|coding| !coding.trim().eq_ignore_ascii_case("aws-chunked"))
             .collect();
-        if !rest.is_empty() {
-            headers.insert("content-encoding".into(), rest.join(","));
+        let rest = rest.join(",");
+        if !rest.trim().is_empty() {
+            headers.insert("content-encoding".into(), rest.trim().to_owned());
         }
     }
     let class = parse_storage_class(storage_class)?;
@@ -95,6 +95,7 @@ mod tests {
         assert_eq!(get("aws-chunked"), map(&[]));
         assert_eq!(get("gzip, aws-chunked"), map(&[("content-encoding", "gzip")]));
         assert_eq!(get("gzip"), map(&[("content-encoding", "gzip")]));
+        assert_eq!(get("aws-chunked, gzip, br"), map(&[("content-encoding", "gzip, br")]));
     }
 
     #[test]

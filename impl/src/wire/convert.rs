@@ -1,8 +1,10 @@
 //! Between s3s's types and the api's.
 
 use super::{
-    body,
+    body, dates,
     gate::{OWNER_ID, parse_query, query_value},
+    normalize::joined,
+    reread::trailers,
 };
 use crate::{
     api::{
@@ -20,7 +22,7 @@ use model::record::{Checksum, ChecksumKind, EtagMatch, Precondition};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::{
     Body, S3Error, S3ErrorCode, S3Request,
-    dto::{self, ETag, ETagCondition, Metadata, StreamingBlob, Timestamp, TimestampFormat},
+    dto::{self, ETag, ETagCondition, StreamingBlob, Timestamp},
 };
 use std::collections::BTreeMap;
 
@@ -228,9 +230,9 @@ pub(super) fn section(range: Option<dto::Range>, part_number: Option<i32>) -> Re
 
 pub(super) fn if_range(headers: &HeaderMap) -> Option<IfRange> {
     let value = headers.get("if-range")?.to_str().ok()?;
-    match Timestamp::parse(TimestampFormat::HttpDate, value) {
-        Ok(date) => Some(IfRange::Date(unix_seconds(date))),
-        Err(_) => Some(IfRange::Etag(value.trim().trim_matches('"').to_owned())),
+    match dates::parse_http(value) {
+        Some(date) => Some(IfRange::Date(date.unix_timestamp())),
+        None => Some(IfRange::Etag(value.trim().trim_matches('"').to_owned())),
     }
 }
 
@@ -241,57 +243,46 @@ pub(super) fn content_range(found: &Found) -> Option<String> {
     (found.partial && !range.is_empty()).then(|| format!("bytes {}-{}/{size}", range.start, range.end - 1))
 }
 
-/// The headers that a client wants stored with an object.
+/// The headers that a client wants stored with an object, by lower-case name. Their values are taken as they were
+/// sent, repeated ones with commas between them.
 ///
 /// # Errors
 /// `InvalidArgument` for a value that is not text.
-pub(super) fn headers_to_store(
-    headers: &HeaderMap,
-    metadata: Option<Metadata>,
-) -> Result<BTreeMap<String, String>, ApiError> {
+pub(super) fn headers_to_store(sent: &HeaderMap) -> Result<BTreeMap<String, String>, ApiError> {
+    let is_metadata = |name: &str| name.len() > METADATA_PREFIX.len() && name.starts_with(METADATA_PREFIX);
     let mut stored = BTreeMap::new();
-    for name in STORED {
-        if let Some(value) = headers.get(name).filter(|value| !value.is_empty()) {
-            let text = std::str::from_utf8(value.as_bytes())
-                .map_err(|_| ApiError::new(Code::InvalidArgument, format!("The header {name} is not UTF-8.")))?;
-            stored.insert(name.to_owned(), text.to_owned());
+    for name in sent.keys().map(http::HeaderName::as_str) {
+        if !STORED.contains(&name) && !is_metadata(name) {
+            continue;
         }
-    }
-    for (name, value) in metadata.into_iter().flatten() {
-        stored.insert(format!("{METADATA_PREFIX}{}", name.to_ascii_lowercase()), value);
+        let text = String::from_utf8(joined(sent, name))
+            .map_err(|_| ApiError::new(Code::InvalidArgument, format!("The header {name:.64} is not UTF-8.")))?;
+        // A standard header without a value is none.
+        if is_metadata(name) || !text.is_empty() {
+            stored.insert(name.to_owned(), text);
+        }
     }
     Ok(stored)
 }
 
-/// The user metadata of an object.
-pub(super) fn metadata(info: &ObjectInfo) -> Option<Metadata> {
-    let metadata: Metadata = info
-        .data
-        .headers
-        .iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix(METADATA_PREFIX)?.to_owned(), value.clone())))
-        .collect();
-    (!metadata.is_empty()).then_some(metadata)
-}
-
-/// The standard headers of an object, with the overrides of the request's query.
-pub(super) fn standard_headers(info: &ObjectInfo, uri: &http::Uri) -> HeaderMap {
+/// The headers that were stored with an object, with the overrides of the query that the client has sent. s3s would
+/// encode the user metadata among them as mail does.
+pub(super) fn stored_headers(info: &ObjectInfo, uri: &http::Uri) -> HeaderMap {
     let query = parse_query(uri);
     let value_of = |name: &str| {
         let default = (name == "content-type").then_some(crate::api::headers::DEFAULT_CONTENT_TYPE);
         let stored = info.data.headers.get(name).map(String::as_str).or(default);
         query_value(&query, &format!("response-{name}"))
+            .filter(|value| !value.is_empty())
             .or(stored)
             .map(str::to_owned)
     };
-    STORED
-        .iter()
-        .filter_map(|name| {
-            Some((
-                name.parse().ok()?,
-                HeaderValue::from_bytes(value_of(name)?.as_bytes()).ok()?,
-            ))
-        })
+    let standard = STORED.iter().filter_map(|name| Some((*name, value_of(name)?)));
+    let own = info.data.headers.iter();
+    let metadata = own.filter(|(name, _)| name.starts_with(METADATA_PREFIX));
+    standard
+        .chain(metadata.map(|(name, value)| (name.as_str(), value.clone())))
+        .filter_map(|(name, value)| Some((name.parse().ok()?, HeaderValue::from_bytes(value.as_bytes()).ok()?)))
         .collect()
 }
 
@@ -351,14 +342,16 @@ fn expected_checksum<T>(request: &S3Request<T>, default_kind: ChecksumKind) -> R
         .iter()
         .flat_map(|names| names.split(','))
         .map(str::trim)
+        .filter(|name| !name.is_empty())
     {
-        let Some((kind, _)) = KINDS.iter().find(|(kind, _)| checksum::header_name(*kind) == name) else {
+        let is_named = |kind: ChecksumKind| checksum::header_name(kind).eq_ignore_ascii_case(name);
+        let Some((kind, _)) = KINDS.iter().find(|(kind, _)| is_named(*kind)) else {
             return Err(ApiError::new(
                 Code::InvalidRequest,
                 format!("The trailer {name:.64} is not known."),
             ));
         };
-        let trailers = request.trailing_headers.clone().ok_or(Code::MalformedTrailer)?;
+        let trailers = trailers(request).ok_or(Code::MalformedTrailer)?;
         let header = checksum::header_name(*kind);
         let read = move || {
             trailers
@@ -397,6 +390,47 @@ mod tests {
     }
 
     #[test]
+    fn headers_are_stored_as_they_were_sent() {
+        let headers = |pairs: &[(&'static str, &[u8])]| -> HeaderMap {
+            let pair = |(name, value): &(&'static str, &[u8])| {
+                (
+                    http::HeaderName::from_static(name),
+                    HeaderValue::from_bytes(value).unwrap(),
+                )
+            };
+            pairs.iter().map(pair).collect()
+        };
+        let sent = headers(&[
+            ("content-disposition", "filename=\"ä\"".as_bytes()),
+            ("expires", b"0"),
+            ("content-language", b""),
+            ("x-amz-meta-a", b"1"),
+            ("x-amz-meta-a", b" 2"),
+            ("x-amz-meta-mail", b"=?UTF-8?B?w6Q=?="),
+            ("x-amz-meta-empty", b""),
+            ("x-amz-meta-", b"nameless"),
+            ("x-amz-acl", b"private"),
+        ]);
+        let stored = headers_to_store(&sent).unwrap();
+        let stored: Vec<(&str, &str)> = stored
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(
+            stored,
+            [
+                ("content-disposition", "filename=\"ä\""),
+                ("expires", "0"),
+                ("x-amz-meta-a", "1, 2"),
+                ("x-amz-meta-empty", ""),
+                ("x-amz-meta-mail", "=?UTF-8?B?w6Q=?="),
+            ]
+        );
+        let no_text = headers(&[("x-amz-meta-a", b"\xe4")]);
+        assert_eq!(headers_to_store(&no_text).unwrap_err().code, Code::InvalidArgument);
+    }
+
+    #[test]
     fn range_validators() {
         let parse = |value: &'static str| {
             if_range(
@@ -407,6 +441,7 @@ mod tests {
         };
         assert_eq!(parse("\"abc\""), Some(IfRange::Etag("abc".into())));
         assert_eq!(parse("Thu, 01 Jan 1970 00:00:07 GMT"), Some(IfRange::Date(7)));
+        assert_eq!(parse("Thu Jan  1 00:00:07 1970"), Some(IfRange::Date(7)));
         assert_eq!(if_range(&HeaderMap::new()), None);
     }
 }

@@ -180,25 +180,37 @@ pub(super) fn memory_bytes(operation: &str, headers: &HeaderMap, copy_bytes: u64
     }
 }
 
+/// The head of a request as its client has sent it.
+pub(super) struct Sent<'a> {
+    /// Whose signature it has.
+    pub(super) access_key: Option<&'a str>,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) uri: &'a Uri,
+}
+
 /// Lets a request pass whose signature s3s has verified. `region` is the configured one.
-pub(super) fn check(access: &Access, region: Option<&str>, cx: &S3AccessContext<'_>) -> Result<(), ApiError> {
-    let access_key = cx.credentials().map(|credentials| credentials.access_key.as_str());
-    access.authorize(access_key, cx.s3_op().name()).map_err(denied)?;
+pub(super) fn check(
+    access: &Access,
+    region: Option<&str>,
+    sent: &Sent<'_>,
+    cx: &S3AccessContext<'_>,
+) -> Result<(), ApiError> {
+    access.authorize(sent.access_key, cx.s3_op().name()).map_err(denied)?;
     if cx.s3_path().get_bucket_name() == Some(OWN_PATHS) {
         return Err(Code::InvalidBucketName.into());
     }
     if let Some((_, key)) = cx.s3_path().as_object() {
         names::check_key(key)?;
     }
-    let query = parse_query(cx.uri());
-    check_signature_scope(cx.headers(), &query)?;
+    let query = parse_query(sent.uri);
+    check_signature_scope(sent.headers, &query)?;
     // The one question that a client has that does not know the region.
     if let Some(region) = region
         && cx.s3_op().name() != "GetBucketLocation"
     {
-        check_region(region, cx.headers(), &query)?;
+        check_region(region, sent.headers, &query)?;
     }
-    check_headers(cx.headers())?;
+    check_headers(sent.headers)?;
     check_query(cx.s3_op().name(), cx.method(), &query)
 }
 
@@ -263,10 +275,12 @@ pub(super) fn check_signature_scope(headers: &HeaderMap, query: &[(String, Strin
     let must_be_signed = |name: &str| {
         (name == "host" || name.starts_with("x-amz-")) && !matches!(name, "x-amz-content-sha256" | "x-amz-user-agent")
     };
+    // The signature covers this date in any case; clients that sign `date` in its place send none of this name.
+    let is_covered = |name: &str| signed.contains(name) || (name == "x-amz-date" && signed.contains("date"));
     let unsigned = headers
         .keys()
         .map(http::HeaderName::as_str)
-        .find(|name| must_be_signed(name) && !signed.contains(name));
+        .find(|name| must_be_signed(name) && !is_covered(name));
     match unsigned {
         None => Ok(()),
         Some(name) => Err(ApiError::new(
@@ -312,6 +326,8 @@ pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
                 return Err(ApiError::new(Code::AccessDenied, "The bucket has another owner."));
             }
             "x-amz-expected-bucket-owner" | "x-amz-source-expected-bucket-owner" => true,
+            // It asks for nothing.
+            _ if value.is_empty() => true,
             // All objects are their one owner's, and private.
             "x-amz-acl" => matches!(
                 value.as_bytes(),
@@ -355,7 +371,7 @@ pub(super) fn check_query(operation: &str, method: &Method, query: &[(String, St
             // Signature version 2.
             "AWSAccessKeyId" | "Expires" | "Signature" => true,
             _ if is_extension(&name.to_ascii_lowercase()) => {
-                QUERY_HEADERS.contains(&name.to_ascii_lowercase().as_str())
+                value.is_empty() || QUERY_HEADERS.contains(&name.to_ascii_lowercase().as_str())
             }
             _ => own.contains(&name) || !(mutates || SUBRESOURCES.contains(&name)),
         };
@@ -423,6 +439,10 @@ mod tests {
             ("content-type", "text/plain"),
             ("x-forwarded-for", "10.0.0.1"),
             ("x-amz-bucket-object-lock-enabled", "False"),
+            ("x-amz-acl", ""),
+            ("x-amz-server-side-encryption", ""),
+            ("x-amz-grant-read", ""),
+            ("x-amz-website-redirect-location", ""),
             ("x-amz-expected-bucket-owner", OWNER_ID),
         ] {
             assert_eq!(code(name, value), Ok(()), "{name}");
@@ -472,6 +492,10 @@ mod tests {
             ),
             Ok(())
         );
+        let by_date = authorization.replace("x-amz-date", "date");
+        let mut map = headers(&[("x-amz-date", "d")]);
+        map.insert("authorization", by_date.parse().unwrap());
+        assert_eq!(check_signature_scope(&map, &[]), Ok(()));
         assert_eq!(
             code(&[("authorization", authorization), ("x-amz-meta-a", "b")], ""),
             Err(Code::AccessDenied)

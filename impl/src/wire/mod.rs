@@ -10,6 +10,7 @@ mod chunks;
 pub mod client;
 mod connection;
 mod convert;
+mod dates;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -18,10 +19,12 @@ mod health;
 mod hosts;
 mod interim;
 mod limits;
+mod normalize;
 mod observe;
 mod outgoing;
 mod patience;
 mod reply;
+mod reread;
 mod s3;
 mod scrape;
 mod service;
@@ -29,6 +32,7 @@ mod stall;
 mod streams;
 mod timer;
 mod tls;
+mod xml;
 
 pub use hosts::{DomainError, Domains};
 pub use limits::{Limits, Timeouts};

@@ -4,13 +4,14 @@ use super::{
     admin::AdminApi,
     body::RequestBody,
     convert::decoded_length,
-    gate, health,
+    dates, gate, health,
     hosts::Domains,
     interim,
     limits::{Budget, Lease},
     observe::{Class, Observed, Observer, Progress, Tracker},
     outgoing::Outgoing,
     reply::{self, Asked},
+    reread::{Again, Authenticated, Routes},
     s3::Operations,
     scrape::{self, Server},
     streams::Streams,
@@ -95,10 +96,11 @@ impl Service {
         builder.set_auth(guard.clone());
         builder.set_access(guard);
         builder.set_validation(BucketNames);
-        builder.set_route(AdminApi {
+        let admin = AdminApi {
             server: server.clone(),
             access: with.access.clone(),
-        });
+        };
+        builder.set_route(Routes { admin });
         if !with.domains.is_empty() {
             builder.set_host(with.domains);
         }
@@ -208,10 +210,7 @@ impl Service {
                 drop(request);
                 reply::error(&error, asked)
             }
-            Ok(()) => match self.s3.call(request).await {
-                Ok(response) => response,
-                Err(_) => reply::error(&Code::InternalError.into(), asked),
-            },
+            Ok(()) => self.call(request, asked).await,
         };
         let is_error = response.status().is_client_error() || response.status().is_server_error();
         let is_read = if is_error && !waits {
@@ -233,6 +232,18 @@ impl Service {
             response.headers_mut().insert(header::CONNECTION, CLOSE);
         }
         response
+    }
+
+    /// Has s3s serve it, in a second pass where s3s would not read it as S3 does.
+    async fn call(&self, mut request: Request<Body>, asked: &Asked) -> Response<Body> {
+        dates::complete(request.headers_mut());
+        let again = Again::default();
+        request.extensions_mut().insert(again.clone());
+        let mut called = self.s3.call(request).await;
+        if let Some(request) = again.take() {
+            called = self.s3.call(request).await;
+        }
+        called.unwrap_or_else(|_| reply::error(&Code::InternalError.into(), asked))
     }
 
     /// 16 upper-case hex digits, as S3's are.
@@ -313,12 +324,24 @@ impl S3Auth for Guard {
 #[async_trait::async_trait]
 impl S3Access for Guard {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let access_key = cx.credentials().map(|credentials| credentials.access_key.clone());
+        let authenticated = cx.extensions_mut().get::<Authenticated>().cloned();
         let progress = cx.extensions_mut().get::<Arc<Progress>>().cloned();
+        let sent = match &authenticated {
+            None => gate::Sent {
+                access_key: cx.credentials().map(|credentials| credentials.access_key.as_str()),
+                headers: cx.headers(),
+                uri: cx.uri(),
+            },
+            Some(own) => gate::Sent {
+                access_key: own.access_key(),
+                headers: own.headers(),
+                uri: own.uri(),
+            },
+        };
         if let Some(progress) = progress {
-            progress.identify(cx.s3_op().name(), access_key);
+            progress.identify(cx.s3_op().name(), sent.access_key.map(str::to_owned));
         }
-        gate::check(&self.access, self.region.as_deref(), cx)?;
+        gate::check(&self.access, self.region.as_deref(), &sent, cx)?;
         let Some(lease) = cx.extensions_mut().get::<Lease>().cloned() else {
             return Ok(());
         };

@@ -4,10 +4,13 @@ use super::Operations;
 use crate::{
     api::{ApiError, Code, copy, headers, list, multipart},
     object::{PartInfo, UploadInfo, UploadsQuery},
-    wire::convert::{
-        algorithm, checksum_type, common_prefixes, copy_source, encode, etag, get_checksums, headers_to_store,
-        incoming, owner, parse_algorithm, precondition, read_conditions, set_checksums, timestamp, type_name,
-        wants_url,
+    wire::{
+        convert::{
+            algorithm, checksum_type, common_prefixes, copy_source, encode, etag, get_checksums, headers_to_store,
+            incoming, owner, parse_algorithm, precondition, read_conditions, set_checksums, timestamp, type_name,
+            wants_url,
+        },
+        reread::sent_headers,
     },
 };
 use model::record::ChecksumKind;
@@ -15,10 +18,9 @@ use s3s::{S3Request, S3Response, S3Result, dto::*};
 
 pub(super) async fn create_multipart_upload(
     ops: &Operations,
-    mut req: S3Request<CreateMultipartUploadInput>,
+    req: S3Request<CreateMultipartUploadInput>,
 ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-    let metadata = req.input.metadata.take();
-    let headers = headers_to_store(&req.headers, metadata)?;
+    let headers = headers_to_store(sent_headers(&req))?;
     let input = req.input;
     let request = multipart::CreateRequest {
         bucket: input.bucket.clone(),

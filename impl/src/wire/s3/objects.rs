@@ -12,12 +12,12 @@ use crate::{
     object::{ByteStream, ObjectInfo, READ_MEMORY_BYTES},
     wire::{
         convert::{
-            checksum_type, content_range, copy_source, etag, headers_to_store, if_range, incoming, metadata,
-            parse_algorithm, precondition, precondition_of, read_conditions, section, set_checksums, standard_headers,
-            timestamp,
+            checksum_type, content_range, copy_source, etag, headers_to_store, if_range, incoming, parse_algorithm,
+            precondition, precondition_of, read_conditions, section, set_checksums, stored_headers, timestamp,
         },
         gate::{parse_query, query_value},
         limits::{Lease, UNRESERVED_BYTES},
+        reread::{sent_headers, sent_uri},
     },
 };
 use futures::stream;
@@ -58,7 +58,6 @@ macro_rules! describe {
             content_range: content_range(found),
             e_tag: Some(etag(&found.info.data.etag)),
             last_modified: Some(timestamp(found.info.time_nanos)),
-            metadata: metadata(&found.info),
             parts_count: parts_count(found, input.part_number),
             storage_class: reduced(&found.info),
             ..$output::default()
@@ -68,7 +67,7 @@ macro_rules! describe {
             set_checksums!(output, &found.info.data.checksums);
             output.checksum_type = found.info.data.checksums.first().map(checksum_type);
         }
-        S3Response::with_headers(output, standard_headers(&found.info, &$req.uri))
+        S3Response::with_headers(output, stored_headers(&found.info, sent_uri(&$req)))
     }};
 }
 
@@ -103,10 +102,9 @@ pub(super) async fn put_object(
     mut req: S3Request<PutObjectInput>,
 ) -> S3Result<S3Response<PutObjectOutput>> {
     let body = req.input.body.take();
-    let metadata = req.input.metadata.take();
     let (length, md5) = (req.input.content_length, req.input.content_md5.clone());
     let incoming = incoming(&req, body, length, md5.as_deref(), checksum::DEFAULT_KIND)?;
-    let headers = headers_to_store(&req.headers, metadata)?;
+    let headers = headers_to_store(sent_headers(&req))?;
     let input = req.input;
     let request = write::PutRequest {
         headers,
@@ -128,15 +126,14 @@ pub(super) async fn put_object(
 
 pub(super) async fn copy_object(
     ops: &Operations,
-    mut req: S3Request<CopyObjectInput>,
+    req: S3Request<CopyObjectInput>,
 ) -> S3Result<S3Response<CopyObjectOutput>> {
     let replaces = match req.input.metadata_directive.as_ref().map(MetadataDirective::as_str) {
         None | Some("COPY") => false,
         Some("REPLACE") => true,
         Some(_) => return Err(ApiError::new(Code::InvalidArgument, "Unknown metadata directive.").into()),
     };
-    let metadata = req.input.metadata.take();
-    let replace_headers = replaces.then(|| headers_to_store(&req.headers, metadata)).transpose()?;
+    let replace_headers = replaces.then(|| headers_to_store(sent_headers(&req))).transpose()?;
     let precondition = precondition_of(&req.headers);
     let input = req.input;
     let (source_bucket, source_key) = copy_source(input.copy_source)?;
