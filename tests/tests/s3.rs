@@ -25,6 +25,11 @@ fn tolerance() {
 }
 
 #[test]
+fn attributes_parts_and_checksums() {
+    clients::run(&Server::start(4), "parts.py", &[]);
+}
+
+#[test]
 fn a_region_and_buckets_as_hosts() {
     let mut server = Server::prepare(1);
     server.set_variable("MINIO_SITE_REGION", "eu-west-3");

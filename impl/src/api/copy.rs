@@ -124,7 +124,7 @@ pub async fn copy_part(store: &Arc<Store>, request: CopyPartRequest) -> Result<(
         checksum: Expected::Compute(multipart::upload_checksum(&request.upload).0),
         also: None,
     };
-    multipart::put_part(store, &request.bucket, &request.upload, request.number, incoming).await
+    multipart::store_part(store, &request.bucket, &request.upload, request.number, incoming).await
 }
 
 fn refuse_idle_copy(request: &CopyRequest, source: &ObjectInfo) -> Result<(), ApiError> {

@@ -2,7 +2,7 @@
 
 use super::{
     ApiError, Code, Incoming, checksum, headers,
-    ingest::{OBJECT_BYTES_MAX, hex, ingest},
+    ingest::{Expected, OBJECT_BYTES_MAX, hex, ingest},
     names,
 };
 use crate::{
@@ -137,11 +137,34 @@ pub fn check_part_number(number: i32) -> Result<u16, ApiError> {
         })
 }
 
+/// Stores a part of `upload`, which was described before, as a client sends it; its ETag and checksum.
+///
+/// # Errors
+/// As [`store_part`], and [`Code::InvalidRequest`] for a part without the checksum that the object's is made of.
+pub async fn put_part(
+    store: &Arc<Store>,
+    bucket: &str,
+    upload: &UploadInfo,
+    number: u16,
+    incoming: Incoming,
+) -> Result<(String, Option<Checksum>), ApiError> {
+    if let Some((kind, false)) = upload.checksum
+        && matches!(incoming.checksum, Expected::Compute(_))
+    {
+        let declared = checksum::kind_name(kind);
+        return Err(ApiError::new(
+            Code::InvalidRequest,
+            format!("Checksum Type mismatch occurred, expected checksum Type: {declared}, actual: null"),
+        ));
+    }
+    store_part(store, bucket, upload, number, incoming).await
+}
+
 /// Stores a part of `upload`, which was described before; its ETag and checksum.
 ///
 /// # Errors
 /// [`Code::NoSuchUpload`], [`Code::InvalidRequest`] for another checksum than the upload's, and as a put.
-pub async fn put_part(
+pub(super) async fn store_part(
     store: &Arc<Store>,
     bucket: &str,
     upload: &UploadInfo,
@@ -216,7 +239,7 @@ pub async fn complete(store: &Store, request: CompleteRequest) -> Result<ObjectI
 async fn complete_open(store: &Store, request: &CompleteRequest) -> Result<ObjectInfo, ApiError> {
     let upload = store.upload(&request.bucket, &request.key, request.upload).await?;
     let stored = all_parts(store, &request.bucket, &upload).await?;
-    let parts = match_parts(&request.parts, &stored)?;
+    let parts = match_parts(&request.parts, &stored, upload.checksum)?;
     let size = check_sizes(&parts, request.size)?;
     debug_assert!(size <= OBJECT_BYTES_MAX, "checked");
 
@@ -285,20 +308,60 @@ async fn all_parts(store: &Store, bucket: &str, upload: &UploadInfo) -> Result<B
 }
 
 /// The stored parts that the client names; each must be the very one that it was told about.
-fn match_parts<'a>(named: &[NamedPart], stored: &'a BTreeMap<u16, PartData>) -> Result<Vec<&'a PartData>, ApiError> {
+/// `declared` is the checksum that the upload was begun with, and whether the object's is over the whole object.
+fn match_parts<'a>(
+    named: &[NamedPart],
+    stored: &'a BTreeMap<u16, PartData>,
+    declared: Option<(ChecksumKind, bool)>,
+) -> Result<Vec<&'a PartData>, ApiError> {
     let matching = |named: &NamedPart| {
         let part = stored.get(&check_part_number(named.number)?).ok_or(Code::InvalidPart)?;
-        let same_checksums = named.checksums.iter().all(|(kind, value)| {
-            let own = part.checksums.iter().find(|checksum| checksum.kind == *kind);
-            own.is_none_or(|own| own.value == *value)
-        });
-        if part.etag == named.etag && same_checksums {
-            Ok(part)
-        } else {
-            Err(Code::InvalidPart.into())
+        if part.etag != named.etag {
+            return Err(Code::InvalidPart.into());
         }
+        check_part_checksum(named, part, declared)?;
+        Ok(part)
     };
     named.iter().map(matching).collect()
+}
+
+/// Checks what a client says about the checksum of a part when it completes an upload.
+fn check_part_checksum(
+    named: &NamedPart,
+    part: &PartData,
+    declared: Option<(ChecksumKind, bool)>,
+) -> Result<(), ApiError> {
+    let (number, well_formed) = (named.number, |(kind, value): &(ChecksumKind, String)| {
+        checksum::is_well_formed(*kind, value)
+    });
+    if named.checksums.len() > 1 || !named.checksums.iter().all(well_formed) {
+        return Err(ApiError::new(
+            Code::InvalidArgument,
+            format!("Part {number} has more than one checksum, or one that is not the Base64 form of one."),
+        ));
+    }
+    match (named.checksums.first(), declared) {
+        (None, Some((kind, false))) => Err(ApiError::new(
+            Code::InvalidRequest,
+            format!(
+                "The upload was begun with {} checksums; each part must come with its own, and part {number} does not.",
+                checksum::kind_name(kind)
+            ),
+        )),
+        (Some((kind, _)), Some((declared, _))) if *kind != declared => Err(ApiError::new(
+            Code::BadDigest,
+            format!(
+                "The {} you specified for part {number} did not match what we received.",
+                checksum::kind_name(*kind)
+            ),
+        )),
+        (Some((kind, value)), _) => {
+            let own = part.checksums.iter().find(|checksum| checksum.kind == *kind);
+            let is_same = own.is_none_or(|own| own.value == *value);
+            is_same.then_some(()).ok_or_else(|| Code::InvalidPart.into())
+        }
+        (None, _) => Ok(()),
+    }
 }
 
 /// The object's size.
@@ -390,7 +453,8 @@ mod tests {
     #[test]
     fn parts_are_matched_by_number_etag_and_checksum() {
         let stored = BTreeMap::from([(1, part(1, 1, b"a")), (3, part(3, 1, b"c"))]);
-        let code = |named: &[NamedPart]| match_parts(named, &stored).map(|parts| parts.len()).map_err(|e| e.code);
+        let matched = |named: &[NamedPart], declared| match_parts(named, &stored, declared).map(|parts| parts.len());
+        let code = |named: &[NamedPart]| matched(named, None).map_err(|e| e.code);
         assert_eq!(code(&[named(1, b"a"), named(3, b"c")]), Ok(2));
         assert_eq!(code(&[named(2, b"a")]), Err(Code::InvalidPart));
         assert_eq!(code(&[named(1, b"b")]), Err(Code::InvalidPart));
@@ -402,6 +466,22 @@ mod tests {
         };
         assert_eq!(code(&[with_checksum("AAAAAA==")]), Ok(1));
         assert_eq!(code(&[with_checksum("AAAAAQ==")]), Err(Code::InvalidPart));
+        assert_eq!(code(&[with_checksum("AAAA")]), Err(Code::InvalidArgument));
+        let mut doubled = with_checksum("AAAAAA==");
+        doubled.checksums.push((ChecksumKind::Crc32c, "AAAAAA==".into()));
+        assert_eq!(code(&[doubled]), Err(Code::InvalidArgument));
+
+        let declared = |kind, full_object, part: NamedPart| {
+            matched(&[part], Some((kind, full_object))).map_err(|error| error.code)
+        };
+        let crc32 = ChecksumKind::Crc32;
+        assert_eq!(declared(crc32, false, with_checksum("AAAAAA==")), Ok(1));
+        assert_eq!(declared(crc32, false, named(1, b"a")), Err(Code::InvalidRequest));
+        assert_eq!(declared(crc32, true, named(1, b"a")), Ok(1));
+        assert_eq!(
+            declared(ChecksumKind::Crc32c, false, with_checksum("AAAAAA==")),
+            Err(Code::BadDigest)
+        );
     }
 
     #[test]

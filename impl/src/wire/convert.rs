@@ -4,7 +4,7 @@ use super::{
     body, dates,
     gate::{OWNER_ID, parse_query, query_value},
     normalize::joined,
-    reread::trailers,
+    reread::{sent_headers, sent_uri, trailers},
 };
 use crate::{
     api::{
@@ -366,12 +366,58 @@ fn expected_checksum<T>(request: &S3Request<T>, default_kind: ChecksumKind) -> R
             "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
         ));
     }
-    match (announced.pop(), text("x-amz-sdk-checksum-algorithm")) {
+    let named = text("x-amz-sdk-checksum-algorithm").filter(|name| !name.is_empty());
+    let named = named.map(|name| checksum::parse_kind(&name)).transpose()?;
+    match (announced.pop(), named) {
+        (Some(expected), Some(named)) if expected.kind() != named => Err(contradiction()),
         (Some(expected), _) => Ok(expected),
         // An SDK that names an algorithm and sends no value wants it computed.
-        (None, Some(name)) => Ok(Expected::Compute(checksum::parse_kind(&name)?)),
-        (None, None) => Ok(Expected::Compute(default_kind)),
+        (None, named) => Ok(Expected::Compute(named.unwrap_or(default_kind))),
     }
+}
+
+/// Checks that the algorithm which an SDK names is that of the checksum of its XML.
+///
+/// # Errors
+/// `InvalidRequest`.
+pub(super) fn check_algorithm(headers: &HeaderMap) -> Result<(), ApiError> {
+    let named = headers
+        .get("x-amz-sdk-checksum-algorithm")
+        .filter(|name| !name.is_empty());
+    let Some(named) = named.and_then(|name| name.to_str().ok()) else {
+        return Ok(());
+    };
+    let named = checksum::parse_kind(named)?;
+    let mut others = KINDS.iter().filter(|(kind, _)| *kind != named);
+    if others.any(|(kind, _)| headers.contains_key(checksum::header_name(*kind))) {
+        return Err(contradiction());
+    }
+    Ok(())
+}
+
+fn contradiction() -> ApiError {
+    ApiError::new(
+        Code::InvalidRequest,
+        "The header x-amz-sdk-checksum-algorithm names another algorithm than the checksum has.",
+    )
+}
+
+/// Whether a request came over TLS. It travels with the request, as an extension.
+#[derive(Clone, Copy)]
+pub(super) struct IsTls(pub bool);
+
+/// The URL of a request's bucket or key, in the style that the client uses. Its scheme is the one that a proxy which
+/// ends TLS says it was asked with.
+pub(super) fn location<T>(request: &S3Request<T>) -> String {
+    let text = |name: &str| sent_headers(request).get(name)?.to_str().ok();
+    let path = sent_uri(request).path();
+    let Some(host) = text("host") else {
+        return path.to_owned();
+    };
+    let is_tls = request.extensions.get::<IsTls>().is_some_and(|tls| tls.0);
+    let is_https = is_tls || text("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    let scheme = if is_https { "https" } else { "http" };
+    format!("{scheme}://{host}{path}")
 }
 
 #[cfg(test)]

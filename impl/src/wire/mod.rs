@@ -132,6 +132,7 @@ pub async fn serve(
         domains: config.domains,
         budget,
         body_idle: config.timeouts.idle,
+        is_tls: config.tls.is_some(),
     };
     let service = Service::new(server, observer, serves);
     let timer = RtTimer::new(&rt);

@@ -18,6 +18,10 @@ const XML: HeaderValue = HeaderValue::from_static("application/xml");
 #[derive(Clone, Debug)]
 pub(super) struct ErrorCode(pub(super) String);
 
+/// Marks an answer whose XML is to have its ETag without the quotes that s3s writes.
+#[derive(Clone, Copy)]
+pub(super) struct BareEtag;
+
 /// What an answer must know of its request.
 pub(super) struct Asked {
     pub(super) method: Method,
@@ -47,6 +51,11 @@ pub(super) fn finish(mut response: Response<Body>, asked: &Asked) -> Response<Bo
     } else if asked.method == Method::HEAD && response.headers().contains_key(header::CONTENT_RANGE) {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
+    if response.extensions_mut().remove::<BareEtag>().is_some() {
+        bare_etag(response.body_mut());
+        // s3s may have set the length of the body that it wrote.
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
     let headers = response.headers_mut();
     headers.insert(header::SERVER, SERVER);
     if let Ok(id) = HeaderValue::from_str(&asked.request_id) {
@@ -67,6 +76,13 @@ pub(super) fn is_unreadable_body(response: &Response<Body>) -> bool {
         element(&text, "Code") == internal && (message.is_none() || message == internal)
     };
     response.status() == StatusCode::INTERNAL_SERVER_ERROR && response.body().bytes().is_some_and(is_wordless)
+}
+
+fn bare_etag(body: &mut Body) {
+    let Some(bytes) = body.bytes() else { return };
+    let text = String::from_utf8_lossy(&bytes);
+    let bare = text.replace("<ETag>\"", "<ETag>").replace("\"</ETag>", "</ETag>");
+    *body = Body::from(bare);
 }
 
 /// Brings an error of s3s, which lacks resource and request id, into our form.
@@ -214,6 +230,19 @@ mod tests {
         let response = error(&ApiError::new(Code::InvalidArgument, "<&>"), &asked(Method::GET));
         assert!(text(&response).contains("<Message>&lt;&amp;&gt;</Message>"));
         assert_eq!(response.status(), 400);
+    }
+
+    #[test]
+    fn etags_without_quotes() {
+        let answer = |marked: bool| {
+            let mut response = Response::new(Body::from("<A><ETag>\"e-2\"</ETag><B>\"</B></A>".to_owned()));
+            if marked {
+                response.extensions_mut().insert(BareEtag);
+            }
+            text(&finish(response, &asked(Method::GET)))
+        };
+        assert_eq!(answer(true), "<A><ETag>e-2</ETag><B>\"</B></A>");
+        assert_eq!(answer(false), "<A><ETag>\"e-2\"</ETag><B>\"</B></A>");
     }
 
     #[test]

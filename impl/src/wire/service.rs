@@ -3,7 +3,7 @@
 use super::{
     admin::AdminApi,
     body::RequestBody,
-    convert::decoded_length,
+    convert::{IsTls, decoded_length},
     dates, gate, health,
     hosts::Domains,
     interim,
@@ -66,6 +66,7 @@ pub(super) struct Service {
     body_idle: Duration,
     /// Those of its connection.
     streams: Option<Streams>,
+    is_tls: bool,
 }
 
 /// What requests are served with.
@@ -77,6 +78,8 @@ pub(super) struct Serves {
     pub(super) budget: Budget,
     /// For how long a request's body may stand still.
     pub(super) body_idle: Duration,
+    /// Whether connections are encrypted.
+    pub(super) is_tls: bool,
 }
 
 impl Service {
@@ -114,6 +117,7 @@ impl Service {
             budget: with.budget,
             body_idle: with.body_idle,
             streams: None,
+            is_tls: with.is_tls,
         }
     }
 
@@ -195,6 +199,7 @@ impl Service {
         let (mut parts, incoming) = request.into_parts();
         parts.extensions.insert(progress.clone());
         parts.extensions.insert(lease.clone());
+        parts.extensions.insert(IsTls(self.is_tls));
         let mut body = RequestBody::new(&self.rt, incoming, self.body_idle, &parts, progress);
         if parts.method == Method::PUT {
             body.reserves(

@@ -68,7 +68,7 @@ macro_rules! answer {
             $($field: $value,)*
             is_truncated: Some($page.next().is_some()),
             common_prefixes: Some(common_prefixes(&$page.listing.common_prefixes, $page.url)),
-            delimiter: $input.delimiter.as_deref().map(|text| $page.encode(text)),
+            delimiter: $input.delimiter.as_deref().filter(|text| !text.is_empty()).map(|text| $page.encode(text)),
             encoding_type: $input.encoding_type,
             max_keys: i32::try_from($page.limit).ok(),
             name: Some($input.bucket),

@@ -7,8 +7,8 @@ use crate::{
     wire::{
         convert::{
             algorithm, checksum_type, common_prefixes, copy_source, encode, etag, get_checksums, headers_to_store,
-            incoming, owner, parse_algorithm, precondition, read_conditions, set_checksums, timestamp, type_name,
-            wants_url,
+            incoming, location, owner, parse_algorithm, precondition, read_conditions, set_checksums, timestamp,
+            type_name, wants_url,
         },
         reread::sent_headers,
     },
@@ -114,6 +114,7 @@ pub(super) async fn complete_multipart_upload(
     ops: &Operations,
     req: S3Request<CompleteMultipartUploadInput>,
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+    let location = location(&req);
     let input = req.input;
     let checksum = get_checksums!(input).next();
     let parts = input
@@ -141,7 +142,7 @@ pub(super) async fn complete_multipart_upload(
     };
     let info = multipart::complete(&ops.store, request).await?;
     let mut output = CompleteMultipartUploadOutput {
-        location: Some(format!("/{}/{}", input.bucket, encode(&input.key, true))),
+        location: Some(location),
         bucket: Some(input.bucket),
         key: Some(input.key),
         e_tag: Some(etag(&info.data.etag)),
@@ -172,7 +173,6 @@ pub(super) async fn list_parts(
         .map_err(|_| ApiError::new(Code::InvalidArgument, "part-number-marker must be between 0 and 65535."))?;
     let upload = multipart::describe(&ops.store, &input.bucket, &input.key, id).await?;
     let (parts, more) = multipart::list_parts(&ops.store, &input.bucket, &upload, after, limit).await?;
-    let (kind, full_object) = multipart::upload_checksum(&upload);
     let last = parts.last().map(|part| i32::from(part.data.number));
     Ok(S3Response::new(ListPartsOutput {
         parts: Some(parts.iter().map(part).collect()),
@@ -180,8 +180,8 @@ pub(super) async fn list_parts(
         next_part_number_marker: Some(last.unwrap_or_default()),
         part_number_marker: Some(i32::from(after)),
         max_parts: i32::try_from(limit).ok(),
-        checksum_algorithm: Some(algorithm(kind)),
-        checksum_type: Some(type_name(full_object)),
+        checksum_algorithm: upload.checksum.map(|(kind, _)| algorithm(kind)),
+        checksum_type: upload.checksum.map(|(_, full_object)| type_name(full_object)),
         owner: Some(owner()),
         initiator: Some(initiator()),
         storage_class: Some(StorageClass::from(headers::storage_class(&upload.headers).to_owned())),
@@ -220,7 +220,10 @@ pub(super) async fn list_multipart_uploads(
         common_prefixes: Some(common_prefixes(&page.common_prefixes, url)),
         next_key_marker: next_key.map(|key| encode(&key, url)),
         next_upload_id_marker: next_id.flatten().map(multipart::upload_id),
-        delimiter: input.delimiter.map(|text| encode(&text, url)),
+        delimiter: input
+            .delimiter
+            .filter(|text| !text.is_empty())
+            .map(|text| encode(&text, url)),
         encoding_type: input.encoding_type,
         key_marker: Some(encode(&input.key_marker.unwrap_or_default(), url)),
         max_uploads: i32::try_from(limit).ok(),
@@ -244,10 +247,9 @@ fn part(info: &PartInfo) -> Part {
 }
 
 fn upload(info: &UploadInfo, url: bool) -> MultipartUpload {
-    let (kind, full_object) = multipart::upload_checksum(info);
     MultipartUpload {
-        checksum_algorithm: Some(algorithm(kind)),
-        checksum_type: Some(type_name(full_object)),
+        checksum_algorithm: info.checksum.map(|(kind, _)| algorithm(kind)),
+        checksum_type: info.checksum.map(|(_, full_object)| type_name(full_object)),
         initiated: Some(timestamp(info.started_nanos)),
         initiator: Some(initiator()),
         key: Some(encode(&info.key, url)),

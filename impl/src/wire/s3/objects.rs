@@ -12,11 +12,13 @@ use crate::{
     object::{ByteStream, ObjectInfo, READ_MEMORY_BYTES},
     wire::{
         convert::{
-            checksum_type, content_range, copy_source, etag, headers_to_store, if_range, incoming, parse_algorithm,
-            precondition, precondition_of, read_conditions, section, set_checksums, stored_headers, timestamp,
+            check_algorithm, checksum_type, content_range, copy_source, etag, headers_to_store, if_range, incoming,
+            parse_algorithm, precondition, precondition_of, read_conditions, section, set_checksums, stored_headers,
+            timestamp,
         },
         gate::{parse_query, query_value},
         limits::{Lease, UNRESERVED_BYTES},
+        reply::BareEtag,
         reread::{sent_headers, sent_uri},
     },
 };
@@ -28,6 +30,9 @@ use s3s::{
     Body, S3Request, S3Response, S3Result,
     dto::{self, *},
 };
+
+/// What GetObjectAttributes tells of an object.
+const ATTRIBUTES: [&str; 5] = ["Checksum", "ETag", "ObjectParts", "ObjectSize", "StorageClass"];
 
 /// What a GET or a HEAD asks for. Their inputs have the same fields, and no type in common.
 macro_rules! read_request {
@@ -62,10 +67,10 @@ macro_rules! describe {
             storage_class: reduced(&found.info),
             ..$output::default()
         };
-        // They are those of the whole object.
-        if wants_checksum(input.checksum_mode.as_ref(), &$req.uri) && content_range(found).is_none() {
-            set_checksums!(output, &found.info.data.checksums);
-            output.checksum_type = found.info.data.checksums.first().map(checksum_type);
+        if wants_checksum(input.checksum_mode.as_ref(), &$req.uri) {
+            let checksums = sent_checksums(found, input.part_number);
+            set_checksums!(output, &checksums);
+            output.checksum_type = checksums.first().map(checksum_type);
         }
         S3Response::with_headers(output, stored_headers(&found.info, sent_uri(&$req)))
     }};
@@ -183,6 +188,7 @@ pub(super) async fn delete_objects(
     ops: &Operations,
     req: S3Request<DeleteObjectsInput>,
 ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    check_algorithm(&req.headers)?;
     let requests = req.input.delete.objects.into_iter().map(delete_request).collect();
     let outcomes = delete::delete_many(&ops.store, &req.input.bucket, requests).await?;
     let quiet = req.input.delete.quiet == Some(true);
@@ -214,6 +220,7 @@ pub(super) async fn get_object_attributes(
     req: S3Request<GetObjectAttributesInput>,
 ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
     let input = req.input;
+    let names = attribute_names(&input.object_attributes)?;
     let limit = list::page_size(input.max_parts)?;
     let request = ReadRequest {
         bucket: input.bucket,
@@ -221,12 +228,7 @@ pub(super) async fn get_object_attributes(
         ..ReadRequest::default()
     };
     let info = read::head(&ops.store, &request).await?.info;
-    let names: Vec<&str> = input
-        .object_attributes
-        .iter()
-        .flat_map(|list| list.as_str().split(','))
-        .collect();
-    let wants = |name| names.iter().any(|own| own.trim() == name);
+    let wants = |name| names.contains(&name);
     let mut checksum = Checksum {
         checksum_type: info.data.checksums.first().map(checksum_type),
         ..Checksum::default()
@@ -234,7 +236,7 @@ pub(super) async fn get_object_attributes(
     set_checksums!(checksum, &info.data.checksums);
     let is_multipart = info.data.etag.contains('-');
     let parts = || object_parts(&info, input.part_number_marker.unwrap_or_default(), limit);
-    Ok(S3Response::new(GetObjectAttributesOutput {
+    let output = GetObjectAttributesOutput {
         checksum: wants("Checksum").then_some(checksum),
         e_tag: wants("ETag").then(|| etag(&info.data.etag)),
         last_modified: Some(timestamp(info.time_nanos)),
@@ -245,7 +247,32 @@ pub(super) async fn get_object_attributes(
         storage_class: wants("StorageClass")
             .then(|| StorageClass::from(headers::storage_class(&info.data.headers).to_owned())),
         ..GetObjectAttributesOutput::default()
-    }))
+    };
+    let mut response = S3Response::new(output);
+    response.extensions.insert(BareEtag);
+    Ok(response)
+}
+
+/// The attributes that a client asks for.
+///
+/// # Errors
+/// `InvalidRequest` for none, `InvalidArgument` for a name that is none of [`ATTRIBUTES`].
+fn attribute_names(lists: &[ObjectAttributes]) -> Result<Vec<&str>, ApiError> {
+    let listed = lists.iter().flat_map(|list| list.as_str().split(','));
+    let names: Vec<&str> = listed.map(str::trim).collect();
+    if names.iter().all(|name| name.is_empty()) {
+        return Err(ApiError::new(
+            Code::InvalidRequest,
+            "The header x-amz-object-attributes names no attribute.",
+        ));
+    }
+    if !names.iter().all(|name| ATTRIBUTES.contains(name)) {
+        return Err(ApiError::new(
+            Code::InvalidArgument,
+            "Invalid attribute name specified.",
+        ));
+    }
+    Ok(names)
 }
 
 /// The parts after `marker`. They count by their place in the object, as in reads of a part.
@@ -294,6 +321,27 @@ fn response_body(stream: ByteStream) -> StreamingBlob {
         Some((next, stream))
     });
     StreamingBlob::from(Body::http_body_unsync(StreamBody::new(frames)))
+}
+
+/// The checksums of what is sent: of the whole object, or of a part that was asked for, whose type is the object's;
+/// a range has none.
+fn sent_checksums(found: &Found, part_number: Option<i32>) -> Vec<model::record::Checksum> {
+    let data = &found.info.data;
+    let is_multipart = data.etag.contains('-');
+    let Some(number) = part_number.filter(|_| is_multipart) else {
+        let is_range = part_number.is_none() && content_range(found).is_some();
+        return if is_range { Vec::new() } else { data.checksums.clone() };
+    };
+    let part = usize::try_from(number - 1).ok().and_then(|index| data.parts.get(index));
+    let Some((part, whole)) = part.zip(data.checksums.first()) else {
+        return Vec::new();
+    };
+    let own = part.checksums.iter().find(|checksum| checksum.kind == whole.kind);
+    let as_sent = |own: &model::record::Checksum| model::record::Checksum {
+        full_object: whole.full_object,
+        ..own.clone()
+    };
+    own.map(as_sent).into_iter().collect()
 }
 
 fn parts_count(found: &Found, part_number: Option<i32>) -> Option<i32> {
