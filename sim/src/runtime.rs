@@ -26,11 +26,7 @@ pub(crate) struct SimRuntime {
 
 impl SimRuntime {
     pub(crate) fn new(world: World, node: u32, process: Arc<Process>) -> Self {
-        let files = Arc::new(SimFiles {
-            world: world.clone(),
-            node,
-            process: process.clone(),
-        });
+        let files = Arc::new(SimFiles::new(world.clone(), node, process.clone()));
         SimRuntime {
             world,
             node,

@@ -16,9 +16,36 @@ const CALLS: usize = 800;
 
 /// One of the two file systems: its files, and the folder in which the test takes place.
 struct Side {
+    host: Arc<dyn Files>,
+    /// What calls go to.
     files: Arc<dyn Files>,
     folder: PathBuf,
     open: Vec<Arc<dyn File>>,
+}
+
+impl Side {
+    fn new(host: Arc<dyn Files>, folder: PathBuf) -> Side {
+        Side {
+            files: host.clone(),
+            host,
+            folder,
+            open: Vec::new(),
+        }
+    }
+
+    /// Removes all that is in a folder below the test's.
+    fn remove_all(&self, below: &Path) {
+        for entry in self.files.read_dir(&self.folder.join(below)).expect("a folder") {
+            let path = below.join(entry.name);
+            match entry.kind {
+                Kind::Folder => {
+                    self.remove_all(&path);
+                    self.files.remove_dir(&self.folder.join(path)).expect("it is empty");
+                }
+                _ => self.files.remove_file(&self.folder.join(path)).expect("a file"),
+            }
+        }
+    }
 }
 
 // `sim.drive-like-host`
@@ -33,25 +60,36 @@ fn the_simulated_drive_behaves_like_the_host() {
         let entered = tokio.enter();
         let files = RealRuntime::new().files();
         drop(entered);
-        let host = Side {
-            files,
-            folder: folder.path().to_owned(),
-            open: Vec::new(),
-        };
+        files.create_dir_all(&folder.path().join("test")).expect("makes");
+        let host = Side::new(files, folder.path().join("test"));
         let run = simulate(seed, Duration::from_secs(1), |world| async move {
             world.drive(1, "/drive");
             let files = world.runtime(1).files();
             files.create_dir_all(Path::new("/drive/test")).expect("makes");
-            let mut sides = [
-                host,
-                Side {
-                    files,
-                    folder: "/drive/test".into(),
-                    open: Vec::new(),
-                },
-            ];
-            let succeeded = (0..CALLS).filter(|_| call(&mut sides)).count();
-            assert!(succeeded > CALLS / 3, "{succeeded} calls did something");
+            let mut sides = [host, Side::new(files, "/drive/test".into())];
+            let mut succeeded = (0..CALLS).filter(|_| call(&mut sides)).count();
+            // Below an open folder, which is then renamed away, and which no path of the host's reaches any more.
+            for side in &mut sides {
+                side.files = side.host.rooted(&side.folder).expect("opens");
+            }
+            succeeded += (0..CALLS).filter(|_| call(&mut sides)).count();
+            for side in &mut sides {
+                let away = side.folder.with_file_name("away");
+                side.host.rename(&side.folder, &away).expect("renames");
+            }
+            succeeded += (0..CALLS).filter(|_| call(&mut sides)).count();
+            assert!(succeeded > CALLS, "{succeeded} calls did something");
+            for side in &mut sides {
+                let found = side.host.kind(&side.folder).map_err(|error| error.kind());
+                assert_eq!(found, Err(io::ErrorKind::NotFound));
+                let outside = side.files.kind(&side.folder.with_file_name("away"));
+                assert_eq!(outside.map_err(|error| error.kind()), Err(io::ErrorKind::InvalidInput));
+                side.remove_all(Path::new(""));
+                let away = side.folder.with_file_name("away");
+                side.host.remove_dir(&away).expect("it is empty");
+                let made = side.files.create_dir_all(&side.folder.join("a"));
+                assert_eq!(made.map_err(|error| error.kind()), Err(io::ErrorKind::NotFound));
+            }
         });
         run.expect("the same answers");
     }

@@ -7,7 +7,9 @@
 pub mod clients;
 pub mod damage;
 pub mod http;
+pub mod mounts;
 pub mod s3;
 pub mod server;
 
+pub use mounts::Mounts;
 pub use server::{Server, binary};

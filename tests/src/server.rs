@@ -1,6 +1,6 @@
 //! A server process on temporary drives: started, killed by its id, and gone with its folder when dropped.
 
-use crate::http;
+use crate::{http, mounts::Mounts};
 use std::{
     fs::{self, File},
     io::{Read, Seek, SeekFrom, Write},
@@ -65,6 +65,8 @@ pub struct Server {
     port: u16,
     env: Vec<(String, String)>,
     child: Option<Child>,
+    /// The mount namespace that it runs in, if it is one of its own.
+    mounts: Option<Mounts>,
     /// Further flags and variables.
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
@@ -111,10 +113,25 @@ impl Server {
             port: 0,
             env: Vec::new(),
             child: None,
+            mounts: None,
             arguments: Vec::new(),
             variables: Vec::new(),
             authority: None,
         }
+    }
+
+    /// Runs it in a mount namespace of its own from the next start on.
+    pub fn enter(&mut self, mounts: Mounts) {
+        self.mounts = Some(mounts);
+    }
+
+    /// The mount namespace that it runs in.
+    ///
+    /// # Panics
+    /// If it has none of its own.
+    #[must_use]
+    pub fn mounts(&self) -> &Mounts {
+        self.mounts.as_ref().expect("a namespace of its own")
     }
 
     /// Gives it further flags from the next start on.
@@ -175,7 +192,10 @@ impl Server {
     /// The command that would serve these drives on `port`.
     #[must_use]
     pub fn command(&self, port: u16) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = match &self.mounts {
+            None => Command::new(binary()),
+            Some(mounts) => mounts.command(binary()),
+        };
         command.arg("server").arg("--address").arg(format!("127.0.0.1:{port}"));
         match self.drives.len() {
             1 => command.arg(&self.drives[0]),

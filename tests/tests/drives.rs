@@ -1,8 +1,18 @@
 //! Lost and rotten drives: EC:2 on four drives reads through any two, and never says what is not true.
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
-use std::fs;
-use tests::{Server, clients, damage, http};
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+use tests::{
+    Mounts, Server, clients, damage, http,
+    mounts::text,
+    s3::Client,
+    server::{ACCESS_KEY, SECRET_KEY},
+};
 
 fn run(server: &Server, phase: &str) {
     clients::run(server, "drives.py", &[phase]);
@@ -98,4 +108,90 @@ fn of_three_rotten_drives_come_errors_or_right_bytes() {
     }
     server.restart_damaged();
     run(&server, "verify_or_error");
+}
+
+fn client(server: &Server) -> Client {
+    Client::new(([127, 0, 0, 1], server.port()).into(), ACCESS_KEY, SECRET_KEY)
+}
+
+/// Waits until `done`, for as long as a busy machine may take.
+fn eventually(server: &Server, what: &str, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "never: {what}\n{}",
+            server.log()
+        );
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A server on file systems in memory, each mounted in a namespace of its own; `None`, and told, where that may not be.
+fn mounted(drives: usize, options: &str) -> Option<Server> {
+    let mounts = match Mounts::new() {
+        Ok(mounts) => mounts,
+        Err(why) => {
+            clients::tell(&format!("skipped: no mount namespace: {why}"));
+            return None;
+        }
+    };
+    let mut server = Server::prepare(drives);
+    for drive in server.drives() {
+        mounts.tmpfs(drive, options);
+    }
+    server.enter(mounts);
+    server.restart();
+    Some(server)
+}
+
+/// Puts and reads objects that are large enough for files of their own, until the drive at `path` is offline.
+fn work_until_offline(server: &Server, path: &Path) {
+    let mut client = client(server);
+    let body = vec![7; 1 << 20];
+    let offline = format!("drive offline drive={}", path.display());
+    let mut number = 0;
+    eventually(server, "the drive is offline", || {
+        number += 1;
+        let key = format!("k{number}");
+        client.put("bucket", &key, &body).expect("three drives take it");
+        assert_eq!(client.get("bucket", &key).expect("and give it"), body);
+        server.log().contains(&offline)
+    });
+}
+
+// `drive.opened-root`
+#[test]
+fn nothing_is_made_at_the_path_of_a_drive_that_was_renamed_away() {
+    let server = Server::start(4);
+    client(&server).create_bucket("bucket").unwrap();
+    let drive = &server.drives()[1];
+    let away = server.folder().join("away");
+    fs::rename(drive, &away).unwrap();
+    work_until_offline(&server, drive);
+    assert!(!drive.exists(), "a new tree at the drive's old path");
+    // Another folder comes to the path: it is not the drive's.
+    fs::create_dir(drive).unwrap();
+    let mut client = client(&server);
+    for number in 0..20 {
+        client.put("bucket", &format!("n{number}"), &vec![1; 1 << 20]).unwrap();
+    }
+    assert_eq!(fs::read_dir(drive).unwrap().count(), 0);
+}
+
+// `drive.opened-root`
+#[test]
+fn nothing_is_made_on_the_file_system_below_one_that_was_lazily_unmounted() {
+    let Some(server) = mounted(4, "size=200m") else {
+        return;
+    };
+    client(&server).create_bucket("bucket").unwrap();
+    let drive = &server.drives()[2];
+    server.mounts().run("umount", &["--lazy", text(drive)]);
+    work_until_offline(&server, drive);
+    assert_eq!(
+        fs::read_dir(drive).unwrap().count(),
+        0,
+        "a tree on the file system below"
+    );
 }

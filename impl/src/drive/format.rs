@@ -77,6 +77,8 @@ pub struct ReadySlot {
     pub set: usize,
     /// The drive's index within the set.
     pub index: u8,
+    /// Of the folder that was at the path, whatever has become of the path since.
+    pub(crate) files: Arc<dyn Files>,
     /// Held while the drive is open.
     pub(crate) lock: Guard,
 }
@@ -110,14 +112,14 @@ pub fn open_all(
     check_folders(&**files, paths)?;
     let mut drives = Vec::with_capacity(paths.len());
     for path in paths {
-        drives.push(look_at(&**files, path)?);
+        drives.push(look_at(files, path)?);
     }
     let Some(reference) = reference(&drives) else {
         if let Some(reason) = drives.iter().find_map(Found::offline) {
             return Err(FormatError::NoFormat { reason });
         }
         let format = Format::new(fresh(), paths.len(), set_size, fresh);
-        return first_start(&**files, drives, &format);
+        return first_start(drives, &format);
     };
     check_topology(&drives, &reference, set_size)?;
     let formatted = drives
@@ -130,12 +132,12 @@ pub fn open_all(
         let absent = drives.iter().filter(|drive| !drive.is_damaged());
         return match absent.filter_map(Found::offline).next() {
             Some(reason) => Err(FormatError::Unfinished { reason }),
-            None => first_start(&**files, drives, &reference),
+            None => first_start(drives, &reference),
         };
     }
     Ok(Opened {
         deployment: reference.deployment,
-        drives: drives.into_iter().map(|drive| slot(&**files, drive)).collect(),
+        drives: drives.into_iter().map(slot).collect(),
     })
 }
 
@@ -167,6 +169,8 @@ fn check_folders(files: &dyn Files, paths: &[PathBuf]) -> Result<(), FormatError
 /// What is at a path.
 struct Found {
     path: PathBuf,
+    /// Of the folder that was found there; of the host if there was none.
+    files: Arc<dyn Files>,
     state: State,
 }
 
@@ -207,17 +211,24 @@ impl Found {
 }
 
 /// Looks at a path without writing.
-fn look_at(files: &dyn Files, path: &Path) -> Result<Found, FormatError> {
+fn look_at(host: &Arc<dyn Files>, path: &Path) -> Result<Found, FormatError> {
+    // `drive.opened-root`
+    let rooted = host.rooted(path);
+    let files = rooted.as_ref().unwrap_or(host);
     let found = |state| {
-        let path = path.to_owned();
-        Found { path, state }
+        let (path, files) = (path.to_owned(), files.clone());
+        Found { path, files, state }
     };
     let offline = |what: &str, error: &dyn fmt::Display| {
         let reason = format!("{what}: {error}");
         let damaged = false;
         found(State::Offline { reason, damaged })
     };
-    let entries = match files.read_dir(path) {
+    let entries = match rooted
+        .as_ref()
+        .map_err(copy_of)
+        .and_then(|rooted| rooted.read_dir(path))
+    {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found(State::Clean { missing: true })),
         Err(error) => return Ok(offline("cannot read the folder", &error)),
@@ -234,7 +245,7 @@ fn look_at(files: &dyn Files, path: &Path) -> Result<Found, FormatError> {
         }
         Err(error) => return Ok(offline("cannot lock .minio.sys", &error)),
     };
-    match read_all(files, &format_path(path)) {
+    match read_all(&**files, &format_path(path)) {
         Ok(bytes) => match file::parse(path, &bytes)? {
             Parsed::Ours(format) => Ok(found(State::Formatted { format, lock })),
             Parsed::Corrupt(error) => {
@@ -253,6 +264,14 @@ fn look_at(files: &dyn Files, path: &Path) -> Result<Found, FormatError> {
             Ok(found(State::Clean { missing: false }))
         }
         Err(error) => Ok(offline("cannot read format.json", &error)),
+    }
+}
+
+/// An error has no copy; what it was is kept.
+fn copy_of(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error.kind().into(),
     }
 }
 
@@ -313,8 +332,8 @@ fn check_topology(drives: &[Found], reference: &Format, set_size: usize) -> Resu
 }
 
 /// Of a deployment that has been formatted.
-fn slot(files: &dyn Files, drive: Found) -> Slot {
-    let Found { path, state } = drive;
+fn slot(drive: Found) -> Slot {
+    let Found { path, files, state } = drive;
     let (format, lock) = match state {
         State::Formatted { format, lock } => (format, lock),
         State::Offline { reason, .. } => return Slot::Offline { path, reason },
@@ -335,12 +354,12 @@ fn slot(files: &dyn Files, drive: Found) -> Slot {
     // Every drive had its first `format.json` when the first complete one was written, and a drive with an
     // incomplete one has never served: it is finished, with nothing in its index.
     if !format.complete
-        && let Err(error) = finish(files, &path, &format)
+        && let Err(error) = finish(&*files, &path, &format)
     {
         let reason = format!("cannot finish its format: {error}");
         return Slot::Offline { path, reason };
     }
-    ready(path, &format, lock)
+    ready(path, &format, files, lock)
 }
 
 /// Formats drives that are empty among others that are not, as if they had been there from the first start.
@@ -348,7 +367,7 @@ fn slot(files: &dyn Files, drive: Found) -> Slot {
 pub(crate) fn adopt_wiped(files: &Arc<dyn Files>, paths: &[PathBuf]) -> Result<(), FormatError> {
     let mut drives = Vec::with_capacity(paths.len());
     for path in paths {
-        drives.push(look_at(&**files, path)?);
+        drives.push(look_at(files, path)?);
     }
     let Some(reference) = reference(&drives).filter(|format| format.complete) else {
         return Ok(());
@@ -359,14 +378,15 @@ pub(crate) fn adopt_wiped(files: &Arc<dyn Files>, paths: &[PathBuf]) -> Result<(
                 this,
                 ..reference.clone()
             };
-            let made = begin(&**files, &drive.path, &format).and_then(|_| create_index(&**files, &drive.path));
+            let (files, path) = (&drive.files, &drive.path);
+            let made = begin(files, path, &format).and_then(|_| create_index(&**files, path));
             made.map_err(|error| FormatError::first_start(&drive.path, error))?;
         }
     }
     Ok(())
 }
 
-fn ready(path: PathBuf, format: &Format, lock: Guard) -> Slot {
+fn ready(path: PathBuf, format: &Format, files: Arc<dyn Files>, lock: Guard) -> Slot {
     let (set, index) = format.place().unwrap_or_default();
     let drive = format.this;
     Slot::Ready(ReadySlot {
@@ -374,38 +394,39 @@ fn ready(path: PathBuf, format: &Format, lock: Guard) -> Slot {
         drive,
         set,
         index,
+        files,
         lock,
     })
 }
 
 /// Formats drives of which none is complete, each step on all of them before the next
 /// (`format.complete-after-all`).
-fn first_start(files: &dyn Files, drives: Vec<Found>, format: &Format) -> Result<Opened, FormatError> {
+fn first_start(drives: Vec<Found>, format: &Format) -> Result<Opened, FormatError> {
     let mut begun = Vec::with_capacity(drives.len());
-    for (this, Found { path, state }) in format.drives().zip(drives) {
+    for (this, Found { path, files, state }) in format.drives().zip(drives) {
         let format = Format {
             this,
             complete: false,
             ..format.clone()
         };
         begun.push(match state {
-            State::Formatted { lock, .. } => Ok((path, format, lock)),
+            State::Formatted { lock, .. } => Ok((path, format, files, lock)),
             State::Offline { reason, .. } => Err(Slot::Offline { path, reason }),
-            State::Clean { .. } => match begin(files, &path, &format) {
-                Ok(lock) => Ok((path, format, lock)),
+            State::Clean { .. } => match begin(&files, &path, &format) {
+                Ok((files, lock)) => Ok((path, format, files, lock)),
                 Err(error) => return Err(FormatError::first_start(&path, error)),
             },
         });
     }
-    for (path, ..) in begun.iter().flatten() {
-        create_index(files, path).map_err(|error| FormatError::first_start(path, error))?;
+    for (path, _, files, _) in begun.iter().flatten() {
+        create_index(&**files, path).map_err(|error| FormatError::first_start(path, error))?;
     }
     let mut slots = Vec::with_capacity(begun.len());
     for drive in begun {
         slots.push(match drive {
-            Ok((path, format, lock)) => {
-                complete(files, &path, &format).map_err(|error| FormatError::first_start(&path, error))?;
-                ready(path, &format, lock)
+            Ok((path, format, files, lock)) => {
+                complete(&*files, &path, &format).map_err(|error| FormatError::first_start(&path, error))?;
+                ready(path, &format, files, lock)
             }
             Err(offline) => offline,
         });
@@ -421,12 +442,15 @@ fn finish(files: &dyn Files, drive: &Path, format: &Format) -> io::Result<()> {
     complete(files, drive, format)
 }
 
-fn begin(files: &dyn Files, drive: &Path, format: &Format) -> io::Result<Guard> {
+/// `files` are those of the drive's folder, or of the host if there is none yet.
+fn begin(files: &Arc<dyn Files>, drive: &Path, format: &Format) -> io::Result<(Arc<dyn Files>, Guard)> {
+    files.create_dir_all(drive)?;
+    let files = files.rooted(drive)?;
     let system = drive.join(SYSTEM_FOLDER);
     files.create_dir_all(&system)?;
     let lock = files.lock(&system)?;
-    write_format(files, drive, format)?;
-    Ok(lock)
+    write_format(&*files, drive, format)?;
+    Ok((files, lock))
 }
 
 fn complete(files: &dyn Files, drive: &Path, format: &Format) -> io::Result<()> {

@@ -79,7 +79,7 @@ impl LocalDrive {
 }
 
 fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Result<(Arc<Shared>, DriveState), String> {
-    let (files, path) = (rt.files(), slot.path);
+    let (files, path) = (slot.files, slot.path);
     let format = format_path(&path);
     let id = files.id(&format);
     let id = id.map_err(|error| format!("cannot find {}: {error}", format.display()))?;
@@ -103,6 +103,7 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
     let shared = Shared {
         rt: rt.clone(),
         health: Arc::new(Health::new(path.clone(), id)),
+        host: rt.files(),
         files,
         executor,
         path,

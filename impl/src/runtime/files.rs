@@ -59,6 +59,10 @@ pub struct Space {
 /// Nothing is durable before it is synced: a file's bytes by [`File::sync`], the names in a folder by
 /// [`Files::sync_dir`] of that folder.
 pub trait Files: Send + Sync + 'static {
+    /// The files of the folder `root`, through a descriptor of it that is opened now. They are asked for by the same
+    /// paths, which go on naming what was opened: when the folder is moved, unmounted or removed, nothing is found or
+    /// made at its old path. Paths outside `root` are `InvalidInput`.
+    fn rooted(&self, root: &Path) -> io::Result<Arc<dyn Files>>;
     /// Opens a file.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
     /// What `path` names; `NotFound` when nothing.

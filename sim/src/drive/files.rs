@@ -1,6 +1,11 @@
 //! The file system of a simulated node, as the server's [`Files`].
 
-use super::{SimDrive, faults::eio, state::State};
+use super::{
+    SimDrive,
+    faults::eio,
+    names::ROOT,
+    state::{Below, State},
+};
 use crate::{
     lock,
     world::{Process, World},
@@ -8,36 +13,81 @@ use crate::{
 use madsim::rand::{prelude::RngCore, thread_rng};
 use std::{
     fmt, io,
-    path::{Component, Path},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 use store::runtime::{Entry, File, FileId, Files, Guard, Kind, OpenMode, Space};
 
 /// All drives of a node, seen by one of its processes.
+#[derive(Clone)]
 pub(crate) struct SimFiles {
-    pub(crate) world: World,
-    pub(crate) node: u32,
-    pub(crate) process: Arc<Process>,
+    world: World,
+    node: u32,
+    process: Arc<Process>,
+    root: Option<Root>,
+}
+
+/// A folder, and the path that it had when it was opened.
+#[derive(Clone)]
+struct Root {
+    path: PathBuf,
+    drive: SimDrive,
+    inode: u64,
+    /// The drive's at that time.
+    epoch: u64,
 }
 
 impl SimFiles {
-    /// The drive that holds a path, and the names below its mount.
-    fn at(&self, what: &'static str, path: &Path) -> io::Result<(SimDrive, Vec<String>)> {
+    pub(crate) fn new(world: World, node: u32, process: Arc<Process>) -> SimFiles {
+        SimFiles {
+            world,
+            node,
+            process,
+            root: None,
+        }
+    }
+
+    /// The drive that holds a path, and the names below its mount or below the root.
+    fn at(&self, what: &'static str, path: &Path) -> io::Result<(SimDrive, Below)> {
         self.process.check()?;
         if !path.is_absolute() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let drive = self.world.drive_of(self.node, path);
-        let below = path
-            .strip_prefix(&drive.mount)
-            .map_err(|_| io::ErrorKind::InvalidInput)?;
+        let (drive, folder) = match &self.root {
+            None => (self.world.drive_of(self.node, path), ROOT),
+            Some(root) => (root.drive.clone(), root.inode),
+        };
+        let above = self.root.as_ref().map_or(&*drive.mount, |root| &root.path);
+        let below = path.strip_prefix(above).map_err(|_| io::ErrorKind::InvalidInput)?;
         drive.trace.operation(self.node, what, path);
         let names = names(below)?;
-        Ok((drive, names))
+        if self
+            .root
+            .as_ref()
+            .is_some_and(|root| drive.with(|state| state.epoch != root.epoch))
+        {
+            return Err(eio());
+        }
+        Ok((drive, Below { folder, names }))
     }
 }
 
 impl Files for SimFiles {
+    fn rooted(&self, root: &Path) -> io::Result<Arc<dyn Files>> {
+        let (drive, below) = self.at("rooted", root)?;
+        let (inode, epoch) = drive.with(|state| Ok::<_, io::Error>((state.folder(&below)?, state.epoch)))?;
+        let path = root.to_owned();
+        Ok(Arc::new(SimFiles {
+            root: Some(Root {
+                path,
+                drive,
+                inode,
+                epoch,
+            }),
+            ..self.clone()
+        }))
+    }
+
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
         let (drive, names) = self.at("open", path)?;
         let (inode, epoch) = drive.with(|state| {

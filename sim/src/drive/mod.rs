@@ -14,7 +14,7 @@ pub(crate) use files::SimFiles;
 
 use crate::{lock, trace::Trace};
 use madsim::rand::{Rng, thread_rng};
-use state::State;
+use state::{Below, State};
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -172,10 +172,13 @@ impl SimDrive {
     /// there is no such file, or when it has no byte on the media.
     pub fn rot(&self, path: impl AsRef<Path>, bits: usize) -> Vec<Rot> {
         let path = path.as_ref();
-        let names = files::names(path).unwrap_or_default();
+        let below = Below {
+            folder: names::ROOT,
+            names: files::names(path).unwrap_or_default(),
+        };
         let rotten = self.with(|state| {
             state
-                .walk(&names)
+                .walk(&below)
                 .map(|inode| rot(state, inode, bits))
                 .unwrap_or_default()
         });
@@ -190,9 +193,12 @@ impl SimDrive {
 
     /// Bitrot at rest in a random byte of the files below a folder of the mount. Whether there was one.
     pub fn rot_below(&self, folder: impl AsRef<Path>) -> bool {
-        let names = files::names(folder.as_ref()).unwrap_or_default();
+        let below = Below {
+            folder: names::ROOT,
+            names: files::names(folder.as_ref()).unwrap_or_default(),
+        };
         let struck = self.with(|state| {
-            let inodes = state.files_below(&names);
+            let inodes = state.files_below(&below);
             let total: u64 = inodes.iter().map(|inode| state.slots[inode].inode.media_len()).sum();
             if total == 0 {
                 return None;

@@ -52,6 +52,13 @@ impl Names {
         self.cache.get(&inode)
     }
 
+    /// Whether processes see a name of this inode.
+    pub(super) fn is_named(&self, inode: u64) -> bool {
+        self.cache
+            .values()
+            .any(|folder| folder.values().any(|named| *named == inode))
+    }
+
     /// Changes the names that processes see. Durable later.
     pub(super) fn change(&mut self, change: Change) {
         apply(&mut self.cache, &change);

@@ -24,6 +24,13 @@ impl Slot {
     }
 }
 
+/// A path: names below a folder.
+#[derive(Clone)]
+pub(super) struct Below {
+    pub(super) folder: u64,
+    pub(super) names: Vec<String>,
+}
+
 struct Lock {
     ticket: u64,
     process: Arc<Process>,
@@ -76,20 +83,31 @@ enum Fate {
 impl State {
     // ---- names
 
-    pub(super) fn walk(&self, path: &[String]) -> io::Result<u64> {
+    pub(super) fn walk(&self, path: &Below) -> io::Result<u64> {
+        self.walk_names(path.folder, &path.names)
+    }
+
+    fn walk_names(&self, from: u64, names: &[String]) -> io::Result<u64> {
         if self.removed {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let mut inode = ROOT;
-        for name in path {
+        let mut inode = from;
+        for name in names {
             let folder = self.names.folder(inode).ok_or(io::ErrorKind::NotADirectory)?;
             inode = *folder.get(name).ok_or(io::ErrorKind::NotFound)?;
         }
         Ok(inode)
     }
 
+    /// The inode of a folder.
+    pub(super) fn folder(&self, path: &Below) -> io::Result<u64> {
+        let inode = self.walk(path)?;
+        self.names.folder(inode).ok_or(io::ErrorKind::NotADirectory)?;
+        Ok(inode)
+    }
+
     /// The inodes of the files below a folder, in order of their names.
-    pub(super) fn files_below(&self, path: &[String]) -> Vec<u64> {
+    pub(super) fn files_below(&self, path: &Below) -> Vec<u64> {
         let mut files = Vec::new();
         let mut left: Vec<u64> = self.walk(path).into_iter().collect();
         while let Some(inode) = left.pop() {
@@ -102,12 +120,21 @@ impl State {
     }
 
     /// A path as a name in a folder that exists.
-    fn name(&self, path: &[String]) -> io::Result<Name> {
+    fn name(&self, from: u64, names: &[String]) -> io::Result<Name> {
         // The top of a mounted drive can be neither made, renamed nor removed.
-        let (name, parent) = path.split_last().ok_or(io::ErrorKind::ResourceBusy)?;
-        let folder = self.walk(parent)?;
+        let (name, parent) = names.split_last().ok_or(io::ErrorKind::ResourceBusy)?;
+        let folder = self.walk_names(from, parent)?;
         self.names.folder(folder).ok_or(io::ErrorKind::NotADirectory)?;
         Ok((folder, name.clone()))
+    }
+
+    /// # Errors
+    /// `NotFound` when the folder has been removed while somebody had it open: it takes no names any more.
+    fn takes_names(&self, folder: u64) -> io::Result<()> {
+        if folder == ROOT || self.names.is_named(folder) {
+            return Ok(());
+        }
+        Err(io::ErrorKind::NotFound.into())
     }
 
     pub(super) fn kind(&self, inode: u64) -> Kind {
@@ -118,7 +145,7 @@ impl State {
         }
     }
 
-    pub(super) fn read_dir(&self, path: &[String], rng: &mut impl Rng) -> io::Result<Vec<Entry>> {
+    pub(super) fn read_dir(&self, path: &Below, rng: &mut impl Rng) -> io::Result<Vec<Entry>> {
         let inode = self.walk(path)?;
         let folder = self.names.folder(inode).ok_or(io::ErrorKind::NotADirectory)?;
         self.read_fault(rng)?;
@@ -131,27 +158,29 @@ impl State {
             .collect())
     }
 
-    pub(super) fn create_dir_all(&mut self, path: &[String], rng: &mut impl Rng) -> io::Result<()> {
-        for depth in 1..=path.len() {
-            match self.walk(&path[..depth]) {
+    pub(super) fn create_dir_all(&mut self, path: &Below, rng: &mut impl Rng) -> io::Result<()> {
+        let (from, names) = (path.folder, &path.names);
+        for depth in 1..=names.len() {
+            match self.walk_names(from, &names[..depth]) {
                 Ok(inode) if self.kind(inode) == Kind::Folder => continue,
                 Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !self.removed => {}
                 Err(error) => return Err(error),
             }
-            let name = self.name(&path[..depth])?;
+            let name = self.name(from, &names[..depth])?;
+            self.takes_names(name.0)?;
             self.need_space(1)?;
             let fate = self.mutation(rng)?;
-            let inode = self.new_inode();
+            let (inode, parent) = (self.new_inode(), name.0);
             self.names.change(Change::LinkFolder(name, inode));
             fate.end()?;
-            self.sync_dir(&path[..depth - 1], rng)?;
+            self.sync_folder(parent, rng)?;
         }
         Ok(())
     }
 
     /// Opens a file; its inode.
-    pub(super) fn open(&mut self, path: &[String], mode: OpenMode, rng: &mut impl Rng) -> io::Result<u64> {
+    pub(super) fn open(&mut self, path: &Below, mode: OpenMode, rng: &mut impl Rng) -> io::Result<u64> {
         let inode = match self.walk(path) {
             Ok(_) if mode == OpenMode::CreateNew => return Err(io::ErrorKind::AlreadyExists.into()),
             Ok(inode) if self.kind(inode) == Kind::Folder => return Err(io::ErrorKind::IsADirectory.into()),
@@ -166,8 +195,9 @@ impl State {
         Ok(inode)
     }
 
-    fn make_file(&mut self, path: &[String], rng: &mut impl Rng) -> io::Result<u64> {
-        let name = self.name(path)?;
+    fn make_file(&mut self, path: &Below, rng: &mut impl Rng) -> io::Result<u64> {
+        let name = self.name(path.folder, &path.names)?;
+        self.takes_names(name.0)?;
         self.need_space(1)?;
         let fate = self.mutation(rng)?;
         let inode = self.new_inode();
@@ -208,9 +238,10 @@ impl State {
         }
     }
 
-    pub(super) fn rename(&mut self, from: &[String], to: &[String], rng: &mut impl Rng) -> io::Result<()> {
-        let into_itself = to.len() > from.len() && to.starts_with(from);
-        let (from, to, inode) = (self.name(from)?, self.name(to)?, self.walk(from)?);
+    pub(super) fn rename(&mut self, from: &Below, to: &Below, rng: &mut impl Rng) -> io::Result<()> {
+        let into_itself = to.names.len() > from.names.len() && to.names.starts_with(&from.names);
+        let (old, to) = (self.name(from.folder, &from.names)?, self.name(to.folder, &to.names)?);
+        let (from, inode) = (old, self.walk(from)?);
         if into_itself {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -233,8 +264,8 @@ impl State {
         fate.end()
     }
 
-    pub(super) fn remove(&mut self, path: &[String], kind: Kind, rng: &mut impl Rng) -> io::Result<()> {
-        let (name, inode) = (self.name(path)?, self.walk(path)?);
+    pub(super) fn remove(&mut self, path: &Below, kind: Kind, rng: &mut impl Rng) -> io::Result<()> {
+        let (name, inode) = (self.name(path.folder, &path.names)?, self.walk(path)?);
         match (kind, self.kind(inode)) {
             (Kind::File, Kind::Folder) => return Err(io::ErrorKind::IsADirectory.into()),
             (Kind::Folder, Kind::File) => return Err(io::ErrorKind::NotADirectory.into()),
@@ -249,9 +280,12 @@ impl State {
         fate.end()
     }
 
-    pub(super) fn sync_dir(&mut self, path: &[String], rng: &mut impl Rng) -> io::Result<()> {
-        let inode = self.walk(path)?;
-        self.names.folder(inode).ok_or(io::ErrorKind::NotADirectory)?;
+    pub(super) fn sync_dir(&mut self, path: &Below, rng: &mut impl Rng) -> io::Result<()> {
+        let inode = self.folder(path)?;
+        self.sync_folder(inode, rng)
+    }
+
+    fn sync_folder(&mut self, inode: u64, rng: &mut impl Rng) -> io::Result<()> {
         if self.mutation(rng)? == Fate::Ambiguous || rng.gen_bool(self.faults.sync_error) {
             return Err(eio());
         }

@@ -27,6 +27,9 @@ const RESERVE_BYTES: u64 = 16 << 20;
 /// Shared by a drive's tasks, readers and writers.
 pub(super) struct Shared {
     pub(super) rt: Rt,
+    /// Of the host: what is at the drive's path now.
+    pub(super) host: Arc<dyn Files>,
+    /// Of the drive's folder as it was opened (`drive.opened-root`).
     pub(super) files: Arc<dyn Files>,
     pub(super) executor: Arc<dyn Executor>,
     pub(super) path: PathBuf,
@@ -79,7 +82,7 @@ impl Shared {
     /// succeeding. What is at the drive's path must be what was opened.
     pub(super) fn check_still_there(&self) -> Result<(), DriveError> {
         let path = format_path(&self.path);
-        match self.files.id(&path) {
+        match self.host.id(&path) {
             Ok(id) if id == self.health.format => Ok(()),
             Ok(_) => Err(self
                 .health

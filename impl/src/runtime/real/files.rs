@@ -2,49 +2,72 @@
 
 use crate::runtime::{Entry, File, FileId, Files, Guard, Kind, OpenMode, Space};
 use rustix::{
-    fs::{FallocateFlags, FlockOperation, fallocate, flock, statvfs},
-    io::Errno,
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    fs::{AtFlags, CWD, Dir, FallocateFlags, FileType, FlockOperation, Mode, OFlags, Stat},
+    fs::{fallocate, flock, fstatvfs, fsync, mkdirat, openat, renameat, statat, unlinkat},
+    io::{Errno, retry_on_intr},
 };
 use std::{
     collections::BTreeSet,
     fs, io,
     os::unix::fs::{FileExt, MetadataExt},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError},
 };
 
-/// [`Files`] on `std::fs`.
+/// [`Files`] on system calls that are relative to an open folder.
 #[derive(Default)]
 pub(super) struct HostFiles {
+    root: Option<Root>,
     /// Folders that exist or are about to, and whose names are not yet durable.
     making: Mutex<BTreeSet<PathBuf>>,
     made: Condvar,
 }
 
+/// A folder, and the path that it had when it was opened.
+struct Root {
+    path: PathBuf,
+    folder: OwnedFd,
+}
+
+/// A path as a system call takes it: relative to an open folder, unless it is absolute.
+type At<'a> = (BorrowedFd<'a>, &'a Path);
+
 impl Files for HostFiles {
+    fn rooted(&self, root: &Path) -> io::Result<Arc<dyn Files>> {
+        let folder = open_at(self.at(root)?, OFlags::PATH | OFlags::DIRECTORY)?;
+        let path = root.to_owned();
+        Ok(Arc::new(HostFiles {
+            root: Some(Root { path, folder }),
+            ..HostFiles::default()
+        }))
+    }
+
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
-        let mut options = fs::OpenOptions::new();
-        options.read(true);
-        match mode {
-            OpenMode::Read => &mut options,
-            OpenMode::Write => options.write(true),
-            OpenMode::CreateNew => options.write(true).create_new(true),
-            OpenMode::Create => options.write(true).create(true).truncate(false),
+        let flags = match mode {
+            OpenMode::Read => OFlags::RDONLY,
+            OpenMode::Write => OFlags::RDWR,
+            OpenMode::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+            OpenMode::Create => OFlags::RDWR | OFlags::CREATE,
         };
-        Ok(Arc::new(HostFile(options.open(path)?)))
+        Ok(Arc::new(HostFile(open_at(self.at(path)?, flags)?.into())))
     }
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {
-        Ok(kind_of(fs::metadata(path)?.file_type()))
+        Ok(kind_of(FileType::from_raw_mode(self.stat(path)?.st_mode)))
     }
 
     fn id(&self, path: &Path) -> io::Result<FileId> {
-        Ok(id_of(&fs::metadata(path)?))
+        let stat = self.stat(path)?;
+        Ok(FileId {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        })
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        match fs::metadata(path) {
-            Ok(found) if found.is_dir() => {
+        match self.kind(path) {
+            Ok(Kind::Folder) => {
                 self.wait_until_durable(path);
                 return Ok(());
             }
@@ -58,16 +81,28 @@ impl Files for HostFiles {
     }
 
     fn read_dir(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        let folder = open_at(self.at(path)?, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let mut entries = Vec::new();
-        for entry in fs::read_dir(path)? {
+        for entry in Dir::read_from(&folder)? {
             let entry = entry?;
-            entries.push(match entry.file_name().into_string() {
-                Ok(name) => Entry {
-                    name,
-                    kind: kind_of(entry.file_type()?),
+            let name = entry.file_name();
+            if [c".", c".."].contains(&name) {
+                continue;
+            }
+            entries.push(match name.to_str() {
+                Ok(text) => Entry {
+                    name: text.to_owned(),
+                    kind: match entry.file_type() {
+                        // Not every file system tells it with the name.
+                        FileType::Unknown => {
+                            let stat = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                            kind_of(FileType::from_raw_mode(stat.st_mode))
+                        }
+                        known => kind_of(known),
+                    },
                 },
                 // No name of ours. Shown so that the folder does not look empty; not to be opened.
-                Err(name) => Entry {
+                Err(_) => Entry {
                     name: name.to_string_lossy().into_owned(),
                     kind: Kind::Other,
                 },
@@ -78,23 +113,27 @@ impl Files for HostFiles {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        let ((old, from), (new, to)) = (self.at(from)?, self.at(to)?);
+        Ok(renameat(old, from, new, to)?)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        let (folder, path) = self.at(path)?;
+        Ok(unlinkat(folder, path, AtFlags::empty())?)
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        fs::remove_dir(path)
+        let (folder, path) = self.at(path)?;
+        Ok(unlinkat(folder, path, AtFlags::REMOVEDIR)?)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        fs::File::open(path)?.sync_all()
+        let folder = open_at(self.at(path)?, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        Ok(retry_on_intr(|| fsync(&folder))?)
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {
-        let stat = statvfs(path)?;
+        let stat = fstatvfs(open_at(self.at(path)?, OFlags::PATH)?)?;
         Ok(Space {
             total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
             free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
@@ -102,7 +141,7 @@ impl Files for HostFiles {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Guard> {
-        let file = fs::File::open(path)?;
+        let file = open_at(self.at(path)?, OFlags::RDONLY)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         // Closing the descriptor releases the lock; so does the end of the process.
         Ok(Box::new(file))
@@ -110,6 +149,27 @@ impl Files for HostFiles {
 }
 
 impl HostFiles {
+    /// `path` for a system call. Below a root it names what is in the opened folder, whatever has become of the
+    /// folder's own path.
+    fn at<'a>(&'a self, path: &'a Path) -> io::Result<At<'a>> {
+        let Some(root) = &self.root else {
+            return Ok((CWD, path));
+        };
+        let below = path.strip_prefix(&root.path).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let stays = |component| matches!(component, Component::Normal(_));
+        match below.components().next() {
+            None => Ok((root.folder.as_fd(), Path::new("."))),
+            Some(_) if below.components().all(stays) => Ok((root.folder.as_fd(), below)),
+            Some(_) => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// Of what `path` names, following symbolic links.
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        let (folder, path) = self.at(path)?;
+        Ok(statat(folder, path, AtFlags::empty())?)
+    }
+
     /// Makes the folder `path` in `parent`, which exists, and its name durable. Meanwhile whoever finds
     /// the folder waits: they too promise their caller a durable name.
     fn make_dir(&self, path: &Path, parent: &Path) -> io::Result<()> {
@@ -118,15 +178,23 @@ impl HostFiles {
             making = self.made.wait(making).unwrap_or_else(PoisonError::into_inner);
         }
         drop(making);
-        let made = match fs::create_dir(path) {
+        let make = || {
+            let (folder, path) = self.at(path)?;
+            Ok::<(), io::Error>(mkdirat(folder, path, Mode::from_raw_mode(0o777))?)
+        };
+        let made = match make() {
             // Another process was faster, or the name is that of a link to nowhere.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.is_folder(path) => Ok(()),
             other => other,
         };
         let synced = made.and_then(|()| self.sync_dir(parent));
         self.making.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
         self.made.notify_all();
         synced
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        matches!(self.kind(path), Ok(Kind::Folder))
     }
 
     /// Waits while `path` or a folder above it is being made by another thread.
@@ -136,6 +204,11 @@ impl HostFiles {
             making = self.made.wait(making).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+fn open_at((folder, path): At<'_>, flags: OFlags) -> io::Result<OwnedFd> {
+    let mode = Mode::from_raw_mode(0o666);
+    Ok(retry_on_intr(|| openat(folder, path, flags | OFlags::CLOEXEC, mode))?)
 }
 
 #[derive(Debug)]
@@ -193,10 +266,10 @@ impl File for HostFile {
     }
 }
 
-fn kind_of(file_type: fs::FileType) -> Kind {
+fn kind_of(file_type: FileType) -> Kind {
     match file_type {
-        t if t.is_file() => Kind::File,
-        t if t.is_dir() => Kind::Folder,
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Folder,
         _ => Kind::Other,
     }
 }
@@ -304,6 +377,50 @@ mod tests {
         files.remove_file(&deep.join("z"))?;
         files.remove_dir(&deep.join("n"))?;
         files.remove_dir(&deep)
+    }
+
+    #[test]
+    fn paths_below_a_root_go_on_naming_what_was_opened() -> io::Result<()> {
+        let (dir, files) = folder();
+        let drive = dir.path().join("drive");
+        files.create_dir_all(&drive.join("data"))?;
+        let rooted = files.rooted(&drive)?;
+        assert_eq!(rooted.id(&drive)?, files.id(&drive)?);
+        assert_eq!(rooted.space(&drive)?.total_bytes, files.space(&drive)?.total_bytes);
+        let held = rooted.lock(&drive.join("data"))?;
+
+        // The folder is renamed away, and another comes to its path.
+        files.rename(&drive, &dir.path().join("away"))?;
+        files.create_dir_all(&drive)?;
+        rooted.create_dir_all(&drive.join("data/ab"))?;
+        let file = rooted.open(&drive.join("data/ab/f"), OpenMode::CreateNew)?;
+        file.write_at(0, b"x")?;
+        rooted.rename(&drive.join("data/ab/f"), &drive.join("data/ab/g"))?;
+        rooted.sync_dir(&drive)?;
+        assert_eq!(files.read_dir(&drive)?, []);
+        let moved = dir.path().join("away/data/ab/g");
+        assert_eq!(files.id(&moved)?, rooted.id(&drive.join("data/ab/g"))?);
+        assert_eq!(rooted.read_dir(&drive)?, files.read_dir(&dir.path().join("away"))?);
+        rooted.remove_file(&drive.join("data/ab/g"))?;
+        rooted.remove_dir(&drive.join("data/ab"))?;
+
+        // No path leads out of it.
+        for path in [dir.path().to_owned(), drive.join("../x"), "data".into(), moved] {
+            let refused = rooted.kind(&path).expect_err("outside").kind();
+            assert_eq!(refused, io::ErrorKind::InvalidInput, "{}", path.display());
+        }
+        // Removed, it takes nothing any more.
+        drop(held);
+        files.remove_dir(&dir.path().join("away/data"))?;
+        files.remove_dir(&dir.path().join("away"))?;
+        for made in [
+            rooted.create_dir_all(&drive.join("data")),
+            rooted.open(&drive.join("f"), OpenMode::Create).map(drop),
+        ] {
+            assert_eq!(made.expect_err("gone").kind(), io::ErrorKind::NotFound);
+        }
+        assert_eq!(files.read_dir(&drive)?, []);
+        Ok(())
     }
 
     #[test]

@@ -85,6 +85,10 @@ struct FaultyFiles {
 }
 
 impl Files for FaultyFiles {
+    fn rooted(&self, root: &Path) -> io::Result<Arc<dyn Files>> {
+        let (files, faults) = (self.files.rooted(root)?, self.faults.clone());
+        Ok(Arc::new(FaultyFiles { files, faults }))
+    }
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
         let file = self.files.open(path, mode)?;
         let (path, faults) = (path.display().to_string(), self.faults.clone());
