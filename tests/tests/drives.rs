@@ -195,3 +195,85 @@ fn nothing_is_made_on_the_file_system_below_one_that_was_lazily_unmounted() {
         "a tree on the file system below"
     );
 }
+
+/// Objects of both kinds: in the index, and in files.
+fn fill(server: &Server) {
+    let mut client = client(server);
+    client.create_bucket("bucket").unwrap();
+    client.put("bucket", "small", b"hello").unwrap();
+    client.put("bucket", "large", &vec![7; 1 << 20]).unwrap();
+}
+
+fn check_filled(server: &Server) {
+    let mut client = client(server);
+    assert_eq!(client.get("bucket", "small").unwrap(), b"hello");
+    assert_eq!(client.get("bucket", "large").unwrap(), vec![7; 1 << 20]);
+    client.put("bucket", "large", &vec![7; 1 << 20]).unwrap();
+}
+
+// `format.foreign-data`
+#[test]
+fn what_is_left_at_the_path_of_a_drive_that_is_gone_is_offline_alone() {
+    let mut server = Server::start(4);
+    fill(&server);
+    assert!(server.terminate().success());
+    let (drive, away) = (server.drives()[1].clone(), server.folder().join("away"));
+    fs::rename(&drive, &away).unwrap();
+    let shard = drive.join("data/ab/ab000000000000000000000000000000");
+    fs::create_dir_all(&shard).unwrap();
+    fs::write(shard.join("part.1"), "a shard").unwrap();
+    server.restart();
+    check_filled(&server);
+    let log = server.log();
+    assert!(
+        log.contains("there is \"data\" and no format.json") || log.contains(r#"there is \"data\" and no format.json"#),
+        "{log}"
+    );
+    assert_eq!(fs::read(shard.join("part.1")).unwrap(), b"a shard");
+    assert_eq!(fs::read_dir(&drive).unwrap().count(), 1);
+    // A format.json alone that is lost is no other case.
+    assert!(server.terminate().success());
+    fs::remove_dir_all(&drive).unwrap();
+    fs::rename(&away, &drive).unwrap();
+    fs::rename(drive.join(".minio.sys/format.json"), &away).unwrap();
+    server.restart();
+    check_filled(&server);
+    assert!(!drive.join(".minio.sys/format.json").exists());
+}
+
+// `format.by-identity`
+#[test]
+fn drives_whose_mounts_were_renumbered_serve_in_their_own_places() {
+    let mut server = Server::start(4);
+    fill(&server);
+    assert!(server.terminate().success());
+    let drives = server.drives().to_vec();
+    let away = server.folder().join("away");
+    fs::rename(&drives[0], &away).unwrap();
+    fs::rename(&drives[2], &drives[0]).unwrap();
+    fs::rename(&away, &drives[2]).unwrap();
+    server.restart();
+    assert!(
+        server.log().contains("the drive is used at its own place"),
+        "{}",
+        server.log()
+    );
+    check_filled(&server);
+    // All four serve: any two are enough to read.
+    fs::remove_dir_all(&drives[1]).unwrap();
+    fs::remove_dir_all(&drives[3]).unwrap();
+    assert_eq!(client(&server).get("bucket", "large").unwrap(), vec![7; 1 << 20]);
+}
+
+// `format.topology`
+#[test]
+fn a_drive_of_another_deployment_is_refused_by_name() {
+    let (mut server, mut other) = (Server::start(4), Server::start(4));
+    fill(&server);
+    assert!(server.terminate().success() && other.terminate().success());
+    fs::rename(&server.drives()[3], server.folder().join("away")).unwrap();
+    fs::rename(&other.drives()[3], &server.drives()[3]).unwrap();
+    server.restart();
+    check_filled(&server);
+    assert!(server.log().contains("it is of deployment "), "{}", server.log());
+}

@@ -25,8 +25,8 @@ use std::{
     },
 };
 use store::{
-    drive::{DriveStatus, format::FormatError},
-    node::{self, NodeConfig, OpenError},
+    drive::DriveStatus,
+    node::{self, NodeConfig},
     object::{Recovered, Store, StoreError},
     runtime::{self, Rt},
 };
@@ -63,6 +63,8 @@ pub struct Shared {
     served: AtomicBool,
     /// Whether the node has reached the end of its phase.
     reached: AtomicBool,
+    /// The drives that are swapped.
+    swapped: Mutex<(usize, usize)>,
     /// Mounts of drives that were pulled out, and of those that were wiped.
     out: Mutex<BTreeSet<PathBuf>>,
     wiped: Mutex<BTreeSet<PathBuf>>,
@@ -73,7 +75,7 @@ pub struct Shared {
 enum Phase {
     /// Clients work until the power fails.
     Work,
-    /// Drives are swapped: the node does not start.
+    /// Drives are swapped: the node finds them, or says that it does not take them.
     Swapped,
     /// Nobody works; what the last life left is finished, and the store closed.
     Settle,
@@ -162,6 +164,7 @@ pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) {
         serving: AtomicBool::new(false),
         served: AtomicBool::new(false),
         reached: AtomicBool::new(false),
+        swapped: Mutex::default(),
         out: Mutex::default(),
         wiped: Mutex::default(),
     });
@@ -245,11 +248,12 @@ async fn between_lives(shared: &Arc<Shared>, drives: &[SimDrive]) {
         // Of two drives whose formats nothing has touched.
         let rotten = plan.index_victims();
         let intact = (0..drives.len()).filter(|n| !rotten.contains(n));
-        let mut swapped: Vec<&SimDrive> = intact.map(|n| &drives[n]).collect();
+        let mut swapped: Vec<usize> = intact.collect();
         swapped.shuffle(&mut thread_rng());
-        swapped[0].swap(swapped[1]);
+        *shared.swapped.lock().expect("no panic") = (swapped[0], swapped[1]);
+        drives[swapped[0]].swap(&drives[swapped[1]]);
         pass(shared, Phase::Swapped).await;
-        swapped[0].swap(swapped[1]);
+        drives[swapped[0]].swap(&drives[swapped[1]]);
         *shared.phase.lock().expect("no panic") = Phase::Work;
     }
 }
@@ -318,8 +322,8 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
     };
     let opened = node::open(rt.clone(), config).await;
     if phase == Phase::Swapped {
-        let by_name = matches!(opened, Err(OpenError::Format(FormatError::WrongSlot { .. })));
-        assert!(by_name, "format.topology: swapped drives: {opened:?}");
+        let node = opened.unwrap_or_else(|error| panic!("format.by-identity: swapped drives: {error}"));
+        check_swapped(&node.store, &shared).await;
         shared.reached.store(true, Ordering::Relaxed);
         return std::future::pending().await;
     }
@@ -380,6 +384,26 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
     }
     shared.reached.store(true, Ordering::Relaxed);
     std::future::pending::<()>().await;
+}
+
+/// Drives at each other's paths are found, unless they are of different sets.
+async fn check_swapped(store: &Arc<Store>, shared: &Arc<Shared>) {
+    let (a, b) = *shared.swapped.lock().expect("no panic");
+    let survey = store.survey().await;
+    let found: Vec<&DriveStatus> = survey.drives().map(|(_, _, drive)| &drive.status).collect();
+    if a / shared.plan.set_size == b / shared.plan.set_size {
+        let paths = paths(&shared.plan);
+        let is_at = |drive: usize, other: usize| found[drive].path == paths[other].display().to_string();
+        assert!(is_at(a, b) && is_at(b, a), "format.by-identity: {found:?}");
+    } else {
+        let by_name = |drive: usize| {
+            found[drive]
+                .offline
+                .as_ref()
+                .is_some_and(|why| why.contains("of erasure set"))
+        };
+        assert!(by_name(a) && by_name(b), "format.by-identity: {found:?}");
+    }
 }
 
 /// Everything is readable, whatever the victims have become.

@@ -41,41 +41,25 @@ pub enum FormatError {
         /// The path.
         path: PathBuf,
     },
-    /// The drive holds something and no `format.json`.
-    #[error("{}: there is {name:?}, which is not of this store: give an empty folder", path.display())]
-    ForeignData {
-        /// The folder.
-        path: PathBuf,
-        /// One of the names in it.
-        name: String,
-    },
-    /// The drive has the format of MinIO.
-    #[error("{}: this drive has the format {format:?} of MinIO, which cannot be adopted yet", path.display())]
-    MinioFormat {
+    /// A drive is not one that a new store may be made on.
+    #[error("{}: {refusal}; a new store is made only in folders that are missing or empty", path.display())]
+    Refused {
         /// The path.
         path: PathBuf,
-        /// The format's name.
-        format: String,
+        /// What it is.
+        refusal: Refusal,
     },
-    /// The drive has a format of nobody known.
-    #[error("{}: this drive has the unknown format {format:?}", path.display())]
-    UnknownFormat {
-        /// The path.
-        path: PathBuf,
-        /// The format's name.
-        format: String,
-    },
-    /// The drive was formatted by a newer version of this program.
-    #[error(
-        "{}: the drive's format has version {found}, this program knows versions up to {known}", path.display()
-    )]
-    NewerVersion {
-        /// The path.
-        path: PathBuf,
-        /// Its version.
-        found: u64,
-        /// The newest version known here.
-        known: u64,
+    /// Some drives of a set are refused, and the others cannot read.
+    #[error("of erasure set {} {found} drives were found, and {needed} are needed to read: {reasons}", set + 1)]
+    NoQuorum {
+        /// The set, from 0.
+        set: usize,
+        /// How many of its drives are there.
+        found: usize,
+        /// How many a read takes.
+        needed: usize,
+        /// The paths of the others, and what is wrong with them.
+        reasons: String,
     },
     /// The number of drives or the size of the sets is not that of the format.
     #[error("{}: {}", path.display(), topology(*given, *found))]
@@ -87,29 +71,18 @@ pub enum FormatError {
         /// What its format says.
         found: Given,
     },
-    /// The drive belongs to another deployment than the first.
+    /// As many drives are of one deployment as of another.
     #[error(
-        "{}: this drive is of deployment {}, the others are of {}", path.display(), uuid(*found), uuid(*expected)
+        "{}: this drive is of deployment {}, and as many others are of {}",
+        path.display(), uuid(*found), uuid(*expected)
     )]
     OtherDeployment {
         /// The path.
         path: PathBuf,
         /// Its deployment.
         found: u128,
-        /// The deployment of the first drive.
+        /// The other one.
         expected: u128,
-    },
-    /// The drive belongs at another position.
-    #[error("{}: {}", path.display(), wrong_slot(*drive, *found, *position))]
-    WrongSlot {
-        /// The path.
-        path: PathBuf,
-        /// The drive's UUID.
-        drive: u128,
-        /// Its position in the deployment, from 0, if it has one.
-        found: Option<usize>,
-        /// The position of its path, from 0.
-        position: usize,
     },
     /// No drive has a format, and not all are empty.
     #[error("no drive has a readable format, and not all are empty: {reason}")]
@@ -130,6 +103,69 @@ pub enum FormatError {
         path: PathBuf,
         /// Why.
         error: io::Error,
+    },
+}
+
+/// Why a drive is not taken for one of the deployment's. Nothing on it is changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It holds something and no `format.json`.
+    #[error(
+        "there is {name:?} and no format.json: it is no drive of this store, or its file system is not mounted, or \
+         format.json is lost"
+    )]
+    ForeignData {
+        /// A name in it.
+        name: String,
+    },
+    /// It has the format of MinIO.
+    #[error("it has the format {format:?} of MinIO, which cannot be adopted yet")]
+    MinioFormat {
+        /// The format's name.
+        format: String,
+    },
+    /// It has a format of nobody known.
+    #[error("it has the unknown format {format:?}")]
+    UnknownFormat {
+        /// The format's name.
+        format: String,
+    },
+    /// It was formatted by a newer version of this program.
+    #[error("its format has version {found}, this program knows versions up to {known}")]
+    NewerVersion {
+        /// Its version.
+        found: u64,
+        /// The newest version known here.
+        known: u64,
+    },
+    /// It belongs to another deployment.
+    #[error("it is of deployment {}, this one is {}", uuid(*found), uuid(*expected))]
+    OtherDeployment {
+        /// Its deployment.
+        found: u128,
+        /// That of the others.
+        expected: u128,
+    },
+    /// It belongs to another erasure set.
+    #[error(
+        "it is drive {} of erasure set {}, and its path is one of set {}: mount it at a path of its own set",
+        uuid(*drive), found + 1, expected + 1
+    )]
+    OtherSet {
+        /// The drive's UUID.
+        drive: u128,
+        /// Its set, from 0.
+        found: usize,
+        /// The set of its path, from 0.
+        expected: usize,
+    },
+    /// The same drive is found twice: nobody can tell which of the two is the newer one.
+    #[error("it is drive {}, and so is {}: unmount the one that is the copy", uuid(*drive), other.display())]
+    Copy {
+        /// The drive's UUID.
+        drive: u128,
+        /// The other path.
+        other: PathBuf,
     },
 }
 
@@ -155,15 +191,4 @@ fn topology(given: Given, found: Given) -> String {
         "erasure sets of {} drives given, the drives' format has sets of {}",
         given.set_size, found.set_size
     )
-}
-
-fn wrong_slot(drive: u128, found: Option<usize>, position: usize) -> String {
-    let (drive, position) = (uuid(drive), position + 1);
-    match found {
-        Some(found) => format!(
-            "drive {drive} is number {} of its deployment, and given as number {position}",
-            found + 1
-        ),
-        None => format!("drive {drive}, given as number {position}, is not among the drives of its deployment"),
-    }
 }

@@ -1,8 +1,7 @@
 //! The content of `format.json`.
 
-use super::error::{FormatError, Given};
+use super::error::{Given, Refusal};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -45,6 +44,16 @@ impl Format {
     pub(super) fn given(&self) -> Given {
         let (drives, set_size) = (self.drives().count(), self.set_size());
         Given { drives, set_size }
+    }
+
+    /// Whether both are of drives of one deployment, which agree on its drives.
+    pub(super) fn is_of_same(&self, other: &Format) -> bool {
+        self.deployment == other.deployment && self.sets == other.sets
+    }
+
+    /// The place of a drive in the deployment, from 0.
+    pub(super) fn position(&self, drive: u128) -> Option<usize> {
+        self.drives().position(|other| other == drive)
     }
 
     /// Set and index within it of this drive.
@@ -120,26 +129,26 @@ fn is_sealed(bytes: &[u8], checksum: &str) -> bool {
 
 /// # Errors
 /// The format of somebody else, or of a newer version.
-pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, FormatError> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Refusal> {
     let corrupt = |error: &dyn std::fmt::Display| Ok(Parsed::Corrupt(error.to_string()));
     let kind: Kind = match serde_json::from_slice(bytes) {
         Ok(kind) => kind,
         Err(error) => return corrupt(&error),
     };
-    let (path, format) = (path.to_owned(), kind.format);
+    let format = kind.format;
     let sealed = kind.checksum.map(|checksum| is_sealed(bytes, &checksum));
     match &*format {
         _ if sealed == Some(false) => return corrupt(&"it does not match its checksum"),
         FORMAT if sealed.is_none() => return corrupt(&"it has no checksum"),
         FORMAT => {}
-        "xl" | "xl-single" | "fs" => return Err(FormatError::MinioFormat { path, format }),
-        _ => return Err(FormatError::UnknownFormat { path, format }),
+        "xl" | "xl-single" | "fs" => return Err(Refusal::MinioFormat { format }),
+        _ => return Err(Refusal::UnknownFormat { format }),
     }
     match kind.version.parse::<u64>() {
         Ok(VERSION) => {}
         Ok(found) if found > VERSION => {
             let known = VERSION;
-            return Err(FormatError::NewerVersion { path, found, known });
+            return Err(Refusal::NewerVersion { found, known });
         }
         _ => return corrupt(&format_args!("version {:?}", kind.version)),
     }

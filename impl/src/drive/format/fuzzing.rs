@@ -1,10 +1,9 @@
 //! Doors for the fuzz targets: `format.json` as text.
 
 use super::{
-    FormatError,
+    Refusal,
     file::{self, Format, Parsed},
 };
-use std::path::Path;
 
 /// The document of drive `this` of a new deployment.
 #[must_use]
@@ -25,8 +24,8 @@ pub fn format_document(drives: usize, set_size: usize, this: usize, complete: bo
 ///
 /// # Errors
 /// It is somebody else's, or newer.
-pub fn format_meaning(bytes: &[u8]) -> Result<Option<String>, FormatError> {
-    Ok(match file::parse(Path::new("/drive"), bytes)? {
+pub fn format_meaning(bytes: &[u8]) -> Result<Option<String>, Refusal> {
+    Ok(match file::parse(bytes)? {
         Parsed::Ours(format) => Some(format.to_json()),
         Parsed::Corrupt(_) => None,
     })

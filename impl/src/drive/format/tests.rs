@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::drive::fixture::{host_files, tree};
+use file::Parsed;
 use std::fs;
 
 struct Drives {
@@ -144,19 +145,135 @@ fn another_number_of_drives_is_refused_with_both_numbers() {
     drives.refused_all(8, 8, "erasure sets of 8 drives given, the drives' format has sets of 4");
 }
 
+// `format.by-identity`
 #[test]
-fn foreign_and_misplaced_drives_are_refused_by_name() {
+fn drives_at_each_others_paths_are_used_in_their_own_places() {
+    let mut drives = Drives::formatted(8, 4);
+    let expected = ready(&drives.open(8, 4).expect("opens"));
+    let paths = |order: [usize; 8]| order.map(|n| drives.path(n));
+    let (in_order, renumbered) = (paths([1, 2, 3, 4, 5, 6, 7, 8]), paths([3, 1, 2, 4, 5, 8, 7, 6]));
+    let (last, lost, other) = (
+        drives.path(8),
+        paths([3, 1, 2, 9, 5, 8, 7, 6]),
+        paths([1, 2, 3, 5, 4, 6, 7, 8]),
+    );
+    let opened = drives.open_paths(&renumbered, 4).expect("opens");
+    assert_eq!(ready(&opened), expected);
+    let found: Vec<_> = opened.drives.iter().map(Slot::path).collect();
+    assert_eq!(found, in_order);
+    drop(opened);
+    // A drive that is not there leaves its own place empty, whoever's path is left for it.
+    let opened = drives.open_paths(&lost, 4).expect("opens");
+    assert_eq!(ready(&opened).len(), 7);
+    assert!(matches!(&opened.drives[3], Slot::Offline { path, .. } if path.ends_with("9")));
+    drop(opened);
+    // In another set a drive is refused by name.
+    let before = tree(drives.dir.path());
+    let opened = drives.open_paths(&other, 4).expect("opens");
+    let offline = offline(&opened);
+    assert_eq!((ready(&opened).len(), offline.len()), (6, 2));
+    assert!(
+        offline[0].contains("/5: it is drive ")
+            && offline[0].contains("of erasure set 2, and its path is one of set 1"),
+        "{offline:?}"
+    );
+    assert!(last.exists() && before == tree(drives.dir.path()));
+}
+
+// `format.by-identity`
+#[test]
+fn of_a_drive_and_its_copy_neither_is_used() {
+    let mut drives = Drives::formatted(4, 4);
+    drives.wipe(3);
+    for (path, bytes) in tree(&drives.path(2)) {
+        let copy = drives.path(3).join(path.strip_prefix(drives.path(2)).expect("below"));
+        match bytes {
+            None => fs::create_dir_all(copy).expect("creates"),
+            Some(bytes) => {
+                fs::create_dir_all(copy.parent().expect("a folder")).expect("creates");
+                fs::write(copy, bytes).expect("writes");
+            }
+        }
+    }
+    let opened = drives.open(4, 4).expect("opens");
+    let offline = offline(&opened);
+    assert_eq!((ready(&opened).len(), offline.len()), (2, 2));
+    assert!(
+        offline[0].contains("/3: unmount the one that is the copy"),
+        "{offline:?}"
+    );
+    assert!(
+        offline[1].contains("/2: unmount the one that is the copy"),
+        "{offline:?}"
+    );
+}
+
+// `format.topology`
+#[test]
+fn a_drive_of_another_deployment_is_refused_by_name_and_left_alone() {
     let mut drives = Drives::formatted(4, 4);
     let mut others = Drives::new();
     others.fresh = 1000;
     others.open(4, 4).expect("formats");
-    let paths = |order: [usize; 4]| order.map(|n| drives.path(n));
-    let swapped = paths([1, 3, 2, 4]);
-    let foreign = [drives.path(1), others.path(2), drives.path(3), drives.path(4)];
-    drives.refused(&swapped, 4, "is number 3 of its deployment, and given as number 2");
-    let before = tree(others.dir.path());
-    drives.refused(&foreign, 4, "2: this drive is of deployment");
-    assert!(before == tree(others.dir.path()));
+    let mixed = |ours: &[usize], theirs: &[usize]| {
+        let ours = ours.iter().map(|n| drives.path(*n));
+        ours.chain(theirs.iter().map(|n| others.path(*n))).collect::<Vec<_>>()
+    };
+    let (one, half) = (mixed(&[1, 2, 3], &[4]), mixed(&[1, 2], &[3, 4]));
+    let before = (tree(drives.dir.path()), tree(others.dir.path()));
+    let opened = drives.open_paths(&one, 4).expect("opens");
+    let offline = offline(&opened);
+    assert_eq!((ready(&opened).len(), offline.len()), (3, 1));
+    assert!(offline[0].contains("/4: it is of deployment "), "{offline:?}");
+    drop(opened);
+    drives.refused(&half, 4, "3: this drive is of deployment");
+    assert!(before == (tree(drives.dir.path()), tree(others.dir.path())));
+}
+
+// `format.foreign-data`
+#[test]
+fn a_drive_without_its_format_is_offline_alone_and_left_as_it_is() {
+    let foreign: [(&str, fn(&Drives)); 4] = [
+        ("there is \"data\" and no format.json", |drives| {
+            // As a server leaves it that makes shards at the path of a drive that is gone.
+            drives.wipe(2);
+            fs::create_dir_all(drives.path(2).join("data/ab/part.1")).expect("creates");
+        }),
+        ("there is \"data\" and no format.json", |drives| {
+            fs::remove_file(drives.json(2)).expect("removes");
+        }),
+        ("there is \"photo.jpg\" and no format.json", |drives| {
+            drives.wipe(2);
+            fs::write(drives.path(2).join("photo.jpg"), "").expect("writes");
+        }),
+        ("there is \".minio.sys/reserve\" and no format.json", |drives| {
+            drives.wipe(2);
+            fs::create_dir(drives.path(2).join(".minio.sys")).expect("creates");
+            fs::write(drives.path(2).join(".minio.sys/reserve"), "").expect("writes");
+        }),
+    ];
+    for (reason, make) in foreign {
+        let mut drives = Drives::formatted(4, 4);
+        make(&drives);
+        let before = tree(drives.dir.path());
+        let opened = drives.open(4, 4).expect("the others serve");
+        let offline = offline(&opened);
+        assert_eq!((ready(&opened).len(), offline.len()), (3, 1));
+        assert!(
+            offline[0].contains("/2: ") && offline[0].contains(reason),
+            "{offline:?}"
+        );
+        // Nobody is told to empty it.
+        assert!(!offline[0].contains("empty"), "{offline:?}");
+        assert!(before == tree(drives.dir.path()));
+    }
+    // Without a quorum it is rather the wrong drives.
+    let mut drives = Drives::formatted(4, 4);
+    for n in [1, 2, 4] {
+        drives.wipe(n);
+        fs::write(drives.path(n).join("photo.jpg"), "").expect("writes");
+    }
+    drives.refused_all(4, 4, "of erasure set 1 1 drives were found, and 2 are needed to read: ");
 }
 
 // `format.foreign-data`
@@ -168,7 +285,7 @@ fn a_drive_with_anything_on_it_is_not_formatted() {
     drives.refused_all(4, 4, "3: there is \"thesis.tex\"");
     fs::remove_file(drives.path(3).join("thesis.tex")).expect("removes");
     fs::create_dir_all(drives.path(3).join(".minio.sys/buckets")).expect("creates");
-    drives.refused_all(4, 4, "3/.minio.sys: there is \"buckets\"");
+    drives.refused_all(4, 4, "3: there is \".minio.sys/buckets\"");
     fs::remove_dir_all(drives.path(3)).expect("removes");
     fs::write(drives.path(3), "a file").expect("writes");
     drives.refused_all(4, 4, "3: cannot read the folder");
@@ -201,9 +318,13 @@ fn formats_of_others_and_newer_ones_are_refused_by_name() {
         fs::create_dir_all(drives.path(2).join("bucket")).expect("creates");
         fs::write(drives.json(2), json).expect("writes");
         drives.refused_all(4, 4, message);
+        // Among drives that are formatted it is offline, and the others serve.
         let mut drives = Drives::formatted(4, 4);
         fs::write(drives.json(4), json).expect("writes");
-        drives.refused_all(4, 4, message);
+        let before = tree(drives.dir.path());
+        let opened = drives.open(4, 4).expect("opens");
+        assert!(offline(&opened)[0].contains(message), "{:?}", offline(&opened));
+        assert!(ready(&opened).len() == 3 && before == tree(drives.dir.path()));
     }
 }
 
@@ -344,14 +465,11 @@ fn no_flipped_bit_makes_another_format() {
     let format = Format::new(fresh(), 4, 4, &mut fresh);
     let this = format.drives().nth(2).expect("a drive");
     let json = Format { this, ..format }.to_json();
-    assert!(matches!(
-        file::parse(Path::new("/d"), json.as_bytes()),
-        Ok(Parsed::Ours(_))
-    ));
+    assert!(matches!(file::parse(json.as_bytes()), Ok(Parsed::Ours(_))));
     for bit in 0..json.len() * 8 {
         let mut damaged = json.clone().into_bytes();
         damaged[bit / 8] ^= 1 << (bit % 8);
-        let parsed = file::parse(Path::new("/d"), &damaged);
+        let parsed = file::parse(&damaged);
         assert!(
             matches!(parsed, Ok(Parsed::Corrupt(_))),
             "bit {bit}: {}",
@@ -389,7 +507,7 @@ fn the_file_is_these_lines() {
 "#;
     let format = Format { this, ..format };
     assert_eq!(format.to_json(), expected);
-    let Ok(Parsed::Ours(parsed)) = file::parse(Path::new("/d"), expected.as_bytes()) else {
+    let Ok(Parsed::Ours(parsed)) = file::parse(expected.as_bytes()) else {
         panic!("not parsed");
     };
     assert_eq!(parsed, format);
