@@ -97,9 +97,9 @@ pub struct Server {
 pub struct Drive {
     /// Its path.
     pub path: String,
-    /// `ok` or `offline`.
+    /// `ok`, `hanging` (it serves in part: a call to the operating system does not return) or `offline`.
     pub state: String,
-    /// Why it is offline.
+    /// Why it is not `ok`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
     /// Size of its file system in bytes, 0 while offline.
@@ -158,10 +158,15 @@ pub fn info(survey: &Survey, endpoint: &str, uptime: Duration) -> Info {
 
 fn describe(set: usize, place: usize, drive: &DriveSurvey) -> Drive {
     let status = &drive.status;
+    let (state, reason) = match (&status.offline, drive.hangs()) {
+        (Some(reason), _) => ("offline", Some(reason.clone())),
+        (None, Some(call)) => ("hanging", Some(call)),
+        (None, None) => ("ok", None),
+    };
     Drive {
         path: status.path.clone(),
-        state: if status.offline.is_none() { "ok" } else { "offline" }.to_owned(),
-        reason: status.offline.clone(),
+        state: state.to_owned(),
+        reason,
         total_bytes: status.total_bytes,
         used_bytes: status.total_bytes.saturating_sub(status.free_bytes),
         free_bytes: status.free_bytes,

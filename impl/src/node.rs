@@ -5,7 +5,7 @@ mod watch;
 pub use watch::{report, watch};
 
 use crate::{
-    drive::{Drive, DriveError, LocalDrive, OfflineDrive, format},
+    drive::{Drive, DriveSlot, format},
     erasure::{Codec, CodecError},
     object::{Ballots, ErasureSet, Patience, Recovered, Store, StoreConfig},
     runtime::{self, Lane, Rt},
@@ -50,7 +50,7 @@ pub struct Node {
 }
 
 /// Opens a node's drives, formatting them at the first start. A drive that cannot serve is offline, with
-/// its reason in the log; the others serve.
+/// its reason in the log; the others serve. It is opened when it is there again.
 ///
 /// # Errors
 /// [`OpenError`]; nothing was changed on any drive then, unless it is a first start that failed.
@@ -60,7 +60,9 @@ pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
         Codec::new(data, parity)?;
     }
     let opened = format(&rt, &config).await?;
-    let drives: Vec<Arc<dyn Drive>> = join_all(opened.drives.into_iter().map(|slot| open_drive(&rt, slot))).await;
+    let found = opened.drives.into_iter().zip(opened.identities);
+    let slots = found.map(|(found, identity)| DriveSlot::open(&rt, found, identity));
+    let drives: Vec<Arc<dyn Drive>> = join_all(slots).await.into_iter().map(|slot| slot as _).collect();
     let mut drives_online = 0;
     for drive in &drives {
         drives_online += usize::from(drive.status().await.offline.is_none());
@@ -121,24 +123,4 @@ async fn format(rt: &Rt, config: &NodeConfig) -> Result<format::Opened, OpenErro
     Ok(runtime::run(&executor, Lane::Data, job)
         .await
         .map_err(|_| OpenError::Ending)??)
-}
-
-/// The drive of a slot; an [`OfflineDrive`] in its place if it cannot serve.
-async fn open_drive(rt: &Rt, slot: format::Slot) -> Arc<dyn Drive> {
-    let (path, reason) = match slot {
-        format::Slot::Offline { path, reason } => {
-            tracing::error!(drive = %path.display(), reason, "drive offline");
-            (path, reason)
-        }
-        format::Slot::Ready(slot) => {
-            let path = slot.path.clone();
-            // It logs its own reason.
-            match LocalDrive::open(rt, slot).await {
-                Ok(drive) => return drive,
-                Err(DriveError::Offline(reason)) => (path, reason),
-                Err(error) => (path, error.to_string()),
-            }
-        }
-    };
-    Arc::new(OfflineDrive::new(path, reason))
 }

@@ -3,12 +3,13 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
 use tests::{
-    Mounts, Server, clients, damage, http,
+    Mounts, Server, binary, clients, damage, http,
     mounts::text,
     s3::Client,
     server::{ACCESS_KEY, SECRET_KEY},
@@ -276,4 +277,129 @@ fn a_drive_of_another_deployment_is_refused_by_name() {
     server.restart();
     check_filled(&server);
     assert!(server.log().contains("it is of deployment "), "{}", server.log());
+}
+
+/// `impl admin info` of the server.
+fn admin_info(server: &Server) -> String {
+    let mut command = Command::new(binary());
+    command.args(["admin", "info", "--endpoint", &server.endpoint()]);
+    command
+        .env("MINIO_ROOT_USER", ACCESS_KEY)
+        .env("MINIO_ROOT_PASSWORD", SECRET_KEY);
+    String::from_utf8_lossy(&command.output().expect("it runs").stdout).into_owned()
+}
+
+/// Waits until all four drives serve.
+fn until_whole(server: &Server) {
+    eventually(server, "all drives serve", || {
+        admin_info(server).contains("4 of 4 online")
+    });
+}
+
+// `drive.reopened`
+#[test]
+fn a_drive_that_is_back_serves_without_a_restart() {
+    let server = Server::start(4);
+    fill(&server);
+    let (drive, away) = (server.drives()[1].clone(), server.folder().join("away"));
+    fs::rename(&drive, &away).unwrap();
+    work_until_offline(&server, &drive);
+    fs::rename(&away, &drive).unwrap();
+    until_whole(&server);
+    // It counts: with another one gone, writes need it.
+    fs::remove_dir_all(&server.drives()[0]).unwrap();
+    check_filled(&server);
+    let log = server.log();
+    assert!(log.contains("drive online: it was opened anew"), "{log}");
+}
+
+/// A drive whose file system is on an image, as on a device of its own.
+fn on_images(drives: usize) -> Option<Server> {
+    let mounts = Mounts::new().map_err(|why| clients::tell(&format!("skipped: no mount namespace: {why}")));
+    let (mounts, mut server) = (mounts.ok()?, Server::prepare(drives));
+    for drive in server.drives() {
+        let image = drive.with_extension("img");
+        fs::File::create(&image).unwrap().set_len(128 << 20).unwrap();
+        mounts.run("mkfs.ext4", &["-q", "-F", text(&image)]);
+        let mounted = mounts.output("mount", &["-o", "loop", text(&image), text(drive)]);
+        if !mounted.status.success() {
+            let error = String::from_utf8_lossy(&mounted.stderr).into_owned();
+            clients::tell(&format!("skipped: no loop mount: {error}"));
+            return None;
+        }
+    }
+    server.enter(mounts);
+    server.restart();
+    Some(server)
+}
+
+// `drive.releases`, `drive.reopened`
+#[test]
+fn a_failed_drive_can_be_unmounted_and_mounted_again() {
+    let Some(server) = on_images(4) else { return };
+    fill(&server);
+    let drive = server.drives()[1].clone();
+    let system = server.mounts().see(&drive).join(".minio.sys");
+    // Gone from its path, while its file system stays mounted.
+    fs::rename(&system, system.with_file_name("hidden")).unwrap();
+    work_until_offline(&server, &drive);
+    fs::rename(system.with_file_name("hidden"), &system).unwrap();
+    // Under a folder that is not its own, so that it is not opened again before it is unmounted.
+    until_whole(&server);
+    fs::rename(&system, system.with_file_name("hidden")).unwrap();
+    work_until_offline(&server, &drive);
+    eventually(&server, "it can be unmounted", || {
+        server.mounts().output("umount", &[text(&drive)]).status.success()
+    });
+    let image = drive.with_extension("img");
+    server
+        .mounts()
+        .run("mount", &["-o", "loop", text(&image), text(&drive)]);
+    let system = server.mounts().see(&drive).join(".minio.sys");
+    fs::rename(system.with_file_name("hidden"), &system).unwrap();
+    until_whole(&server);
+    check_filled(&server);
+}
+
+/// A drive whose file system holds every write back, until this is dropped: no process in such a write can be killed.
+struct Frozen<'a> {
+    server: &'a Server,
+    drive: PathBuf,
+}
+
+impl<'a> Frozen<'a> {
+    fn new(server: &'a Server, drive: PathBuf) -> Frozen<'a> {
+        server.mounts().run("fsfreeze", &["--freeze", text(&drive)]);
+        Frozen { server, drive }
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        self.server
+            .mounts()
+            .output("fsfreeze", &["--unfreeze", text(&self.drive)]);
+    }
+}
+
+#[test]
+fn a_call_that_hangs_in_the_kernel_is_named() {
+    let Some(server) = on_images(4) else { return };
+    fill(&server);
+    let drive = server.drives()[2].clone();
+    let frozen = Frozen::new(&server, drive.clone());
+    let mut client = client(&server);
+    let put = client.put("bucket", "k", &vec![1; 1 << 20]);
+    let mut info = String::new();
+    eventually(&server, "the call is named", || {
+        info = admin_info(&server);
+        info.contains("has not returned for")
+    });
+    drop(frozen);
+    put.expect("three drives take it");
+    assert!(info.contains(text(&drive)), "{info}");
+    eventually(&server, "it goes on", || {
+        !admin_info(&server).contains("has not returned for")
+    });
+    until_whole(&server);
 }

@@ -2,6 +2,7 @@
 
 use crate::stats::{Histogram, Snapshot};
 use std::{
+    fmt,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -43,7 +44,7 @@ impl Meter {
         self.sync_time.observe_duration(took);
     }
 
-    pub(super) fn read(&self, now: Duration) -> Activity {
+    pub(super) fn read(&self, now: Duration, longest_call: Option<Call>) -> Activity {
         let since = self.commit_since.load(Ordering::Relaxed);
         let commit_under_way = match since {
             0 => Duration::ZERO,
@@ -54,6 +55,7 @@ impl Meter {
             commit_time: self.commit_time.snapshot(),
             sync_time: self.sync_time.snapshot(),
             commit_under_way,
+            longest_call,
         }
     }
 }
@@ -73,6 +75,26 @@ pub struct Activity {
     pub sync_time: Snapshot,
     /// For how long the commit under way has run; zero if none is.
     pub commit_under_way: Duration,
+    /// The call to the operating system that has been under way for longest.
+    pub longest_call: Option<Call>,
+}
+
+/// A call to the operating system that has not returned yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its name.
+    pub what: &'static str,
+    /// The file or folder.
+    pub path: String,
+    /// For how long it has been under way.
+    pub time: Duration,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Call { what, path, time } = self;
+        write!(f, "{what} of {path} has not returned for {} s", time.as_secs())
+    }
 }
 
 #[cfg(test)]
@@ -83,11 +105,11 @@ mod tests {
     fn a_commit_that_does_not_end_is_seen() {
         let meter = Meter::new();
         let second = Duration::from_secs(1);
-        assert_eq!(meter.read(9 * second).commit_under_way, Duration::ZERO);
+        assert_eq!(meter.read(9 * second, None).commit_under_way, Duration::ZERO);
         meter.commit_begins(2 * second);
-        assert_eq!(meter.read(9 * second).commit_under_way, 7 * second);
+        assert_eq!(meter.read(9 * second, None).commit_under_way, 7 * second);
         meter.commit_ended(8 * second, 3);
-        let activity = meter.read(11 * second);
+        let activity = meter.read(11 * second, None);
         assert_eq!(activity.commit_under_way, Duration::ZERO);
         assert_eq!((activity.commit_messages.sum, activity.commit_messages.count()), (3, 1));
         assert_eq!(activity.commit_time.sum, 8_000_000);

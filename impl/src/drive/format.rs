@@ -54,8 +54,59 @@ pub(crate) fn index_path(drive: &Path) -> PathBuf {
 pub struct Opened {
     /// The deployment's UUID, big-endian.
     pub deployment: u128,
-    /// In the order of the paths given; `set_size` of them make an erasure set.
+    /// In the order of the deployment; `set_size` of them make an erasure set.
     pub drives: Vec<Slot>,
+    /// Which drive belongs in each of those places.
+    pub identities: Vec<Identity>,
+}
+
+/// Which drive belongs in a place: the `format.json` that it must have.
+#[derive(Clone, Debug)]
+pub struct Identity(Format);
+
+impl Identity {
+    fn all(reference: &Format) -> Vec<Identity> {
+        let of = |this| {
+            Identity(Format {
+                this,
+                complete: true,
+                ..reference.clone()
+            })
+        };
+        reference.drives().map(of).collect()
+    }
+}
+
+/// Looks whether the drive that belongs in a place of a running node is at `path`, and locks it. Blocks, and writes
+/// nothing.
+///
+/// # Errors
+/// Why it is not, for operators.
+pub(super) fn find_again(files: &Arc<dyn Files>, path: &Path, identity: &Identity) -> Result<ReadySlot, String> {
+    let expected = &identity.0;
+    let found = look_at(files, path).map_err(|error| match error {
+        FormatError::Locked { .. } => "another process has this drive open".to_owned(),
+        other => other.to_string(),
+    })?;
+    match &found.state {
+        State::Formatted { format, .. } if format == expected => {}
+        State::Formatted { format, .. } if format.is_of_same(expected) => {
+            let (found, expected) = (uuid(format.this), uuid(expected.this));
+            return Err(match format.complete {
+                true => format!("drive {found} is at its path, and not {expected}: a restart puts it in its own place"),
+                false => format!("drive {found} is at its path, and its format is not complete"),
+            });
+        }
+        State::Formatted { format, .. } => {
+            let (found, expected) = (format.deployment, expected.deployment);
+            return Err(Refusal::OtherDeployment { found, expected }.to_string());
+        }
+        _ => {}
+    }
+    match make::slot(found) {
+        Slot::Ready(ready) => Ok(ready),
+        Slot::Offline { reason, .. } => Err(reason),
+    }
 }
 
 /// One drive's place in the deployment.
@@ -149,6 +200,7 @@ pub fn open_all(
     place::check_quorum(&drives, set_size)?;
     Ok(Opened {
         deployment: reference.deployment,
+        identities: Identity::all(&reference),
         drives: drives.into_iter().map(make::slot).collect(),
     })
 }

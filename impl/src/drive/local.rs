@@ -3,6 +3,7 @@
 mod commit;
 mod keys;
 mod recording;
+mod root;
 mod shards;
 mod slow;
 mod state;
@@ -15,7 +16,7 @@ use super::{
     format::{DATA_FOLDER, ReadySlot, format_path, index_path},
     index::Index,
 };
-use crate::runtime::{Executor, Lane, OpenMode, Rt, run, spawn};
+use crate::runtime::{Executor, Files, Lane, OpenMode, Rt, run, spawn};
 use async_trait::async_trait;
 use bytes::Bytes;
 use commit::{Core, Message};
@@ -24,13 +25,14 @@ use model::{
     record::Record,
 };
 use recording::Recording;
+use root::Root;
 use state::{Health, Reserve, Shared, lock};
 use std::{
     fmt, io,
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Opening takes this long only when redb verifies every page.
 const SLOW: Duration = Duration::from_secs(1);
@@ -42,10 +44,10 @@ pub struct LocalDrive {
 }
 
 impl LocalDrive {
-    /// Opens the drive of a slot and begins to serve it. Its lock is held until it is closed.
+    /// Opens the drive of a slot and begins to serve it. Its lock is held until it is closed or has failed.
     ///
     /// # Errors
-    /// [`DriveError::Offline`], logged: its index is missing, damaged or newer than this program.
+    /// [`DriveError::Offline`], not logged: its index is missing, damaged or newer than this program.
     pub async fn open(rt: &Rt, slot: ReadySlot) -> Result<Arc<LocalDrive>, DriveError> {
         let path = slot.path.display().to_string();
         let executor = rt.executor(&path);
@@ -60,10 +62,7 @@ impl LocalDrive {
         }
         let (shared, drive) = match opened {
             Ok(Ok(opened)) => opened,
-            Ok(Err(reason)) => {
-                tracing::error!(drive = path, reason, "drive offline");
-                return Err(DriveError::Offline(reason));
-            }
+            Ok(Err(reason)) => return Err(DriveError::Offline(reason)),
             Err(gone) => return Err(DriveError::Offline(gone.to_string())),
         };
         let (queue, messages) = mpsc::unbounded_channel();
@@ -79,7 +78,9 @@ impl LocalDrive {
 }
 
 fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Result<(Arc<Shared>, DriveState), String> {
-    let (files, path) = (slot.files, slot.path);
+    let (root, path) = (Root::new(rt, slot.files), slot.path);
+    let files: Arc<dyn Files> = Arc::new(root.clone());
+    let mount = files.mount(&path).ok();
     let format = format_path(&path);
     let id = files.id(&format);
     let id = id.map_err(|error| format!("cannot find {}: {error}", format.display()))?;
@@ -105,6 +106,9 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
         health: Arc::new(Health::new(path.clone(), id)),
         host: rt.files(),
         files,
+        root,
+        mount,
+        released: watch::Sender::new(false),
         executor,
         path,
         recording: Recording::new(rt, slot.set, slot.index),
@@ -131,7 +135,22 @@ async fn ask<T>(
     answered.await.unwrap_or_else(|_| Err(shared.health.error_or("closed")))
 }
 
+/// A drive that has failed, and holds nothing any more.
+pub(super) struct Released {
+    /// The mount through which it must not be opened again (`drive.reopened-from-media`).
+    pub(super) stale_mount: Option<u64>,
+}
+
 impl LocalDrive {
+    /// Whether the drive has failed and all is released; not while a commit has yet to return.
+    pub(super) fn released(&self) -> Option<Released> {
+        let shared = &self.shared;
+        let released = *shared.released.borrow();
+        released.then(|| Released {
+            stale_mount: shared.root.write_failed().then(|| shared.mount.unwrap_or_default()),
+        })
+    }
+
     async fn ask<T>(
         &self,
         message: impl FnOnce(oneshot::Sender<Result<T, DriveError>>) -> Message,
@@ -265,7 +284,8 @@ impl Drive for LocalDrive {
     }
 
     fn activity(&self) -> Option<Activity> {
-        Some(self.shared.meter.read(self.shared.rt.mono()))
+        let shared = &self.shared;
+        Some(shared.meter.read(shared.rt.mono(), shared.root.longest_call()))
     }
 
     async fn status(&self) -> DriveStatus {
@@ -294,6 +314,8 @@ impl Drive for LocalDrive {
     async fn close(&self) {
         // Already closed, or failed: there is nothing left to end.
         self.ask(|answer| Message::Close { answer }).await.ok();
+        let mut released = self.shared.released.subscribe();
+        released.wait_for(|released| *released).await.ok();
     }
 }
 

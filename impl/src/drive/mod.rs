@@ -10,6 +10,7 @@ mod key;
 mod local;
 mod offline;
 mod page;
+mod slot;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -18,12 +19,13 @@ pub mod fuzzing {
     pub use super::{format::fuzzing::*, index::fuzzing::*};
 }
 
-pub use activity::Activity;
+pub use activity::{Activity, Call};
 pub use index::{IndexError, RowError, decode_register};
 pub use key::{PartOf, RegisterKey};
 pub use local::LocalDrive;
 pub use offline::OfflineDrive;
 pub use page::Page;
+pub use slot::DriveSlot;
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -11,22 +11,58 @@ use model::{
 };
 use std::path::PathBuf;
 
-/// A drive that was found unusable when its node started. Unknown, never absent.
-#[derive(Debug)]
+/// A drive that cannot be used. Unknown, never absent.
+#[derive(Clone, Debug)]
 pub struct OfflineDrive {
     path: PathBuf,
     reason: String,
+    /// Why it could not be used when it was last looked for, if that is another reason.
+    latest: Option<String>,
+    /// The mount through which its page cache may be ahead of its media.
+    stale_mount: Option<u64>,
 }
 
 impl OfflineDrive {
     /// The drive at `path`, with the reason that operators see.
     #[must_use]
     pub fn new(path: PathBuf, reason: String) -> OfflineDrive {
-        OfflineDrive { path, reason }
+        OfflineDrive {
+            path,
+            reason,
+            latest: None,
+            stale_mount: None,
+        }
+    }
+
+    /// The same drive, which is not to be opened through this mount (`drive.reopened-from-media`).
+    pub(super) fn behind(self, stale_mount: Option<u64>) -> OfflineDrive {
+        OfflineDrive { stale_mount, ..self }
+    }
+
+    pub(super) fn stale_mount(&self) -> Option<u64> {
+        self.stale_mount
+    }
+
+    /// The same drive, which `latest` keeps from being used now.
+    pub(super) fn still(&self, latest: String) -> OfflineDrive {
+        let latest = Some(latest).filter(|latest| *latest != self.reason);
+        OfflineDrive { latest, ..self.clone() }
+    }
+
+    pub(super) fn latest(&self) -> &str {
+        self.latest.as_ref().unwrap_or(&self.reason)
+    }
+
+    /// For operators: why it went offline, and what keeps it so.
+    fn text(&self) -> String {
+        match &self.latest {
+            None => self.reason.clone(),
+            Some(latest) => format!("{}; now: {latest}", self.reason),
+        }
     }
 
     fn offline<T>(&self) -> Result<T, DriveError> {
-        Err(DriveError::Offline(self.reason.clone()))
+        Err(DriveError::Offline(self.text()))
     }
 }
 
@@ -81,7 +117,7 @@ impl Drive for OfflineDrive {
     async fn status(&self) -> DriveStatus {
         DriveStatus {
             path: self.path(),
-            offline: Some(self.reason.clone()),
+            offline: Some(self.text()),
             total_bytes: 0,
             free_bytes: 0,
         }

@@ -1,5 +1,4 @@
-//! Says in the log what becomes of the drives. A drive that fails says so itself, with its reason, and at once;
-//! here is what it cannot say: that it hangs, and that it is back.
+//! Says in the log which drives hang. That they fail, and that they are back, they say themselves and at once.
 
 use crate::{
     object::{NO_ANSWER, Store, Survey},
@@ -23,7 +22,6 @@ enum State {
 enum News<'a> {
     Silent(&'a str),
     AnswersAgain(&'a str),
-    Back(&'a str),
 }
 
 /// Watches the drives of `store` for as long as the process lives.
@@ -37,7 +35,6 @@ pub async fn watch(rt: Rt, store: Arc<Store>) {
             match news {
                 News::Silent(drive) => tracing::error!(drive, "the drive does not answer"),
                 News::AnswersAgain(drive) => tracing::info!(drive, "the drive answers again"),
-                News::Back(drive) => tracing::info!(drive, "drive online"),
             }
         }
         known = now;
@@ -81,7 +78,7 @@ pub fn report(survey: &Survey) {
 fn states(survey: &Survey) -> Vec<State> {
     let state = |reason: Option<&str>| match reason {
         None => State::Online,
-        Some(NO_ANSWER) => State::Silent,
+        Some(reason) if reason.starts_with(NO_ANSWER) => State::Silent,
         Some(_) => State::Offline,
     };
     let reasons = survey.drives().map(|(_, _, drive)| drive.status.offline.as_deref());
@@ -97,9 +94,10 @@ fn changes<'a>(known: &[State], now: &[State], survey: &'a Survey) -> Vec<News<'
         .filter_map(|((known, now), path)| match (known, now) {
             (State::Online | State::Offline, State::Silent) => Some(News::Silent(path)),
             (State::Silent, State::Online) => Some(News::AnswersAgain(path)),
-            (State::Offline, State::Online) => Some(News::Back(path)),
             // The drive has said so itself.
-            (_, State::Offline) | (State::Online, State::Online) | (State::Silent, State::Silent) => None,
+            (_, State::Offline) | (State::Online | State::Offline, State::Online) | (State::Silent, State::Silent) => {
+                None
+            }
         });
     news.collect()
 }
@@ -140,7 +138,7 @@ mod tests {
 
     #[test]
     fn only_what_a_drive_cannot_say_itself_is_news() {
-        let (silent, failed) = (Some(NO_ANSWER), Some("its index failed"));
+        let (silent, failed) = (Some("it does not answer: read of /d/f"), Some("its index failed"));
         let news = |before: &[Option<&str>; 4], after: &[Option<&str>; 4]| {
             let after = survey(after);
             format!("{:?}", changes(&states(&survey(before)), &states(&after), &after))
@@ -148,9 +146,6 @@ mod tests {
         let before = [None, None, silent, failed];
         assert_eq!(news(&before, &before), "[]");
         assert_eq!(news(&before, &[silent, failed, failed, failed]), "[Silent(\"/d0\")]");
-        assert_eq!(
-            news(&before, &[None, None, None, None]),
-            "[AnswersAgain(\"/d2\"), Back(\"/d3\")]"
-        );
+        assert_eq!(news(&before, &[None, None, None, None]), "[AnswersAgain(\"/d2\")]");
     }
 }

@@ -9,10 +9,14 @@ use futures::future::join_all;
 use model::protocol::write_quorum;
 use std::{sync::Arc, time::Duration};
 
+/// A call to the operating system that takes longer than this hangs.
+const CALL_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// How long a drive may take to tell its state. One that hangs must not keep anybody from seeing the others.
 const STATUS_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// The reason that stands for a drive which did not tell its state in time.
+/// How the reason of a drive begins that did not tell its state in time. The call that it hangs in follows, if that is
+/// known.
 pub const NO_ANSWER: &str = "it does not answer";
 
 /// A store as it was found at one moment.
@@ -63,6 +67,15 @@ pub struct DriveSurvey {
     pub status: DriveStatus,
     /// What it has done; `None` if it was never opened.
     pub activity: Option<Activity>,
+}
+
+impl DriveSurvey {
+    /// The call that the drive hangs in, for operators.
+    #[must_use]
+    pub fn hangs(&self) -> Option<String> {
+        let call = self.activity.as_ref()?.longest_call.as_ref()?;
+        (call.time >= CALL_TIME_MAX).then(|| call.to_string())
+    }
 }
 
 impl Survey {
@@ -135,14 +148,20 @@ impl ErasureSet {
     async fn survey(&self) -> Vec<DriveSurvey> {
         let survey = self.drives.iter().map(async |drive| {
             let status = runtime::timeout(&self.rt, STATUS_TIME_MAX, drive.status()).await;
-            DriveSurvey {
-                status: status.unwrap_or_else(|| DriveStatus {
+            let activity = drive.activity();
+            let silent = || {
+                let call = activity.as_ref().and_then(|activity| activity.longest_call.as_ref());
+                let reason = call.map_or_else(|| NO_ANSWER.to_owned(), |call| format!("{NO_ANSWER}: {call}"));
+                DriveStatus {
                     path: drive.path(),
-                    offline: Some(NO_ANSWER.to_owned()),
+                    offline: Some(reason),
                     total_bytes: 0,
                     free_bytes: 0,
-                }),
-                activity: drive.activity(),
+                }
+            };
+            DriveSurvey {
+                status: status.unwrap_or_else(silent),
+                activity,
             }
         });
         join_all(survey).await

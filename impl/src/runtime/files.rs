@@ -69,6 +69,8 @@ pub trait Files: Send + Sync + 'static {
     fn kind(&self, path: &Path) -> io::Result<Kind>;
     /// The identity of what `path` names now.
     fn id(&self, path: &Path) -> io::Result<FileId>;
+    /// Which mount `path` is reached through: another number after its file system was unmounted and mounted again.
+    fn mount(&self, path: &Path) -> io::Result<u64>;
     /// Makes a folder and those above it that are missing. The new names are durable when this returns.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// A folder's entries, sorted by name.

@@ -119,6 +119,14 @@ impl Files for SimFiles {
         })
     }
 
+    fn mount(&self, path: &Path) -> io::Result<u64> {
+        let (drive, names) = self.at("mount", path)?;
+        let shared = lock(&drive.shared);
+        shared.state.walk(&names)?;
+        // A drive that was out has no page cache left.
+        Ok((shared.device << 20) + shared.state.epoch)
+    }
+
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         let (drive, names) = self.at("create_dir_all", path)?;
         drive.with(|state| state.create_dir_all(&names, &mut thread_rng()))

@@ -1,8 +1,8 @@
 //! The steps of a first start, and what a drive is at the end of a start.
 
 use super::{
-    DATA_FOLDER, FORMAT_TEMP_FILE, FormatError, Found, INDEX_TEMP_FILE, Opened, ReadySlot, SYSTEM_FOLDER, Slot, State,
-    file::Format, format_path, index_path,
+    DATA_FOLDER, FORMAT_TEMP_FILE, FormatError, Found, INDEX_TEMP_FILE, Identity, Opened, ReadySlot, SYSTEM_FOLDER,
+    Slot, State, file::Format, format_path, index_path,
 };
 #[cfg(feature = "mutants")]
 use super::{look::look_at, place};
@@ -154,6 +154,7 @@ pub(super) fn first_start(drives: Vec<Found>, format: &Format) -> Result<Opened,
     }
     Ok(Opened {
         deployment: format.deployment,
+        identities: Identity::all(format),
         drives: slots,
     })
 }

@@ -121,7 +121,6 @@ pub(crate) enum Hold {
 
 /// The index of one drive.
 pub(crate) struct Index {
-    blocks: Arc<Blocks>,
     /// `None` once closed. Held only while a transaction begins.
     database: RwLock<Option<Database>>,
     /// What readers share until the next commit.
@@ -174,7 +173,6 @@ impl Index {
             tracing::info!(blocks = torn, "sealed blocks of the index that a crash had torn");
         }
         Ok(Index {
-            blocks,
             database: RwLock::new(Some(database)),
             view: Mutex::new(None),
         })
@@ -267,9 +265,7 @@ impl Drop for Index {
 
 impl fmt::Debug for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Index")
-            .field("blocks", &self.blocks)
-            .finish_non_exhaustive()
+        f.debug_struct("Index").finish_non_exhaustive()
     }
 }
 

@@ -139,10 +139,19 @@ pub(super) async fn serve(shared: Arc<Shared>, mut core: Core, mut queue: mpsc::
             Ok(back) => core = back,
             Err(gone) => {
                 shared.health.fail(format!("its commit thread ended: {gone}"));
-                return;
+                break;
             }
         }
+        if shared.health.check().is_err() {
+            break;
+        }
     }
+    // Who still waits in the queue is told the reason, whatever the last calls take.
+    queue.close();
+    while queue.try_recv().is_ok() {}
+    let failed = shared.clone();
+    run(&shared.executor, Lane::Commit, move || failed.release()).await.ok();
+    shared.released.send_replace(true);
 }
 
 /// The drive's state machine with its effects.
@@ -261,6 +270,8 @@ impl Core {
             tracing::warn!(drive = %self.shared.path.display(), %error, "the index was not closed cleanly");
         }
         lock(&self.shared.lock).take();
+        self.shared.root.close();
+        self.shared.released.send_replace(true);
         for answer in self.closing.drain(..) {
             answer.send(Ok(())).ok();
         }

@@ -318,6 +318,10 @@ impl Drop for Staged {
 
 /// Removes a shard's file, and its folder once that is empty.
 pub(super) fn remove_shard(shared: &Shared, (part, folder): (PathBuf, PathBuf)) {
+    if shared.health.check().is_err() {
+        // What is left of a failed drive goes when it is opened again.
+        return;
+    }
     let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     if let Err(error) = shared.files.remove_file(&part)
         && !gone(&error)

@@ -1,6 +1,6 @@
 //! What the parts of a local drive share: its place, its index, its health and its reserve.
 
-use super::recording::Recording;
+use super::{recording::Recording, root::Root};
 use crate::{
     drive::{
         DriveError, IndexError,
@@ -21,6 +21,8 @@ use std::{
     },
 };
 
+use tokio::sync::watch;
+
 /// The reserve's size, unless the file system is small.
 const RESERVE_BYTES: u64 = 16 << 20;
 
@@ -29,8 +31,13 @@ pub(super) struct Shared {
     pub(super) rt: Rt,
     /// Of the host: what is at the drive's path now.
     pub(super) host: Arc<dyn Files>,
-    /// Of the drive's folder as it was opened (`drive.opened-root`).
+    /// Of the drive's folder as it was opened (`drive.opened-root`): those of `root`.
     pub(super) files: Arc<dyn Files>,
+    pub(super) root: Root,
+    /// The mount that it was opened through, if that can be told.
+    pub(super) mount: Option<u64>,
+    /// It has failed, and holds no descriptors any more.
+    pub(super) released: watch::Sender<bool>,
     pub(super) executor: Arc<dyn Executor>,
     pub(super) path: PathBuf,
     /// It knows this drive's place.
@@ -49,6 +56,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Gives up all that a failed drive holds. Only in the commit lane: no commit is under way.
+    pub(super) fn release(&self) {
+        // What redb cannot write any more was never acknowledged.
+        self.index.close().ok();
+        lock(&self.lock).take();
+        self.root.close();
+    }
+
     /// Runs a blocking job beside the commits.
     pub(super) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
@@ -117,7 +132,9 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the drive serves. Once it does not, it never does again: it has to be opened anew.
+/// Whether the drive serves. Once it does not, it never does again: it is opened anew, as another [`LocalDrive`].
+///
+/// [`LocalDrive`]: super::LocalDrive
 pub(super) struct Health {
     path: PathBuf,
     /// The `format.json` that was opened.

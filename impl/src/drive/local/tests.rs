@@ -6,6 +6,7 @@
 mod faults;
 mod faulty;
 mod shards;
+mod slots;
 
 use super::*;
 use crate::drive::{

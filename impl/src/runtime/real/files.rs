@@ -3,8 +3,8 @@
 use crate::runtime::{Entry, File, FileId, Files, Guard, Kind, OpenMode, Space};
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{AtFlags, CWD, Dir, FallocateFlags, FileType, FlockOperation, Mode, OFlags, Stat},
-    fs::{fallocate, flock, fstatvfs, fsync, mkdirat, openat, renameat, statat, unlinkat},
+    fs::{AtFlags, CWD, Dir, FallocateFlags, FileType, FlockOperation, Mode, OFlags, Stat, StatxFlags},
+    fs::{fallocate, flock, fstatvfs, fsync, mkdirat, openat, renameat, statat, statx, unlinkat},
     io::{Errno, retry_on_intr},
 };
 use std::{
@@ -63,6 +63,17 @@ impl Files for HostFiles {
             device: stat.st_dev,
             inode: stat.st_ino,
         })
+    }
+
+    fn mount(&self, path: &Path) -> io::Result<u64> {
+        // Since Linux 6.8; before, the kernel gives the number of an ended mount out again, and never one in use.
+        let unique = StatxFlags::from_bits_retain(0x4000);
+        let (folder, path) = self.at(path)?;
+        let found = statx(folder, path, AtFlags::empty(), StatxFlags::MNT_ID | unique)?;
+        if found.stx_mask & (StatxFlags::MNT_ID | unique).bits() == 0 {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        Ok(found.stx_mnt_id)
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -386,6 +397,7 @@ mod tests {
         files.create_dir_all(&drive.join("data"))?;
         let rooted = files.rooted(&drive)?;
         assert_eq!(rooted.id(&drive)?, files.id(&drive)?);
+        assert_eq!(rooted.mount(&drive)?, files.mount(&drive)?);
         assert_eq!(rooted.space(&drive)?.total_bytes, files.space(&drive)?.total_bytes);
         let held = rooted.lock(&drive.join("data"))?;
 

@@ -25,6 +25,8 @@ pub(crate) struct Faults {
     pub(crate) full_until_released: bool,
     /// Syncs of files whose path contains this take so long.
     pub(crate) slow_sync: Option<(&'static str, Duration)>,
+    /// How often the drive was mounted anew.
+    pub(crate) mounts: u64,
     /// Free bytes to report.
     pub(crate) free_bytes: Option<u64>,
 }
@@ -99,6 +101,10 @@ impl Files for FaultyFiles {
     }
     fn id(&self, path: &Path) -> io::Result<FileId> {
         self.files.id(path)
+    }
+    fn mount(&self, path: &Path) -> io::Result<u64> {
+        let new = self.faults.lock().expect("lock").mounts;
+        Ok(self.files.mount(path)?.wrapping_add(new))
     }
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         self.files.create_dir_all(path)
