@@ -92,8 +92,12 @@ async fn strike(shared: &Shared, drives: &[SimDrive], absentees: &[&SimDrive]) {
         }
     }
     sleep(random(plan.quiet_max * 3)).await;
-    if *fault != Fault::Pull && rng.gen_bool(0.7) {
-        calm(drive);
+    match fault {
+        // It serves again without a restart, or waits for one.
+        Fault::Pull if rng.gen_bool(0.5) => shared.put_back(std::slice::from_ref(*drive)),
+        Fault::Pull => {}
+        _ if rng.gen_bool(0.7) => calm(drive),
+        _ => {}
     }
 }
 

@@ -115,12 +115,11 @@ impl Shared {
     }
 
     /// Puts drives back that were pulled out.
-    fn put_back(&self, drives: &[SimDrive]) {
+    pub fn put_back(&self, drives: &[SimDrive]) {
         let mut out = self.out.lock().expect("no panic");
-        for drive in drives.iter().filter(|drive| out.contains(drive.mount())) {
+        for drive in drives.iter().filter(|drive| out.remove(drive.mount())) {
             drive.insert();
         }
-        out.clear();
     }
 
     /// What `operation` comes to, which it does in time (`live.resolves`).
