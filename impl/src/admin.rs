@@ -97,9 +97,10 @@ pub struct Server {
 pub struct Drive {
     /// Its path.
     pub path: String,
-    /// `ok`, `hanging` (it serves in part: a call to the operating system does not return) or `offline`.
+    /// `ok` or `offline`.
     pub state: String,
-    /// Why it is not `ok`.
+    /// Why it is offline, or what keeps it from serving all requests: it is full, or a call to the operating system
+    /// does not return.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
     /// Size of its file system in bytes, 0 while offline.
@@ -111,6 +112,12 @@ pub struct Drive {
     /// What is left.
     #[serde(rename = "availspace")]
     pub free_bytes: u64,
+    /// Inodes that are taken; 0 while offline, and where the file system has no limit.
+    #[serde(rename = "used_inodes", default)]
+    pub used_inodes: u64,
+    /// Inodes that are left.
+    #[serde(rename = "free_inodes", default)]
+    pub free_inodes: u64,
     /// Its pool.
     pub pool_index: usize,
     /// Its erasure set.
@@ -158,10 +165,14 @@ pub fn info(survey: &Survey, endpoint: &str, uptime: Duration) -> Info {
 
 fn describe(set: usize, place: usize, drive: &DriveSurvey) -> Drive {
     let status = &drive.status;
-    let (state, reason) = match (&status.offline, drive.hangs()) {
-        (Some(reason), _) => ("offline", Some(reason.clone())),
-        (None, Some(call)) => ("hanging", Some(call)),
-        (None, None) => ("ok", None),
+    let full = || {
+        status
+            .full
+            .then(|| "full: it takes no more objects, only deletes".to_owned())
+    };
+    let (state, reason) = match &status.offline {
+        Some(reason) => ("offline", Some(reason.clone())),
+        None => ("ok", drive.hangs().or_else(full)),
     };
     Drive {
         path: status.path.clone(),
@@ -170,6 +181,8 @@ fn describe(set: usize, place: usize, drive: &DriveSurvey) -> Drive {
         total_bytes: status.total_bytes,
         used_bytes: status.total_bytes.saturating_sub(status.free_bytes),
         free_bytes: status.free_bytes,
+        used_inodes: status.total_inodes.saturating_sub(status.free_inodes),
+        free_inodes: status.free_inodes,
         pool_index: 0,
         set_index: set,
         disk_index: place,

@@ -11,7 +11,7 @@ use std::{
 use tests::{
     Mounts, Server, binary, clients, damage, http,
     mounts::text,
-    s3::Client,
+    s3::{Client, Error},
     server::{ACCESS_KEY, SECRET_KEY},
 };
 
@@ -142,6 +142,7 @@ fn mounted(drives: usize, options: &str) -> Option<Server> {
         mounts.tmpfs(drive, options);
     }
     server.enter(mounts);
+    server.set_variable("MINIO_PROMETHEUS_AUTH_TYPE", "public");
     server.restart();
     Some(server)
 }
@@ -402,4 +403,84 @@ fn a_call_that_hangs_in_the_kernel_is_named() {
         !admin_info(&server).contains("has not returned for")
     });
     until_whole(&server);
+}
+
+/// Puts objects of `bytes` until one is refused; how many there are. The refusal says that the drives are full.
+fn fill_up(server: &Server, bytes: usize) -> usize {
+    let mut client = client(server);
+    let body = vec![7; bytes];
+    for number in 0..2000 {
+        if let Err(error) = client.put("bucket", &format!("k{number}"), &body) {
+            check_full::<()>(Err(error));
+            return number;
+        }
+    }
+    panic!("the drives are never full");
+}
+
+fn check_full<T: std::fmt::Debug>(refused: Result<T, Error>) {
+    let error = refused.expect_err("the drives are full");
+    let full = (error.status(), error.code().as_deref() == Some("XMinioStorageFull"));
+    assert_eq!(full, (Some(507), true), "{error}");
+}
+
+/// What full drives refuse is refused as that, and said once; they take deletes, and then objects again.
+fn check_full_drives(server: &Server, objects: usize) {
+    let mut client = client(server);
+    eventually(server, "all drives are full", || {
+        admin_info(server).matches("ok: full").count() == 4
+    });
+    for _ in 0..10 {
+        for bytes in [0, 1, 100_000, 1 << 20] {
+            check_full(client.put("bucket", "refused", &vec![1; bytes]));
+        }
+    }
+    check_full(client.create_bucket("other"));
+    let upload = client.request("POST", "/bucket/upload", &[("uploads", "")], &[], b"");
+    assert_eq!(upload.unwrap().status, 507);
+    let status = |path| http::status(server.port(), "GET", path);
+    assert_eq!(status("/minio/health/cluster"), Some(503));
+    let metrics = http::request(server.port(), "GET", "/minio/v2/metrics/node").unwrap();
+    let full = metrics.lines().filter(|line| line.starts_with("impl_node_drive_full{"));
+    assert_eq!(full.filter(|line| line.ends_with(" 1")).count(), 4, "{metrics}");
+    assert_eq!(
+        metrics.matches("\nminio_node_drive_free_inodes{").count(),
+        4,
+        "{metrics}"
+    );
+    for number in 0..objects {
+        client.delete("bucket", &format!("k{number}")).unwrap();
+    }
+    eventually(server, "they have room", || !admin_info(server).contains("ok: full"));
+    client.put("bucket", "taken", &vec![1; 100_000]).unwrap();
+    let log = server.log();
+    for drive in server.drives() {
+        let lines = |what: &str| {
+            log.lines()
+                .filter(|line| line.contains(what) && line.contains(text(drive)))
+                .count()
+        };
+        assert_eq!((lines("drive full"), lines("has room again")), (1, 1), "{log}");
+    }
+    assert!(!log.contains("request failed"), "{log}");
+}
+
+// `drive.full-is-a-state`
+#[test]
+fn every_write_that_full_drives_refuse_is_507_and_deletes_go_on() {
+    let Some(server) = mounted(4, "size=48m") else { return };
+    client(&server).create_bucket("bucket").unwrap();
+    let objects = fill_up(&server, 1 << 20);
+    check_full_drives(&server, objects);
+}
+
+// `drive.full-is-a-state`
+#[test]
+fn drives_without_inodes_are_full() {
+    let Some(server) = mounted(4, "size=200m,nr_inodes=800") else {
+        return;
+    };
+    client(&server).create_bucket("bucket").unwrap();
+    let objects = fill_up(&server, 100_000);
+    check_full_drives(&server, objects);
 }

@@ -29,7 +29,7 @@ use root::Root;
 use state::{Health, Reserve, Shared, lock};
 use std::{
     fmt, io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -137,6 +137,8 @@ async fn ask<T>(
 
 /// A drive that has failed, and holds nothing any more.
 pub(super) struct Released {
+    /// Why it has failed.
+    pub(super) reason: DriveError,
     /// The mount through which it must not be opened again (`drive.reopened-from-media`).
     pub(super) stale_mount: Option<u64>,
 }
@@ -147,6 +149,7 @@ impl LocalDrive {
         let shared = &self.shared;
         let released = *shared.released.borrow();
         released.then(|| Released {
+            reason: shared.health.error_or("closed"),
             stale_mount: shared.root.write_failed().then(|| shared.mount.unwrap_or_default()),
         })
     }
@@ -279,6 +282,10 @@ impl Drive for LocalDrive {
         self.shared.run(job).await
     }
 
+    fn is_full(&self) -> bool {
+        self.shared.reserve.full.load(Ordering::Acquire)
+    }
+
     fn path(&self) -> String {
         self.shared.path.display().to_string()
     }
@@ -298,16 +305,19 @@ impl Drive for LocalDrive {
                 shared.check_still_there().err().unwrap_or_else(unknown)
             })
         };
-        let (space, offline) = match self.shared.run(job).await {
-            Ok(space) => (Some(space), None),
-            Err(DriveError::Offline(reason)) => (None, Some(reason)),
-            Err(error) => (None, Some(error.to_string())),
+        let space = match self.shared.run(job).await {
+            Ok(space) => space,
+            Err(DriveError::Offline(reason)) => return DriveStatus::offline(self.path(), reason),
+            Err(error) => return DriveStatus::offline(self.path(), error.to_string()),
         };
         DriveStatus {
             path: self.path(),
-            offline,
-            total_bytes: space.map_or(0, |space| space.total_bytes),
-            free_bytes: space.map_or(0, |space| space.free_bytes),
+            offline: None,
+            total_bytes: space.total_bytes,
+            free_bytes: space.free_bytes,
+            total_inodes: space.total_inodes,
+            free_inodes: space.free_inodes,
+            full: self.is_full(),
         }
     }
 

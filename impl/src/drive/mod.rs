@@ -62,6 +62,28 @@ pub struct DriveStatus {
     pub total_bytes: u64,
     /// Free space, 0 while offline.
     pub free_bytes: u64,
+    /// Inodes of its file system, 0 while offline and where there is no limit.
+    pub total_inodes: u64,
+    /// Free inodes.
+    pub free_inodes: u64,
+    /// It takes no more objects, only deletes.
+    pub full: bool,
+}
+
+impl DriveStatus {
+    /// Of a drive that does not serve.
+    #[must_use]
+    pub fn offline(path: String, reason: String) -> DriveStatus {
+        DriveStatus {
+            path,
+            offline: Some(reason),
+            total_bytes: 0,
+            free_bytes: 0,
+            total_inodes: 0,
+            free_inodes: 0,
+            full: false,
+        }
+    }
 }
 
 /// A data folder that a drive holds and no register names.
@@ -155,6 +177,9 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// Up to `limit` registers with keys in `after..` (exclusive, or `from` inclusive) below `prefix`'s end.
     /// Every key returned starts with `prefix`.
     async fn list(&self, prefix: &[u8], from: ListFrom, limit: usize) -> Result<Page, DriveError>;
+
+    /// Whether it is known to have no room for objects. Asks nothing of the drive.
+    fn is_full(&self) -> bool;
 
     /// Its path, for operators. Asks nothing of the drive.
     fn path(&self) -> String;

@@ -106,6 +106,10 @@ impl Drive for OfflineDrive {
         self.offline()
     }
 
+    fn is_full(&self) -> bool {
+        false
+    }
+
     fn path(&self) -> String {
         self.path.display().to_string()
     }
@@ -115,12 +119,7 @@ impl Drive for OfflineDrive {
     }
 
     async fn status(&self) -> DriveStatus {
-        DriveStatus {
-            path: self.path(),
-            offline: Some(self.text()),
-            total_bytes: 0,
-            free_bytes: 0,
-        }
+        DriveStatus::offline(self.path(), self.text())
     }
 
     async fn close(&self) {}

@@ -130,24 +130,22 @@ impl DriveSlot {
     /// Opens the drive anew if it does not serve and is there.
     async fn look(&self) {
         let current = self.current();
-        let (stale_mount, failed) = match &current {
+        let now = self.rt.mono();
+        let stale_mount = match &current {
             Current::Closed(_) => return,
-            Current::Offline(drive) => (drive.stale_mount(), false),
+            Current::Offline(drive) => drive.stale_mount(),
             // It serves, or a call in it has yet to return.
             Current::Serving(drive) => match drive.released() {
                 None => return,
-                Some(released) => (released.stale_mount, true),
+                Some(released) => {
+                    self.pause_after_failure(now);
+                    let reason = reason_of(released.reason);
+                    let offline = OfflineDrive::new(self.path.clone(), reason).behind(released.stale_mount);
+                    self.replace(&current, Current::Offline(Arc::new(offline)));
+                    return;
+                }
             },
         };
-        let now = self.rt.mono();
-        if failed {
-            let reason = self.drive().status().await.offline.unwrap_or_default();
-            self.pause_after_failure(now);
-            // From here on nothing of the failed drive is left.
-            let offline = OfflineDrive::new(self.path.clone(), reason).behind(stale_mount);
-            self.replace(&current, Current::Offline(Arc::new(offline)));
-            return;
-        }
         if now < self.retry().not_before {
             return;
         }
@@ -268,6 +266,10 @@ impl Drive for DriveSlot {
 
     async fn list(&self, prefix: &[u8], from: ListFrom, limit: usize) -> Result<Page, DriveError> {
         self.drive().list(prefix, from, limit).await
+    }
+
+    fn is_full(&self) -> bool {
+        self.drive().is_full()
     }
 
     fn path(&self) -> String {

@@ -113,10 +113,8 @@ mod tests {
     fn survey(reasons: &[Option<&str>]) -> Survey {
         let drive = |(number, reason): (usize, &Option<&str>)| DriveSurvey {
             status: DriveStatus {
-                path: format!("/d{number}"),
                 offline: reason.map(str::to_owned),
-                total_bytes: 0,
-                free_bytes: 0,
+                ..DriveStatus::offline(format!("/d{number}"), String::new())
             },
             activity: None,
         };

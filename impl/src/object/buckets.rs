@@ -68,6 +68,8 @@ impl Store {
         if map.as_ref().is_some_and(|map| map.contains_key(name)) {
             return Err(StoreError::BucketExists);
         }
+        let set = self.bucket_set(name);
+        set.check_room(set.quorums.accept)?;
         let incarnation = runtime::random_id(self.rt());
         let outcome = self.change_bucket(name, Change::CreateBucket { incarnation }).await;
         if matches!(outcome, Outcome::Ambiguous(_) | Outcome::Refused { .. }) {
@@ -207,13 +209,19 @@ impl Store {
         Ok(())
     }
 
+    /// The set that has a bucket's register.
+    fn bucket_set(&self, name: &str) -> &Arc<ErasureSet> {
+        &self.sets()[set_of(self.deployment(), name, self.sets().len())]
+    }
+
     async fn change_bucket(&self, name: &str, kind: Change) -> Outcome<model::record::Record, Refusal> {
-        let set: &Arc<ErasureSet> = &self.sets()[set_of(self.deployment(), name, self.sets().len())];
         let op = Op {
             change: runtime::random_id(self.rt()),
             now_nanos: self.rt().wall_nanos(),
             kind,
         };
-        execute(set, RegisterKey::bucket(name), op, None).await.outcome
+        execute(self.bucket_set(name), RegisterKey::bucket(name), op, None)
+            .await
+            .outcome
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct SmallShards {
 #[derive(Debug)]
 pub(super) struct Ended {
     pub outcome: Outcome<Record, Refusal>,
-    /// Whether a drive had no room for it.
+    /// Whether it would have gone on but for drives that had no room for it.
     pub full: bool,
     /// The last round's ballot: of the vote, if the outcome is [`Outcome::Written`].
     pub ballot: Ballot,
@@ -101,7 +101,9 @@ struct Run<'a> {
     small: Option<SmallShards>,
     calls: FuturesUnordered<BoxFuture<'static, Answer>>,
     todo: Vec<Effect<Record>>,
-    full: bool,
+    /// Drives that had no room, and those that failed otherwise.
+    full: Drives,
+    failed: Drives,
 }
 
 impl<'a> Run<'a> {
@@ -130,7 +132,8 @@ impl<'a> Run<'a> {
             small,
             calls: FuturesUnordered::new(),
             todo,
-            full: false,
+            full: Drives::NONE,
+            failed: Drives::NONE,
         }
     }
 
@@ -151,7 +154,7 @@ impl<'a> Run<'a> {
             {
                 ended(Ended {
                     outcome: outcome.clone(),
-                    full: self.full,
+                    full: self.lacks_room(),
                     ballot: self.machine.ballot(),
                 });
             }
@@ -239,11 +242,22 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Whether the drives that had no room would have been enough together with those that did not fail.
+    fn lacks_room(&self) -> bool {
+        let quorums = self.set.quorums;
+        let left = quorums.drives.saturating_sub(self.failed.count() as u8);
+        !self.full.is_empty() && left >= quorums.accept.max(quorums.prepare)
+    }
+
     fn event(&mut self, (from, ballot, reply): Answer) -> Event<Record> {
         match reply {
             Ok(reply) => Event::Reply { from, ballot, reply },
             Err(error) => {
-                self.full |= error == DriveError::Full;
+                let drives = match error {
+                    DriveError::Full => &mut self.full,
+                    _ => &mut self.failed,
+                };
+                drives.insert(from);
                 Event::Failed { from, ballot }
             }
         }

@@ -19,7 +19,7 @@ use crate::{
 };
 use futures::future::join_all;
 use model::{
-    protocol::Ballot,
+    protocol::{Ballot, write_quorum},
     record::{Change, Op, Part, Precondition, Record, Upload, Versioning},
     upload::{self, Abort, Complete, Completion, Event, Refused, Step, UploadPart},
 };
@@ -48,6 +48,7 @@ impl Store {
         let incarnation = self.incarnation(bucket).await?;
         let set = self.set_of(key);
         let erasure = Erasure::new(set.len(), self.parity(options.class))?;
+        set.check_room(write_quorum(erasure.data, erasure.parity))?;
         let upload = Upload {
             id: runtime::random_id(self.rt()),
             started_nanos: self.rt().wall_nanos(),

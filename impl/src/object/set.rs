@@ -1,6 +1,6 @@
 //! An erasure set as the driver sees it: its drives, its quorums, and who issues ballots.
 
-use super::locks::KeyLocks;
+use super::{error::StoreError, locks::KeyLocks};
 use crate::{
     drive::Drive,
     erasure::Distribution,
@@ -94,6 +94,18 @@ impl ErasureSet {
     /// N.
     pub(super) fn len(&self) -> usize {
         self.drives.len()
+    }
+
+    /// Whether so many drives take objects. For what stages nothing and still makes a full drive's index grow.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`]
+    pub(super) fn check_room(&self, drives: u8) -> Result<(), StoreError> {
+        let with_room = self.drives.iter().filter(|drive| !drive.is_full()).count();
+        if with_room < usize::from(drives) {
+            return Err(StoreError::Full);
+        }
+        Ok(())
     }
 
     /// Which drive holds which shard of a key.

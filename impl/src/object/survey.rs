@@ -47,7 +47,7 @@ pub struct SetSurvey {
     pub drives: Vec<DriveSurvey>,
     /// Whether enough of them serve for reads.
     pub readable: bool,
-    /// Whether enough of them serve for writes.
+    /// Whether enough of them serve and have room for writes.
     pub writable: bool,
 }
 
@@ -57,6 +57,13 @@ impl SetSurvey {
     pub fn online(&self) -> usize {
         let serves = |drive: &&DriveSurvey| drive.status.offline.is_none();
         self.drives.iter().filter(serves).count()
+    }
+
+    /// How many serve and take objects.
+    #[must_use]
+    pub fn with_room(&self) -> usize {
+        let takes = |drive: &&DriveSurvey| drive.status.offline.is_none() && !drive.status.full;
+        self.drives.iter().filter(takes).count()
     }
 }
 
@@ -117,9 +124,9 @@ impl Store {
                 readable: false,
                 writable: false,
             };
-            let online = found.online();
+            let (online, with_room) = (found.online(), found.with_room());
             found.readable = online >= usize::from(read_quorum.max(set.quorums.prepare));
-            found.writable = online >= usize::from(write_quorum.max(set.quorums.accept));
+            found.writable = online >= usize::from(set.quorums.accept) && with_room >= usize::from(write_quorum);
             found
         };
         let sets = join_all(self.sets.iter().map(survey)).await;
@@ -152,12 +159,7 @@ impl ErasureSet {
             let silent = || {
                 let call = activity.as_ref().and_then(|activity| activity.longest_call.as_ref());
                 let reason = call.map_or_else(|| NO_ANSWER.to_owned(), |call| format!("{NO_ANSWER}: {call}"));
-                DriveStatus {
-                    path: drive.path(),
-                    offline: Some(reason),
-                    total_bytes: 0,
-                    free_bytes: 0,
-                }
+                DriveStatus::offline(drive.path(), reason)
             };
             DriveSurvey {
                 status: status.unwrap_or_else(silent),

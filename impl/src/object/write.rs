@@ -16,7 +16,7 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
 use model::{
-    protocol::{Drives, Outcome, Unavailable, write_quorum},
+    protocol::{Drives, Outcome, write_quorum},
     record::{Change, EtagMatch, ObjectData, Op, Part, PartData, Precondition, Record, Versioning},
     upload::UploadPart,
 };
@@ -44,6 +44,8 @@ pub struct ObjectWriter {
     sink: Sink,
     staged: Staged,
     size: u64,
+    /// Drives that it was too large for.
+    full: usize,
 }
 
 /// What is written.
@@ -173,6 +175,7 @@ impl ObjectWriter {
             sink,
             staged,
             size: 0,
+            full: 0,
         }
     }
 
@@ -244,7 +247,7 @@ impl ObjectWriter {
             Outcome::Written(_) | Outcome::Kept(_) => false,
         };
         match ended.outcome {
-            Outcome::Unavailable(Unavailable::StagedQuorum) if ended.full => Err(StoreError::Full),
+            Outcome::Unavailable(_) if ended.full => Err(StoreError::Full),
             _ => self.info(&driver::settled(ended.outcome)?),
         }
     }
@@ -361,8 +364,9 @@ impl ObjectWriter {
             )
         }))
         .await;
-        let mut tally = Tally::new(&self.staged.set);
+        let mut tally = Tally::new(&self.staged.set, self.full);
         self.sink = Sink::Files(opened.into_iter().map(|writer| tally.keep(writer)).collect());
+        self.full = tally.full;
         tally.check(self.erasure)
     }
 
@@ -382,13 +386,14 @@ impl ObjectWriter {
                 }
                 Some(runtime::timeout(rt, limit, async { writer.write(block).await.map(|()| writer) }).await)
             });
-        let mut tally = Tally::new(&self.staged.set);
+        let mut tally = Tally::new(&self.staged.set, self.full);
         let kept = join_all(writes)
             .await
             .into_iter()
             .map(|done| tally.keep(done?))
             .collect();
         *writers = kept;
+        self.full = tally.full;
         tally.check(self.erasure)
     }
 
@@ -402,7 +407,7 @@ impl ObjectWriter {
                 .map(|writer| runtime::timeout(rt, limit, writer.finish())),
         )
         .await;
-        let mut tally = Tally::new(&self.staged.set);
+        let mut tally = Tally::new(&self.staged.set, self.full);
         for done in finished {
             tally.keep(done);
         }
@@ -411,21 +416,18 @@ impl ObjectWriter {
 }
 
 /// Counts the drives that are still with a write.
-#[derive(Default)]
 struct Tally {
     kept: usize,
     /// How many shards fewer than W are enough for a mutant.
     fewer: usize,
-    full: bool,
+    /// Drives that had no room, now or earlier in the write.
+    full: usize,
 }
 
 impl Tally {
-    fn new(set: &ErasureSet) -> Tally {
+    fn new(set: &ErasureSet, full: usize) -> Tally {
         let fewer = usize::from(set.rt.mutation().is(Mutant::WriteQuorumTooSmall));
-        Tally {
-            fewer,
-            ..Tally::default()
-        }
+        Tally { kept: 0, fewer, full }
     }
 
     fn keep<T>(&mut self, result: Option<Result<T, DriveError>>) -> Option<T> {
@@ -435,7 +437,7 @@ impl Tally {
                 Some(value)
             }
             Err(error) => {
-                self.full |= error == DriveError::Full;
+                self.full += usize::from(error == DriveError::Full);
                 None
             }
         }
@@ -447,7 +449,7 @@ impl Tally {
         if self.kept >= needed {
             return Ok(());
         }
-        if self.full {
+        if self.full > 0 && self.kept + self.full >= needed {
             return Err(StoreError::Full);
         }
         Err(StoreError::Unwritable(format!(

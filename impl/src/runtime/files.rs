@@ -45,13 +45,17 @@ pub struct FileId {
     pub inode: u64,
 }
 
-/// Space of the file system that holds a path, in bytes.
+/// Space of the file system that holds a path, in bytes, and in inodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
     /// All of it.
     pub total_bytes: u64,
     /// What this process may still write.
     pub free_bytes: u64,
+    /// How many files and folders it may hold; 0 where there is no such limit.
+    pub total_inodes: u64,
+    /// How many may still be made.
+    pub free_inodes: u64,
 }
 
 /// The host's file system. Every call may block. Paths are absolute.

@@ -111,12 +111,10 @@ fn rewrite_error(response: Response<Body>, asked: &Asked) -> Response<Body> {
     Response::from_parts(parts, Body::from(xml))
 }
 
-/// Logs what operators must know. A 503 is not among it: the drives have said why they do not serve.
+/// Logs what operators must know. A 503 or 507 is not among it: the drives have said why they do not serve, or that
+/// they are full.
 fn log(status: StatusCode, code: &str, message: &str, asked: &Asked) {
-    if matches!(
-        status,
-        StatusCode::INTERNAL_SERVER_ERROR | StatusCode::INSUFFICIENT_STORAGE
-    ) {
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
         let Asked {
             method,
             path,

@@ -80,6 +80,7 @@ impl Server {
         self.requests.write(text);
         self.budget.room().write(text);
         drives(text, survey);
+        room(text, survey);
         activity(text, survey);
         self.process(text);
     }
@@ -256,6 +257,31 @@ fn drives(text: &mut Text, survey: &Survey) {
         text.family("minio_node_drive_used_bytes", Kind::Gauge, help),
         survey,
         |drive| space(drive, drive.status.total_bytes.saturating_sub(drive.status.free_bytes)),
+    );
+}
+
+/// Of the drives that serve.
+fn room(text: &mut Text, survey: &Survey) {
+    let serving = |drive: &DriveSurvey, value: u64| drive.status.offline.is_none().then_some(value);
+    let help = "1 if the drive is full: it takes no more objects, only deletes.";
+    each(
+        text.family("impl_node_drive_full", Kind::Gauge, help),
+        survey,
+        |drive| serving(drive, u64::from(drive.status.full)),
+    );
+    // Some file systems have no limit.
+    let inodes = |drive: &DriveSurvey, value: u64| (drive.status.total_inodes > 0).then_some(value);
+    let help = "Inodes of the drive's file system.";
+    each(
+        text.family("minio_node_drive_total_inodes", Kind::Gauge, help),
+        survey,
+        |drive| inodes(drive, drive.status.total_inodes),
+    );
+    let help = "How many are free: a drive without any takes no more objects.";
+    each(
+        text.family("minio_node_drive_free_inodes", Kind::Gauge, help),
+        survey,
+        |drive| inodes(drive, drive.status.free_inodes),
     );
 }
 

@@ -169,6 +169,8 @@ impl Files for SimFiles {
             Ok(Space {
                 total_bytes,
                 free_bytes: total_bytes.saturating_sub(state.used_bytes),
+                total_inodes: 0,
+                free_inodes: 0,
             })
         })
     }

@@ -77,8 +77,8 @@ fn list(text: &mut String, info: &Info) {
         .max(5);
     let _ = writeln!(
         text,
-        "  {:<4} {:<6} {:<width$} {:>10} {:>10}  State",
-        "Set", "Place", "Drive", "Used", "Size"
+        "  {:<4} {:<6} {:<width$} {:>10} {:>10} {:>12}  State",
+        "Set", "Place", "Drive", "Used", "Size", "Free inodes"
     );
     for drive in drives(info) {
         let (set, place) = (drive.set_index + 1, drive.disk_index + 1);
@@ -90,6 +90,10 @@ fn list(text: &mut String, info: &Info) {
             }
         };
         let (used, total) = (space(drive.used_bytes), space(drive.total_bytes));
+        let inodes = match drive.used_inodes + drive.free_inodes {
+            0 => "-".to_owned(),
+            _ => drive.free_inodes.to_string(),
+        };
         let (path, state) = (&drive.path, &drive.state);
         let reason = drive
             .reason
@@ -98,7 +102,7 @@ fn list(text: &mut String, info: &Info) {
             .unwrap_or_default();
         let _ = writeln!(
             text,
-            "  {set:<4} {place:<6} {path:<width$} {used:>10} {total:>10}  {state}{reason}"
+            "  {set:<4} {place:<6} {path:<width$} {used:>10} {total:>10} {inodes:>12}  {state}{reason}"
         );
     }
 }
@@ -129,6 +133,8 @@ mod tests {
             total_bytes,
             used_bytes: total_bytes - free_bytes,
             free_bytes,
+            used_inodes: total_bytes >> 16,
+            free_inodes: free_bytes >> 16,
             pool_index: 0,
             set_index: 0,
             disk_index: number - 1,

@@ -8,7 +8,7 @@ use crate::{
         format::{DATA_FOLDER, SYSTEM_FOLDER, format_path},
         index::{Index, is_full},
     },
-    runtime::{Executor, FileId, Files, Guard, Lane, Mutation, OpenMode, Rt, run},
+    runtime::{Executor, FileId, Files, Guard, Lane, Mutation, OpenMode, Rt, Space, run},
 };
 use model::protocol::{DriveState, Folder};
 use std::{
@@ -25,6 +25,11 @@ use tokio::sync::watch;
 
 /// The reserve's size, unless the file system is small.
 const RESERVE_BYTES: u64 = 16 << 20;
+/// With fewer free inodes a drive is full, or with 1/64 of them if that is less.
+const INODES_MIN: u64 = 1024;
+/// What has to have come free since a file system refused a shard, for another try.
+const MORE_BYTES: u64 = 1 << 20;
+const MORE_INODES: u64 = 8;
 
 /// Shared by a drive's tasks, readers and writers.
 pub(super) struct Shared {
@@ -87,7 +92,7 @@ impl Shared {
     /// Staging has failed: for want of room, or with the drive.
     pub(super) fn staging_failed(&self, what: &Path, error: &io::Error) -> DriveError {
         if is_full(error) {
-            self.reserve.set_full(true);
+            self.reserve.refused();
             return DriveError::Full;
         }
         self.health.fail(format!("cannot stage {}: {error}", what.display()))
@@ -186,12 +191,19 @@ pub(super) struct Reserve {
     drive: PathBuf,
     /// Nothing may be staged.
     pub(super) full: AtomicBool,
+    /// What the file system said that it had when it refused a shard.
+    refused: Mutex<Option<Space>>,
 }
 
 impl Reserve {
     pub(super) fn new(files: Arc<dyn Files>, drive: PathBuf) -> Reserve {
         let full = AtomicBool::new(false);
-        Reserve { files, drive, full }
+        Reserve {
+            files,
+            drive,
+            full,
+            refused: Mutex::default(),
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -202,8 +214,28 @@ impl Reserve {
         self.path().with_extension("new")
     }
 
+    /// The file system has no room for a shard, whatever it says that it has: a quota, or blocks that it keeps for
+    /// itself. So the drive is full until it says that it has more.
+    pub(super) fn refused(&self) {
+        *lock(&self.refused) = self.files.space(&self.drive).ok();
+        self.set_full(true);
+    }
+
+    /// Whether there is no more room than when a shard was refused.
+    fn is_refused_still(&self, space: &Space) -> bool {
+        let mut refused = lock(&self.refused);
+        let still = refused.is_some_and(|then| {
+            space.free_bytes < then.free_bytes.saturating_add(MORE_BYTES)
+                && space.free_inodes < then.free_inodes.saturating_add(MORE_INODES)
+        });
+        if !still {
+            *refused = None;
+        }
+        still
+    }
+
     /// Whether anything may be staged, said when it changes.
-    pub(super) fn set_full(&self, full: bool) {
+    fn set_full(&self, full: bool) {
         let drive = self.drive.display();
         match (self.full.swap(full, Ordering::AcqRel), full) {
             (false, true) => tracing::warn!(%drive, "drive full: it takes no more objects, only deletes"),
@@ -242,7 +274,15 @@ impl Reserve {
             }
             room = room.saturating_sub(missing);
         }
-        self.set_full(room < wanted);
+        let inodes_wanted = INODES_MIN.min(space.total_inodes / 64);
+        // A full drive needs a little more than it takes not to be one: or it would be full and not, with each object
+        // and each delete.
+        let (room_min, inodes_min) = match self.full.load(Ordering::Acquire) {
+            true => (wanted + wanted / 4, 2 * inodes_wanted),
+            false => (wanted, inodes_wanted),
+        };
+        let lacks_inodes = space.total_inodes > 0 && space.free_inodes < inodes_min;
+        self.set_full(self.is_refused_still(&space) || room < room_min || lacks_inodes);
     }
 
     /// How many bytes it takes up.

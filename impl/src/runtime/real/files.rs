@@ -148,6 +148,8 @@ impl Files for HostFiles {
         Ok(Space {
             total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
             free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+            total_inodes: stat.f_files,
+            free_inodes: stat.f_favail,
         })
     }
 

@@ -152,6 +152,48 @@ async fn a_file_that_meets_a_full_drive_is_refused_and_goes() {
     assert!(drive.status().await.offline.is_none());
 }
 
+// `drive.full-is-a-state`
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_system_that_refuses_a_shard_is_full_until_it_has_more() {
+    let bed = Bed::new();
+    let drive = bed.open().await;
+    // As with a quota: the file system says that it has room.
+    bed.faults().free_bytes = Some(1 << 30);
+    let mut writer = drive.stage_file(staging(&key("a"), 11)).await.expect("begins");
+    bed.faults().fail = Some(("/part.", io::ErrorKind::QuotaExceeded));
+    assert_eq!(writer.write(Bytes::from(vec![1; 2 << 20])).await, Err(DriveError::Full));
+    bed.faults().fail = None;
+    sleep(2500).await;
+    assert!(drive.is_full() && drive.status().await.full);
+    bed.faults().free_bytes = Some((1 << 30) + (1 << 20));
+    eventually("it has room", || !drive.is_full()).await;
+}
+
+// `drive.full-is-a-state`
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_without_inodes_is_full_until_it_has_a_few() {
+    let bed = Bed::new();
+    let drive = bed.open().await;
+    bed.faults().inodes = Some((100_000, 1023));
+    eventually("it is full", || drive.is_full()).await;
+    let status = drive.status().await;
+    assert_eq!(
+        (status.full, status.total_inodes, status.free_inodes),
+        (true, 100_000, 1023)
+    );
+    assert!(matches!(
+        drive.stage_file(staging(&key("a"), 11)).await,
+        Err(DriveError::Full)
+    ));
+    // Not with each delete.
+    bed.faults().inodes = Some((100_000, 2000));
+    sleep(2500).await;
+    assert!(drive.is_full());
+    bed.faults().inodes = Some((100_000, 2048));
+    eventually("it has room", || !drive.is_full()).await;
+    put(&drive, &key("a"), 1, 12, Vote::absent()).await;
+}
+
 // `drive.index-never-remade`
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drive_without_its_index_or_with_a_damaged_one_does_not_open() {

@@ -25,6 +25,8 @@ pub(crate) struct Faults {
     pub(crate) full_until_released: bool,
     /// Syncs of files whose path contains this take so long.
     pub(crate) slow_sync: Option<(&'static str, Duration)>,
+    /// All inodes and free ones to report.
+    pub(crate) inodes: Option<(u64, u64)>,
     /// How often the drive was mounted anew.
     pub(crate) mounts: u64,
     /// Free bytes to report.
@@ -131,7 +133,14 @@ impl Files for FaultyFiles {
     fn space(&self, path: &Path) -> io::Result<Space> {
         let space = self.files.space(path)?;
         let free_bytes = self.faults.lock().expect("lock").free_bytes.unwrap_or(space.free_bytes);
-        Ok(Space { free_bytes, ..space })
+        let inodes = self.faults.lock().expect("lock").inodes;
+        let (total_inodes, free_inodes) = inodes.unwrap_or((space.total_inodes, space.free_inodes));
+        Ok(Space {
+            free_bytes,
+            total_inodes,
+            free_inodes,
+            ..space
+        })
     }
     fn lock(&self, path: &Path) -> io::Result<Guard> {
         self.files.lock(path)
