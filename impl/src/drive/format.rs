@@ -184,7 +184,7 @@ pub fn open_all(
         drives.push(look_at(files, path)?);
     }
     let Some(reference) = place::reference(&drives)? else {
-        if let Some(error) = make::refusal(&mut drives) {
+        if let Some(error) = make::refusal(&drives) {
             return Err(error);
         }
         let format = Format::new(fresh(), paths.len(), set_size, fresh);

@@ -230,10 +230,13 @@ fn a_drive_of_another_deployment_is_refused_by_name_and_left_alone() {
     assert!(before == (tree(drives.dir.path()), tree(others.dir.path())));
 }
 
+/// What is done to the drives before a start.
+type Damage = fn(&Drives);
+
 // `format.foreign-data`
 #[test]
 fn a_drive_without_its_format_is_offline_alone_and_left_as_it_is() {
-    let foreign: [(&str, fn(&Drives)); 4] = [
+    let foreign: [(&str, Damage); 4] = [
         ("there is \"data\" and no format.json", |drives| {
             // As a server leaves it that makes shards at the path of a drive that is gone.
             drives.wipe(2);

@@ -58,7 +58,7 @@ async fn a_drive_that_is_back_at_its_path_serves_again_and_no_other() {
     fs::create_dir(bed.path()).expect("creates");
     until(&slot, Some("now: it is empty")).await;
     let other = bed.dir.path().join("other");
-    drop(open_all(&bed.rt.files(), &[other.clone()], 1, &mut || 8).expect("formats"));
+    drop(open_all(&bed.rt.files(), std::slice::from_ref(&other), 1, &mut || 8).expect("formats"));
     fs::remove_dir(bed.path()).expect("removes");
     fs::rename(&other, bed.path()).expect("renames");
     until(&slot, Some("now: it is of deployment")).await;
