@@ -155,6 +155,14 @@ def test_completion(s3, endpoint):
 """
     equal(ask(endpoint, "POST", f"/{BUCKET}/parts?uploadId={upload}", body=xml.encode())[0], 200)
     equal(s3.get_object(**key)["Body"].read(), DATA)
+    xml = "<c:CreateBucketConfiguration xmlns:c='x'><c:LocationConstraint> {} </c:LocationConstraint></c:CreateBucketConfiguration>"
+    equal(ask(endpoint, "PUT", "/tolerance-made", body=xml.format("us-east-1").encode())[0], 200)
+    refused = ask(endpoint, "PUT", "/tolerance-other", body=xml.format("mars-1").encode())
+    equal(code(refused), (400, "IllegalLocationConstraintException"))
+    equal(ask(endpoint, "PUT", "/tolerance-other", body=b" " * (9 << 20))[0], 400)
+    # What is put to a key is no XML.
+    equal(ask(endpoint, "PUT", f"/{BUCKET}/xml", body=b"<a:b> 1 </a:b>")[0], 200)
+    equal(s3.get_object(Bucket=BUCKET, Key="xml")["Body"].read(), b"<a:b> 1 </a:b>")
     for name in [" spaced ", "spaced", "a&<b"]:
         s3.put_object(Bucket=BUCKET, Key=name)
     xml = "<d:Delete xmlns:d='x'><d:Quiet>\n false </d:Quiet><d:Object><d:Key> spaced </d:Key></d:Object>"

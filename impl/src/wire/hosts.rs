@@ -1,5 +1,6 @@
 //! Virtual-host addressing: buckets as names within the deployment's domains.
 
+use percent_encoding::percent_decode_str;
 use s3s::{
     S3Result,
     host::{S3Host, VirtualHost},
@@ -26,6 +27,21 @@ impl Domains {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether a URL is that of a bucket, and not of a key or of all buckets.
+    pub(super) fn is_of_bucket(&self, host: &str, path: &str) -> bool {
+        let path = percent_decode_str(path).decode_utf8_lossy();
+        let path = path.strip_prefix('/').unwrap_or(&path);
+        match self.bucket(host) {
+            Some(_) => path.is_empty(),
+            None => {
+                !path.is_empty()
+                    && path
+                        .split_once('/')
+                        .is_none_or(|(name, key)| !name.is_empty() && key.is_empty())
+            }
+        }
     }
 
     /// The bucket that a host names: what stands before one of the domains.
@@ -81,6 +97,25 @@ impl S3Host for Domains {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn urls_of_buckets() {
+        let domains: Domains = "s3.example".parse().unwrap();
+        for (host, path, is_bucket) in [
+            ("s3.example:9000", "/b", true),
+            ("s3.example", "/b/", true),
+            ("10.0.0.1", "/b%2F", true),
+            ("s3.example", "/b/k", false),
+            ("s3.example", "/b%2Fk", false),
+            ("s3.example", "//", false),
+            ("s3.example", "/", false),
+            ("b.s3.example", "/", true),
+            ("b.s3.example", "/k", false),
+            ("b.s3.example", "//", false),
+        ] {
+            assert_eq!(domains.is_of_bucket(host, path), is_bucket, "{host} {path}");
+        }
+    }
 
     #[test]
     fn buckets_of_hosts() {

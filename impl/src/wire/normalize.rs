@@ -26,6 +26,8 @@ const UNESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'+');
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     pub headers: HeaderMap,
+    /// Whether the body is XML.
+    pub is_xml: bool,
     /// Without what is a signature to s3s.
     pub uri: Uri,
 }
@@ -38,8 +40,9 @@ enum Reading {
     Without,
 }
 
-/// The head of a request as it is put to s3s after its signature was verified; `None` if s3s reads it as S3 does.
-pub(super) fn head(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Head> {
+/// The head of a request as it is put to s3s after its signature was verified; `None` if s3s reads it as S3 does, and
+/// its body is no XML.
+pub(super) fn head(method: &Method, uri: &Uri, headers: &HeaderMap, is_xml: bool) -> Option<Head> {
     let changes: Vec<(HeaderName, Option<HeaderValue>)> = headers
         .keys()
         .filter_map(|name| match reading(method, name, headers) {
@@ -48,8 +51,7 @@ pub(super) fn head(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<He
             Reading::Without => Some((name.clone(), None)),
         })
         .collect();
-    // All that is posted is XML.
-    if changes.is_empty() && method != Method::POST && !parameters(uri).any(is_left_out) {
+    if changes.is_empty() && !is_xml && !parameters(uri).any(is_left_out) {
         return None;
     }
     let mut headers = headers.clone();
@@ -60,7 +62,7 @@ pub(super) fn head(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<He
     let uri = without(uri, |parameter| {
         is_left_out(parameter) || SIGNATURES.contains(&name_of(parameter))
     })?;
-    Some(Head { headers, uri })
+    Some(Head { headers, is_xml, uri })
 }
 
 fn reading(method: &Method, name: &HeaderName, headers: &HeaderMap) -> Reading {
@@ -229,7 +231,7 @@ mod tests {
     /// How s3s reads a header; `None` if not at all.
     fn read(name: &'static str, values: &[&[u8]]) -> Option<String> {
         let sent = headers(name, values);
-        let read = head(&Method::GET, &"/b/k".parse().unwrap(), &sent).map_or(sent, |head| head.headers);
+        let read = head(&Method::GET, &"/b/k".parse().unwrap(), &sent, false).map_or(sent, |head| head.headers);
         let mut read = read.get_all(name).iter();
         let value = read.next()?;
         assert_eq!(read.next(), None, "{name}");
@@ -267,7 +269,7 @@ mod tests {
             ],
         );
         let sent = headers("range", &[b"bytes=-"]);
-        assert!(head(&Method::PUT, &"/b/k".parse().unwrap(), &sent).is_none());
+        assert!(head(&Method::PUT, &"/b/k".parse().unwrap(), &sent, false).is_none());
     }
 
     #[test]
@@ -348,7 +350,7 @@ mod tests {
     fn queries() {
         let left = |query: &str| {
             let uri: Uri = format!("/b/a%20k?{query}").parse().unwrap();
-            let head = head(&Method::GET, &uri, &HeaderMap::new());
+            let head = head(&Method::GET, &uri, &HeaderMap::new(), false);
             head.map_or(uri, |head| head.uri).to_string()
         };
         assert_eq!(
@@ -362,11 +364,9 @@ mod tests {
         );
         assert_eq!(left("response-expires=0&a"), "/b/a%20k?a");
         // The one that has verified it must not find it again.
-        let posted = head(
-            &Method::POST,
-            &"/b?delete&Signature=f".parse().unwrap(),
-            &HeaderMap::new(),
-        );
-        assert_eq!(posted.unwrap().uri, "/b?delete");
+        let uri: Uri = "/b?delete&Signature=f".parse().unwrap();
+        let posted = head(&Method::POST, &uri, &HeaderMap::new(), true).unwrap();
+        assert_eq!(posted.uri, "/b?delete");
+        assert!(posted.is_xml);
     }
 }

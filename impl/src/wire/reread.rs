@@ -7,6 +7,7 @@
 
 use super::{
     admin::AdminApi,
+    hosts::Domains,
     normalize::{self, Head},
     xml::XmlBody,
 };
@@ -77,6 +78,22 @@ pub(super) fn trailers<T>(request: &S3Request<T>) -> Option<TrailingHeaders> {
 /// All that s3s does not serve itself.
 pub(super) struct Routes {
     pub admin: AdminApi,
+    pub domains: Domains,
+}
+
+impl Routes {
+    /// Whether the body of a request is XML: all that is posted, and what is put to a bucket.
+    fn is_xml(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+        let text = |name: header::HeaderName| headers.get(name)?.to_str().ok();
+        let is_empty = text(header::CONTENT_LENGTH) == Some("0");
+        match *method {
+            Method::POST => true,
+            Method::PUT if !is_empty => self
+                .domains
+                .is_of_bucket(text(header::HOST).unwrap_or_default(), uri.path()),
+            _ => false,
+        }
+    }
 }
 
 #[async_trait::async_trait]
@@ -88,7 +105,7 @@ impl S3Route for Routes {
         if self.admin.is_match(method, uri, headers, extensions) {
             return true;
         }
-        let head = normalize::head(method, uri, headers);
+        let head = normalize::head(method, uri, headers, self.is_xml(method, uri, headers));
         head.map(|head| extensions.insert(head)).is_some()
     }
 
@@ -114,8 +131,7 @@ impl S3Route for Routes {
 
 /// A request whose signature s3s has verified, as it is put to s3s again.
 fn second(request: S3Request<Body>, head: Head) -> Request<Body> {
-    // All that is posted is XML.
-    let body = if request.method == Method::POST {
+    let body = if head.is_xml {
         Body::http_body_unsync(XmlBody::new(request.input))
     } else {
         request.input
@@ -167,7 +183,7 @@ mod tests {
         let sent = [("authorization", "AWS4-HMAC-SHA256 x"), ("range", "bytes=-")];
         let uri = "/b/k?max-keys=&X-Amz-Signature=f";
         let request = verified(Method::POST, uri, &sent);
-        let head = normalize::head(&Method::POST, &request.uri, &request.headers).unwrap();
+        let head = normalize::head(&Method::POST, &request.uri, &request.headers, true).unwrap();
         let mut second = second(request, head);
         assert_eq!(second.uri(), "/b/k");
         assert!(!second.headers().contains_key("authorization"));
@@ -184,7 +200,7 @@ mod tests {
     #[tokio::test]
     async fn other_bodies_are_none_of_its_business() {
         let request = verified(Method::PUT, "/b/k", &[("if-match", "!")]);
-        let head = normalize::head(&Method::PUT, &request.uri, &request.headers).unwrap();
+        let head = normalize::head(&Method::PUT, &request.uri, &request.headers, false).unwrap();
         let mut second = second(request, head);
         let body = second.body_mut().store_all_limited(100).await.unwrap();
         assert_eq!(body, "<a:Quiet> true </a:Quiet>");

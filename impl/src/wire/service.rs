@@ -103,7 +103,8 @@ impl Service {
             server: server.clone(),
             access: with.access.clone(),
         };
-        builder.set_route(Routes { admin });
+        let domains = with.domains.clone();
+        builder.set_route(Routes { admin, domains });
         if !with.domains.is_empty() {
             builder.set_host(with.domains);
         }

@@ -1,6 +1,7 @@
 //! XML bodies as s3s reads them. It takes `<s3:Part>` for an unknown element and a number with white space around it
 //! for none, and drops the text of CDATA sections; XML and its schema say otherwise.
 
+use super::service::XML_BYTES_MAX;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use s3s::StdError;
@@ -19,7 +20,7 @@ pub(super) struct XmlBody {
 }
 
 impl XmlBody {
-    /// `inner` has a limit of its own on its size.
+    /// What is larger than [`XML_BYTES_MAX`] is passed on as it comes, for s3s to refuse.
     pub fn new(inner: s3s::Body) -> XmlBody {
         XmlBody {
             inner: Some(inner),
@@ -42,6 +43,10 @@ impl Body for XmlBody {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         this.gathered.extend_from_slice(&data);
+                    }
+                    if this.gathered.len() > XML_BYTES_MAX {
+                        let data = this.gathered.split().freeze();
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
                     }
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
@@ -227,6 +232,18 @@ mod tests {
     async fn bodies_in_pieces() {
         let pieces = ["<a:Quiet> ", "true", " </a:Quiet>"].map(|piece| Ok::<_, StdError>(Frame::data(piece.into())));
         let body = s3s::Body::http_body_unsync(StreamBody::new(stream::iter(pieces)));
+        let large = s3s::Body::from(vec![b' '; XML_BYTES_MAX + 1]);
+        assert_eq!(
+            XmlBody::new(large)
+                .frame()
+                .await
+                .unwrap()
+                .unwrap()
+                .into_data()
+                .unwrap()
+                .len(),
+            XML_BYTES_MAX + 1
+        );
         let read = XmlBody::new(body).collect().await.unwrap().to_bytes();
         assert_eq!(read.trim_ascii(), b"<Quiet>true</Quiet>");
         assert!(
