@@ -770,14 +770,19 @@ def test_errors(s3, endpoint):
     equal(
         body.decode(),
         '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code>'
-        "<Message>The key does not exist.</Message>"
+        "<Message>The key does not exist.</Message><Key>a &amp;b</Key>"
         f"<Resource>/errors/a &amp;b</Resource><RequestId>{request_id}</RequestId></Error>",
     )
-    for method, path in [("GET", "/errors/none"), ("GET", "/none-such"), ("POST", "/errors"), ("PATCH", "/errors/k")]:
+    for method, path, *fields in [
+        ("GET", "/errors/none", "Key"),
+        ("GET", "/none-such", "BucketName"),
+        ("POST", "/errors"),
+        ("PATCH", "/errors/k", "Method"),
+    ]:
         status, headers, body = raw(endpoint, method, path)
         assert status >= 400
         root = xml.etree.ElementTree.fromstring(body)
-        equal([child.tag for child in root], ["Code", "Message", "Resource", "RequestId"])
+        equal([child.tag for child in root], ["Code", "Message", *fields, "Resource", "RequestId"])
         equal(root.find("RequestId").text, headers["x-amz-request-id"])
     status, headers, body = raw(endpoint, "HEAD", "/errors/none")
     equal((status, body), (404, b""))

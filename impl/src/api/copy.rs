@@ -8,7 +8,7 @@ use super::{
     ingest::{Body, Expected, Incoming, ingest},
     multipart, names,
 };
-use crate::object::{ByteStream, ObjectInfo, PutOptions, Store, UploadInfo, WriteMeta};
+use crate::object::{ByteStream, ObjectInfo, ObjectReader, PutOptions, Store, UploadInfo, WriteMeta};
 use futures::stream;
 use model::record::{Checksum, ChecksumKind, Precondition};
 use std::{collections::BTreeMap, sync::Arc};
@@ -43,7 +43,7 @@ pub struct CopyRequest {
 pub async fn copy(store: &Arc<Store>, request: CopyRequest) -> Result<ObjectInfo, ApiError> {
     names::check_key(&request.source_key)?;
     names::check_key(&request.key)?;
-    let reader = store.get(&request.source_bucket, &request.source_key).await?;
+    let reader = open(store, &request.source_bucket, &request.source_key).await?;
     let source = reader.info().clone();
     request.source_conditions.check_copy(&source)?;
     refuse_idle_copy(&request, &source)?;
@@ -104,7 +104,7 @@ pub struct CopyPartRequest {
 /// As reading and putting a part; [`Code::InvalidArgument`] for bytes that the source does not have.
 pub async fn copy_part(store: &Arc<Store>, request: CopyPartRequest) -> Result<(String, Option<Checksum>), ApiError> {
     names::check_key(&request.source_key)?;
-    let reader = store.get(&request.source_bucket, &request.source_key).await?;
+    let reader = open(store, &request.source_bucket, &request.source_key).await?;
     let size = reader.info().data.size;
     request.source_conditions.check_copy(reader.info())?;
     let range = match request.source_range {
@@ -125,6 +125,18 @@ pub async fn copy_part(store: &Arc<Store>, request: CopyPartRequest) -> Result<(
         also: None,
     };
     multipart::store_part(store, &request.bucket, &request.upload, request.number, incoming).await
+}
+
+/// Opens a copy's source. An error names that, not the destination.
+async fn open(store: &Arc<Store>, bucket: &str, key: &str) -> Result<ObjectReader, ApiError> {
+    store.get(bucket, key).await.map_err(|error| {
+        let error = ApiError::from(error);
+        match error.code {
+            Code::NoSuchBucket => error.with_field("BucketName", bucket),
+            Code::NoSuchKey => error.with_field("Key", key),
+            _ => error,
+        }
+    })
 }
 
 fn refuse_idle_copy(request: &CopyRequest, source: &ObjectInfo) -> Result<(), ApiError> {

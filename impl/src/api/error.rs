@@ -13,6 +13,8 @@ pub struct ApiError {
     pub message: Cow<'static, str>,
     /// Response headers that belong to the answer (ETag of a 304, Content-Range of a 416).
     pub headers: Vec<(&'static str, String)>,
+    /// Elements of the error document beside `Code` and `Message`, such as `Key`.
+    pub fields: Vec<(&'static str, String)>,
 }
 
 impl ApiError {
@@ -23,6 +25,7 @@ impl ApiError {
             code,
             message: message.into(),
             headers: Vec::new(),
+            fields: Vec::new(),
         }
     }
 
@@ -30,6 +33,13 @@ impl ApiError {
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: String) -> ApiError {
         self.headers.push((name, value));
+        self
+    }
+
+    /// The same error with one more element in its document.
+    #[must_use]
+    pub fn with_field(mut self, name: &'static str, value: impl ToString) -> ApiError {
+        self.fields.push((name, value.to_string()));
         self
     }
 }
@@ -48,7 +58,7 @@ impl From<StoreError> for ApiError {
             StoreError::BucketNotEmpty => Code::BucketNotEmpty.into(),
             StoreError::NoSuchKey => Code::NoSuchKey.into(),
             StoreError::NoSuchUpload => Code::NoSuchUpload.into(),
-            StoreError::InvalidPart(_) => Code::InvalidPart.into(),
+            StoreError::InvalidPart(number) => ApiError::from(Code::InvalidPart).with_field("PartNumber", number),
             StoreError::PreconditionFailed => Code::PreconditionFailed.into(),
             // All three are worth a retry, and clients retry a 503. An ambiguous write may have been
             // done: a retry of a plain put or delete is harmless, one of a conditional put can be

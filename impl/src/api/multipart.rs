@@ -315,9 +315,14 @@ fn match_parts<'a>(
     declared: Option<(ChecksumKind, bool)>,
 ) -> Result<Vec<&'a PartData>, ApiError> {
     let matching = |named: &NamedPart| {
-        let part = stored.get(&check_part_number(named.number)?).ok_or(Code::InvalidPart)?;
+        let invalid = || {
+            ApiError::from(Code::InvalidPart)
+                .with_field("PartNumber", named.number)
+                .with_field("ETag", &named.etag)
+        };
+        let part = stored.get(&check_part_number(named.number)?).ok_or_else(invalid)?;
         if part.etag != named.etag {
-            return Err(Code::InvalidPart.into());
+            return Err(invalid());
         }
         check_part_checksum(named, part, declared)?;
         Ok(part)
@@ -358,7 +363,8 @@ fn check_part_checksum(
         (Some((kind, value)), _) => {
             let own = part.checksums.iter().find(|checksum| checksum.kind == *kind);
             let is_same = own.is_none_or(|own| own.value == *value);
-            is_same.then_some(()).ok_or_else(|| Code::InvalidPart.into())
+            let invalid = || ApiError::from(Code::InvalidPart).with_field("PartNumber", number);
+            is_same.then_some(()).ok_or_else(invalid)
         }
         (None, _) => Ok(()),
     }
@@ -367,8 +373,12 @@ fn check_part_checksum(
 /// The object's size.
 fn check_sizes(parts: &[&PartData], announced: Option<u64>) -> Result<u64, ApiError> {
     let but_last = parts.split_last().map_or(&[][..], |(_, rest)| rest);
-    if but_last.iter().any(|part| part.size < PART_BYTES_MIN) {
-        return Err(Code::EntityTooSmall.into());
+    if let Some(small) = but_last.iter().find(|part| part.size < PART_BYTES_MIN) {
+        return Err(ApiError::from(Code::EntityTooSmall)
+            .with_field("ETag", &small.etag)
+            .with_field("MinSizeAllowed", PART_BYTES_MIN)
+            .with_field("ProposedSize", small.size)
+            .with_field("PartNumber", small.number));
     }
     let size: u64 = parts.iter().map(|part| part.size).sum();
     if size > OBJECT_BYTES_MAX {
@@ -492,6 +502,15 @@ mod tests {
         assert_eq!(code(&[&small], Some(5)), Ok(5));
         assert_eq!(code(&[&small], Some(6)), Err(Code::InvalidRequest));
         assert_eq!(code(&[&small, &large], None), Err(Code::EntityTooSmall));
+        let fields = check_sizes(&[&small, &large], None).unwrap_err().fields;
+        let [_, least, proposed, number] = &fields[..] else {
+            panic!("{fields:?}")
+        };
+        assert_eq!(*least, ("MinSizeAllowed", PART_BYTES_MIN.to_string()));
+        assert_eq!(
+            (proposed, number),
+            (&("ProposedSize", "5".into()), &("PartNumber", "1".into()))
+        );
     }
 
     #[test]

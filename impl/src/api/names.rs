@@ -7,8 +7,8 @@ use std::net::Ipv4Addr;
 pub const KEY_BYTES_MAX: usize = 1024;
 
 /// Whether a bucket may have this name: 3 to 63 of `a-z`, `0-9`, `-` and `.`, beginning and ending with a
-/// letter or digit, no two dots in a row, not like an IPv4 address, and none of the names that S3 or this
-/// server keeps for itself.
+/// letter or digit, no two dots in a row, no dot beside a hyphen, not like an IPv4 address, and none of the names
+/// that S3 or this server keeps for itself.
 #[must_use]
 pub fn is_bucket_name(name: &str) -> bool {
     let bytes = name.as_bytes();
@@ -17,7 +17,8 @@ pub fn is_bucket_name(name: &str) -> bool {
         && bytes.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
         && is_alphanumeric(bytes.first())
         && is_alphanumeric(bytes.last())
-        && !name.contains("..")
+        // Each label between dots is one of a host's name.
+        && !["..", ".-", "-."].iter().any(|pair| name.contains(pair))
         && name.parse::<Ipv4Addr>().is_err()
         && !["xn--", "sthree-", "amzn-s3-demo-"].iter().any(|prefix| name.starts_with(prefix))
         && !["-s3alias", "--ol-s3"].iter().any(|suffix| name.ends_with(suffix))
@@ -31,7 +32,8 @@ pub fn is_bucket_name(name: &str) -> bool {
 /// What S3 says about such a key.
 pub fn check_key(key: &str) -> Result<(), ApiError> {
     if key.len() > KEY_BYTES_MAX {
-        return Err(Code::KeyTooLong.into());
+        let error = ApiError::from(Code::KeyTooLong).with_field("Size", key.len());
+        return Err(error.with_field("MaxSizeAllowed", KEY_BYTES_MAX));
     }
     if key.is_empty() || key.contains('\0') {
         return Err(Code::InvalidObjectName.into());
@@ -58,6 +60,8 @@ mod tests {
             ".ab",
             "ab.",
             "a..b",
+            "a.-b",
+            "a-.b",
             "192.168.5.4",
             "xn--abc",
             "minio",

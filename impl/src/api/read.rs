@@ -132,7 +132,11 @@ fn found(info: ObjectInfo, request: &ReadRequest) -> Result<Found, ApiError> {
 /// The bytes that a section of an object is.
 fn resolve(section: Section, info: &ObjectInfo) -> Result<Range<u64>, ApiError> {
     let size = info.data.size;
-    let unsatisfiable = || ApiError::from(Code::InvalidRange).with_header("content-range", format!("bytes */{size}"));
+    let unsatisfiable = || {
+        ApiError::from(Code::InvalidRange)
+            .with_header("content-range", format!("bytes */{size}"))
+            .with_field("ActualObjectSize", size)
+    };
     match section {
         Section::Whole => Ok(0..size),
         Section::Span { first, .. } if first >= size => Err(unsatisfiable()),

@@ -37,6 +37,9 @@ const LEFTOVER_BYTES_MAX: usize = 16 << 20;
 /// For how long.
 const LEFTOVER_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// Of a body whose frames cannot be read.
+pub(super) const NOT_CHUNKED: &str = "The body is no valid aws-chunked data.";
+
 /// Why a body ended early. Its text survives the layers of s3s, which its type does not: see [`classify`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BodyError {
@@ -54,6 +57,18 @@ pub(super) enum BodyError {
     TooLong,
     #[error("RequestBody: NotChunked")]
     NotChunked,
+    #[error("RequestBody: MalformedTrailer")]
+    MalformedTrailer,
+}
+
+impl From<ChunkError> for BodyError {
+    fn from(error: ChunkError) -> BodyError {
+        match error {
+            ChunkError::TooLarge => BodyError::ChunkTooLarge,
+            ChunkError::Malformed => BodyError::NotChunked,
+            ChunkError::Trailer => BodyError::MalformedTrailer,
+        }
+    }
 }
 
 /// Says what went wrong with a body that ended in an error, by the texts of s3s's stream errors (their
@@ -74,9 +89,12 @@ pub(super) fn classify(error: &(dyn std::error::Error + 'static)) -> ApiError {
     } else if is("RequestBody: ChunkTooLarge") {
         ApiError::new(Code::InvalidRequest, "A signed chunk is larger than 16 MiB.")
     } else if is("RequestBody: NotChunked") {
-        ApiError::new(Code::InvalidRequest, "The body is not aws-chunked.")
+        ApiError::new(Code::IncompleteBody, NOT_CHUNKED)
     } else if is("Trailer") {
         Code::MalformedTrailer.into()
+    } else if is("AwsChunkedStreamError: FormatError") || is("ChunkMetaTooLarge") {
+        // The trailer was looked at before s3s saw it.
+        ApiError::new(Code::IncompleteBody, NOT_CHUNKED)
     } else {
         ApiError::new(Code::InvalidRequest, format!("The body cannot be read: {text:.200}"))
     }
@@ -231,8 +249,11 @@ impl RequestBody {
         self.state.clone()
     }
 
-    /// At the end: whether the digests are right.
+    /// At the end: whether it is one, and the digests are right.
     fn finish(&mut self) -> Result<(), BodyError> {
+        if let Some(chunks) = &self.chunks {
+            chunks.finish()?;
+        }
         match self.digests.take().and_then(Digests::wrong) {
             None => Ok(()),
             Some(code) => {
@@ -252,10 +273,7 @@ impl RequestBody {
         self.count(data.len())?;
         if let Some(chunks) = &mut self.chunks {
             let pushed = chunks.push(data, &mut self.ready);
-            return pushed.map(|()| None).map_err(|error| match error {
-                ChunkError::TooLarge => BodyError::ChunkTooLarge,
-                ChunkError::Malformed => BodyError::NotChunked,
-            });
+            return pushed.map(|()| None).map_err(BodyError::from);
         }
         if let Some(digests) = &mut self.digests {
             digests.update(&data);
@@ -329,7 +347,7 @@ impl Drop for RequestBody {
 /// stored.)
 struct Digests {
     md5: Option<(Md5, Option<[u8; 16]>)>,
-    checksum: Option<(Hasher, String)>,
+    checksum: Option<(ChecksumKind, Hasher, String)>,
     sha256: Option<(Hasher, String)>,
 }
 
@@ -349,7 +367,7 @@ impl Digests {
         let mut kinds = checksum::KINDS.iter().filter(|_| !is_completion);
         let checksum = kinds.find_map(|(kind, _)| {
             let value = text(checksum::header_name(*kind))?;
-            Some((Hasher::new(*kind), value.to_owned()))
+            Some((*kind, Hasher::new(*kind), value.to_owned()))
         });
         let sha256 = content_sha256
             .filter(|value| value.len() == 64)
@@ -361,8 +379,11 @@ impl Digests {
         if let Some((md5, _)) = &mut self.md5 {
             md5.update(data);
         }
-        for hasher in [&mut self.checksum, &mut self.sha256].into_iter().flatten() {
-            hasher.0.update(data);
+        if let Some((_, hasher, _)) = &mut self.checksum {
+            hasher.update(data);
+        }
+        if let Some((hasher, _)) = &mut self.sha256 {
+            hasher.update(data);
         }
     }
 
@@ -380,7 +401,10 @@ impl Digests {
                 Some(_) => {}
             }
         }
-        let (hasher, expected) = self.checksum?;
+        let (kind, hasher, expected) = self.checksum?;
+        if !checksum::is_well_formed(kind, &expected) {
+            return Some(Code::InvalidRequest);
+        }
         (checksum::encode(&hasher.finish()) != expected).then_some(Code::BadDigest)
     }
 }
@@ -414,6 +438,11 @@ mod tests {
             wrong(&[("x-amz-checksum-crc32", "AAAAAA==")], b"x"),
             Some(Code::BadDigest)
         );
+        assert_eq!(
+            wrong(&[("x-amz-checksum-crc32", "!!")], b""),
+            Some(Code::InvalidRequest)
+        );
+        assert_eq!(wrong(&[(md5, "")], b""), Some(Code::InvalidDigest));
         let upload = "/b/k?uploadId=1";
         assert_eq!(wrong_at(upload, &[("x-amz-checksum-crc32", "AAAAAA==")], b"x"), None);
         assert_eq!(
@@ -441,6 +470,13 @@ mod tests {
             Code::RequestTimeout
         );
         assert_eq!(code("AwsChunkedStreamError: Incomplete"), Code::IncompleteBody);
-        assert_eq!(code("AwsChunkedStreamError: FormatError"), Code::InvalidRequest);
+        assert_eq!(code("AwsChunkedStreamError: FormatError"), Code::IncompleteBody);
+        let ours = |error: BodyError| code(&format!("AwsChunkedStreamError: Underlying: {error}"));
+        assert_eq!(ours(BodyError::NotChunked), Code::IncompleteBody);
+        assert_eq!(ours(BodyError::MalformedTrailer), Code::MalformedTrailer);
+        assert_eq!(
+            code("AwsChunkedStreamError: TrailersTooLarge: size 9 exceeds limit 8"),
+            Code::MalformedTrailer
+        );
     }
 }

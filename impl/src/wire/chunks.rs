@@ -13,22 +13,34 @@ const LINE_END: &[u8] = b"\r\n";
 /// The longest line before a chunk, in bytes: its size and its signature.
 const LINE_BYTES_MAX: usize = 1024;
 
+/// The field of a trailer that signs the others.
+const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature";
+
 /// Why a body is refused before s3s has seen all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChunkError {
     /// A signed chunk is too large to be held until its signature is verified.
     TooLarge,
-    /// It is not aws-chunked.
+    /// It is not aws-chunked, or ends before its last chunk.
     Malformed,
+    /// What follows the last chunk is no trailer.
+    Trailer,
 }
+
+/// The longest trailer that is looked at, in bytes; s3s refuses longer ones.
+const TRAILER_BYTES_MAX: usize = 16 << 10;
 
 /// Watches the framing of an aws-chunked body on its way to s3s. Unsigned chunks are cut into the pieces in
 /// which they come. What is not such framing is refused here: s3s reads a size up to the first letter that is no
 /// digit, and would hold the 4 GiB of a chunk of `ffffffffx` bytes.
 pub(super) struct Chunks {
     signed: bool,
+    /// Whether a trailer was announced.
+    has_trailer: bool,
     at: At,
+    /// The line before a chunk; behind the last one the trailer.
     line: Vec<u8>,
+    is_begun: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,13 +60,16 @@ impl Chunks {
     pub(super) fn of(content_sha256: &str) -> Option<Chunks> {
         content_sha256.starts_with("STREAMING-").then(|| Chunks {
             signed: !content_sha256.starts_with("STREAMING-UNSIGNED-"),
+            has_trailer: content_sha256.ends_with("-TRAILER"),
             at: At::Line,
             line: Vec::new(),
+            is_begun: false,
         })
     }
 
     /// Takes the next bytes of the body, and appends what s3s is to see to `out`.
     pub(super) fn push(&mut self, mut data: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), ChunkError> {
+        self.is_begun |= !data.is_empty();
         while !data.is_empty() {
             match self.at {
                 At::Line => self.line(&mut data, out)?,
@@ -79,10 +94,44 @@ impl Chunks {
                         out.push_back(end);
                     }
                 }
-                At::Rest => out.push_back(std::mem::take(&mut data)),
+                At::Rest => {
+                    let room = TRAILER_BYTES_MAX.saturating_sub(self.line.len());
+                    self.line.extend_from_slice(&data[..data.len().min(room)]);
+                    out.push_back(std::mem::take(&mut data));
+                }
             }
         }
         Ok(())
+    }
+
+    /// At the end of the body: whether it may end there. (s3s takes a body without its last chunk for whole, and
+    /// has one error for a broken frame and a broken trailer.)
+    pub(super) fn finish(&self) -> Result<(), ChunkError> {
+        if self.at != At::Rest {
+            return if self.is_begun {
+                Err(ChunkError::Malformed)
+            } else {
+                Ok(())
+            };
+        }
+        let lines = || self.line.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        let mut fields = lines().filter(|line| !line.is_empty()).peekable();
+        if fields.peek().is_none() {
+            return Ok(());
+        }
+        if !self.has_trailer {
+            return Err(ChunkError::Malformed);
+        }
+        let name_of = |line: &[u8]| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            http::HeaderName::from_bytes(&line[..colon]).ok()
+        };
+        let names: Option<Vec<_>> = fields.map(name_of).collect();
+        let has_signature = |names: &[http::HeaderName]| names.iter().any(|name| name == TRAILER_SIGNATURE);
+        match names {
+            Some(names) if !self.signed || has_signature(&names) => Ok(()),
+            _ => Err(ChunkError::Trailer),
+        }
     }
 
     fn emit(&self, piece: Bytes, out: &mut VecDeque<Bytes>) {
@@ -209,6 +258,41 @@ mod tests {
                     assert_eq!(pass(signed, body, size), Err(ChunkError::Malformed), "{body:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_body_ends_behind_its_last_chunk_and_its_trailer() {
+        let finish = |content_sha256: &str, body: &str| {
+            let mut chunks = Chunks::of(content_sha256).unwrap();
+            chunks
+                .push(Bytes::copy_from_slice(body.as_bytes()), &mut VecDeque::new())
+                .unwrap();
+            chunks.finish()
+        };
+        let (unsigned, signed) = (
+            "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+        );
+        let plain = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+        for mode in [unsigned, signed, plain] {
+            assert_eq!(finish(mode, ""), Ok(()));
+            assert_eq!(finish(mode, "0\r\n"), Ok(()));
+            assert_eq!(finish(mode, "0\r\n\r\n"), Ok(()));
+            for early in ["1", "1\r\n", "1\r\nx", "1\r\nx\r\n", "0\r"] {
+                assert_eq!(finish(mode, early), Err(ChunkError::Malformed), "{early:?}");
+            }
+        }
+        let trailer = "0\r\nx-amz-checksum-crc32:AAAAAA==\r\n";
+        assert_eq!(finish(unsigned, &format!("{trailer}\r\n")), Ok(()));
+        assert_eq!(finish(signed, trailer), Err(ChunkError::Trailer));
+        assert_eq!(
+            finish(signed, &format!("{trailer}x-amz-trailer-signature:0\r\n")),
+            Ok(())
+        );
+        assert_eq!(finish(plain, trailer), Err(ChunkError::Malformed));
+        for broken in ["0\r\nx-amz-checksum-crc32\r\n", "0\r\n:x\r\n", "0\r\na b:c\r\n"] {
+            assert_eq!(finish(unsigned, broken), Err(ChunkError::Trailer), "{broken:?}");
         }
     }
 

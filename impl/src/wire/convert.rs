@@ -1,7 +1,7 @@
 //! Between s3s's types and the api's.
 
 use super::{
-    body, dates,
+    body, dates, fields,
     gate::{OWNER_ID, parse_query, query_value},
     normalize::joined,
     reread::{sent_headers, sent_uri, trailers},
@@ -73,11 +73,12 @@ impl From<ApiError> for S3Error {
         if let Ok(status) = http::StatusCode::from_u16(error.code.status()) {
             s3.set_status_code(status);
         }
-        let headers: HeaderMap = error
+        let mut headers: HeaderMap = error
             .headers
             .iter()
             .filter_map(|(name, value)| Some((name.parse().ok()?, HeaderValue::from_str(value).ok()?)))
             .collect();
+        fields::attach(&mut headers, &error.fields);
         if !headers.is_empty() {
             s3.set_headers(headers);
         }
@@ -286,7 +287,8 @@ pub(super) fn stored_headers(info: &ObjectInfo, uri: &http::Uri) -> HeaderMap {
         .collect()
 }
 
-/// The body of an upload, with what the client says about it.
+/// The body of an upload, with what the client says about it. An empty Content-MD5, which s3s takes for none, is
+/// one that is wrong.
 ///
 /// # Errors
 /// `MissingContentLength`, `InvalidDigest`, `InvalidRequest` for more than one checksum.
@@ -294,16 +296,19 @@ pub(super) fn incoming<T>(
     request: &S3Request<T>,
     body: Option<StreamingBlob>,
     content_length: Option<i64>,
-    content_md5: Option<&str>,
     default_kind: ChecksumKind,
 ) -> Result<Incoming, ApiError> {
     let size = content_length
         .and_then(|length| u64::try_from(length).ok())
         .or_else(|| decoded_length(&request.headers))
         .ok_or(Code::MissingContentLength)?;
-    let md5 = match content_md5 {
+    let md5 = match request.headers.get("content-md5") {
         None => None,
-        Some(text) => Some(checksum::decode::<16>(text).ok_or(Code::InvalidDigest)?),
+        Some(value) => {
+            let text = value.to_str().unwrap_or_default();
+            let invalid = || ApiError::from(Code::InvalidDigest).with_field("Content-MD5", text);
+            Some(checksum::decode::<16>(text).ok_or_else(invalid)?)
+        }
     };
     let checksum = expected_checksum(request, default_kind)?;
     let body = body.unwrap_or_else(|| StreamingBlob::from(Body::empty()));

@@ -4,7 +4,9 @@
 use super::{
     limits::{BATCH_BYTES, LIST_BYTES},
     reply::REGION,
+    s3,
     service::XML_BYTES_MAX,
+    signature, values,
 };
 use crate::{
     access::{Access, Denied},
@@ -20,9 +22,6 @@ pub(super) const OWNER_ID: &str = "9b5ea3a5e1d94b0f8b0e6a6c1d3c2f4e7a8d9c0b1e2f3
 
 /// The first part of paths that are no buckets: health, admin and metrics endpoints.
 pub(super) const OWN_PATHS: &str = "minio";
-
-/// The longest life of a presigned URL, in seconds: seven days.
-const PRESIGNED_SECONDS_MAX: u64 = 604_800;
 
 /// `x-amz-` headers whose meaning is served, or which ask for nothing.
 const HEADERS: &[&str] = &[
@@ -131,7 +130,7 @@ const SUBRESOURCES: &[&str] = &[
 ];
 
 /// Refuses what s3s would answer otherwise than S3, from the head of a request alone.
-pub(super) fn check_head(method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn check_head(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     let is_known = [
         Method::GET,
         Method::HEAD,
@@ -142,7 +141,7 @@ pub(super) fn check_head(method: &Method, headers: &HeaderMap) -> Result<(), Api
     ]
     .contains(method);
     if !is_known {
-        return Err(Code::MethodNotAllowed.into());
+        return Err(ApiError::from(Code::MethodNotAllowed).with_field("Method", method));
     }
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let length = text("content-length").and_then(|length| length.parse::<u64>().ok());
@@ -150,19 +149,7 @@ pub(super) fn check_head(method: &Method, headers: &HeaderMap) -> Result<(), Api
     if method == Method::POST && length.is_some_and(|length| length > XML_BYTES_MAX as u64) {
         return Err(Code::MaxMessageLengthExceeded.into());
     }
-    let Some(authorization) = headers.get("authorization") else {
-        return Ok(());
-    };
-    let authorization = authorization.to_str().unwrap_or_default();
-    if authorization.starts_with("AWS4-HMAC-SHA256") {
-        let has = |part: &str| authorization.contains(part);
-        if !(has("Credential=") && has("SignedHeaders=") && has("Signature=")) {
-            return Err(Code::AuthorizationHeaderMalformed.into());
-        }
-    } else if !authorization.starts_with("AWS ") {
-        return Err(ApiError::new(Code::InvalidArgument, "Unsupported Authorization Type"));
-    }
-    Ok(())
+    signature::check_form(uri, headers)
 }
 
 /// The memory that an operation takes for itself, in bytes; a copy takes `copy_bytes`. Streams of objects reserve
@@ -188,8 +175,9 @@ pub(super) struct Sent<'a> {
     pub(super) uri: &'a Uri,
 }
 
-/// Lets a request pass whose signature s3s has verified. `region` is the configured one.
-pub(super) fn check(
+/// Lets a request pass whose signature s3s has verified, if its sender may do it and the signature covers what it
+/// must. `region` is the configured one.
+pub(super) fn check_sender(
     access: &Access,
     region: Option<&str>,
     sent: &Sent<'_>,
@@ -210,6 +198,16 @@ pub(super) fn check(
     {
         check_region(region, sent.headers, &query)?;
     }
+    Ok(())
+}
+
+/// Refuses what is not built, before the body is read.
+pub(super) fn check_asked(sent: &Sent<'_>, cx: &S3AccessContext<'_>) -> Result<(), ApiError> {
+    if !s3::is_served(cx.s3_op().name()) {
+        let message = format!("The operation {} is not implemented.", cx.s3_op().name());
+        return Err(ApiError::new(Code::NotImplemented, message));
+    }
+    let query = parse_query(sent.uri);
     check_headers(sent.headers)?;
     check_query(cx.s3_op().name(), cx.method(), &query)
 }
@@ -254,15 +252,9 @@ pub(super) fn check_signature_scope(headers: &HeaderMap, query: &[(String, Strin
             "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
         ));
     }
-    if let Some(expires) = query_value(query, "X-Amz-Expires")
-        && !expires
-            .parse()
-            .is_ok_and(|seconds| (1..=PRESIGNED_SECONDS_MAX).contains(&seconds))
-    {
-        return Err(ApiError::new(
-            Code::AuthorizationQueryParametersError,
-            "X-Amz-Expires must be between 1 and 604800 seconds.",
-        ));
+    // s3s takes it within the second in which it was made.
+    if query_value(query, "X-Amz-Expires") == Some("0") {
+        return Err(ApiError::new(Code::AccessDenied, "Request has expired"));
     }
     let in_header = authorization.and_then(|value| {
         let (_, rest) = value.split_once("SignedHeaders=")?;
@@ -328,17 +320,13 @@ pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
             "x-amz-expected-bucket-owner" | "x-amz-source-expected-bucket-owner" => true,
             // It asks for nothing.
             _ if value.is_empty() => true,
-            // All objects are their one owner's, and private.
-            "x-amz-acl" => matches!(
-                value.as_bytes(),
-                b"private" | b"bucket-owner-full-control" | b"bucket-owner-read"
-            ),
-            "x-amz-object-ownership" => value == "BucketOwnerEnforced",
-            "x-amz-bucket-object-lock-enabled" => value.as_bytes().eq_ignore_ascii_case(b"false"),
             "x-amz-tagging" => value.is_empty(),
             // The one that there is; the AWS SDK for C++ sends it.
             "x-amz-api-version" => value == "2006-03-01",
-            _ => HEADERS.contains(&name) || name.starts_with("x-amz-meta-") || !is_extension(name),
+            _ => match values::is_served(name, value)? {
+                Some(is_served) => is_served,
+                None => HEADERS.contains(&name) || name.starts_with("x-amz-meta-") || !is_extension(name),
+            },
         };
         if !served {
             return Err(not_implemented("header", name));
@@ -418,9 +406,7 @@ mod tests {
         for (name, value) in [
             ("x-amz-server-side-encryption", "AES256"),
             ("x-amz-server-side-encryption-customer-key", "x"),
-            ("x-amz-object-lock-mode", "GOVERNANCE"),
             ("x-amz-tagging", "a=b"),
-            ("x-amz-acl", "public-read"),
             ("x-amz-grant-read", "id=x"),
             ("x-amz-website-redirect-location", "/"),
             ("x-amz-mfa", "x"),
@@ -500,14 +486,8 @@ mod tests {
             code(&[("authorization", authorization), ("x-amz-meta-a", "b")], ""),
             Err(Code::AccessDenied)
         );
-        for seconds in ["0", "604801", "-1", "x"] {
-            let text = format!("X-Amz-Expires={seconds}&X-Amz-SignedHeaders=host");
-            assert_eq!(
-                code(&[], &text),
-                Err(Code::AuthorizationQueryParametersError),
-                "{seconds}"
-            );
-        }
+        let expired = "X-Amz-Expires=0&X-Amz-SignedHeaders=host";
+        assert_eq!(code(&[], expired), Err(Code::AccessDenied));
         assert_eq!(code(&[("authorization", "AWS a:b")], ""), Err(Code::InvalidRequest));
         assert_eq!(code(&[("host", "h")], "AWSAccessKeyId=a&Expires=1&Signature=s"), Ok(()));
     }

@@ -1,5 +1,6 @@
 //! Virtual-host addressing: buckets as names within the deployment's domains.
 
+use http::{Request, header};
 use percent_encoding::percent_decode_str;
 use s3s::{
     S3Result,
@@ -42,6 +43,15 @@ impl Domains {
                         .is_none_or(|(name, key)| !name.is_empty() && key.is_empty())
             }
         }
+    }
+
+    /// The bucket that a request's host names.
+    pub(super) fn bucket_of<B>(&self, request: &Request<B>) -> Option<String> {
+        if self.is_empty() {
+            return None;
+        }
+        let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        self.bucket(header.or(request.uri().authority().map(|authority| authority.as_str()))?)
     }
 
     /// The bucket that a host names: what stands before one of the domains.

@@ -11,6 +11,7 @@ pub mod client;
 mod connection;
 mod convert;
 mod dates;
+mod fields;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -28,10 +29,12 @@ mod reread;
 mod s3;
 mod scrape;
 mod service;
+mod signature;
 mod stall;
 mod streams;
 mod timer;
 mod tls;
+mod values;
 mod xml;
 
 pub use hosts::{DomainError, Domains};

@@ -232,6 +232,7 @@ mod tests {
     use super::*;
     use crate::runtime::real::RealRuntime;
     use futures::stream;
+    use http::Request;
     use http_body_util::BodyExt;
     use s3s::Body;
 
@@ -251,11 +252,8 @@ mod tests {
         }
 
         fn begin(&self, method: Method, class: Class) -> Tracker {
-            let asked = Arc::new(Asked {
-                method,
-                path: "/b/k".into(),
-                request_id: "0".into(),
-            });
+            let request = Request::builder().method(method).uri("/b/k").body(());
+            let asked = Arc::new(Asked::of(&request.unwrap(), "0".into(), None));
             let tracker = Tracker::begin(&self.observer, &asked, SocketAddr::from(([127, 0, 0, 1], 1)), class);
             tracker.progress().identify("GetObject", Some("root".to_owned()));
             tracker
@@ -326,11 +324,8 @@ mod tests {
     #[tokio::test]
     async fn probes_are_not_counted() {
         let fixture = Fixture::new();
-        let asked = Arc::new(Asked {
-            method: Method::GET,
-            path: "/minio/health/live".into(),
-            request_id: "0".into(),
-        });
+        let request = Request::get("/minio/health/live").body(()).unwrap();
+        let asked = Arc::new(Asked::of(&request, "0".into(), None));
         let remote = SocketAddr::from(([127, 0, 0, 1], 1));
         drop(Tracker::begin(&fixture.observer, &asked, remote, Class::Probe).answer(Response::new(Body::empty())));
         assert_eq!(fixture.observer.requests.used().count(), 0);

@@ -1,8 +1,9 @@
 //! The last touch on every answer: request id, server name, and one form for all errors.
 
+use super::fields;
 use crate::api::{ApiError, Code};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use percent_encoding::percent_decode_str;
 use s3s::Body;
 use std::fmt::Write as _;
@@ -28,26 +29,70 @@ pub(super) struct Asked {
     /// Still percent-encoded.
     pub(super) path: String,
     pub(super) request_id: String,
+    pub(super) uri: Uri,
+    pub(super) authorization: Option<HeaderValue>,
+    /// `x-amz-date`.
+    pub(super) date: Option<HeaderValue>,
+    pub(super) range: Option<HeaderValue>,
+    /// The bucket that the host names.
+    virtual_bucket: Option<String>,
+}
+
+impl Asked {
+    pub(super) fn of<B>(request: &Request<B>, request_id: String, virtual_bucket: Option<String>) -> Asked {
+        let header = |name: &str| request.headers().get(name).cloned();
+        Asked {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            request_id,
+            uri: request.uri().clone(),
+            authorization: header("authorization"),
+            date: header("x-amz-date"),
+            range: header("range"),
+            virtual_bucket,
+        }
+    }
+
+    /// The bucket that it names; empty if it names none.
+    pub(super) fn bucket(&self) -> String {
+        let in_path = || decode(self.path.trim_start_matches('/').split('/').next().unwrap_or_default());
+        self.virtual_bucket.clone().unwrap_or_else(in_path)
+    }
+
+    /// The key that it names.
+    pub(super) fn key(&self) -> Option<String> {
+        let path = self.path.strip_prefix('/')?;
+        let key = match self.virtual_bucket {
+            Some(_) => path,
+            None => path.split_once('/')?.1,
+        };
+        (!key.is_empty()).then(|| decode(key))
+    }
+}
+
+fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// An error of our own, before s3s has seen the request or in place of what it says.
 pub(super) fn error(error: &ApiError, asked: &Asked) -> Response<Body> {
     let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = error_xml(error.code.name(), &escape(&error.message), None, asked);
+    let body = error_xml(error.code.name(), &escape(&error.message), None, &[], asked);
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
+    fields::attach(response.headers_mut(), &error.fields);
     response.headers_mut().insert(header::CONTENT_TYPE, XML);
     response
 }
 
-/// Completes an answer.
-pub(super) fn finish(mut response: Response<Body>, asked: &Asked) -> Response<Body> {
+/// Completes an answer. `wall_nanos` is the time, for errors about clocks.
+pub(super) fn finish(mut response: Response<Body>, asked: &Asked, wall_nanos: impl FnOnce() -> u64) -> Response<Body> {
     let status = response.status();
     if status == StatusCode::NOT_MODIFIED {
         *response.body_mut() = Body::empty();
         response.headers_mut().remove(header::CONTENT_TYPE);
     } else if status.is_client_error() || status.is_server_error() {
-        response = rewrite_error(response, asked);
+        response = rewrite_error(response, asked, wall_nanos);
     } else if asked.method == Method::HEAD && response.headers().contains_key(header::CONTENT_RANGE) {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
@@ -86,8 +131,9 @@ fn bare_etag(body: &mut Body) {
 }
 
 /// Brings an error of s3s, which lacks resource and request id, into our form.
-fn rewrite_error(response: Response<Body>, asked: &Asked) -> Response<Body> {
+fn rewrite_error(response: Response<Body>, asked: &Asked, wall_nanos: impl FnOnce() -> u64) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
+    let mut fields = fields::take(&mut parts.headers);
     let Some(bytes) = body.bytes() else {
         return Response::from_parts(parts, body);
     };
@@ -103,7 +149,13 @@ fn rewrite_error(response: Response<Body>, asked: &Asked) -> Response<Body> {
     };
     log(parts.status, code, message, asked);
     let region = parts.headers.get(REGION).and_then(|region| region.to_str().ok());
-    let xml = error_xml(code, message, region, asked);
+    for (name, value) in fields::implied(code, asked, wall_nanos) {
+        // An operation knows better: a copy's source is not in the path.
+        if fields.iter().all(|(own, _)| own != name) {
+            fields.push((name.to_owned(), value));
+        }
+    }
+    let xml = error_xml(code, message, region, &fields, asked);
     parts.extensions.insert(ErrorCode(code.to_owned()));
     // s3s may have set the length of the body that it wrote.
     parts.headers.remove(header::CONTENT_LENGTH);
@@ -119,6 +171,7 @@ fn log(status: StatusCode, code: &str, message: &str, asked: &Asked) {
             method,
             path,
             request_id,
+            ..
         } = asked;
         tracing::warn!(%method, path, code, message, request_id, "request failed");
     }
@@ -135,14 +188,19 @@ fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// `code` and `message` are escaped already.
-fn error_xml(code: &str, message: &str, region: Option<&str>, asked: &Asked) -> Bytes {
-    let resource = percent_decode_str(&asked.path).decode_utf8_lossy();
+fn error_xml(code: &str, message: &str, region: Option<&str>, fields: &[(String, String)], asked: &Asked) -> Bytes {
+    let resource = decode(&asked.path);
+    let fields = fields.iter().fold(String::new(), |mut xml, (name, value)| {
+        // Writing to a String cannot fail.
+        let _ = write!(xml, "<{name}>{}</{name}>", escape(value));
+        xml
+    });
     let region = region.map_or_else(String::new, |region| format!("<Region>{}</Region>", escape(region)));
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     // Writing to a String cannot fail.
     let _ = write!(
         xml,
-        "<Error><Code>{code}</Code><Message>{message}</Message>{region}\
+        "<Error><Code>{code}</Code><Message>{message}</Message>{region}{fields}\
          <Resource>{}</Resource><RequestId>{}</RequestId></Error>",
         escape(&resource),
         asked.request_id
@@ -171,11 +229,12 @@ mod tests {
     use super::*;
 
     fn asked(method: Method) -> Asked {
-        Asked {
-            method,
-            path: "/b/a%20%3Ck%3E%01".into(),
-            request_id: "0123456789ABCDEF".into(),
-        }
+        let request = Request::builder().method(method).uri("/b/a%20%3Ck%3E%01");
+        Asked::of(&request.body(()).unwrap(), "0123456789ABCDEF".into(), None)
+    }
+
+    fn finish(response: Response<Body>, asked: &Asked) -> Response<Body> {
+        super::finish(response, asked, || 0)
     }
 
     fn text(response: &Response<Body>) -> String {
@@ -191,6 +250,7 @@ mod tests {
         assert_eq!(
             text(&response),
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code><Message>a &lt; b</Message>\
+             <Key>a &lt;k&gt;\u{fffd}</Key>\
              <Resource>/b/a &lt;k&gt;\u{fffd}</Resource><RequestId>0123456789ABCDEF</RequestId></Error>"
         );
         assert_eq!(response.headers()["x-amz-request-id"], "0123456789ABCDEF");
@@ -241,6 +301,18 @@ mod tests {
         };
         assert_eq!(answer(true), "<A><ETag>e-2</ETag><B>\"</B></A>");
         assert_eq!(answer(false), "<A><ETag>\"e-2\"</ETag><B>\"</B></A>");
+    }
+
+    #[test]
+    fn fields_of_an_error_are_in_its_document() {
+        let own = ApiError::from(Code::NoSuchKey).with_field("Key", "<other>");
+        let response = finish(error(&own, &asked(Method::GET)), &asked(Method::GET));
+        assert!(
+            text(&response).contains("</Message><Key>&lt;other&gt;</Key><Resource>"),
+            "{}",
+            text(&response)
+        );
+        assert!(!response.headers().contains_key("x-error-field"));
     }
 
     #[test]

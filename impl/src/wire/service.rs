@@ -2,7 +2,7 @@
 
 use super::{
     admin::AdminApi,
-    body::RequestBody,
+    body::{NOT_CHUNKED, RequestBody},
     convert::{IsTls, decoded_length},
     dates, gate, health,
     hosts::Domains,
@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     access::Access,
-    api::{ApiError, Code, names},
-    object::READ_MEMORY_BYTES,
+    api::{ApiError, Code, buckets, names},
+    object::{READ_MEMORY_BYTES, Store},
     runtime::Rt,
 };
 use http::{HeaderValue, Method, Request, Response, Version, header};
@@ -58,6 +58,7 @@ pub(super) struct Service {
     server: Arc<Server>,
     access: Access,
     observer: Observer,
+    domains: Arc<Domains>,
     s3: S3Service,
     /// Who is at the other end of the connection.
     remote: SocketAddr,
@@ -85,6 +86,7 @@ pub(super) struct Serves {
 impl Service {
     pub(super) fn new(server: Arc<Server>, observer: Observer, with: Serves) -> Service {
         let guard = Guard {
+            store: server.store.clone(),
             access: with.access.clone(),
             region: with.region.clone(),
             copy_bytes: server.store.write_memory_bytes() + READ_MEMORY_BYTES,
@@ -105,6 +107,7 @@ impl Service {
         };
         let domains = with.domains.clone();
         builder.set_route(Routes { admin, domains });
+        let domains = Arc::new(with.domains.clone());
         if !with.domains.is_empty() {
             builder.set_host(with.domains);
         }
@@ -113,6 +116,7 @@ impl Service {
             server,
             access: with.access,
             observer,
+            domains,
             s3: builder.build(),
             remote: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             budget: with.budget,
@@ -144,11 +148,8 @@ impl Service {
         {
             streams.interim().send().await;
         }
-        let asked = Arc::new(Asked {
-            method: request.method().clone(),
-            path: request.uri().path().to_owned(),
-            request_id: self.request_id(),
-        });
+        let virtual_bucket = self.domains.bucket_of(&request);
+        let asked = Arc::new(Asked::of(&request, self.request_id(), virtual_bucket));
         let is_probe = [health::PREFIX, scrape::PREFIX]
             .iter()
             .any(|prefix| asked.path.starts_with(prefix));
@@ -165,7 +166,7 @@ impl Service {
                 Err(error) => refuse(&request, &error, &asked),
             },
         };
-        let response = reply::finish(response, &asked);
+        let response = reply::finish(response, &asked, || self.rt.wall_nanos());
         tracker.answer(response.map(|body| Outgoing::new(&self.rt, body, lease, stream)))
     }
 
@@ -211,7 +212,7 @@ impl Service {
         }
         let state = body.state();
         let request = Request::from_parts(parts, Body::http_body_unsync(body));
-        let response = match gate::check_head(request.method(), request.headers()) {
+        let response = match gate::check_head(request.method(), request.uri(), request.headers()) {
             Err(error) => {
                 drop(request);
                 reply::error(&error, asked)
@@ -288,8 +289,7 @@ fn refuse(request: &Request<Incoming>, error: &ApiError, asked: &Asked) -> Respo
 fn unreadable<B>(request: &Request<B>) -> Option<ApiError> {
     let sha256 = request.headers().get("x-amz-content-sha256")?.as_bytes();
     if sha256.starts_with(b"STREAMING-") {
-        let text = "The body is no valid aws-chunked data.";
-        return Some(ApiError::new(Code::IncompleteBody, text));
+        return Some(ApiError::new(Code::IncompleteBody, NOT_CHUNKED));
     }
     (sha256.len() == 64).then(|| Code::ContentSha256Mismatch.into())
 }
@@ -308,6 +308,7 @@ fn is_form<B>(request: &Request<B>) -> bool {
 /// Tells s3s whose signature is right, and what a signed request may do.
 #[derive(Clone)]
 struct Guard {
+    store: Arc<Store>,
     access: Access,
     region: Option<String>,
     /// The memory that a copy takes.
@@ -347,7 +348,14 @@ impl S3Access for Guard {
         if let Some(progress) = progress {
             progress.identify(cx.s3_op().name(), sent.access_key.map(str::to_owned));
         }
-        gate::check(&self.access, self.region.as_deref(), &sent, cx)?;
+        gate::check_sender(&self.access, self.region.as_deref(), &sent, cx)?;
+        // Whatever else is wrong with a request: a bucket that is not there is what its sender must know.
+        if let Some(bucket) = cx.s3_path().get_bucket_name()
+            && cx.s3_op().name() != "CreateBucket"
+        {
+            buckets::get(&self.store, bucket).await.map_err(S3Error::from)?;
+        }
+        gate::check_asked(&sent, cx)?;
         let Some(lease) = cx.extensions_mut().get::<Lease>().cloned() else {
             return Ok(());
         };

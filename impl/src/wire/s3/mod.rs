@@ -22,10 +22,18 @@ pub(super) fn names() -> impl Iterator<Item = String> {
     OPERATIONS.iter().map(|name| name.replace('_', ""))
 }
 
+/// Whether the operation with this name, such as `GetObject`, is served.
+pub(super) fn is_served(operation: &str) -> bool {
+    INPUTS
+        .iter()
+        .any(|input| input.strip_suffix("Input") == Some(operation))
+}
+
 /// Implements [`S3`] by a table: `operation: Input => Output in module`.
 macro_rules! serve {
     ($($operation:ident: $input:ident => $output:ident in $module:ident)*) => {
         const OPERATIONS: &[&str] = &[$(stringify!($operation)),*];
+        const INPUTS: &[&str] = &[$(stringify!($input)),*];
 
         #[async_trait::async_trait]
         impl S3 for Operations {

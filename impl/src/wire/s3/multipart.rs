@@ -50,8 +50,8 @@ pub(super) async fn upload_part(
     let id = multipart::parse_upload_id(&req.input.upload_id)?;
     let upload = multipart::describe(&ops.store, &req.input.bucket, &req.input.key, id).await?;
     let kind = multipart::upload_checksum(&upload).0;
-    let (length, md5) = (req.input.content_length, req.input.content_md5.clone());
-    let incoming = incoming(&req, body, length, md5.as_deref(), kind)?;
+    let length = req.input.content_length;
+    let incoming = incoming(&req, body, length, kind)?;
     let part = multipart::put_part(&ops.store, &req.input.bucket, &upload, number, incoming);
     let (bare_etag, checksum) = part.await?;
     let mut output = UploadPartOutput {

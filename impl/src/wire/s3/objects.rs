@@ -107,8 +107,8 @@ pub(super) async fn put_object(
     mut req: S3Request<PutObjectInput>,
 ) -> S3Result<S3Response<PutObjectOutput>> {
     let body = req.input.body.take();
-    let (length, md5) = (req.input.content_length, req.input.content_md5.clone());
-    let incoming = incoming(&req, body, length, md5.as_deref(), checksum::DEFAULT_KIND)?;
+    let length = req.input.content_length;
+    let incoming = incoming(&req, body, length, checksum::DEFAULT_KIND)?;
     let headers = headers_to_store(sent_headers(&req))?;
     let input = req.input;
     let request = write::PutRequest {
