@@ -718,11 +718,8 @@ def test_not_implemented(s3, endpoint):
     key = dict(Bucket=bucket, Key="k")
     refused = (501, "NotImplemented")
     equal(code(s3.put_object, ServerSideEncryption="AES256", **key), refused)
-    equal(code(s3.put_object, ACL="public-read", **key), refused)
     equal(code(s3.put_object, Tagging="a=b", **key), refused)
     equal(code(s3.put_object, WebsiteRedirectLocation="/x", **key), refused)
-    retain = datetime.datetime(2040, 1, 1)
-    equal(code(s3.put_object, ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=retain, **key), refused)
     equal(code(s3.head_object, **key)[0], 404)
     s3.put_object(Body=b"x", ACL="private", **key)
     equal(code(s3.get_object, VersionId="7", **key), refused)
@@ -736,6 +733,71 @@ def test_not_implemented(s3, endpoint):
     versioning = {"Status": "Enabled"}
     equal(code(s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration=versioning), refused)
     equal(code(s3.copy_object, CopySource=f"{bucket}/k?versionId=7", **dict(key, Key="copy")), refused)
+
+
+def test_asking_for_nothing(s3, endpoint):
+    """What holds anyway may be asked for; what does not is refused, and nothing of it is done."""
+    bucket = bucket_of(s3, "nothing")
+    key = dict(Bucket=bucket, Key="k")
+    refused, no_lock = (501, "NotImplemented"), (400, "InvalidRequest")
+    # Applications send such an ACL with every upload. It gives nobody a right.
+    for acl in ["private", "public-read", "public-read-write", "authenticated-read", "bucket-owner-full-control"]:
+        s3.put_object(ACL=acl, Body=b"x", **key)
+        equal([grant["Permission"] for grant in s3.get_object_acl(**key)["Grants"]], ["FULL_CONTROL"])
+        equal(send(endpoint, "GET", "/nothing/k")[0], 403)
+    s3.copy_object(CopySource=f"{bucket}/k", ACL="public-read", **dict(key, Key="copy"))
+    upload = s3.create_multipart_upload(ACL="public-read", **dict(key, Key="upload"))["UploadId"]
+    s3.abort_multipart_upload(UploadId=upload, **dict(key, Key="upload"))
+    # An ACL that is asked for by itself would have to be obeyed.
+    s3.put_object_acl(ACL="private", **key)
+    s3.put_bucket_acl(ACL="private", Bucket=bucket)
+    s3.put_object_acl(AccessControlPolicy={name: s3.get_object_acl(**key)[name] for name in ("Owner", "Grants")}, **key)
+    equal(code(s3.put_object_acl, ACL="public-read", **key), refused)
+    equal(code(s3.put_bucket_acl, ACL="public-read", Bucket=bucket), refused)
+    equal(code(s3.put_object, GrantRead="id=x", **key), refused)
+    equal(raw(endpoint, "PUT", "/nothing/k?acl")[0], 400)
+    # Nothing is locked.
+    retain = datetime.datetime(2040, 1, 1)
+    equal(code(s3.put_object, ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=retain, **key), no_lock)
+    equal(code(s3.put_object, ObjectLockLegalHoldStatus="ON", **key), no_lock)
+    equal(code(s3.get_object_retention, **key), no_lock)
+    equal(code(s3.get_object_legal_hold, **key), no_lock)
+    equal(code(s3.put_object_retention, Retention={"Mode": "GOVERNANCE", "RetainUntilDate": retain}, **key), no_lock)
+    equal(code(s3.put_object_legal_hold, LegalHold={"Status": "ON"}, **key), no_lock)
+    s3.delete_object(BypassGovernanceRetention=True, **dict(key, Key="copy"))
+    equal(code(s3.head_object, **dict(key, Key="copy"))[0], 404)
+    # What was never set can be taken away, and be set to what it is.
+    for call in [
+        s3.delete_bucket_cors,
+        s3.delete_bucket_encryption,
+        s3.delete_bucket_lifecycle,
+        s3.delete_bucket_ownership_controls,
+        s3.delete_bucket_policy,
+        s3.delete_bucket_replication,
+        s3.delete_bucket_tagging,
+        s3.delete_bucket_website,
+        s3.delete_public_access_block,
+    ]:
+        equal(call(Bucket=bucket)["ResponseMetadata"]["HTTPStatusCode"], 204)
+        equal(code(call, Bucket="nothing-none"), (404, "NoSuchBucket"))
+    equal(s3.delete_object_tagging(**key)["ResponseMetadata"]["HTTPStatusCode"], 204)
+    equal(code(s3.delete_object_tagging, **dict(key, Key="none")), (404, "NoSuchKey"))
+    s3.put_object_tagging(Tagging={"TagSet": []}, **key)
+    s3.put_bucket_tagging(Tagging={"TagSet": []}, Bucket=bucket)
+    s3.put_bucket_logging(BucketLoggingStatus={}, Bucket=bucket)
+    s3.put_bucket_notification_configuration(NotificationConfiguration={}, Bucket=bucket)
+    s3.put_bucket_request_payment(RequestPaymentConfiguration={"Payer": "BucketOwner"}, Bucket=bucket)
+    tags = {"TagSet": [{"Key": "a", "Value": "b"}]}
+    equal(code(s3.put_object_tagging, Tagging=tags, **key), refused)
+    equal(code(s3.put_bucket_tagging, Tagging=tags, Bucket=bucket), refused)
+    equal(code(s3.put_bucket_request_payment, RequestPaymentConfiguration={"Payer": "Requester"}, Bucket=bucket), refused)
+    # A new bucket is made as it is asked for, or not at all.
+    inner = "<Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags>"
+    body = f"<CreateBucketConfiguration>{inner}</CreateBucketConfiguration>".encode()
+    status, _, answer = raw(endpoint, "PUT", "/nothing-tagged", body)
+    equal((status, b"<Code>NotImplemented</Code>" in answer), (501, True))
+    equal(code(s3.head_bucket, Bucket="nothing-tagged")[0], 404)
+    equal(s3.get_object(**key)["Body"].read(), b"x")
 
 
 def test_settings_never_made(s3, endpoint):

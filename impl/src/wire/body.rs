@@ -107,12 +107,30 @@ pub(super) struct BodyState(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     verdict: Option<Code>,
+    /// The bytes that have come in, if they are kept.
+    text: Option<Vec<u8>>,
     leftover: Option<Incoming>,
 }
 
 impl BodyState {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on keeps what comes in, for an operation that must see what s3s leaves out of an XML body.
+    pub(super) fn keep_text(&self) {
+        self.lock().text.get_or_insert_default();
+    }
+
+    /// What was kept.
+    pub(super) fn text(&self) -> Vec<u8> {
+        self.lock().text.clone().unwrap_or_default()
+    }
+
+    fn append(&self, data: &[u8]) {
+        if let Some(text) = &mut self.lock().text {
+            text.extend_from_slice(&data[..data.len().min(XML_BYTES_MAX - text.len())]);
+        }
     }
 
     /// The digest that the body did not have.
@@ -271,6 +289,7 @@ impl RequestBody {
         };
         self.progress.received(data.len());
         self.count(data.len())?;
+        self.state.append(&data);
         if let Some(chunks) = &mut self.chunks {
             let pushed = chunks.push(data, &mut self.ready);
             return pushed.map(|()| None).map_err(BodyError::from);

@@ -29,7 +29,6 @@ const HEADERS: &[&str] = &[
     "x-amz-checksum-crc32",
     "x-amz-checksum-crc32c",
     "x-amz-checksum-crc64nvme",
-    "x-amz-checksum-mode",
     "x-amz-checksum-sha1",
     "x-amz-checksum-sha256",
     "x-amz-checksum-type",
@@ -43,18 +42,11 @@ const HEADERS: &[&str] = &[
     "x-amz-date",
     "x-amz-decoded-content-length",
     "x-amz-max-parts",
-    "x-amz-metadata-directive",
     "x-amz-mp-object-size",
     "x-amz-object-attributes",
-    // Asks for the state of restores from an archive, of which there are none.
-    "x-amz-optional-object-attributes",
     "x-amz-part-number-marker",
-    // Nobody is billed.
-    "x-amz-request-payer",
     "x-amz-sdk-checksum-algorithm",
     "x-amz-storage-class",
-    // Nothing has tags.
-    "x-amz-tagging-directive",
     "x-amz-te",
     "x-amz-trailer",
     "x-amz-user-agent",
@@ -359,7 +351,8 @@ pub(super) fn check_query(operation: &str, method: &Method, query: &[(String, St
             // Signature version 2.
             "AWSAccessKeyId" | "Expires" | "Signature" => true,
             _ if is_extension(&name.to_ascii_lowercase()) => {
-                value.is_empty() || QUERY_HEADERS.contains(&name.to_ascii_lowercase().as_str())
+                let name = name.to_ascii_lowercase();
+                value.is_empty() || QUERY_HEADERS.contains(&name.as_str()) || values::is_without_effect(&name, value)?
             }
             _ => own.contains(&name) || !(mutates || SUBRESOURCES.contains(&name)),
         };
@@ -419,6 +412,8 @@ mod tests {
         }
         for (name, value) in [
             ("x-amz-acl", "private"),
+            ("x-amz-acl", "public-read"),
+            ("x-amz-bypass-governance-retention", "true"),
             ("x-amz-meta-anything", "x"),
             ("x-amz-api-version", "2006-03-01"),
             ("x-amz-checksum-crc32", "AAAAAA=="),
@@ -456,6 +451,10 @@ mod tests {
         assert!(served("GetBucketVersioning", Method::GET, "versioning"));
         assert!(!served("PutObject", Method::PUT, "X-Amz-Server-Side-Encryption=AES256"));
         assert!(served("PutObject", Method::PUT, "X-Amz-Signature=1&X-Amz-Expires=5"));
+        // SDKs put headers into presigned URLs.
+        assert!(served("PutObject", Method::PUT, "x-amz-acl=public-read"));
+        assert!(!served("PutObject", Method::PUT, "x-amz-acl=everybody"));
+        assert!(!served("CopyObject", Method::PUT, "x-amz-metadata-directive=REPLACE"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod client;
 mod connection;
 mod convert;
 mod dates;
+mod elements;
 mod fields;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -2,7 +2,7 @@
 
 use super::{
     admin::AdminApi,
-    body::{NOT_CHUNKED, RequestBody},
+    body::{BodyState, NOT_CHUNKED, RequestBody},
     convert::{IsTls, decoded_length},
     dates, gate, health,
     hosts::Domains,
@@ -211,6 +211,7 @@ impl Service {
             );
         }
         let state = body.state();
+        parts.extensions.insert(state.clone());
         let request = Request::from_parts(parts, Body::http_body_unsync(body));
         let response = match gate::check_head(request.method(), request.uri(), request.headers()) {
             Err(error) => {
@@ -356,6 +357,11 @@ impl S3Access for Guard {
             buckets::get(&self.store, bucket).await.map_err(S3Error::from)?;
         }
         gate::check_asked(&sent, cx)?;
+        if cx.s3_op().name() == "CreateBucket"
+            && let Some(body) = cx.extensions_mut().get::<BodyState>()
+        {
+            body.keep_text();
+        }
         let Some(lease) = cx.extensions_mut().get::<Lease>().cloned() else {
             return Ok(());
         };

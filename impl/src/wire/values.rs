@@ -12,27 +12,32 @@ struct Known {
 }
 
 const KNOWN: &[Known] = &[
-    // All objects are their one owner's, and private.
+    // All buckets and objects are their one owner's, and private. Applications send `public-read` with every upload;
+    // it gives nobody a right. A request for an ACL itself is judged where that is served.
     Known {
         name: "x-amz-acl",
-        served: &["private", "bucket-owner-read", "bucket-owner-full-control"],
-        others: &[
+        served: &[
+            "private",
             "public-read",
             "public-read-write",
             "authenticated-read",
             "aws-exec-read",
+            "bucket-owner-read",
+            "bucket-owner-full-control",
             "log-delivery-write",
         ],
+        others: &[],
     },
     Known {
         name: "x-amz-bucket-object-lock-enabled",
         served: &["false"],
         others: &["true"],
     },
+    // Nothing is locked.
     Known {
         name: "x-amz-bypass-governance-retention",
-        served: &["false"],
-        others: &["true"],
+        served: &["true", "false"],
+        others: &[],
     },
     Known {
         name: "x-amz-checksum-mode",
@@ -53,16 +58,6 @@ const KNOWN: &[Known] = &[
         name: "x-amz-object-ownership",
         served: &["bucketownerenforced"],
         others: &["bucketownerpreferred", "objectwriter"],
-    },
-    Known {
-        name: "x-amz-object-lock-legal-hold",
-        served: &[],
-        others: &["on", "off"],
-    },
-    Known {
-        name: "x-amz-object-lock-mode",
-        served: &[],
-        others: &["governance", "compliance"],
     },
     // Asks for the state of restores from an archive, of which there are none.
     Known {
@@ -103,7 +98,8 @@ const KNOWN: &[Known] = &[
 /// nothing.
 ///
 /// # Errors
-/// [`Code::InvalidArgument`] for what is no value of it.
+/// [`Code::InvalidArgument`] for what is no value of it, [`Code::NoObjectLock`] for a retention or a legal hold,
+/// which S3 has in buckets with an object lock only.
 pub(super) fn is_served(name: &str, value: &HeaderValue) -> Result<Option<bool>, ApiError> {
     let text = value.to_str().unwrap_or_default();
     let invalid = || {
@@ -115,6 +111,18 @@ pub(super) fn is_served(name: &str, value: &HeaderValue) -> Result<Option<bool>,
         .with_field("ArgumentValue", text)
     };
     let is_one_of = |values: &[&str]| values.iter().any(|own| own.eq_ignore_ascii_case(text));
+    let locks: Option<&[&str]> = match name {
+        "x-amz-object-lock-mode" => Some(&["GOVERNANCE", "COMPLIANCE"]),
+        "x-amz-object-lock-legal-hold" => Some(&["ON", "OFF"]),
+        "x-amz-object-lock-retain-until-date" => Some(&[text]),
+        _ => None,
+    };
+    match locks {
+        Some(_) if text.is_empty() => return Ok(Some(true)),
+        Some(values) if is_one_of(values) => return Err(Code::NoObjectLock.into()),
+        Some(_) => return Err(invalid()),
+        None => {}
+    }
     let Some(known) = KNOWN.iter().find(|known| known.name == name) else {
         return Ok(None);
     };
@@ -124,6 +132,24 @@ pub(super) fn is_served(name: &str, value: &HeaderValue) -> Result<Option<bool>,
         Ok(Some(false))
     } else {
         Err(invalid())
+    }
+}
+
+/// Whether a header may as well stand in the query of a presigned URL: nothing needs to read it.
+///
+/// # Errors
+/// As [`is_served`].
+pub(super) fn is_without_effect(name: &str, value: &str) -> Result<bool, ApiError> {
+    const NAMES: [&str; 5] = [
+        "x-amz-acl",
+        "x-amz-bypass-governance-retention",
+        "x-amz-optional-object-attributes",
+        "x-amz-request-payer",
+        "x-amz-tagging-directive",
+    ];
+    match HeaderValue::from_str(value) {
+        Ok(value) if NAMES.contains(&name) => Ok(is_served(name, &value)? == Some(true)),
+        _ => Ok(false),
     }
 }
 
@@ -137,7 +163,7 @@ mod tests {
 
     #[test]
     fn served_not_built_and_no_value() {
-        assert_eq!(judge("x-amz-acl", "public-read"), Ok(Some(false)));
+        assert_eq!(judge("x-amz-acl", "public-read"), Ok(Some(true)));
         assert_eq!(judge("x-amz-acl", "everybody"), Err(Code::InvalidArgument));
         assert_eq!(judge("x-amz-server-side-encryption", "AES256"), Ok(Some(false)));
         assert_eq!(
@@ -151,5 +177,21 @@ mod tests {
         assert_eq!(judge("x-amz-checksum-mode", "MAYBE"), Err(Code::InvalidArgument));
         assert_eq!(judge("x-amz-metadata-directive", "MOVE"), Err(Code::InvalidArgument));
         assert_eq!(judge("x-amz-meta-anything", "x"), Ok(None));
+    }
+
+    #[test]
+    fn retention_needs_a_lock() {
+        assert_eq!(judge("x-amz-object-lock-mode", "GOVERNANCE"), Err(Code::NoObjectLock));
+        assert_eq!(judge("x-amz-object-lock-mode", "LOOSE"), Err(Code::InvalidArgument));
+        assert_eq!(judge("x-amz-object-lock-legal-hold", "OFF"), Err(Code::NoObjectLock));
+        assert_eq!(
+            judge("x-amz-object-lock-legal-hold", "MAYBE"),
+            Err(Code::InvalidArgument)
+        );
+        assert_eq!(
+            judge("x-amz-object-lock-retain-until-date", "2040-01-01"),
+            Err(Code::NoObjectLock)
+        );
+        assert_eq!(judge("x-amz-bypass-governance-retention", "true"), Ok(Some(true)));
     }
 }

@@ -3,7 +3,11 @@
 use super::Operations;
 use crate::{
     api::{ApiError, Code, buckets, list},
-    wire::convert::{owner, timestamp},
+    wire::{
+        body::BodyState,
+        convert::{owner, timestamp},
+        elements,
+    },
 };
 use s3s::{S3Request, S3Response, S3Result, dto::*};
 
@@ -42,6 +46,9 @@ pub(super) async fn create_bucket(
     ops: &Operations,
     req: S3Request<CreateBucketInput>,
 ) -> S3Result<S3Response<CreateBucketOutput>> {
+    if let Some(body) = req.extensions.get::<BodyState>() {
+        check_elements(&body.text())?;
+    }
     let location = req
         .input
         .create_bucket_configuration
@@ -51,6 +58,23 @@ pub(super) async fn create_bucket(
     Ok(S3Response::new(CreateBucketOutput {
         location: Some(format!("/{}", bucket.name)),
     }))
+}
+
+/// Refuses a configuration with elements that would be left out: a bucket without its tags is another one.
+fn check_elements(xml: &[u8]) -> Result<(), ApiError> {
+    const SERVED: [&[u8]; 2] = [b"CreateBucketConfiguration", b"LocationConstraint"];
+    const OTHERS: [&[u8]; 3] = [b"Tags", b"Bucket", b"Location"];
+    match elements::names(xml).find(|name| !SERVED.contains(name)) {
+        None => Ok(()),
+        Some(name) if OTHERS.contains(&name) => Err(ApiError::new(
+            Code::NotImplemented,
+            format!(
+                "{} of a new bucket are not implemented; no bucket was made.",
+                String::from_utf8_lossy(name)
+            ),
+        )),
+        Some(_) => Err(Code::MalformedXml.into()),
+    }
 }
 
 pub(super) async fn head_bucket(
@@ -70,4 +94,26 @@ pub(super) async fn delete_bucket(
 ) -> S3Result<S3Response<DeleteBucketOutput>> {
     buckets::delete(&ops.store, &req.input.bucket).await?;
     Ok(S3Response::new(DeleteBucketOutput {}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_is_taken_whole_or_not() {
+        let code = |inner: &str| {
+            let xml = format!("<x:CreateBucketConfiguration>{inner}</x:CreateBucketConfiguration>");
+            check_elements(xml.as_bytes()).map_err(|error| error.code)
+        };
+        assert_eq!(check_elements(b""), Ok(()));
+        assert_eq!(code("<LocationConstraint>eu-west-3</LocationConstraint>"), Ok(()));
+        let tags = "<Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags>";
+        assert_eq!(code(tags), Err(Code::NotImplemented));
+        assert_eq!(
+            code("<Location><Type>Zone</Type></Location>"),
+            Err(Code::NotImplemented)
+        );
+        assert_eq!(code("<Colour>red</Colour>"), Err(Code::MalformedXml));
+    }
 }

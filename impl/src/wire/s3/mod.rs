@@ -4,6 +4,7 @@
 mod buckets;
 mod listing;
 mod multipart;
+mod nothing;
 mod objects;
 mod settings;
 
@@ -53,8 +54,19 @@ serve! {
     create_bucket: CreateBucketInput => CreateBucketOutput in buckets
     create_multipart_upload: CreateMultipartUploadInput => CreateMultipartUploadOutput in multipart
     delete_bucket: DeleteBucketInput => DeleteBucketOutput in buckets
+    delete_bucket_cors: DeleteBucketCorsInput => DeleteBucketCorsOutput in nothing
+    delete_bucket_encryption: DeleteBucketEncryptionInput => DeleteBucketEncryptionOutput in nothing
+    delete_bucket_lifecycle: DeleteBucketLifecycleInput => DeleteBucketLifecycleOutput in nothing
+    delete_bucket_ownership_controls:
+        DeleteBucketOwnershipControlsInput => DeleteBucketOwnershipControlsOutput in nothing
+    delete_bucket_policy: DeleteBucketPolicyInput => DeleteBucketPolicyOutput in nothing
+    delete_bucket_replication: DeleteBucketReplicationInput => DeleteBucketReplicationOutput in nothing
+    delete_bucket_tagging: DeleteBucketTaggingInput => DeleteBucketTaggingOutput in nothing
+    delete_bucket_website: DeleteBucketWebsiteInput => DeleteBucketWebsiteOutput in nothing
     delete_object: DeleteObjectInput => DeleteObjectOutput in objects
+    delete_object_tagging: DeleteObjectTaggingInput => DeleteObjectTaggingOutput in nothing
     delete_objects: DeleteObjectsInput => DeleteObjectsOutput in objects
+    delete_public_access_block: DeletePublicAccessBlockInput => DeletePublicAccessBlockOutput in nothing
     get_bucket_accelerate_configuration:
         GetBucketAccelerateConfigurationInput => GetBucketAccelerateConfigurationOutput in settings
     get_bucket_acl: GetBucketAclInput => GetBucketAclOutput in settings
@@ -77,7 +89,9 @@ serve! {
     get_object: GetObjectInput => GetObjectOutput in objects
     get_object_acl: GetObjectAclInput => GetObjectAclOutput in settings
     get_object_attributes: GetObjectAttributesInput => GetObjectAttributesOutput in objects
+    get_object_legal_hold: GetObjectLegalHoldInput => GetObjectLegalHoldOutput in nothing
     get_object_lock_configuration: GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput in settings
+    get_object_retention: GetObjectRetentionInput => GetObjectRetentionOutput in nothing
     get_object_tagging: GetObjectTaggingInput => GetObjectTaggingOutput in settings
     get_public_access_block: GetPublicAccessBlockInput => GetPublicAccessBlockOutput in settings
     head_bucket: HeadBucketInput => HeadBucketOutput in buckets
@@ -88,7 +102,17 @@ serve! {
     list_objects: ListObjectsInput => ListObjectsOutput in listing
     list_objects_v2: ListObjectsV2Input => ListObjectsV2Output in listing
     list_parts: ListPartsInput => ListPartsOutput in multipart
+    put_bucket_acl: PutBucketAclInput => PutBucketAclOutput in nothing
+    put_bucket_logging: PutBucketLoggingInput => PutBucketLoggingOutput in nothing
+    put_bucket_notification_configuration:
+        PutBucketNotificationConfigurationInput => PutBucketNotificationConfigurationOutput in nothing
+    put_bucket_request_payment: PutBucketRequestPaymentInput => PutBucketRequestPaymentOutput in nothing
+    put_bucket_tagging: PutBucketTaggingInput => PutBucketTaggingOutput in nothing
     put_object: PutObjectInput => PutObjectOutput in objects
+    put_object_acl: PutObjectAclInput => PutObjectAclOutput in nothing
+    put_object_legal_hold: PutObjectLegalHoldInput => PutObjectLegalHoldOutput in nothing
+    put_object_retention: PutObjectRetentionInput => PutObjectRetentionOutput in nothing
+    put_object_tagging: PutObjectTaggingInput => PutObjectTaggingOutput in nothing
     upload_part: UploadPartInput => UploadPartOutput in multipart
     upload_part_copy: UploadPartCopyInput => UploadPartCopyOutput in multipart
 }

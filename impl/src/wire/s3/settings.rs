@@ -1,12 +1,9 @@
 //! Questions about settings that a bucket or object cannot have yet. Their answers are those that S3 gives
 //! for one that never had the setting, and they are true.
 
-use super::Operations;
+use super::{Operations, nothing::exists};
 use crate::{
-    api::{
-        Code, buckets,
-        read::{self, ReadRequest},
-    },
+    api::{Code, buckets},
     wire::convert::owner,
 };
 use s3s::{S3Request, S3Response, S3Result, dto::*};
@@ -98,7 +95,7 @@ pub(super) async fn get_object_acl(
     ops: &Operations,
     req: S3Request<GetObjectAclInput>,
 ) -> S3Result<S3Response<GetObjectAclOutput>> {
-    exists(ops, req.input.bucket, req.input.key).await?;
+    exists(&ops.store, req.input.bucket, req.input.key).await?;
     Ok(S3Response::new(GetObjectAclOutput {
         grants: Some(private()),
         owner: Some(owner()),
@@ -110,18 +107,8 @@ pub(super) async fn get_object_tagging(
     ops: &Operations,
     req: S3Request<GetObjectTaggingInput>,
 ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
-    exists(ops, req.input.bucket, req.input.key).await?;
+    exists(&ops.store, req.input.bucket, req.input.key).await?;
     Ok(S3Response::new(GetObjectTaggingOutput::default()))
-}
-
-async fn exists(ops: &Operations, bucket: String, key: String) -> S3Result<()> {
-    let request = ReadRequest {
-        bucket,
-        key,
-        ..ReadRequest::default()
-    };
-    read::head(&ops.store, &request).await?;
-    Ok(())
 }
 
 /// The access control list `private`.
