@@ -4,6 +4,7 @@
 #   from npm          the AWS SDK for JavaScript, by the lock file in tests/js; needs npm
 #   as Go modules     the AWS SDK for Go and minio-go, built into tests/go's programs; needs go
 #   from Debian       restic, and fusermount3 for rclone's mount, when the machine has none; needs apt-get
+#   from Debian       Chromium, installed with all that it needs, when the machine has none; needs root too
 # Those of PyPI must install. Another one that cannot is named and left out: its test says that it is skipped.
 # Does nothing when they are there. Prints the folder.
 set -euo pipefail
@@ -74,6 +75,14 @@ install_restic() { debian_program restic usr/bin/restic; }
 
 install_fuse() { debian_program fuse3 bin/fusermount3; }
 
+# A browser is too much to be unpacked beside the system's libraries.
+install_chromium() {
+    type -P chromium && return
+    local install=(apt-get install --yes --quiet=2 --no-install-recommends chromium)
+    export DEBIAN_FRONTEND=noninteractive
+    "${install[@]}" || { apt-get update --quiet=2 && "${install[@]}"; }
+}
+
 # A program that the machine lacks, out of Debian's package, without installing that: debian_program PACKAGE PATH.
 debian_program() {
     type -P "$(basename "$2")" && return
@@ -101,4 +110,5 @@ part js "$(hash_of js package.json package-lock.json)"
 part go "$(hash_of go go.mod go.sum aws_sdk/main.go minio_go/main.go)"
 part restic ""
 part fuse ""
+part chromium ""
 echo "$folder"

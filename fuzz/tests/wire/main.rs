@@ -13,7 +13,7 @@ use store::{
     access::Credentials,
     node::{self, NodeConfig},
     runtime::{self, Rt, real::RealRuntime, timeout},
-    wire::{self, Domains, Limits, Timeouts, WatchConfig, WireConfig},
+    wire::{self, Domains, Limits, Origins, Timeouts, WatchConfig, WireConfig},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
@@ -64,6 +64,7 @@ impl Server {
                 },
                 region: Some(REGION.into()),
                 domains: Domains::default(),
+                origins: Origins::default(),
                 limits: Limits::new(1 << 30, None, PATIENCE),
                 timeouts: Timeouts::default(),
                 tls: None,

@@ -115,9 +115,11 @@ macro_rules! codes {
 
 codes! {
     AccessDenied "AccessDenied" 403 "Access denied."
+    AccessForbidden "AccessForbidden" 403 "Web pages of this origin may not use the store."
     AuthorizationHeaderMalformed "AuthorizationHeaderMalformed" 400 "The authorization header is malformed."
     AuthorizationQueryParametersError "AuthorizationQueryParametersError" 400 "The signature in the query is not valid."
     BadDigest "BadDigest" 400 "The Content-MD5 or checksum you specified did not match what we received."
+    BadRequest "BadRequest" 400 "The request is not valid."
     BucketAlreadyOwnedByYou "BucketAlreadyOwnedByYou" 409 "The bucket exists, and you own it."
     BucketNotEmpty "BucketNotEmpty" 409 "The bucket is not empty."
     EntityTooLarge "EntityTooLarge" 400 "The object is larger than 5 TiB."

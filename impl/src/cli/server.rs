@@ -5,7 +5,9 @@ use crate::{
     config::{ConfigError, Env, Given, GivenLimits, ListenAddress, Output, ServerConfig},
     node::{self, NodeConfig, OpenError},
     runtime::{self, Listener, Rt, real::RealRuntime},
-    wire::{self, DomainError, Domains, Limits, Timeouts, Tls, TlsError, WatchConfig, WireConfig},
+    wire::{
+        self, DomainError, Domains, Limits, OriginError, Origins, Timeouts, Tls, TlsError, WatchConfig, WireConfig,
+    },
 };
 use clap::Args;
 use std::{io, net::IpAddr, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
@@ -26,6 +28,8 @@ Environment:
   MINIO_SITE_REGION                     The region of buckets; requests must be signed for it
                                         [us-east-1, and any is taken]
   MINIO_DOMAIN                          Domains, with commas: BUCKET.DOMAIN is the host of a bucket
+  MINIO_API_CORS_ALLOW_ORIGIN           Origins, with commas, whose web pages may read answers,
+                                        such as https://*.example.com [*]
   MINIO_API_REQUESTS_MAX                Requests that are served at once; others wait [by memory]
   MINIO_API_REQUESTS_DEADLINE           For how long, until they are answered 503 SlowDown [10s]
   MINIO_VOLUMES                         Drives, separated by spaces; beats those on the command line
@@ -161,6 +165,9 @@ pub enum StartError {
     /// `MINIO_DOMAIN`.
     #[error("MINIO_DOMAIN: {0}")]
     Domains(#[from] DomainError),
+    /// `MINIO_API_CORS_ALLOW_ORIGIN`.
+    #[error("MINIO_API_CORS_ALLOW_ORIGIN: {0}")]
+    Origins(#[from] OriginError),
     /// The address is taken, or not of this host.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -211,6 +218,7 @@ pub async fn serve(config: ServerConfig) -> Result<(), StartError> {
         })?,
     };
     let domains: Domains = config.domains.parse()?;
+    let origins: Origins = config.origins.parse()?;
     let tls = certificates(&rt, &config).await?;
     let node = Arc::new(node::open(rt.clone(), node_config(&config)).await?);
     let address = &config.address;
@@ -230,6 +238,7 @@ pub async fn serve(config: ServerConfig) -> Result<(), StartError> {
         credentials: config.credentials.clone(),
         region: config.region.clone(),
         domains,
+        origins,
         limits: Limits::new(config.limits.memory_bytes, config.limits.requests, config.limits.wait),
         timeouts: Timeouts {
             idle: config.limits.idle,

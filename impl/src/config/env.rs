@@ -4,11 +4,12 @@ use super::ConfigError;
 use std::collections::BTreeMap;
 
 /// Variables that are read somewhere in this program.
-const KNOWN: [&str; 29] = [
+const KNOWN: [&str; 30] = [
     "MINIO_ACCESS_KEY",
     "MINIO_ACCESS_KEY_FILE",
     "MINIO_ACCESS_LOG",
     "MINIO_ADDRESS",
+    "MINIO_API_CORS_ALLOW_ORIGIN",
     "MINIO_API_REQUESTS_DEADLINE",
     "MINIO_API_REQUESTS_MAX",
     "MINIO_ARGS",

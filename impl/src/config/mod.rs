@@ -70,6 +70,8 @@ pub struct ServerConfig {
     pub region: Option<String>,
     /// `MINIO_DOMAIN`: domains whose further names are buckets, with commas; empty when it is not set.
     pub domains: String,
+    /// `MINIO_API_CORS_ALLOW_ORIGIN`: origins whose pages may read answers, with commas; empty when it is not set.
+    pub origins: String,
     /// Where certificates are; `None` when there is no home folder to look in.
     pub certs_dir: Option<PathBuf>,
     /// Whether that folder was named, and is expected to hold some.
@@ -176,6 +178,7 @@ impl ServerConfig {
             credentials,
             region: region(env).map(str::to_owned),
             domains: env.get("MINIO_DOMAIN").unwrap_or_default().to_owned(),
+            origins: env.get("MINIO_API_CORS_ALLOW_ORIGIN").unwrap_or_default().to_owned(),
             certs_dir_is_given: given.certs_dir.is_some(),
             certs_dir: certs_dir(given.certs_dir, env, current_folder),
             limits: limits::resolve(&given.limits, env, read_file)?,

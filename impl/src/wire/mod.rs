@@ -10,6 +10,7 @@ mod chunks;
 pub mod client;
 mod connection;
 mod convert;
+mod cors;
 mod dates;
 mod elements;
 mod fields;
@@ -38,6 +39,7 @@ mod tls;
 mod values;
 mod xml;
 
+pub use cors::{OriginError, Origins};
 pub use hosts::{DomainError, Domains};
 pub use limits::{Limits, Timeouts};
 pub use tls::{ClientTls, HandshakeError, Tls, TlsError, Trust};
@@ -84,6 +86,8 @@ pub struct WireConfig {
     pub region: Option<String>,
     /// Domains whose further names are buckets.
     pub domains: Domains,
+    /// The origins whose pages may read answers.
+    pub origins: Origins,
     /// How much may be served at once.
     pub limits: Limits,
     /// How long clients may take.
@@ -134,6 +138,7 @@ pub async fn serve(
         access: Access::new(config.credentials),
         region: config.region,
         domains: config.domains,
+        origins: Arc::new(config.origins),
         budget,
         body_idle: config.timeouts.idle,
         is_tls: config.tls.is_some(),

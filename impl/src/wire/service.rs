@@ -4,6 +4,7 @@ use super::{
     admin::AdminApi,
     body::{BodyState, NOT_CHUNKED, RequestBody},
     convert::{IsTls, decoded_length},
+    cors::Origins,
     dates, gate, health,
     hosts::Domains,
     interim,
@@ -46,6 +47,9 @@ use std::{
 /// The largest XML body, in bytes: room for 1,000 keys to delete or 10,000 parts to complete.
 pub(super) const XML_BYTES_MAX: usize = 8 << 20;
 
+/// What paths that are no buckets begin with.
+const OWN_PREFIX: &str = "/minio/";
+
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// The region unless one is configured.
@@ -59,6 +63,7 @@ pub(super) struct Service {
     access: Access,
     observer: Observer,
     domains: Arc<Domains>,
+    origins: Arc<Origins>,
     s3: S3Service,
     /// Who is at the other end of the connection.
     remote: SocketAddr,
@@ -76,6 +81,7 @@ pub(super) struct Serves {
     /// The deployment's region, if one is configured.
     pub(super) region: Option<String>,
     pub(super) domains: Domains,
+    pub(super) origins: Arc<Origins>,
     pub(super) budget: Budget,
     /// For how long a request's body may stand still.
     pub(super) body_idle: Duration,
@@ -117,6 +123,7 @@ impl Service {
             access: with.access,
             observer,
             domains,
+            origins: with.origins,
             s3: builder.build(),
             remote: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             budget: with.budget,
@@ -156,7 +163,15 @@ impl Service {
         let class = if is_probe { Class::Probe } else { Class::Counted };
         let tracker = Tracker::begin(&self.observer, &asked, self.remote, class);
         let mut lease = None;
-        let response = match self.probe(&request, &asked).await {
+        // The server's own paths are for no page.
+        let origins = Some(&self.origins).filter(|_| !asked.path.starts_with(OWN_PREFIX));
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        let preflight = origins.and_then(|origins| origins.preflight(&request));
+        let answered = match preflight {
+            Some(answer) => Some(answer.unwrap_or_else(|error| refuse(&request, &error, &asked))),
+            None => self.probe(&request, &asked).await,
+        };
+        let response = match answered {
             Some(response) => response,
             None => match self.budget.admit().await {
                 Ok(admitted) => {
@@ -166,7 +181,10 @@ impl Service {
                 Err(error) => refuse(&request, &error, &asked),
             },
         };
-        let response = reply::finish(response, &asked, || self.rt.wall_nanos());
+        let mut response = reply::finish(response, &asked, || self.rt.wall_nanos());
+        if let Some(origins) = origins {
+            origins.expose(origin.as_ref(), response.headers_mut());
+        }
         tracker.answer(response.map(|body| Outgoing::new(&self.rt, body, lease, stream)))
     }
 

@@ -1,0 +1,70 @@
+//! Web pages that use presigned URLs, in a real browser.
+#![allow(clippy::disallowed_methods, reason = "tests run on the host")]
+
+use tests::{Server, clients, http};
+
+#[test]
+fn a_page_uploads_with_presigned_urls() {
+    if clients::installed("chromium") {
+        clients::run(&Server::start(4), "browser.py", &["allowed"]);
+    }
+}
+
+#[test]
+fn a_page_of_another_origin_does_not() {
+    if clients::installed("chromium") {
+        let server = Server::start_with(4, &[("MINIO_API_CORS_ALLOW_ORIGIN", "https://app.example.com")]);
+        clients::run(&server, "browser.py", &["refused"]);
+    }
+}
+
+/// Before a request of a page, and without a signature.
+#[test]
+fn preflights() {
+    let server = Server::start_with(
+        1,
+        &[("MINIO_API_CORS_ALLOW_ORIGIN", "https://*.example.com,http://a.test:81")],
+    );
+    let ask = |method: &str, origin: &str| {
+        let headers = format!(
+            "Origin: {origin}\r\nAccess-Control-Request-Method: PUT\r\nAccess-Control-Request-Headers: x-amz-meta-a\r\n"
+        );
+        let answer = http::request_with(server.port(), method, "/bucket/key", &headers).unwrap();
+        answer.to_ascii_lowercase()
+    };
+    for origin in ["https://app.example.com", "http://a.test:81"] {
+        let answer = ask("OPTIONS", origin);
+        assert!(answer.starts_with("http/1.1 204"), "{answer}");
+        for line in [
+            &format!("access-control-allow-origin: {origin}"),
+            "access-control-allow-methods: get, put, post, head, delete",
+            "access-control-allow-headers: x-amz-meta-a",
+        ] {
+            assert!(answer.lines().any(|own| own == line), "{line}: {answer}");
+        }
+        // An error too: its page must be able to read it.
+        let answer = ask("GET", origin);
+        assert!(answer.starts_with("http/1.1 403"), "{answer}");
+        assert!(
+            answer.contains(&format!("access-control-allow-origin: {origin}\r\n")),
+            "{answer}"
+        );
+        assert!(answer.contains("access-control-expose-headers: etag, "), "{answer}");
+        assert!(answer.contains("vary: origin\r\n"), "{answer}");
+    }
+    for other in ["https://example.com", "http://a.test"] {
+        let answer = ask("OPTIONS", other);
+        assert!(answer.starts_with("http/1.1 403"), "{answer}");
+        assert!(answer.contains("<code>accessforbidden</code>"), "{answer}");
+        assert!(!answer.contains("access-control-allow-origin"), "{answer}");
+    }
+    // What is the server's own is for no page.
+    let own = http::request_with(
+        server.port(),
+        "GET",
+        "/minio/health/live",
+        "Origin: http://a.test:81\r\n",
+    )
+    .unwrap();
+    assert!(!own.to_ascii_lowercase().contains("access-control"), "{own}");
+}
