@@ -3,7 +3,7 @@
 
 use crate::object::{DriveSurvey, Survey};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Where a server tells of itself and its drives.
 pub const INFO_PATH: &str = "/minio/admin/v3/info";
@@ -70,7 +70,7 @@ pub struct Backend {
     /// Erasure sets of each pool.
     pub total_sets: Vec<usize>,
     /// Drives of a set, for each pool.
-    pub drives_per_set: Vec<u8>,
+    pub total_drives_per_set: Vec<u8>,
     /// Drives of a set that a read needs.
     pub read_quorum: u8,
     /// Drives of a set that a write needs.
@@ -88,6 +88,12 @@ pub struct Server {
     pub uptime: u64,
     /// Its program's version.
     pub version: String,
+    /// Which servers it reaches, by endpoint: `online` or `offline`.
+    #[serde(default)]
+    pub network: BTreeMap<String, String>,
+    /// The pools that its drives are in, from 1.
+    #[serde(rename = "poolNumbers", default)]
+    pub pool_numbers: Vec<usize>,
     /// Its drives.
     pub drives: Vec<Drive>,
 }
@@ -95,8 +101,17 @@ pub struct Server {
 /// A drive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drive {
+    /// Its path, by which it is known in the deployment.
+    #[serde(default)]
+    pub endpoint: String,
     /// Its path.
     pub path: String,
+    /// Whether what it lacks is being rebuilt.
+    #[serde(default)]
+    pub healing: bool,
+    /// Whether it is one of the server that tells of it.
+    #[serde(default)]
+    pub local: bool,
     /// `ok` or `offline`.
     pub state: String,
     /// Why it is offline, or what keeps it from serving all requests: it is full, or a call to the operating system
@@ -149,7 +164,7 @@ pub fn info(survey: &Survey, endpoint: &str, uptime: Duration) -> Info {
             standard_parity: survey.standard_parity,
             reduced_parity: survey.reduced_parity,
             total_sets: vec![survey.sets.len()],
-            drives_per_set: vec![survey.set_size],
+            total_drives_per_set: vec![survey.set_size],
             read_quorum: survey.read_quorum,
             write_quorum: survey.write_quorum,
         },
@@ -158,6 +173,8 @@ pub fn info(survey: &Survey, endpoint: &str, uptime: Duration) -> Info {
             endpoint: endpoint.to_owned(),
             uptime: uptime.as_secs(),
             version: VERSION.to_owned(),
+            network: BTreeMap::from([(endpoint.to_owned(), "online".to_owned())]),
+            pool_numbers: vec![1],
             drives: drives.collect(),
         }],
     }
@@ -175,7 +192,10 @@ fn describe(set: usize, place: usize, drive: &DriveSurvey) -> Drive {
         None => ("ok", drive.hangs().or_else(full)),
     };
     Drive {
+        endpoint: status.path.clone(),
         path: status.path.clone(),
+        healing: false,
+        local: true,
         state: state.to_owned(),
         reason,
         total_bytes: status.total_bytes,

@@ -3,17 +3,22 @@
 import base64
 import datetime
 import hashlib
+import json
 import sys
 import threading
 import time
 import traceback
+import urllib.parse
 import urllib.request
 import xml.etree.ElementTree
 import zlib
 
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from client import client, raw, send
+from client import ACCESS_KEY, SECRET_KEY, client, raw, send
 
 MIB = 1 << 20
 
@@ -858,7 +863,6 @@ def test_errors(s3, endpoint):
 def test_incomplete_body(s3, endpoint):
     """A body that ends early stores nothing."""
     import socket
-    import urllib.parse
 
     bucket = bucket_of(s3, "incomplete")
     url = client(endpoint, signature_version="s3v4").generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"}, ExpiresIn=60)
@@ -872,6 +876,46 @@ def test_incomplete_body(s3, endpoint):
         head = f"PUT {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head.encode() + b"1\r\nx\r\n0\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 411")
+
+
+def test_admin_api(s3, endpoint):
+    """As mc asks: for no region, and a POST without a body says nothing of its length."""
+    import socket
+
+    def ask(method, path, *more, body=b""):
+        request = AWSRequest(method=method, url=endpoint + path, headers={"x-amz-content-sha256": hashlib.sha256(b"").hexdigest()})
+        S3SigV4Auth(Credentials(ACCESS_KEY, SECRET_KEY), "s3", "").add_auth(request)
+        parts = urllib.parse.urlsplit(endpoint)
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {parts.netloc}", "Connection: close"]
+        lines += [*more, *(f"{name}: {value}" for name, value in request.headers.items())]
+        with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+            answer = b""
+            while more := connection.recv(65536):
+                answer += more
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert b"content-type: application/json" in head, head
+        return int(head.split(b" ")[1]), json.loads(body)
+
+    status, info = ask("GET", "/minio/admin/v3/info")
+    equal(status, 200)
+    server, backend = info["servers"][0], info["backend"]
+    drives = len(server["drives"])
+    equal((backend["totalSets"], backend["totalDrivesPerSet"]), ([1], [drives]))
+    equal((server["network"], server["poolNumbers"]), ({server["endpoint"]: "online"}, [1]))
+    equal([drive["disk_index"] for drive in server["drives"]], list(range(drives)))
+    for method, path in [
+        ("POST", "/minio/admin/v3/background-heal/status"),
+        ("GET", "/minio/admin/v3/trace"),
+        ("GET", "/minio/kms/v1/key/status"),
+    ]:
+        status, error = ask(method, path)
+        equal((status, error["Code"], error["Resource"]), (501, "NotImplemented", path))
+        assert error["Message"] and len(error["RequestId"]) == 16, error
+    status, error = ask("POST", "/minio/kms/v1/key/create", "Transfer-Encoding: chunked", body=b"0\r\n\r\n")
+    equal((status, error["Code"]), (501, "NotImplemented"))
+    status, _, body = send(endpoint, "GET", "/minio/admin/v3/info")
+    equal((status, json.loads(body)["Code"]), (403, "AccessDenied"))
 
 
 def test_health(s3, endpoint):

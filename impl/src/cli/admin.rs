@@ -191,20 +191,17 @@ fn authorities(env: &Env, certs_dir: Option<String>) -> Trust {
     }
 }
 
-fn refused(endpoint: String, status: StatusCode, xml: &str) -> AdminError {
-    let element = |name: &str| {
-        let (_, rest) = xml.split_once(&format!("<{name}>"))?;
-        Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
-    };
-    let code = element("Code");
+/// What an error of the server means. It is JSON; what stands before it, such as a proxy, may send anything.
+fn refused(endpoint: String, status: StatusCode, body: &str) -> AdminError {
+    let document: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let text = |name: &str| document.get(name).and_then(|text| text.as_str()).map(str::to_owned);
+    let code = text("Code");
     match (status, code) {
         (StatusCode::FORBIDDEN, Some(code)) if code != "RequestTimeTooSkewed" => AdminError::Denied { endpoint, code },
         (_, code) => AdminError::Status {
             endpoint,
             status,
-            text: element("Message")
-                .or(code)
-                .unwrap_or_else(|| "no reason given".to_owned()),
+            text: text("Message").or(code).unwrap_or_else(|| "no reason given".to_owned()),
         },
     }
 }
@@ -232,24 +229,21 @@ mod tests {
 
     #[test]
     fn refusals_say_what_to_do() {
-        let text = |status, xml| refused("http://h".into(), status, xml).to_string();
+        let text = |status, body| refused("http://h".into(), status, body).to_string();
         assert_eq!(
-            text(
-                StatusCode::FORBIDDEN,
-                "<Error><Code>SignatureDoesNotMatch</Code></Error>"
-            ),
+            text(StatusCode::FORBIDDEN, r#"{"Code": "SignatureDoesNotMatch"}"#),
             "http://h does not let us in: MINIO_ROOT_USER and MINIO_ROOT_PASSWORD must be those of the server \
              (SignatureDoesNotMatch)"
         );
         assert_eq!(
             text(
                 StatusCode::FORBIDDEN,
-                "<Code>RequestTimeTooSkewed</Code><Message>clocks</Message>"
+                r#"{"Code": "RequestTimeTooSkewed", "Message": "clocks"}"#
             ),
             "http://h answers 403 Forbidden: clocks"
         );
         assert_eq!(
-            text(StatusCode::NOT_FOUND, ""),
+            text(StatusCode::NOT_FOUND, "<html>"),
             "http://h answers 404 Not Found: no reason given"
         );
     }

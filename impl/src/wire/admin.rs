@@ -1,4 +1,5 @@
-//! The admin API: requests under `/minio/admin/`, signed like those of S3.
+//! The server's own APIs: requests under `/minio/admin/` and `/minio/kms/`, signed like those of S3, though for no
+//! region. Their errors are JSON.
 
 use super::{gate, observe::Progress, scrape::Server};
 use crate::{access::Access, admin};
@@ -6,7 +7,12 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, header};
 use s3s::{Body, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, route::S3Route};
 use std::sync::Arc;
 
-const PREFIX: &str = "/minio/admin/";
+const PREFIXES: [&str; 2] = ["/minio/admin/", "/minio/kms/"];
+
+/// Whether a path is one of them.
+pub(super) fn is_own(path: &str) -> bool {
+    PREFIXES.iter().any(|prefix| path.starts_with(prefix))
+}
 
 /// Answers it. s3s has verified the signature before.
 pub(super) struct AdminApi {
@@ -17,7 +23,7 @@ pub(super) struct AdminApi {
 #[async_trait::async_trait]
 impl S3Route for AdminApi {
     fn is_match(&self, _: &Method, uri: &Uri, _: &HeaderMap, _: &mut Extensions) -> bool {
-        uri.path().starts_with(PREFIX)
+        is_own(uri.path())
     }
 
     async fn check_access(&self, request: &mut S3Request<Body>) -> S3Result<()> {

@@ -1,6 +1,6 @@
 //! The last touch on every answer: request id, server name, and one form for all errors.
 
-use super::fields;
+use super::{admin, fields};
 use crate::api::{ApiError, Code};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -13,6 +13,7 @@ const SERVER: HeaderValue = HeaderValue::from_static("impl-object-store");
 /// Of an error about a region: the right one.
 pub(super) const REGION: &str = "x-amz-bucket-region";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const XML: HeaderValue = HeaderValue::from_static("application/xml");
 
 /// The S3 error code of an answer, for whoever counts it.
@@ -155,6 +156,13 @@ fn rewrite_error(response: Response<Body>, asked: &Asked, wall_nanos: impl FnOnc
             fields.push((name.to_owned(), value));
         }
     }
+    if admin::is_own(&asked.path) {
+        let json = error_json(code, message, asked);
+        parts.extensions.insert(ErrorCode(code.to_owned()));
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts.headers.insert(header::CONTENT_TYPE, JSON);
+        return Response::from_parts(parts, Body::from(json));
+    }
     let xml = error_xml(code, message, region, &fields, asked);
     parts.extensions.insert(ErrorCode(code.to_owned()));
     // s3s may have set the length of the body that it wrote.
@@ -206,6 +214,32 @@ fn error_xml(code: &str, message: &str, region: Option<&str>, fields: &[(String,
         asked.request_id
     );
     xml.into()
+}
+
+/// An error as clients of the admin API read it. `code` and `message` are still escaped for XML.
+fn error_json(code: &str, message: &str, asked: &Asked) -> String {
+    let document = serde_json::json!({
+        "Code": unescape(code),
+        "Message": unescape(message),
+        "Resource": decode(&asked.path),
+        "RequestId": asked.request_id,
+        "HostId": "",
+    });
+    document.to_string()
+}
+
+/// Undoes [`escape`], and what s3s does in its place.
+fn unescape(text: &str) -> String {
+    // The ampersand last: it may begin another one.
+    [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&amp;", "&"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// Escapes text for XML 1.0. Characters that XML cannot carry at all become U+FFFD.
@@ -313,6 +347,23 @@ mod tests {
             text(&response)
         );
         assert!(!response.headers().contains_key("x-error-field"));
+    }
+
+    #[test]
+    fn errors_of_the_admin_api_are_json() {
+        for path in ["/minio/admin/v3/trace", "/minio/kms/v1/status"] {
+            let request = Request::get(path).body(()).unwrap();
+            let asked = Asked::of(&request, "0123456789ABCDEF".into(), None);
+            let own = ApiError::new(Code::NotImplemented, "<&amp;> \"it\"");
+            let response = finish(error(&own, &asked), &asked);
+            assert_eq!(response.headers()["content-type"], "application/json");
+            let json: serde_json::Value = serde_json::from_str(&text(&response)).unwrap();
+            let expected = serde_json::json!({
+                "Code": "NotImplemented", "Message": "<&amp;> \"it\"", "Resource": path,
+                "RequestId": "0123456789ABCDEF", "HostId": "",
+            });
+            assert_eq!(json, expected);
+        }
     }
 
     #[test]

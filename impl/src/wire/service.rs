@@ -1,7 +1,7 @@
 //! One request: from hyper through s3s to the operations, and back.
 
 use super::{
-    admin::AdminApi,
+    admin::{self, AdminApi},
     body::{BodyState, NOT_CHUNKED, RequestBody},
     convert::{IsTls, decoded_length},
     cors::Origins,
@@ -21,10 +21,11 @@ use crate::{
     access::Access,
     api::{ApiError, Code, buckets, names},
     object::{READ_MEMORY_BYTES, Store},
-    runtime::Rt,
+    runtime::{self, Rt},
 };
 use http::{HeaderValue, Method, Request, Response, Version, header};
 use http_body::Body as _;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use s3s::{
     Body, S3Error, S3ErrorCode, S3Result,
@@ -216,7 +217,16 @@ impl Service {
         let is_http2 = request.version() == Version::HTTP_2;
         let waits = request.headers().contains_key(header::EXPECT);
         let unreadable = unreadable(&request);
-        let (mut parts, incoming) = request.into_parts();
+        let (mut parts, mut incoming) = request.into_parts();
+        // S3 wants a length from every upload; mc sends nothing in no or in no known length.
+        if admin::is_own(parts.uri.path())
+            && !parts.headers.contains_key(header::CONTENT_LENGTH)
+            && self.is_empty(&mut incoming).await
+        {
+            parts
+                .headers
+                .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         parts.extensions.insert(progress.clone());
         parts.extensions.insert(lease.clone());
         parts.extensions.insert(IsTls(self.is_tls));
@@ -270,6 +280,15 @@ impl Service {
             called = self.s3.call(request).await;
         }
         called.unwrap_or_else(|_| reply::error(&Code::InternalError.into(), asked))
+    }
+
+    /// Whether a body of unknown length has no bytes. One that has is not readable any more.
+    async fn is_empty(&self, incoming: &mut Incoming) -> bool {
+        if incoming.is_end_stream() {
+            return true;
+        }
+        let first = runtime::timeout(&self.rt, self.body_idle, incoming.frame()).await;
+        first.is_some_and(|frame| frame.is_none())
     }
 
     /// 16 upper-case hex digits, as S3's are.

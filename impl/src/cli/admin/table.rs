@@ -23,7 +23,7 @@ pub fn of(info: &Info) -> String {
     row("Deployment", &info.deployment_id);
     let all = backend.online_disks + backend.offline_disks;
     let sets = backend.total_sets.iter().sum();
-    let size = backend.drives_per_set.first().copied().unwrap_or(0);
+    let size = backend.total_drives_per_set.first().copied().unwrap_or(0);
     let (online, parity) = (backend.online_disks, backend.standard_parity);
     let layout = format!("{online} of {all} online, {} × {size}, EC:{parity}", count(sets, "set"));
     row("Drives", &layout);
@@ -123,11 +123,15 @@ fn uptime(seconds: u64) -> String {
 mod tests {
     use super::*;
     use crate::admin::{Backend, Count, Server};
+    use std::collections::BTreeMap;
 
     fn drive(number: usize, reason: Option<&str>) -> Drive {
         let (total_bytes, free_bytes) = if reason.is_none() { (4 << 40, 3 << 40) } else { (0, 0) };
         Drive {
+            endpoint: format!("/mnt/drive{number}"),
             path: format!("/mnt/drive{number}"),
+            healing: false,
+            local: true,
             state: if reason.is_none() { "ok" } else { "offline" }.into(),
             reason: reason.map(str::to_owned),
             total_bytes,
@@ -156,7 +160,7 @@ mod tests {
                 standard_parity: 2,
                 reduced_parity: 1,
                 total_sets: vec![1],
-                drives_per_set: vec![4],
+                total_drives_per_set: vec![4],
                 read_quorum: 2,
                 write_quorum: 3,
             },
@@ -165,6 +169,8 @@ mod tests {
                 endpoint: "127.0.0.1:9000".into(),
                 uptime: 3 * 86_400 + 7_200,
                 version: "0.1.0".into(),
+                network: BTreeMap::new(),
+                pool_numbers: vec![1],
                 drives: vec![
                     drive(1, None),
                     drive(2, Some("cannot find /mnt/drive2/.minio.sys/format.json: no such file")),
