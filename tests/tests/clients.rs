@@ -54,6 +54,13 @@ fn minio_go() {
 }
 
 #[test]
+fn mc() {
+    if clients::installed("mc") {
+        run_in_folder("mc.sh");
+    }
+}
+
+#[test]
 fn aws_sdk_for_go() {
     if clients::installed("go") {
         clients::run(&Server::start(4), "aws_sdk", &[]);
