@@ -136,6 +136,20 @@ impl Client {
         body: &[u8],
         sink: Option<&mut dyn io::Write>,
     ) -> Result<Response, Error> {
+        let head = self.signed_head(method, path, query, headers, body.len());
+        let is_head_request = method == "HEAD";
+        Ok(self.connection.exchange(&head, body, is_head_request, sink)?)
+    }
+
+    /// All of a request up to its body.
+    fn signed_head(
+        &mut self,
+        method: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        headers: &[(&str, &str)],
+        body_bytes: usize,
+    ) -> Vec<u8> {
         let path = percent_encode(path, true);
         let query = canonical_query(query);
         let now = SystemTime::now()
@@ -168,11 +182,9 @@ impl Client {
             head.extend([name, ": ", value, "\r\n"]);
         }
         head.push_str(&format!(
-            "authorization: {authorization}\r\ncontent-length: {}\r\n\r\n",
-            body.len()
+            "authorization: {authorization}\r\ncontent-length: {body_bytes}\r\n\r\n"
         ));
-        let is_head_request = method == "HEAD";
-        Ok(self.connection.exchange(head.as_bytes(), body, is_head_request, sink)?)
+        head.into_bytes()
     }
 
     /// Creates a bucket.
@@ -197,6 +209,23 @@ impl Client {
             .header("etag")
             .ok_or_else(|| Error::Wrong("a PUT without ETag".into()))?;
         Ok(etag.trim_matches('"').to_string())
+    }
+
+    /// Stores an object, and calls `between` when half of it is sent.
+    pub fn put_in_halves(
+        &mut self,
+        bucket: &str,
+        key: &str,
+        body: &[u8],
+        between: &mut dyn FnMut(),
+    ) -> Result<(), Error> {
+        let head = self.signed_head("PUT", &object_path(bucket, key), &[], &[], body.len());
+        let response = self.connection.exchange_in_halves(&head, body, between)?;
+        if response.is_success() {
+            Ok(())
+        } else {
+            Err(Error::Status(response))
+        }
     }
 
     /// Reads a whole object.

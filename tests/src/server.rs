@@ -163,6 +163,12 @@ impl Server {
         self.wait("/minio/health/ready");
     }
 
+    /// Starts the server with these as its standard output and error, and waits until it answers.
+    pub fn restart_writing_to(&mut self, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) {
+        self.spawn_with(stdout.into(), stderr.into());
+        self.wait("/minio/health/ready");
+    }
+
     /// Starts the server without waiting until it can write.
     pub fn restart_damaged(&mut self) {
         self.spawn();
@@ -170,19 +176,23 @@ impl Server {
     }
 
     fn spawn(&mut self) {
-        assert!(self.child.is_none(), "it runs");
-        if self.port == 0 {
-            self.port = free_port();
-        }
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.log_path())
             .expect("a log file");
         let stderr = log.try_clone().expect("a log file");
+        self.spawn_with(log.into(), stderr.into());
+    }
+
+    fn spawn_with(&mut self, stdout: Stdio, stderr: Stdio) {
+        assert!(self.child.is_none(), "it runs");
+        if self.port == 0 {
+            self.port = free_port();
+        }
         let child = self
             .command(self.port)
-            .stdout(log)
+            .stdout(stdout)
             .stderr(stderr)
             .spawn()
             .expect("the server starts");
@@ -305,8 +315,13 @@ impl Server {
 
     /// Sends SIGTERM.
     pub fn signal_terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Sends a signal, such as `-HUP`.
+    pub fn signal(&self, signal: &str) {
         let id = self.child.as_ref().expect("it runs").id().to_string();
-        let killed = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        let killed = Command::new("kill").args([signal, &id]).status().expect("kill runs");
         assert!(killed.success());
     }
 

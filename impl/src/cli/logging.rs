@@ -1,6 +1,17 @@
-//! Log lines on standard error.
+//! Log lines: to standard error or a file, through a queue that nobody waits for.
 
-use std::io::IsTerminal;
+use crate::{
+    config::LogFileSettings,
+    runtime::real::log::{LogFile, LogLosses, LogQueue},
+    stats::Counter,
+};
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io::{self, IsTerminal},
+    panic::PanicHookInfo,
+    sync::Arc,
+    time::Duration,
+};
 use tracing_subscriber::EnvFilter;
 
 /// What is logged without `RUST_LOG`. The library behind the S3 requests logs every 404 as an error: it is
@@ -10,22 +21,110 @@ const DEFAULT_FILTER: &str = "info,s3s=off";
 /// The access log is written only when it was asked for: whatever `RUST_LOG` says.
 const ACCESS: &str = "access=info";
 
-/// Sends log lines to standard error, for people or as JSON. `RUST_LOG` says what, [`DEFAULT_FILTER`] without it.
-pub fn init(json: bool) {
+/// Lines that may wait to be written, in bytes: a second of the access log of a busy server.
+const QUEUE_BYTES_MAX: usize = 4 << 20;
+
+/// How long the process waits at its end for lines that are not written yet.
+const FINISH_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// The log of a process.
+pub struct Log {
+    queue: LogQueue,
+    dropped: Arc<Counter>,
+    is_file: bool,
+}
+
+impl Log {
+    /// Sends log lines to `file`, or to standard error, for people or as JSON. `RUST_LOG` says what,
+    /// [`DEFAULT_FILTER`] without it. Panics are logged as well, and no longer written to standard error.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or the operating system gives no thread.
+    pub(super) fn start(json: bool, file: Option<&LogFileSettings>) -> io::Result<Log> {
+        let dropped = Arc::<Counter>::default();
+        let losses = Losses(dropped.clone());
+        let queue = match file {
+            None => LogQueue::start(io::stderr(), QUEUE_BYTES_MAX, losses)?,
+            Some(file) => {
+                let sink = LogFile::open(&file.path, file.size_bytes, file.count)?;
+                LogQueue::start(sink, QUEUE_BYTES_MAX, losses)?
+            }
+        };
+        let is_file = file.is_some();
+        subscribe(json, !is_file && io::stderr().is_terminal(), queue.clone());
+        std::panic::set_hook(Box::new(log_panic));
+        Ok(Log {
+            queue,
+            dropped,
+            is_file,
+        })
+    }
+
+    /// Lines that were lost: the queue was full, or they could not be written.
+    #[must_use]
+    pub fn dropped(&self) -> Arc<Counter> {
+        self.dropped.clone()
+    }
+
+    /// What has the log file opened anew; `None` if lines go to standard error.
+    #[must_use]
+    pub fn reopener(&self) -> Option<impl Fn() + Send + 'static> {
+        let queue = self.queue.clone();
+        self.is_file.then_some(move || queue.reopen())
+    }
+
+    /// Waits a moment until all lines are written. Later ones are not.
+    pub(super) fn finish(&self) {
+        self.queue.finish(FINISH_TIME_MAX);
+    }
+}
+
+fn subscribe(json: bool, is_terminal: bool, queue: LogQueue) {
     let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     if let Ok(access) = ACCESS.parse() {
         filter = filter.add_directive(access);
     }
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        // It would write to standard error itself, and panic when that fails.
+        .log_internal_errors(false)
+        .with_writer(move || queue.clone());
     let set = match json {
         true => lines.json().flatten_event(true).try_init(),
-        false => lines
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_target(false)
-            .try_init(),
+        false => lines.with_ansi(is_terminal).with_target(false).try_init(),
     };
     // Someone who embeds the server may have set a subscriber already; it then gets the lines.
     drop(set);
+}
+
+/// Counts lost lines, and says so once lines are written again.
+struct Losses(Arc<Counter>);
+
+impl LogLosses for Losses {
+    fn lost(&self, lines: u64) {
+        self.0.add(lines);
+    }
+
+    fn ended(&self, lines: u64) {
+        tracing::error!(
+            lines,
+            "log lines were lost: they could not be written, or came too fast"
+        );
+    }
+}
+
+/// Logs a panic. The standard hook writes to standard error while it holds its lock: with a reader that sleeps, the
+/// thread that panics would hang, and every other one that panics after it.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("-");
+    let message = panic.payload_as_str().unwrap_or("-");
+    let at = panic.location().map(ToString::to_string).unwrap_or_default();
+    // Empty unless RUST_BACKTRACE asks for it.
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        tracing::error!(thread, at, message, %backtrace, "panic");
+    } else {
+        tracing::error!(thread, at, message, "panic");
+    }
 }

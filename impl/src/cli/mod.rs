@@ -48,7 +48,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Server(server::ServerArgs),
+    Server(Box<server::ServerArgs>),
     Erasure(erasure::ErasureArgs),
     Admin(admin::AdminArgs),
     Replay(replay::ReplayArgs),
@@ -58,7 +58,7 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Server(args) => server::run(args),
+        Command::Server(args) => server::run(*args),
         Command::Erasure(args) => erasure::run(&args),
         Command::Admin(args) => admin::run(args),
         Command::Replay(args) => replay::run(&args),
@@ -82,7 +82,9 @@ fn print(text: &str) {
 
 /// The one line that every failure ends with.
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("error: {error}");
+    use std::io::Write;
+    // Unlike eprintln!, this does not panic when standard error is closed or full.
+    drop(writeln!(io::stderr(), "error: {error}"));
     ExitCode::FAILURE
 }
 

@@ -1,10 +1,13 @@
 //! `impl server`: from the command line to a serving process.
 
-use super::{Banner, fail, logging, print};
+use super::{Banner, logging::Log};
 use crate::{
-    config::{ConfigError, Env, Given, GivenLimits, ListenAddress, Output, ServerConfig},
+    config::{ConfigError, Env, Given, GivenLimits, GivenLog, ListenAddress, Output, ServerConfig},
     node::{self, NodeConfig, OpenError},
-    runtime::{self, Listener, Rt, real::RealRuntime},
+    runtime::{
+        self, Listener, Rt,
+        real::{RealRuntime, log::write_within},
+    },
     wire::{
         self, DomainError, Domains, Limits, OriginError, Origins, Timeouts, Tls, TlsError, WatchConfig, WireConfig,
     },
@@ -16,6 +19,9 @@ use tokio::signal::unix::{SignalKind, signal};
 /// For how long staged data that nothing names may still belong to a write at hand: longer than any write
 /// takes from there to its end.
 const RECOVERY_GRACE: Duration = Duration::from_secs(60);
+
+/// How long a server that fails waits for its error to be written: the reader of standard error may sleep.
+const ERROR_TIME_MAX: Duration = Duration::from_secs(1);
 
 const ENVIRONMENT: &str = "\
 Environment:
@@ -38,7 +44,9 @@ Environment:
                                         As the flags
   MINIO_PROMETHEUS_AUTH_TYPE            Who may scrape metrics: public, or jwt with a token [jwt]
   MINIO_ACCESS_LOG                      on: as --access-log [off]
-  RUST_LOG                              What is logged to standard error [info]
+  MINIO_LOG_FILE, MINIO_LOG_FILE_SIZE, MINIO_LOG_FILE_COUNT
+                                        As the flags
+  RUST_LOG                              What is logged [info]
 
 Examples:
   One folder, to try it
@@ -59,7 +67,8 @@ Examples:
 Certificates for further names are in folders of their own within that folder. Changed ones are
 taken over within ten seconds, without a restart.
 
-The server stops on SIGTERM or SIGINT, after the requests under way have ended.
+The server stops on SIGTERM or SIGINT, after the requests under way have ended. With a log file,
+SIGHUP has it opened anew.
 ";
 
 /// Store objects on drives and serve them over S3
@@ -104,6 +113,16 @@ pub struct ServerArgs {
     /// Write a log line for each request
     #[arg(long)]
     access_log: bool,
+    /// Write log lines to this file instead of standard error; SIGHUP has it opened anew
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<String>,
+    /// How large the log file grows until it becomes FILE.1, and FILE.1 becomes FILE.2; 0 for any size
+    /// [default: 100MiB]
+    #[arg(long, value_name = "SIZE")]
+    log_file_size: Option<String>,
+    /// How many of those are kept [default: 5]
+    #[arg(long, value_name = "N")]
+    log_file_count: Option<String>,
     /// Record each step of the protocol's machines in a file, for `impl replay`; it grows fast
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -128,6 +147,11 @@ impl ServerArgs {
                 anonymous: self.anonymous,
             },
             access_log: self.access_log,
+            log: GivenLog {
+                file: self.log_file,
+                size: self.log_file_size,
+                count: self.log_file_count,
+            },
             trace: self.trace,
         }
     }
@@ -148,6 +172,14 @@ pub enum StartError {
     /// The operating system gave no signal handler.
     #[error("signals cannot be handled: {0}")]
     Signals(#[source] io::Error),
+    /// The log file, or the thread that writes it.
+    #[error("cannot log to {to}: {source}")]
+    Log {
+        /// The file, or standard error.
+        to: String,
+        /// What the operating system says.
+        source: io::Error,
+    },
     /// The file of the trace.
     #[error("cannot write the trace {path}: {source}")]
     Trace {
@@ -183,17 +215,34 @@ pub enum StartError {
 
 /// Runs a server until it is told to stop.
 pub(super) fn run(args: ServerArgs) -> ExitCode {
-    let given = args.given();
-    logging::init(given.output.json);
-    match start(given) {
+    match start(args.given()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => {
+            write_within(ERROR_TIME_MAX, io::stderr(), format!("error: {error}\n"));
+            ExitCode::FAILURE
+        }
     }
 }
 
 fn start(given: Given) -> Result<(), StartError> {
     let current_folder = std::env::current_dir().map_err(StartError::CurrentFolder)?;
     let config = ServerConfig::resolve(given, &Env::of_process(), &current_folder, &super::read_secret)?;
+    let log_file = config.log_file.as_ref();
+    let log = Log::start(config.output.json, log_file).map_err(|source| StartError::Log {
+        to: log_file.map_or_else(|| "standard error".to_owned(), |file| file.path.display().to_string()),
+        source,
+    })?;
+    let served = run_logged(config, &log);
+    if let Err(error) = &served
+        && log.reopener().is_some()
+    {
+        tracing::error!(%error, "the server does not start");
+    }
+    log.finish();
+    served
+}
+
+fn run_logged(config: ServerConfig, log: &Log) -> Result<(), StartError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -201,14 +250,14 @@ fn start(given: Given) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, log))
 }
 
 /// Opens the drives and serves until a stop signal; returns once the requests under way have ended.
 ///
 /// # Errors
 /// What keeps the server from starting. Nothing was served then.
-pub async fn serve(config: ServerConfig) -> Result<(), StartError> {
+pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
     let stop = shutdown_signal()?;
     let rt = match &config.trace {
         None => RealRuntime::new(),
@@ -217,6 +266,9 @@ pub async fn serve(config: ServerConfig) -> Result<(), StartError> {
             source,
         })?,
     };
+    if let Some(reopen) = log.reopener() {
+        reopen_at_hangup(&rt, reopen)?;
+    }
     let domains: Domains = config.domains.parse()?;
     let origins: Origins = config.origins.parse()?;
     let tls = certificates(&rt, &config).await?;
@@ -248,6 +300,7 @@ pub async fn serve(config: ServerConfig) -> Result<(), StartError> {
         watch: WatchConfig {
             metrics_public: config.metrics_public,
             access_log: config.access_log,
+            log_lines_dropped: log.dropped(),
         },
     };
     let stop = async {
@@ -319,14 +372,31 @@ pub fn shutdown_signal() -> Result<impl Future<Output = &'static str> + Send + '
     })
 }
 
+/// Has the log file opened anew at each SIGHUP. Without a log file the signal ends the process, as it does any.
+fn reopen_at_hangup(rt: &Rt, reopen: impl Fn() + Send + 'static) -> Result<(), StartError> {
+    let mut hangups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
+    runtime::spawn(rt, "reopen the log", async move {
+        while hangups.recv().await.is_some() {
+            reopen();
+            tracing::info!("SIGHUP: the log file was opened anew");
+        }
+    });
+    Ok(())
+}
+
 /// Says that the server is up, as the flags ask for it: not at all, as a line of JSON, or as text.
 pub fn announce(config: &ServerConfig, bound: SocketAddr, is_tls: bool, drives_online: usize) {
     let banner = Banner::new(config, bound, is_tls, &interfaces(), drives_online);
     match config.output {
         Output { quiet: true, .. } => {}
-        Output { json: true, .. } => print(&banner.to_json()),
-        Output { .. } => print(&banner.to_text()),
+        Output { json: true, .. } => print(banner.to_json()),
+        Output { .. } => print(banner.to_text()),
     }
+}
+
+/// Writes to standard output without waiting for its reader.
+fn print(text: String) {
+    write_within(Duration::ZERO, io::stdout(), text);
 }
 
 /// This host's addresses. The banner is no reason not to start, so without them it shows fewer.

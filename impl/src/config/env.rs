@@ -4,7 +4,7 @@ use super::ConfigError;
 use std::collections::BTreeMap;
 
 /// Variables that are read somewhere in this program.
-const KNOWN: [&str; 30] = [
+const KNOWN: &[&str] = &[
     "MINIO_ACCESS_KEY",
     "MINIO_ACCESS_KEY_FILE",
     "MINIO_ACCESS_LOG",
@@ -18,6 +18,9 @@ const KNOWN: [&str; 30] = [
     "MINIO_ENDPOINTS",
     "MINIO_ERASURE_SET_DRIVE_COUNT",
     "MINIO_IDLE_TIMEOUT",
+    "MINIO_LOG_FILE",
+    "MINIO_LOG_FILE_COUNT",
+    "MINIO_LOG_FILE_SIZE",
     "MINIO_MEMLIMIT",
     "MINIO_OPTS",
     "MINIO_PROMETHEUS_AUTH_TYPE",

@@ -86,7 +86,7 @@ pub(super) fn resolve(given: &GivenLimits, env: &Env, read_file: ReadFile<'_>) -
 }
 
 /// A flag, or else a variable: which it is, and what it holds.
-fn either<'a>(
+pub(super) fn either<'a>(
     (flag, given): (&'static str, &'a Option<String>),
     env: &'a Env,
     variable: &'static str,
@@ -115,7 +115,7 @@ fn of<'a>(env: &'a Env, name: &'static str) -> Option<(&'static str, &'a str)> {
     Some((name, env.get(name)?))
 }
 
-fn invalid(name: &'static str, value: &str, expected: &'static str) -> ConfigError {
+pub(super) fn invalid(name: &'static str, value: &str, expected: &'static str) -> ConfigError {
     ConfigError::Limit {
         name,
         value: value.to_owned(),

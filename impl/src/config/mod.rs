@@ -4,12 +4,14 @@ mod address;
 mod credentials;
 mod env;
 mod limits;
+mod log;
 pub mod size;
 
 pub use address::{InvalidAddress, ListenAddress};
 pub use credentials::CredentialError;
 pub use env::Env;
 pub use limits::{GivenLimits, LimitSettings};
+pub use log::{GivenLog, LogFileSettings};
 
 use crate::access::Credentials;
 use crate::topology::{REDUCED_VARIABLE, STANDARD_VARIABLE, StorageClasses, Topology, TopologyError};
@@ -53,6 +55,8 @@ pub struct Given {
     pub output: Output,
     /// `--access-log`.
     pub access_log: bool,
+    /// The log file.
+    pub log: GivenLog,
     /// `--trace`.
     pub trace: Option<PathBuf>,
 }
@@ -86,6 +90,8 @@ pub struct ServerConfig {
     pub metrics_public: bool,
     /// Whether each request gets a log line.
     pub access_log: bool,
+    /// The file that log lines go to; `None` for standard error.
+    pub log_file: Option<LogFileSettings>,
     /// Where the steps of the protocol's machines are recorded, if they are.
     pub trace: Option<PathBuf>,
     /// What the operator should know, in sentences, to be logged once.
@@ -186,6 +192,7 @@ impl ServerConfig {
             output: given.output,
             metrics_public: metrics_public(env)?,
             access_log: given.access_log || access_log(env)?,
+            log_file: log::resolve(&given.log, env, current_folder)?,
             trace: given.trace,
             warnings,
         })

@@ -49,6 +49,7 @@ use crate::{
     metrics::Requests,
     object::Store,
     runtime::{self, Accepted, Listener, Rt},
+    stats::Counter,
 };
 use connection::{Connection, Phase, Talk};
 use limits::Budget;
@@ -99,12 +100,14 @@ pub struct WireConfig {
 }
 
 /// What is shown of a server's work, and to whom.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct WatchConfig {
     /// Anybody may scrape metrics; otherwise a bearer token is needed.
     pub metrics_public: bool,
     /// Each request gets a log line.
     pub access_log: bool,
+    /// Log lines that were lost, for the metrics.
+    pub log_lines_dropped: Arc<Counter>,
 }
 
 /// Serves S3 until `shutdown` completes; then accepts no more connections, finishes the requests in flight
@@ -127,6 +130,7 @@ pub async fn serve(
         budget: budget.clone(),
         endpoint: endpoint(config.listener.local_addr()?),
         public: config.watch.metrics_public,
+        log_lines_dropped: config.watch.log_lines_dropped,
         started: (Duration::from_nanos(rt.wall_nanos()), rt.mono()),
     });
     let observer = Observer {

@@ -11,6 +11,7 @@ use crate::{
     metrics::{CONTENT_TYPE, Family, Kind, Requests, Text},
     object::{DriveSurvey, Store, Survey},
     runtime::Rt,
+    stats::Counter,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use s3s::Body;
@@ -29,6 +30,8 @@ pub(super) struct Server {
     pub(super) endpoint: String,
     /// Whether anybody may scrape.
     pub(super) public: bool,
+    /// Log lines that were lost.
+    pub(super) log_lines_dropped: Arc<Counter>,
     /// When it began to serve: by the wall clock, and by the monotonic one.
     pub(super) started: (Duration, Duration),
 }
@@ -123,6 +126,8 @@ impl Server {
                 text.gauge(name, help, value);
             }
         }
+        let help = "Log lines that were lost: they could not be written, or came too fast.";
+        text.counter("impl_log_lines_dropped_total", help, self.log_lines_dropped.get());
         text.family("minio_software_version_info", Kind::Gauge, "The version, as a label.")
             .sample(&[("version", VERSION)], 1);
     }

@@ -72,6 +72,27 @@ impl Connection {
     ) -> io::Result<Response> {
         let mut stream = self.open()?;
         let sent = send(stream.get_mut(), head, body);
+        self.receive(stream, sent, is_head_request, sink)
+    }
+
+    /// The same, with a call of `between` when half of the body is sent.
+    pub fn exchange_in_halves(&mut self, head: &[u8], body: &[u8], between: &mut dyn FnMut()) -> io::Result<Response> {
+        let mut stream = self.open()?;
+        let (first, second) = body.split_at(body.len() / 2);
+        let sent = send(stream.get_mut(), head, first).and_then(|()| {
+            between();
+            stream.get_mut().write_all(second)
+        });
+        self.receive(stream, sent, false, None)
+    }
+
+    fn receive(
+        &mut self,
+        mut stream: BufReader<TcpStream>,
+        sent: io::Result<()>,
+        is_head_request: bool,
+        sink: Option<&mut dyn Write>,
+    ) -> io::Result<Response> {
         let (response, keep_alive) = match (read_response(&mut stream, is_head_request, sink), sent) {
             // A server may refuse before it has read the body, and close: its answer says more than the broken pipe.
             (Ok((response, keep_alive)), sent) => (response, keep_alive && sent.is_ok()),

@@ -6,6 +6,7 @@
 
 mod executor;
 mod files;
+pub mod log;
 mod process;
 mod recorder;
 
