@@ -160,13 +160,13 @@ impl Server {
     /// Starts the server again on the same drives and the same port, and waits until it answers.
     pub fn restart(&mut self) {
         self.spawn();
-        self.wait("/minio/health/ready");
+        self.wait("/minio/health/cluster");
     }
 
     /// Starts the server with these as its standard output and error, and waits until it answers.
     pub fn restart_writing_to(&mut self, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) {
         self.spawn_with(stdout.into(), stderr.into());
-        self.wait("/minio/health/ready");
+        self.wait("/minio/health/cluster");
     }
 
     /// Starts the server without waiting until it can write.
@@ -213,6 +213,8 @@ impl Server {
         };
         command
             .args(&self.arguments)
+            // Nobody asks whether it is ready when a test ends it.
+            .env("MINIO_SHUTDOWN_DELAY", "0s")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             // Certificates of whoever runs the tests do not count.
             .env("HOME", self.folder.path())

@@ -46,8 +46,11 @@ fn two_drives_are_removed_under_the_running_server() {
     run(&server, "writes_refused");
     let status = |path| http::status(server.port(), "GET", path);
     assert_eq!(status("/minio/health/live"), Some(200));
-    assert_eq!(status("/minio/health/ready"), Some(503));
+    assert_eq!(status("/minio/health/ready"), Some(200));
     assert_eq!(status("/minio/health/cluster"), Some(503));
+    let answer = http::request(server.port(), "GET", "/minio/health/cluster").unwrap();
+    let reason = "set 1: 2 of 4 drives serve, 3 with room are needed\n";
+    assert!(answer.ends_with(reason), "{answer}");
     assert_eq!(status("/minio/health/cluster/read"), Some(200));
 }
 

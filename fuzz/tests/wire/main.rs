@@ -69,6 +69,7 @@ impl Server {
                 timeouts: Timeouts::default(),
                 tls: None,
                 watch: WatchConfig::default(),
+                is_leaving: Default::default(),
             };
             let serve = wire::serve(rt.clone(), node.store, config, std::future::pending());
             runtime::spawn(&rt, "serve", async {

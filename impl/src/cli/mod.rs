@@ -12,7 +12,7 @@ mod report;
 mod server;
 
 pub use banner::Banner;
-pub use server::{StartError, announce, serve, shutdown_signal};
+pub use server::{StartError, announce, serve};
 
 use clap::{Parser, Subcommand};
 use std::{io, path::Path, process::ExitCode};

@@ -13,8 +13,18 @@ use crate::{
     },
 };
 use clap::Args;
-use std::{io, net::IpAddr, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// For how long staged data that nothing names may still belong to a write at hand: longer than any write
 /// takes from there to its end.
@@ -40,7 +50,7 @@ Environment:
   MINIO_API_REQUESTS_DEADLINE           For how long, until they are answered 503 SlowDown [10s]
   MINIO_VOLUMES                         Drives, separated by spaces; beats those on the command line
   MINIO_ADDRESS, MINIO_CONSOLE_ADDRESS, MINIO_MEMLIMIT,
-  MINIO_IDLE_TIMEOUT, MINIO_READ_HEADER_TIMEOUT
+  MINIO_IDLE_TIMEOUT, MINIO_READ_HEADER_TIMEOUT, MINIO_SHUTDOWN_DELAY
                                         As the flags
   MINIO_PROMETHEUS_AUTH_TYPE            Who may scrape metrics: public, or jwt with a token [jwt]
   MINIO_ACCESS_LOG                      on: as --access-log [off]
@@ -67,8 +77,8 @@ Examples:
 Certificates for further names are in folders of their own within that folder. Changed ones are
 taken over within ten seconds, without a restart.
 
-The server stops on SIGTERM or SIGINT, after the requests under way have ended. With a log file,
-SIGHUP has it opened anew.
+The server stops on SIGTERM or SIGINT, after the requests under way have ended. A second signal
+ends the delay before that. With a log file, SIGHUP has it opened anew.
 ";
 
 /// Store objects on drives and serve them over S3
@@ -101,6 +111,10 @@ pub struct ServerArgs {
     /// For how long the headers of a request may come [default: 60s]
     #[arg(long, value_name = "TIME")]
     read_header_timeout: Option<String>,
+    /// For how long the server goes on after SIGTERM before it closes its port; /minio/health/ready says 503
+    /// meanwhile, so that load balancers send requests elsewhere [default: 3s]
+    #[arg(long, value_name = "TIME")]
+    shutdown_delay: Option<String>,
     /// Banner and log lines as JSON
     #[arg(long)]
     json: bool,
@@ -140,6 +154,7 @@ impl ServerArgs {
                 memory: self.memlimit,
                 idle: self.idle_timeout,
                 headers: self.read_header_timeout,
+                shutdown: self.shutdown_delay,
             },
             output: Output {
                 json: self.json,
@@ -258,7 +273,7 @@ fn run_logged(config: ServerConfig, log: &Log) -> Result<(), StartError> {
 /// # Errors
 /// What keeps the server from starting. Nothing was served then.
 pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
-    let stop = shutdown_signal()?;
+    let signals = StopSignals::new()?;
     let rt = match &config.trace {
         None => RealRuntime::new(),
         Some(path) => RealRuntime::recording(path).map_err(|source| StartError::Trace {
@@ -285,6 +300,7 @@ pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
     node::report(&node.store.survey().await);
     runtime::spawn(&rt, "watch the drives", node::watch(rt.clone(), node.store.clone()));
     announce(&config, bound, tls.is_some(), node.drives_online);
+    let is_leaving = Arc::<AtomicBool>::default();
     let wire = WireConfig {
         listener,
         credentials: config.credentials.clone(),
@@ -302,11 +318,9 @@ pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
             access_log: config.access_log,
             log_lines_dropped: log.dropped(),
         },
+        is_leaving: is_leaving.clone(),
     };
-    let stop = async {
-        let signal = stop.await;
-        tracing::info!("{signal}: finishing the requests under way");
-    };
+    let stop = leave(rt.clone(), signals, config.limits.shutdown_delay, is_leaving);
     let cut = wire::serve(rt, node.store.clone(), wire, stop)
         .await
         .map_err(StartError::Serve)?;
@@ -355,21 +369,48 @@ fn node_config(config: &ServerConfig) -> NodeConfig {
     }
 }
 
-/// Completes at the first SIGTERM or SIGINT, with the signal's name. From the call on, not only from
-/// the first poll, these signals no longer end the process by themselves.
-///
-/// # Errors
-/// [`StartError::Signals`].
-pub fn shutdown_signal() -> Result<impl Future<Output = &'static str> + Send + 'static, StartError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
-    Ok(async move {
+/// SIGTERM and SIGINT. While it exists, they do not end the process by themselves.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Takes the signals over.
+    ///
+    /// # Errors
+    /// [`StartError::Signals`].
+    fn new() -> Result<StopSignals, StartError> {
+        Ok(StopSignals {
+            terminate: signal(SignalKind::terminate()).map_err(StartError::Signals)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(StartError::Signals)?,
+        })
+    }
+
+    /// Waits for the next one and returns its name.
+    async fn next(&mut self) -> &'static str {
         tokio::select! {
             biased;
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
-    })
+    }
+}
+
+/// Completes when the port is to be closed: at SIGINT, or `delay` after SIGTERM, or when a second signal comes within
+/// that time. Sets `is_leaving` when the time begins.
+async fn leave(rt: Rt, mut signals: StopSignals, delay: Duration, is_leaving: Arc<AtomicBool>) {
+    let name = signals.next().await;
+    is_leaving.store(true, Ordering::Release);
+    if name == "SIGTERM" && !delay.is_zero() {
+        tracing::info!("SIGTERM: not ready any more; the port is closed after {delay:?}");
+        tokio::select! {
+            biased;
+            _ = signals.next() => {}
+            () = rt.sleep(delay) => {}
+        }
+    }
+    tracing::info!("{name}: finishing the requests under way");
 }
 
 /// Has the log file opened anew at each SIGHUP. Without a log file the signal ends the process, as it does any.
@@ -417,14 +458,22 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_signal_completes_the_future() {
+    fn a_second_signal_ends_the_delay() {
         runtime().block_on(async {
-            let stop = shutdown_signal().unwrap();
-            let kill = std::process::Command::new("kill")
-                .args(["-TERM", &std::process::id().to_string()])
-                .status();
-            assert!(kill.unwrap().success());
-            assert_eq!(stop.await, "SIGTERM");
+            let (rt, signals) = (RealRuntime::new(), StopSignals::new().unwrap());
+            let is_leaving = Arc::<AtomicBool>::default();
+            let left = leave(rt.clone(), signals, Duration::from_secs(600), is_leaving.clone());
+            let mut left = std::pin::pin!(left);
+            for expected in [false, true] {
+                let ended = runtime::timeout(&rt, Duration::from_millis(100), &mut left).await;
+                assert_eq!(ended, None);
+                assert_eq!(is_leaving.load(Ordering::Acquire), expected);
+                let kill = std::process::Command::new("kill")
+                    .args(["-TERM", &std::process::id().to_string()])
+                    .status();
+                assert!(kill.unwrap().success());
+            }
+            left.await;
         });
     }
 }

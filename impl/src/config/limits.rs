@@ -12,6 +12,8 @@ pub struct GivenLimits {
     pub idle: Option<String>,
     /// `--read-header-timeout`.
     pub headers: Option<String>,
+    /// `--shutdown-delay`.
+    pub shutdown: Option<String>,
 }
 
 /// Memory, requests and time as configured.
@@ -27,6 +29,8 @@ pub struct LimitSettings {
     pub idle: Duration,
     /// For how long the headers of a request may come.
     pub headers: Duration,
+    /// For how long the server goes on after SIGTERM, not ready, before it closes its port.
+    pub shutdown_delay: Duration,
 }
 
 /// Less memory than this serves nobody, in bytes.
@@ -41,6 +45,9 @@ const WAIT: Duration = Duration::from_secs(10);
 /// For how long nothing may happen on a connection, and headers may come, unless it is told otherwise.
 const IDLE: Duration = Duration::from_secs(60);
 const HEADERS: Duration = Duration::from_secs(60);
+
+/// For how long the server goes on after SIGTERM unless it is told otherwise: a load balancer asks every second or two.
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(3);
 
 /// Less time than this would cut off clients that do nothing wrong; more is none at all.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1);
@@ -71,6 +78,12 @@ pub(super) fn resolve(given: &GivenLimits, env: &Env, read_file: ReadFile<'_>) -
         None => WAIT,
         Some((name, text)) => duration(text).ok_or_else(|| invalid(name, text, "a time, for example 10s or 1m"))?,
     };
+    let shutdown_delay = match either(("--shutdown-delay", &given.shutdown), env, "MINIO_SHUTDOWN_DELAY") {
+        None => SHUTDOWN_DELAY,
+        Some((name, text)) => duration(text)
+            .filter(|time| *time <= TIMEOUT_MAX)
+            .ok_or_else(|| invalid(name, text, "a time of 0s to 24h, for example 10s"))?,
+    };
     Ok(LimitSettings {
         memory_bytes: memory_bytes.max(MEMORY_BYTES_MIN),
         requests,
@@ -82,6 +95,7 @@ pub(super) fn resolve(given: &GivenLimits, env: &Env, read_file: ReadFile<'_>) -
             "MINIO_READ_HEADER_TIMEOUT",
         )?
         .unwrap_or(HEADERS),
+        shutdown_delay,
     })
 }
 
@@ -276,6 +290,19 @@ mod tests {
         let expected = "--read-header-timeout 0s: expected a time of 1s to 24h, for example 30s or 5m";
         assert_eq!(times(&given, &env), Err(expected.to_owned()));
         assert!(times(&none, &[("MINIO_IDLE_TIMEOUT", "25h")]).is_err());
+    }
+
+    #[test]
+    fn the_moment_before_the_port_closes() {
+        let delay = |text: &str| {
+            let settings = with(&[], &[("MINIO_SHUTDOWN_DELAY", text)], None);
+            settings.map(|settings| settings.shutdown_delay)
+        };
+        assert_eq!(delay(""), Ok(Duration::from_secs(3)));
+        assert_eq!(delay("0s"), Ok(Duration::ZERO));
+        assert_eq!(delay("90s"), Ok(Duration::from_secs(90)));
+        let message = "MINIO_SHUTDOWN_DELAY 25h: expected a time of 0s to 24h, for example 10s";
+        assert_eq!(delay("25h"), Err(message.to_owned()));
     }
 
     #[test]

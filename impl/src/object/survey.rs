@@ -96,14 +96,44 @@ impl Survey {
         self.sets.iter().enumerate().flat_map(of_set)
     }
 
+    /// Why reads would fail now; `None` if they would succeed.
+    #[must_use]
+    pub fn reads_fail(&self) -> Option<String> {
+        let failing = |(number, set): (usize, &SetSurvey)| {
+            let (online, drives) = (set.online(), set.drives.len());
+            let needed = self.read_quorum;
+            (!set.readable).then(|| format!("set {number}: {online} of {drives} drives serve, {needed} are needed"))
+        };
+        (1..).zip(&self.sets).find_map(failing)
+    }
+
+    /// Why writes would fail now; `None` if they would succeed.
+    #[must_use]
+    pub fn writes_fail(&self) -> Option<String> {
+        let failing = |(number, set): (usize, &SetSurvey)| {
+            let (online, drives, full) = (set.online(), set.drives.len(), set.online() - set.with_room());
+            let needed = self.write_quorum;
+            let full = if full > 0 {
+                format!(", {full} of them full")
+            } else {
+                String::new()
+            };
+            (!set.writable).then(|| {
+                format!("set {number}: {online} of {drives} drives serve{full}, {needed} with room are needed")
+            })
+        };
+        let too_few = (1..).zip(&self.sets).find_map(failing);
+        // Writes need the buckets, and those are read once a read quorum is there.
+        let unread = self.buckets.is_none() && self.reads_fail().is_none();
+        too_few.or_else(|| unread.then(|| "too few drives answer to read the buckets".to_owned()))
+    }
+
     /// Whether requests would succeed now.
     #[must_use]
     pub fn health(&self) -> Health {
-        let readable = self.sets.iter().all(|set| set.readable);
         Health {
-            readable,
-            // Writes need the buckets, and those are read once a read quorum is there.
-            writable: self.sets.iter().all(|set| set.writable) && (!readable || self.buckets.is_some()),
+            readable: self.reads_fail().is_none(),
+            writable: self.writes_fail().is_none(),
             drives_online: self.sets.iter().map(SetSurvey::online).sum(),
             drives: self.sets.iter().map(|set| set.drives.len()).sum(),
             write_quorum: self.write_quorum,
@@ -143,11 +173,6 @@ impl Store {
             buckets: buckets.map(|buckets| buckets.len()),
         }
     }
-
-    /// Whether reads and writes would succeed now.
-    pub async fn health(&self) -> Health {
-        self.survey().await.health()
-    }
 }
 
 impl ErasureSet {
@@ -167,5 +192,76 @@ impl ErasureSet {
             }
         });
         join_all(survey).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A set of four drives, EC:2, of which so many are offline and so many full.
+    fn survey(offline: usize, full: usize) -> Survey {
+        let drive = |number: usize| DriveSurvey {
+            status: DriveStatus {
+                offline: (number < offline).then(|| "lost".to_owned()),
+                full: (offline..offline + full).contains(&number),
+                ..DriveStatus::offline(format!("/d{number}"), String::new())
+            },
+            activity: None,
+        };
+        let mut set = SetSurvey {
+            drives: (0..4).map(drive).collect(),
+            readable: false,
+            writable: false,
+        };
+        set.readable = set.online() >= 2;
+        set.writable = set.with_room() >= 3;
+        Survey {
+            deployment: [0; 16],
+            buckets: set.readable.then_some(1),
+            sets: vec![set],
+            set_size: 4,
+            standard_parity: 2,
+            reduced_parity: 1,
+            read_quorum: 2,
+            write_quorum: 3,
+        }
+    }
+
+    fn check(offline: usize, full: usize, reads: Option<&str>, writes: Option<&str>) {
+        let survey = survey(offline, full);
+        assert_eq!(survey.reads_fail().as_deref(), reads);
+        assert_eq!(survey.writes_fail().as_deref(), writes);
+        let health = survey.health();
+        assert_eq!((health.readable, health.writable), (reads.is_none(), writes.is_none()));
+    }
+
+    #[test]
+    fn why_requests_fail() {
+        check(0, 0, None, None);
+        check(1, 0, None, None);
+        check(0, 1, None, None);
+        let writes = "set 1: 3 of 4 drives serve, 1 of them full, 3 with room are needed";
+        check(1, 1, None, Some(writes));
+        let writes = "set 1: 4 of 4 drives serve, 4 of them full, 3 with room are needed";
+        check(0, 4, None, Some(writes));
+        let (reads, writes) = (
+            "set 1: 1 of 4 drives serve, 2 are needed",
+            "set 1: 1 of 4 drives serve, 3 with room are needed",
+        );
+        check(3, 0, Some(reads), Some(writes));
+    }
+
+    #[test]
+    fn writes_need_the_buckets() {
+        let survey = Survey {
+            buckets: None,
+            ..survey(0, 0)
+        };
+        assert_eq!(
+            survey.writes_fail().as_deref(),
+            Some("too few drives answer to read the buckets")
+        );
+        assert_eq!(survey.reads_fail(), None);
     }
 }

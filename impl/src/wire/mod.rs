@@ -62,7 +62,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 use timer::RtTimer;
@@ -97,6 +97,9 @@ pub struct WireConfig {
     pub tls: Option<Arc<Tls>>,
     /// What others may see of the requests.
     pub watch: WatchConfig,
+    /// Set while the server still serves but will soon be told to end: it is not ready then, so that load balancers
+    /// send requests elsewhere before its port is closed.
+    pub is_leaving: Arc<AtomicBool>,
 }
 
 /// What is shown of a server's work, and to whom.
@@ -146,6 +149,7 @@ pub async fn serve(
         budget,
         body_idle: config.timeouts.idle,
         is_tls: config.tls.is_some(),
+        is_leaving: config.is_leaving,
     };
     let service = Service::new(server, observer, serves);
     let timer = RtTimer::new(&rt);

@@ -41,7 +41,10 @@ use std::{
     future::Future,
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -71,6 +74,8 @@ pub(super) struct Service {
     budget: Budget,
     /// For how long a request's body may stand still.
     body_idle: Duration,
+    /// The server is about to close its port.
+    is_leaving: Arc<AtomicBool>,
     /// Those of its connection.
     streams: Option<Streams>,
     is_tls: bool,
@@ -88,6 +93,8 @@ pub(super) struct Serves {
     pub(super) body_idle: Duration,
     /// Whether connections are encrypted.
     pub(super) is_tls: bool,
+    /// The server is about to close its port.
+    pub(super) is_leaving: Arc<AtomicBool>,
 }
 
 impl Service {
@@ -129,6 +136,7 @@ impl Service {
             remote: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             budget: with.budget,
             body_idle: with.body_idle,
+            is_leaving: with.is_leaving,
             streams: None,
             is_tls: with.is_tls,
         }
@@ -191,7 +199,9 @@ impl Service {
 
     /// Answers what monitoring asks; `None` if it is something else.
     async fn probe(&self, request: &Request<Incoming>, asked: &Asked) -> Option<Response<Body>> {
-        if let Some(response) = health::answer(&self.server.store, request).await {
+        if let Some(response) =
+            health::answer(&self.server.store, self.is_leaving.load(Ordering::Acquire), request).await
+        {
             return Some(response);
         }
         let scraped = self.server.answer(&self.access, request).await?;

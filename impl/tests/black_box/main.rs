@@ -24,6 +24,12 @@ fn start_with(drives: usize, env: &[(&str, &str)]) -> Server {
     Server::start_with(drives, env)
 }
 
+/// The folders of a server that does not run yet.
+fn prepare(drives: usize) -> Server {
+    server::use_binary(BINARY);
+    Server::prepare(drives)
+}
+
 fn client(server: &Server) -> Client {
     Client::new(([127, 0, 0, 1], server.port()).into(), ACCESS_KEY, SECRET_KEY)
 }

@@ -1,13 +1,13 @@
 //! The process: started twice, asked how it is, asked without a signature.
 
-use crate::start;
+use crate::{client, prepare, start};
 use std::{
     io::Read,
     process::Stdio,
     thread,
     time::{Duration, Instant},
 };
-use tests::{http, server::free_port};
+use tests::{Server, http, server::free_port};
 
 #[test]
 fn a_second_process_on_the_same_drives_is_refused() {
@@ -84,4 +84,48 @@ fn unsigned_requests_are_denied() {
     );
     assert_eq!(header("content-type").as_deref(), Some("application/xml"));
     assert_eq!(header("server").as_deref(), Some("impl-object-store"));
+}
+
+/// After SIGTERM load balancers are told to go elsewhere while requests are still served.
+#[test]
+fn it_is_not_ready_for_a_moment_before_the_port_closes() {
+    let mut server = prepare(1);
+    server.set_variable("MINIO_SHUTDOWN_DELAY", "2s");
+    server.restart();
+    let mut client = client(&server);
+    client.create_bucket("photos").unwrap();
+    assert_eq!(http::status(server.port(), "GET", "/minio/health/ready"), Some(200));
+    let signalled = Instant::now();
+    server.signal_terminate();
+    let answer = wait_until_not_ready(&server);
+    assert!(answer.ends_with("the server is about to stop\n"), "{answer}");
+    client.put("photos", "late", b"hello").unwrap();
+    assert_eq!(http::status(server.port(), "GET", "/minio/health/live"), Some(200));
+    assert_eq!(server.wait_ended().code(), Some(0));
+    assert!(signalled.elapsed() >= Duration::from_secs(2));
+}
+
+#[test]
+fn a_second_signal_ends_the_moment() {
+    let mut server = prepare(1);
+    server.add_arguments(&["--shutdown-delay", "10m"]);
+    server.restart();
+    server.signal_terminate();
+    wait_until_not_ready(&server);
+    let signalled = Instant::now();
+    assert_eq!(server.terminate().code(), Some(0));
+    assert!(signalled.elapsed() < Duration::from_secs(60));
+}
+
+/// The answer that says so.
+fn wait_until_not_ready(server: &Server) -> String {
+    let began = Instant::now();
+    loop {
+        let answer = http::request(server.port(), "GET", "/minio/health/ready").expect("an answer");
+        if answer.starts_with("HTTP/1.1 503 ") {
+            return answer;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{answer}");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
