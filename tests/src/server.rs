@@ -3,7 +3,7 @@
 use crate::{http, mounts::Mounts};
 use std::{
     fs::{self, File},
-    io::{Read, Seek, SeekFrom, Write},
+    io::{ErrorKind, Read, Seek, SeekFrom, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -231,8 +231,8 @@ impl Server {
         while started.elapsed() < READY_TIME_MAX {
             let is_ready = match self.authority {
                 None => http::status(self.port, "GET", path) == Some(200),
-                // It listens only once it is to serve.
-                Some(_) => TcpStream::connect(("127.0.0.1", self.port)).is_ok(),
+                // It listens before its drives are open, and answers once it serves.
+                Some(_) => refuses_plain_text(self.port),
             };
             if is_ready {
                 return;
@@ -348,6 +348,21 @@ impl Drop for Server {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+/// Whether whoever listens takes a connection and says something to what is not TLS.
+fn refuses_plain_text(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+        return false;
+    };
+    let answered = stream
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .and_then(|()| stream.write_all(b"GET / HTTP/1.1\r\n\r\n"))
+        .and_then(|()| stream.read(&mut [0; 16]));
+    match answered {
+        Ok(_) => true,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
     }
 }
 

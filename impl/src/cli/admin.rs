@@ -130,10 +130,7 @@ pub(super) fn run(args: AdminArgs) -> ExitCode {
         AdminCommand::Prometheus { server, days } => block_on(async |rt| prometheus(&rt, &server, days)),
     };
     match done {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
+        Ok(text) => print(&text),
         Err(error) => fail(&error),
     }
 }
@@ -147,7 +144,7 @@ fn block_on(work: impl AsyncFnOnce(Rt) -> Result<String, AdminError>) -> Result<
 }
 
 async fn info(rt: &Rt, server: &ServerUrl, certs_dir: Option<String>, json: bool) -> Result<String, AdminError> {
-    let env = Env::of_process();
+    let env = Env::of_process(&super::read_secret)?;
     let endpoint: Endpoint = server.endpoint.parse()?;
     let addresses = endpoint.addresses()?;
     let tls = match (endpoint.is_tls(), server.insecure) {
@@ -208,7 +205,8 @@ fn refused(endpoint: String, status: StatusCode, body: &str) -> AdminError {
 
 fn prometheus(rt: &Rt, server: &ServerUrl, days: u64) -> Result<String, AdminError> {
     let endpoint: Endpoint = server.endpoint.parse()?;
-    let credentials = config::root_user(&Env::of_process(), &super::read_secret)?;
+    let env = Env::of_process(&super::read_secret)?;
+    let credentials = config::root_user(&env, &super::read_secret)?;
     let expires_seconds = rt.wall_nanos() / 1_000_000_000 + days * 86_400;
     let token = token::mint(&credentials, expires_seconds);
     let (scheme, authority) = (endpoint.scheme(), endpoint.authority());

@@ -105,14 +105,8 @@ pub(super) struct Tolerated {
 /// Prints the calculation.
 pub(super) fn run(args: &ErasureArgs) -> ExitCode {
     match calculate(args) {
-        Ok(pools) => {
-            print(&if args.json {
-                report::to_json(&pools)
-            } else {
-                report::to_text(&pools)
-            });
-            ExitCode::SUCCESS
-        }
+        Ok(pools) if args.json => print(&report::to_json(&pools)),
+        Ok(pools) => print(&report::to_text(&pools)),
         Err(error) => fail(&error),
     }
 }

@@ -35,12 +35,12 @@ pub struct Log {
 }
 
 impl Log {
-    /// Sends log lines to `file`, or to standard error, for people or as JSON. `RUST_LOG` says what,
+    /// Sends log lines to `file`, or to standard error, for people or as JSON. `rust_log` says what,
     /// [`DEFAULT_FILTER`] without it. Panics are logged as well, and no longer written to standard error.
     ///
     /// # Errors
     /// The file cannot be opened, or the operating system gives no thread.
-    pub(super) fn start(json: bool, file: Option<&LogFileSettings>) -> io::Result<Log> {
+    pub(super) fn start(json: bool, file: Option<&LogFileSettings>, rust_log: Option<&str>) -> io::Result<Log> {
         let dropped = Arc::<Counter>::default();
         let losses = Losses(dropped.clone());
         let queue = match file {
@@ -51,7 +51,14 @@ impl Log {
             }
         };
         let is_file = file.is_some();
-        subscribe(json, !is_file && io::stderr().is_terminal(), queue.clone());
+        let filter = rust_log.and_then(|filter| filter.parse().ok());
+        let is_terminal = !is_file && io::stderr().is_terminal();
+        subscribe(
+            filter.unwrap_or_else(|| EnvFilter::new(DEFAULT_FILTER)),
+            json,
+            is_terminal,
+            queue.clone(),
+        );
         std::panic::set_hook(Box::new(log_panic));
         Ok(Log {
             queue,
@@ -79,8 +86,7 @@ impl Log {
     }
 }
 
-fn subscribe(json: bool, is_terminal: bool, queue: LogQueue) {
-    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+fn subscribe(mut filter: EnvFilter, json: bool, is_terminal: bool, queue: LogQueue) {
     if let Ok(access) = ACCESS.parse() {
         filter = filter.add_directive(access);
     }

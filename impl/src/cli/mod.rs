@@ -74,10 +74,20 @@ fn read_secret(path: &Path) -> io::Result<String> {
     std::fs::read_to_string(path)
 }
 
-/// Writes to standard output. A reader that has gone away (`| head`) is no error of ours.
-fn print(text: &str) {
+/// Standard output did not take what was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output: {0}")]
+struct OutputError(#[source] io::Error);
+
+/// Writes all that was asked for to standard output, and returns the exit code. A reader that has gone away (`| head`)
+/// is no error of ours.
+fn print(text: &str) -> ExitCode {
     use std::io::Write;
-    drop(std::io::stdout().write_all(text.as_bytes()));
+    let mut output = io::stdout();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&OutputError(error)),
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 /// The one line that every failure ends with.

@@ -35,10 +35,7 @@ enum ReplayError {
 
 pub(super) fn run(args: &ReplayArgs) -> ExitCode {
     match replay(&args.file) {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
+        Ok(text) => print(&text),
         Err(error) => fail(&error),
     }
 }

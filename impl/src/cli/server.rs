@@ -6,7 +6,7 @@ use crate::{
     node::{self, NodeConfig, OpenError},
     runtime::{
         self, Listener, Rt,
-        real::{RealRuntime, log::write_within},
+        real::{RealRuntime, log::write_within, raise_files_max},
     },
     wire::{
         self, DomainError, Domains, Limits, OriginError, Origins, Timeouts, Tls, TlsError, WatchConfig, WireConfig,
@@ -56,6 +56,7 @@ Environment:
   MINIO_ACCESS_LOG                      on: as --access-log [off]
   MINIO_LOG_FILE, MINIO_LOG_FILE_SIZE, MINIO_LOG_FILE_COUNT
                                         As the flags
+  MINIO_CONFIG_ENV_FILE                 A file of NAME=VALUE lines, which beat these variables
   RUST_LOG                              What is logged [info]
 
 Examples:
@@ -241,9 +242,10 @@ pub(super) fn run(args: ServerArgs) -> ExitCode {
 
 fn start(given: Given) -> Result<(), StartError> {
     let current_folder = std::env::current_dir().map_err(StartError::CurrentFolder)?;
-    let config = ServerConfig::resolve(given, &Env::of_process(), &current_folder, &super::read_secret)?;
+    let env = Env::of_process(&super::read_secret)?;
+    let config = ServerConfig::resolve(given, &env, &current_folder, &super::read_secret)?;
     let log_file = config.log_file.as_ref();
-    let log = Log::start(config.output.json, log_file).map_err(|source| StartError::Log {
+    let log = Log::start(config.output.json, log_file, env.get("RUST_LOG")).map_err(|source| StartError::Log {
         to: log_file.map_or_else(|| "standard error".to_owned(), |file| file.path.display().to_string()),
         source,
     })?;
@@ -260,6 +262,10 @@ fn start(given: Given) -> Result<(), StartError> {
 fn run_logged(config: ServerConfig, log: &Log) -> Result<(), StartError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
+    }
+    // Each connection takes one, and each shard that is read or written.
+    if let Err(error) = raise_files_max() {
+        tracing::warn!(%error, "the limit of open files cannot be raised to what the system allows");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -287,12 +293,14 @@ pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
     let domains: Domains = config.domains.parse()?;
     let origins: Origins = config.origins.parse()?;
     let tls = certificates(&rt, &config).await?;
-    let node = Arc::new(node::open(rt.clone(), node_config(&config)).await?);
+    // Before any drive is touched: a server whose port is taken must not have formatted them. Whoever connects already
+    // is answered once the drives are open.
     let address = &config.address;
     let (listener, bound) = listen(&rt, address).await.map_err(|source| StartError::Listen {
         address: address.clone(),
         source,
     })?;
+    let node = Arc::new(node::open(rt.clone(), node_config(&config)).await?);
     let recovering = node.clone();
     runtime::spawn(&rt, "recovery", async move {
         recovering.recover(RECOVERY_GRACE).await;

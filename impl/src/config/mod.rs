@@ -128,6 +128,22 @@ pub enum ConfigError {
         /// What it may hold.
         expected: &'static str,
     },
+    /// The file of further variables.
+    #[error("MINIO_CONFIG_ENV_FILE: cannot read {}: {source}", path.display())]
+    EnvFile {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A line of it.
+    #[error("MINIO_CONFIG_ENV_FILE: {}, line {line}: expected NAME=VALUE", path.display())]
+    EnvLine {
+        /// The file.
+        path: PathBuf,
+        /// The line's number, from 1.
+        line: usize,
+    },
     /// Memory, requests, or time.
     #[error("{name} {value}: expected {expected}")]
     Limit {
@@ -177,6 +193,9 @@ impl ServerConfig {
             warnings.push("the console is not there yet: --console-address has no effect".into());
         }
         let credentials = credentials::root_user(env, read_file, &mut warnings)?;
+        let unquoted = env.unquoted();
+        warnings
+            .extend(unquoted.map(|name| format!("{name}: the quotes around its value are not taken as part of it")));
         warnings.extend(env.ignored().map(|name| format!("{name} is set but has no effect yet")));
         Ok(ServerConfig {
             address,
@@ -395,7 +414,6 @@ mod tests {
             ("MINIO_KMS_SECRET_KEY", "k:AAAA"),
             ("MINIO_API_ROOT_ACCESS", "off"),
             ("MINIO_CERT_PASSWD", "secret"),
-            ("MINIO_CONFIG_ENV_FILE", "/etc/default/minio"),
         ] {
             assert!(refused(&[(name, value)]).starts_with(name), "{name}");
         }

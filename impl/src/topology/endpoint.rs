@@ -10,6 +10,8 @@ use std::{
 /// The port of a URL that names none.
 const DEFAULT_PORT: u16 = 9000;
 
+const QUOTES: [char; 2] = ['"', '\''];
+
 /// Where a drive is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
@@ -32,6 +34,13 @@ impl Endpoint {
     /// # Errors
     /// The root, an empty path, or a URL that is more or less than `http(s)://host[:port]/path`.
     pub fn parse(argument: &str) -> Result<Endpoint, TopologyError> {
+        // What is left of an env file's quotes would be part of a folder's name, and the store in a place that nobody
+        // looks for it.
+        if argument.starts_with(QUOTES) || argument.ends_with(QUOTES) {
+            return Err(TopologyError::Quote {
+                argument: argument.into(),
+            });
+        }
         if argument.contains("://") {
             return parse_url(argument);
         }
@@ -169,6 +178,15 @@ mod tests {
                 "{argument}"
             );
         }
+    }
+
+    #[test]
+    fn quotes_are_refused() {
+        for argument in ["\"", "\"/data", "/data\"", "'/data'", "\"http://host/d\""] {
+            let error = Endpoint::parse(argument).unwrap_err();
+            assert!(matches!(error, TopologyError::Quote { .. }), "{argument}: {error}");
+        }
+        check("/da\"ta", "/da\"ta");
     }
 
     #[test]

@@ -50,6 +50,12 @@ pub enum TopologyError {
         /// The first argument that differs from those before it.
         argument: String,
     },
+    /// A path in quotes, or half of one.
+    #[error("{argument}: a drive's path must not begin or end with a quote; give it without quotes")]
+    Quote {
+        /// The endpoint as given.
+        argument: String,
+    },
     /// An empty path or the root of the file system.
     #[error("{argument:?}: a drive must be a folder of its own, not the root")]
     RootPath {

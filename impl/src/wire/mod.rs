@@ -77,6 +77,9 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
 /// The pause after a connection could not be accepted (out of descriptors, as a rule).
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// How much time passes at least between two log lines about that.
+const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What [`serve`] needs beside a store.
 pub struct WireConfig {
     /// Where connections come from.
@@ -165,8 +168,15 @@ pub async fn serve(
         .map(|tls| runtime::spawn(&rt, "certificates", tls.keep_current()));
 
     let mut shutdown = pin!(shutdown);
+    let mut acceptor = Acceptor {
+        rt: &rt,
+        listener: &*config.listener,
+        permits: &permits,
+        logged: None,
+        untold: 0,
+    };
     loop {
-        let next = accept(&rt, &*config.listener, &permits);
+        let next = acceptor.next();
         let ((stream, remote), permit) = tokio::select! {
             biased;
             () = &mut shutdown => break,
@@ -212,21 +222,44 @@ fn endpoint(bound: SocketAddr) -> String {
     SocketAddr::new(host, bound.port()).to_string()
 }
 
-/// The next connection, once one more may be served.
-async fn accept(
-    rt: &Rt,
-    listener: &dyn Listener,
-    permits: &Arc<Semaphore>,
-) -> (Accepted, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed.
-    let permit = permits.clone().acquire_owned().await.ok();
-    loop {
-        match listener.accept().await {
-            Ok(accepted) => return (accepted, permit),
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                rt.sleep(ACCEPT_RETRY).await;
+/// Takes connections off the listener.
+struct Acceptor<'a> {
+    rt: &'a Rt,
+    listener: &'a dyn Listener,
+    permits: &'a Arc<Semaphore>,
+    /// When it was last logged that there is none, and how often it was not logged since.
+    logged: Option<Duration>,
+    untold: u64,
+}
+
+impl Acceptor<'_> {
+    /// The next connection, once one more may be served.
+    async fn next(&mut self) -> (Accepted, Option<OwnedSemaphorePermit>) {
+        // The semaphore is never closed.
+        let permit = self.permits.clone().acquire_owned().await.ok();
+        loop {
+            match self.listener.accept().await {
+                Ok(accepted) => return (accepted, permit),
+                Err(error) => {
+                    self.log(&error);
+                    self.rt.sleep(ACCEPT_RETRY).await;
+                }
             }
         }
+    }
+
+    /// Logs that a connection could not be accepted, at most once in [`ACCEPT_LOG_INTERVAL`].
+    fn log(&mut self, error: &io::Error) {
+        let now = self.rt.mono();
+        if self
+            .logged
+            .is_some_and(|last| now.saturating_sub(last) < ACCEPT_LOG_INTERVAL)
+        {
+            self.untold += 1;
+            return;
+        }
+        let untold = std::mem::take(&mut self.untold);
+        tracing::warn!(%error, untold, "cannot accept a connection");
+        self.logged = Some(now);
     }
 }

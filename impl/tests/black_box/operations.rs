@@ -252,6 +252,22 @@ fn the_admin_api_needs_a_signature_and_root() {
     assert_eq!(status("GET", "/minio/key"), 400);
 }
 
+/// A script that saves the answer must notice that it did not.
+#[test]
+fn what_cannot_be_written_is_an_error() {
+    let server = start(1);
+    let mut command = Command::new(BINARY);
+    command.args(["admin", "info", "--json", "--endpoint", &server.endpoint()]);
+    command
+        .env("MINIO_ROOT_USER", ACCESS_KEY)
+        .env("MINIO_ROOT_PASSWORD", SECRET_KEY);
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = command.stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.starts_with("error: cannot write to standard output: "), "{error}");
+}
+
 #[test]
 fn the_access_log_is_written_on_request() {
     let without = start(1);

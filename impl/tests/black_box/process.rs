@@ -2,12 +2,18 @@
 
 use crate::{client, prepare, start};
 use std::{
+    fs,
     io::Read,
-    process::Stdio,
+    net::{TcpListener, TcpStream},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
-use tests::{Server, http, server::free_port};
+use tests::{
+    Server, http,
+    s3::Client,
+    server::{SECRET_KEY, free_port},
+};
 
 #[test]
 fn a_second_process_on_the_same_drives_is_refused() {
@@ -128,4 +134,143 @@ fn wait_until_not_ready(server: &Server) -> String {
         assert!(began.elapsed() < Duration::from_secs(30), "{answer}");
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// A server whose port is taken has touched no drive.
+#[test]
+fn a_taken_port_is_found_before_drives_are_formatted() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = prepare(4);
+    let output = server.command(taken.local_addr().unwrap().port()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("cannot listen on "), "{error}");
+    for drive in server.drives() {
+        assert_eq!(fs::read_dir(drive).unwrap().count(), 0, "{}", drive.display());
+    }
+}
+
+/// `docker run --env-file` leaves quotes where they are; a folder of that name is not what anybody wants.
+#[test]
+fn quotes_of_an_env_file_are_no_part_of_a_path() {
+    let server = prepare(1);
+    let run = |volumes: &str| {
+        let port = free_port();
+        let mut command = server.command(port);
+        command.current_dir(server.folder()).env("MINIO_VOLUMES", volumes);
+        (
+            port,
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap(),
+        )
+    };
+    for half in ["\"/tmp/store", "\"", "store'"] {
+        let (_, refused) = run(half);
+        let output = refused.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{half}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("quote"), "{half}: {error}");
+    }
+    let store = server.folder().join("store");
+    let (port, mut quoted) = run(&format!("\"{}\"", store.display()));
+    let began = Instant::now();
+    while http::status(port, "GET", "/minio/health/ready") != Some(200) {
+        assert!(began.elapsed() < Duration::from_secs(30), "it does not serve");
+        thread::sleep(Duration::from_millis(20));
+    }
+    quoted.kill().unwrap();
+    quoted.wait().unwrap();
+    assert!(store.join(".minio.sys/format.json").exists());
+    for entry in fs::read_dir(server.folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(!name.contains(['"', '\'']), "{name}");
+    }
+}
+
+/// Everything that it is configured with is in a file.
+#[test]
+fn a_file_of_variables() {
+    let mut server = prepare(1);
+    let file = server.folder().join("variables");
+    let lines = format!(
+        "# all of it\nexport MINIO_ROOT_USER=\"from-a-file\"\nMINIO_ROOT_PASSWORD='{SECRET_KEY}'\n\
+         MINIO_ACCESS_LOG=on\n"
+    );
+    fs::write(&file, lines).unwrap();
+    server.set_variable("MINIO_CONFIG_ENV_FILE", file.to_str().unwrap());
+    server.restart();
+    let mut client = Client::new(([127, 0, 0, 1], server.port()).into(), "from-a-file", SECRET_KEY);
+    client.create_bucket("photos").unwrap();
+    assert!(server.log().contains("createbucket"), "{}", server.log());
+    assert!(server.terminate().success());
+    server.set_variable("MINIO_CONFIG_ENV_FILE", "/none/of/it");
+    let output = server.command(free_port()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.starts_with("error: MINIO_CONFIG_ENV_FILE: cannot read /none/of/it"),
+        "{error}"
+    );
+}
+
+/// The server under `ulimit`, with its log on standard error.
+fn limited(server: &Server, limit: &str, port: u16) -> Command {
+    let plain = server.command(port);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+fn wait_until_live(port: u16) {
+    let began = Instant::now();
+    while http::status(port, "GET", "/minio/health/live") != Some(200) {
+        assert!(began.elapsed() < Duration::from_secs(30), "it does not serve");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn the_limit_of_open_files_is_raised() {
+    let mut server = prepare(1);
+    server.set_variable("MINIO_PROMETHEUS_AUTH_TYPE", "public");
+    let port = free_port();
+    let mut child = limited(&server, "-Sn 64", port).spawn().unwrap();
+    wait_until_live(port);
+    let text = http::request(port, "GET", "/minio/v2/metrics/node").unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let name = "minio_node_file_descriptor_limit_total{";
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+    let limit: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(limit > 64.0, "{line}");
+}
+
+/// Out of descriptors it goes on, and does not fill the log.
+#[test]
+fn what_cannot_be_accepted_is_logged_once_a_second() {
+    let server = prepare(1);
+    let port = free_port();
+    let mut child = limited(&server, "-n 48", port).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until_live(port);
+    let connections: Vec<TcpStream> = (0..100)
+        .filter_map(|_| TcpStream::connect(("127.0.0.1", port)).ok())
+        .collect();
+    thread::sleep(Duration::from_millis(2500));
+    drop(connections);
+    wait_until_live(port);
+    child.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    let lines = log.matches("cannot accept a connection").count();
+    assert!((1..=5).contains(&lines), "{lines} lines:\n{log}");
 }

@@ -10,6 +10,8 @@ pub mod log;
 mod process;
 mod recorder;
 
+pub use process::raise_files_max;
+
 use super::{Accepted, BoxFuture, Executor, Files, Job, Listener, Process, Recorder, Rt, Runtime, Stream, Task};
 use executor::DriveExecutor;
 use files::HostFiles;

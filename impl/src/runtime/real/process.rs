@@ -1,7 +1,8 @@
 //! What the operating system knows of this process, from Linux's `/proc`; elsewhere nothing.
 
 use crate::runtime::Process;
-use std::{fs, time::Duration};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::{fs, io, time::Duration};
 
 /// Reads it anew. Takes some microseconds: `/proc` is memory.
 pub(super) fn read() -> Process {
@@ -13,8 +14,21 @@ pub(super) fn read() -> Process {
         resident_bytes: status.and_then(|status| resident_bytes(&status)),
         // Listing them takes a descriptor.
         files_open: open.map(|open| open.saturating_sub(1)),
-        files_max: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
+        files_max: getrlimit(Resource::Nofile).current,
     }
+}
+
+/// Lets this process open as many files as the system allows it: raises the soft limit to the hard one.
+///
+/// # Errors
+/// What the operating system says; the limit is as it was then.
+pub fn raise_files_max() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    Ok(setrlimit(Resource::Nofile, raised)?)
 }
 
 /// Time on processors, of user and system.
