@@ -133,6 +133,9 @@ pub struct Drive {
     /// Inodes that are left.
     #[serde(rename = "free_inodes", default)]
     pub free_inodes: u64,
+    /// The device of its file system: drives of a server with the same one share its space.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub device: Option<u64>,
     /// Its pool.
     pub pool_index: usize,
     /// Its erasure set.
@@ -203,6 +206,7 @@ fn describe(set: usize, place: usize, drive: &DriveSurvey) -> Drive {
         free_bytes: status.free_bytes,
         used_inodes: status.total_inodes.saturating_sub(status.free_inodes),
         free_inodes: status.free_inodes,
+        device: status.device,
         pool_index: 0,
         set_index: set,
         disk_index: place,

@@ -318,6 +318,7 @@ impl Drive for LocalDrive {
             total_inodes: space.total_inodes,
             free_inodes: space.free_inodes,
             full: self.is_full(),
+            device: Some(self.shared.health.format.device),
         }
     }
 

@@ -68,6 +68,8 @@ pub struct DriveStatus {
     pub free_inodes: u64,
     /// It takes no more objects, only deletes.
     pub full: bool,
+    /// The device of its file system, `None` while offline. Drives on one device share its space, and its fate.
+    pub device: Option<u64>,
 }
 
 impl DriveStatus {
@@ -82,6 +84,7 @@ impl DriveStatus {
             total_inodes: 0,
             free_inodes: 0,
             full: false,
+            device: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     object::{NO_ANSWER, Store, Survey},
     runtime::Rt,
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How often the drives are asked.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -41,8 +41,16 @@ pub async fn watch(rt: Rt, store: Arc<Store>) {
     }
 }
 
-/// One line at the start about drives that do not serve, and what that means; none if all do.
+/// Lines at the start about drives that share a device, and one about drives that do not serve and what that means.
 pub fn report(survey: &Survey) {
+    for (set, names) in sharing(survey) {
+        let names = names.join(" ");
+        tracing::warn!(
+            set,
+            names,
+            "drives of one set are on one device: they fail together, and share its space"
+        );
+    }
     let health = survey.health();
     let offline = health.drives - health.drives_online;
     if offline == 0 {
@@ -73,6 +81,18 @@ pub fn report(survey: &Survey) {
             );
         }
     }
+}
+
+/// The drives of one set that are on one device, with the number of the set, from 1; those of every such device.
+fn sharing(survey: &Survey) -> Vec<(usize, Vec<&str>)> {
+    let mut devices: BTreeMap<(usize, u64), Vec<&str>> = BTreeMap::new();
+    for (set, _, drive) in survey.drives() {
+        if let Some(device) = drive.status.device {
+            devices.entry((set, device)).or_default().push(&drive.status.path);
+        }
+    }
+    let several = devices.into_iter().filter(|(_, names)| names.len() > 1);
+    several.map(|((set, _), names)| (set + 1, names)).collect()
 }
 
 fn states(survey: &Survey) -> Vec<State> {
@@ -132,6 +152,23 @@ mod tests {
             write_quorum: 3,
             buckets: Some(0),
         }
+    }
+
+    #[test]
+    fn drives_on_one_device_are_found() {
+        let mut survey = survey(&[None, None, None, Some("lost"), None]);
+        for (drive, device) in survey.sets[0].drives.iter_mut().zip([7, 8, 7, 7, 9]) {
+            drive.status.device = drive.status.offline.is_none().then_some(device);
+        }
+        assert_eq!(sharing(&survey), [(1, vec!["/d0", "/d2"])]);
+        let mut other = survey.sets[0].clone();
+        other.drives.truncate(1);
+        survey.sets.push(other);
+        assert_eq!(
+            sharing(&survey),
+            [(1, vec!["/d0", "/d2"])],
+            "another set may fail with it"
+        );
     }
 
     #[test]

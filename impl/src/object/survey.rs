@@ -7,7 +7,7 @@ use crate::{
 };
 use futures::future::join_all;
 use model::protocol::write_quorum;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// A call to the operating system that takes longer than this hangs.
 const CALL_TIME_MAX: Duration = Duration::from_secs(5);
@@ -94,6 +94,18 @@ impl Survey {
             drives.map(move |(place, drive)| (set, place, drive))
         };
         self.sets.iter().enumerate().flat_map(of_set)
+    }
+
+    /// Space of the drives that serve, and what is free of it, in bytes. A device that several drives are on is counted
+    /// once.
+    #[must_use]
+    pub fn space(&self) -> (u64, u64) {
+        let mut seen = BTreeSet::new();
+        let mut counts = |drive: &&DriveSurvey| drive.status.device.is_none_or(|device| seen.insert(device));
+        let drives = self.drives().map(|(_, _, drive)| drive).filter(|drive| counts(drive));
+        drives.fold((0, 0), |(total, free), drive| {
+            (total + drive.status.total_bytes, free + drive.status.free_bytes)
+        })
     }
 
     /// Why reads would fail now; `None` if they would succeed.
@@ -250,6 +262,16 @@ mod tests {
             "set 1: 1 of 4 drives serve, 3 with room are needed",
         );
         check(3, 0, Some(reads), Some(writes));
+    }
+
+    #[test]
+    fn the_space_of_a_device_counts_once() {
+        let mut survey = survey(0, 0);
+        for (drive, device) in survey.sets[0].drives.iter_mut().zip([1, 2, 1, 1]) {
+            drive.status.device = Some(device);
+            (drive.status.total_bytes, drive.status.free_bytes) = (100 * device, 10 * device);
+        }
+        assert_eq!(survey.space(), (300, 30));
     }
 
     #[test]

@@ -168,13 +168,9 @@ fn cluster(text: &mut Text, survey: &Survey) {
     sets(text, survey);
 }
 
-/// Space of the drives that serve.
+/// Space of the drives that serve, of each device once.
 fn capacity(text: &mut Text, survey: &Survey) {
-    let sum = |get: fn(&DriveSurvey) -> u64| survey.drives().map(|(_, _, drive)| get(drive)).sum::<u64>();
-    let (total, free) = (
-        sum(|drive| drive.status.total_bytes),
-        sum(|drive| drive.status.free_bytes),
-    );
+    let (total, free) = survey.space();
     // What is left for objects of the standard class: K of N.
     let data = survey.set_size - survey.standard_parity;
     let usable = |bytes: u64| {

@@ -138,6 +138,14 @@ fn counters_move_with_requests() {
     is("minio_cluster_write_quorum", "", 3.0);
     is("minio_cluster_bucket_total", "", 1.0);
     is("minio_node_drive_online_total", "", 4.0);
+    // All four are on one device, whose space counts once; and who starts such a server is told.
+    let all = metric(&after, "minio_node_drive_total_bytes", "").unwrap();
+    is("minio_cluster_capacity_raw_total_bytes", "", all / 4.0);
+    let log = server.log();
+    let shared = log
+        .lines()
+        .filter(|line| line.contains("drives of one set are on one device"));
+    assert_eq!(shared.count(), 1, "{log}");
     let at_least = |name: &str, least: f64| {
         let value = metric(&after, name, "").unwrap_or_else(|| panic!("no {name}"));
         assert!(value >= least, "{name} is {value}");

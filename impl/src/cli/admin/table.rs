@@ -5,7 +5,7 @@ use crate::{
     cli::{PRODUCT, banner::count},
     config::size,
 };
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 /// The whole answer of `impl admin info`. Writing to a `String` cannot fail.
 pub fn of(info: &Info) -> String {
@@ -35,8 +35,7 @@ pub fn of(info: &Info) -> String {
             count(reads.into(), "drive")
         ),
     );
-    let sum = |get: fn(&Drive) -> u64| drives(info).map(get).sum::<u64>();
-    let (used, total) = (sum(|drive| drive.used_bytes), sum(|drive| drive.total_bytes));
+    let (used, total) = space(info);
     row(
         "Space",
         &format!("{} used of {}, with parity", size::format(used), size::format(total)),
@@ -54,6 +53,20 @@ pub fn of(info: &Info) -> String {
     text.push('\n');
     list(&mut text, info);
     text
+}
+
+/// Bytes used, and all bytes. A device that several drives of a server are on is counted once.
+fn space(info: &Info) -> (u64, u64) {
+    let mut space = (0, 0);
+    for server in &info.servers {
+        let mut seen = BTreeSet::new();
+        for drive in &server.drives {
+            if drive.device.is_none_or(|device| seen.insert(device)) {
+                space = (space.0 + drive.used_bytes, space.1 + drive.total_bytes);
+            }
+        }
+    }
+    space
 }
 
 fn drives(info: &Info) -> impl Iterator<Item = &Drive> {
@@ -139,6 +152,7 @@ mod tests {
             free_bytes,
             used_inodes: total_bytes >> 16,
             free_inodes: free_bytes >> 16,
+            device: None,
             pool_index: 0,
             set_index: 0,
             disk_index: number - 1,
@@ -201,6 +215,15 @@ mod tests {
         ] {
             assert!(text.lines().any(|own| own == line), "{text}");
         }
+    }
+
+    #[test]
+    fn the_space_of_a_device_counts_once() {
+        let mut info = info();
+        for drive in &mut info.servers[0].drives {
+            drive.device = (drive.total_bytes > 0).then_some(7);
+        }
+        assert_eq!(space(&info), (1 << 40, 4 << 40));
     }
 
     #[test]

@@ -143,7 +143,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Health {
     path: PathBuf,
     /// The `format.json` that was opened.
-    format: FileId,
+    pub(super) format: FileId,
     offline: Mutex<Option<String>>,
 }
 
