@@ -10,8 +10,8 @@
 )]
 
 use std::fmt;
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 mod http;
@@ -226,6 +226,14 @@ impl Client {
         } else {
             Err(Error::Status(response))
         }
+    }
+
+    /// Sends a PUT up to its body, of `body_bytes`, on a connection of its own, which the body is to be written to.
+    pub fn begin_put(&mut self, bucket: &str, key: &str, body_bytes: usize) -> io::Result<TcpStream> {
+        let head = self.signed_head("PUT", &object_path(bucket, key), &[], &[], body_bytes);
+        let mut stream = TcpStream::connect(self.connection.addr())?;
+        stream.write_all(&head)?;
+        Ok(stream)
     }
 
     /// Reads a whole object.

@@ -288,12 +288,19 @@ impl Server {
     /// The most memory that it has had resident, in bytes.
     #[must_use]
     pub fn peak_memory_bytes(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// The memory that it has resident, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    fn status_bytes(&self, name: &str) -> u64 {
         let id = self.child.as_ref().expect("it runs").id();
         let status = fs::read_to_string(format!("/proc/{id}/status")).expect("its status");
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmHWM:"))
-            .expect("its peak");
+        let line = status.lines().find(|line| line.starts_with(name)).expect("its memory");
         let kib = line
             .split_whitespace()
             .nth(1)

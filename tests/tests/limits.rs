@@ -1,7 +1,18 @@
 //! What the server takes of memory, and whom it serves, when clients are many, slow, or send much.
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
-use tests::{Server, clients};
+use std::{
+    io::{Read, Write},
+    thread,
+    time::Duration,
+};
+use tests::{
+    Server, clients,
+    s3::Client,
+    server::{ACCESS_KEY, SECRET_KEY},
+};
+
+const MIB: usize = 1 << 20;
 
 fn peak_mib(server: &Server) -> u64 {
     let peak_mib = server.peak_memory_bytes() >> 20;
@@ -17,6 +28,49 @@ fn slow_clients() {
     server.restart();
     clients::run(&server, "limits.py", &["slow"]);
     assert!(peak_mib(&server) < 300);
+}
+
+/// Uploads that have sent 1 MiB, or a little less, and pause hold no more than that each; then they go on.
+#[test]
+fn paused_uploads() {
+    for first_bytes in [MIB, MIB - 1] {
+        paused_after(first_bytes);
+    }
+}
+
+fn paused_after(first_bytes: usize) {
+    const UPLOADS: usize = 200;
+    let mut server = Server::prepare(4);
+    // Room for all of them, and time on a busy machine.
+    server.add_arguments(&["--memlimit", "16GiB", "--idle-timeout", "10m"]);
+    server.restart();
+    let mut client = Client::new(([127, 0, 0, 1], server.port()).into(), ACCESS_KEY, SECRET_KEY);
+    client.create_bucket("limits").unwrap();
+    let body: Vec<u8> = (0..2 * MIB).map(|at| (at % 251) as u8).collect();
+    client.put("limits", "first", &body).unwrap();
+    let before = server.memory_bytes();
+    let key = |number: usize| format!("paused/{number}");
+    let mut uploads: Vec<_> = (0..UPLOADS)
+        .map(|number| {
+            let mut stream = client.begin_put("limits", &key(number), 2 * MIB).unwrap();
+            stream.write_all(&body[..first_bytes]).unwrap();
+            stream
+        })
+        .collect();
+    thread::sleep(Duration::from_secs(3));
+    let held = server.memory_bytes().saturating_sub(before) / UPLOADS as u64;
+    println!("{first_bytes} bytes of a body: {} KiB held for each", held >> 10);
+    // What a connection and its request take beside the body.
+    let most = MIB as u64 + (128 << 10);
+    assert!(held <= most, "{held} bytes for each upload of {first_bytes}");
+    for number in [0, UPLOADS / 2, UPLOADS - 1] {
+        let stream = &mut uploads[number];
+        stream.write_all(&body[first_bytes..]).unwrap();
+        let mut answer = [0; 15];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        assert!(client.get("limits", &key(number)).unwrap() == body, "{number}");
+    }
 }
 
 /// More uploads and downloads at once than the memory is for: some wait, some are told to slow down, and the

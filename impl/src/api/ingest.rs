@@ -3,20 +3,24 @@
 use super::{ApiError, Code, checksum};
 use crate::{
     digest::Md5,
-    object::{ObjectWriter, Store},
+    object::{ObjectWriter, STRIPE_LEN, Store},
     runtime,
 };
 use bytes::Bytes;
 use checksum::Hasher;
 use futures::{Stream, StreamExt, future::join3};
 use model::record::{Checksum, ChecksumKind};
-use std::{fmt::Write as _, pin::Pin};
+use std::{fmt::Write as _, pin::Pin, time::Duration};
 
 /// The largest object, and part, in bytes: 5 TiB.
 pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
 
-/// Bytes that are gathered before they are hashed and handed on.
-const BATCH_BYTES: usize = 1 << 20;
+/// Bytes that are gathered before they are hashed and handed on: a stripe, so that nothing of a body waits anywhere
+/// else for the rest of one.
+const BATCH_BYTES: usize = STRIPE_LEN;
+
+/// A body that pauses for so long gives the memory back that the drives have gathered of it for larger writes.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Batches of at least this many bytes are hashed off the connection's thread, beside the write.
 const BATCH_BYTES_OFFLOADED: usize = 256 << 10;
@@ -89,7 +93,7 @@ pub(super) struct Ingested {
 /// nothing is stored.
 pub(super) async fn ingest(store: &Store, writer: &mut ObjectWriter, incoming: Incoming) -> Result<Ingested, ApiError> {
     let Incoming {
-        mut body,
+        body,
         size,
         md5: expected_md5,
         checksum: expected,
@@ -105,8 +109,12 @@ pub(super) async fn ingest(store: &Store, writer: &mut ObjectWriter, incoming: I
             .collect(),
     };
     let mut received = 0;
+    let mut batches = Batches {
+        body,
+        rest: Bytes::new(),
+    };
     loop {
-        let (batch, ended) = next_batch(&mut body).await?;
+        let (batch, ended) = batches.next(writer).await?;
         let batch_bytes: usize = batch.iter().map(Bytes::len).sum();
         received += batch_bytes as u64;
         if received > size {
@@ -126,21 +134,48 @@ pub(super) async fn ingest(store: &Store, writer: &mut ObjectWriter, incoming: I
     hashes.verify(expected_md5, &expected)
 }
 
-/// Gathers up to [`BATCH_BYTES`]; and whether the body has ended.
-async fn next_batch(body: &mut Body) -> Result<(Vec<Bytes>, bool), ApiError> {
-    let mut batch = Vec::new();
-    let mut batch_bytes = 0;
-    while batch_bytes < BATCH_BYTES {
-        match body.next().await {
-            Some(Ok(data)) => {
-                batch_bytes += data.len();
+/// A body in batches.
+struct Batches {
+    body: Body,
+    /// What came in behind the end of the last batch.
+    rest: Bytes,
+}
+
+impl Batches {
+    /// The next [`BATCH_BYTES`], fewer at the end; and whether the body has ended.
+    async fn next(&mut self, writer: &mut ObjectWriter) -> Result<(Vec<Bytes>, bool), ApiError> {
+        let mut batch = Vec::new();
+        let mut room = BATCH_BYTES;
+        let mut data = std::mem::take(&mut self.rest);
+        loop {
+            if data.len() > room {
+                self.rest = data.split_off(room);
+            }
+            room -= data.len();
+            if !data.is_empty() {
                 batch.push(data);
             }
-            Some(Err(error)) => return Err(error),
-            None => return Ok((batch, true)),
+            if room == 0 {
+                return Ok((batch, false));
+            }
+            data = match self.receive(writer).await? {
+                Some(data) => data,
+                None => return Ok((batch, true)),
+            };
         }
     }
-    Ok((batch, false))
+
+    /// The next bytes of the body, `None` at its end.
+    async fn receive(&mut self, writer: &mut ObjectWriter) -> Result<Option<Bytes>, ApiError> {
+        if writer.has_gathered() {
+            let rt = writer.rt().clone();
+            match runtime::timeout(&rt, PAUSE, self.body.next()).await {
+                Some(received) => return received.transpose(),
+                None => writer.flush().await?,
+            }
+        }
+        self.body.next().await.transpose()
+    }
 }
 
 async fn hash_and_write(

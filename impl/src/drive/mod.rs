@@ -121,6 +121,8 @@ pub enum DriveError {
 pub trait ShardWriter: Send + Sync {
     /// Appends framed blocks.
     async fn write(&mut self, framed: Bytes) -> Result<(), DriveError>;
+    /// Hands what was gathered for a larger write to the file, so that no memory holds it. Not durable yet.
+    async fn flush(&mut self) -> Result<(), DriveError>;
     /// Makes file, folder and the drive's knowledge of it durable: only now is the shard staged.
     async fn finish(self: Box<Self>) -> Result<(), DriveError>;
 }

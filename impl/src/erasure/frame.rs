@@ -1,8 +1,9 @@
 //! Frames: each block of a shard file stands behind its hash, so that bitrot is seen before a byte is used.
 
-use super::{Codec, STRIPE_LEN};
+use super::{Codec, STRIPE_LEN, StripePool};
 use bytes::Bytes;
 use highway::{HighwayHash, HighwayHasher, Key};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Bytes of the hash in front of each block.
@@ -113,6 +114,8 @@ pub struct Encoder {
     planned_len: usize,
     /// Bytes of the part in the buffer.
     filled_len: usize,
+    /// Where buffers of full stripes come from.
+    pool: Option<Arc<StripePool>>,
 }
 
 impl Encoder {
@@ -124,6 +127,7 @@ impl Encoder {
             buffer: Vec::new(),
             planned_len: 0,
             filled_len: 0,
+            pool: None,
         }
     }
 
@@ -133,6 +137,15 @@ impl Encoder {
         Encoder {
             expected_len: Some(part_len),
             ..Encoder::new(codec)
+        }
+    }
+
+    /// The same encoder, with the buffers of full stripes out of `pool`.
+    #[must_use]
+    pub fn with_pool(self, pool: Arc<StripePool>) -> Encoder {
+        Encoder {
+            pool: Some(pool),
+            ..self
         }
     }
 
@@ -171,17 +184,23 @@ impl Encoder {
     /// Arranges the buffer for a stripe of `stripe_len` bytes, no fewer than are in it.
     fn plan(&mut self, stripe_len: usize) {
         let (old_len, new_len) = (self.codec.block_len(self.planned_len), self.codec.block_len(stripe_len));
+        let was_full = self.planned_len == STRIPE_LEN;
         self.planned_len = stripe_len;
         if old_len == new_len {
             return;
         }
-        let old = std::mem::replace(
-            &mut self.buffer,
-            Vec::with_capacity(self.codec.total() * (HASH_LEN + new_len)),
-        );
+        let capacity = self.codec.total() * (HASH_LEN + new_len);
+        let new = match &self.pool {
+            Some(pool) if stripe_len == STRIPE_LEN => pool.take(capacity),
+            _ => Vec::with_capacity(capacity),
+        };
+        let old = std::mem::replace(&mut self.buffer, new);
         self.filled_len = 0;
         for frame in old.chunks(HASH_LEN + old_len) {
             self.fill(&mut &frame[HASH_LEN..]);
+        }
+        if let Some(pool) = self.pool.as_ref().filter(|_| was_full) {
+            pool.give(old);
         }
     }
 
@@ -218,20 +237,32 @@ impl Encoder {
             .map(|frame| &mut frame[HASH_LEN..])
             .collect();
         self.codec.encode_parity(&data, &mut parity);
+        seal_hashes(&mut buffer, frame_len);
+        let buffer = match &self.pool {
+            Some(pool) if len == STRIPE_LEN => pool.share(buffer),
+            _ => Bytes::from(buffer),
+        };
         Stripe {
             len,
-            frames: seal_frames(buffer, frame_len),
+            frames: cut(&buffer, frame_len),
         }
     }
 }
 
 /// Writes the hash of each block in front of it, and cuts the buffer into its frames.
 pub(super) fn seal_frames(mut buffer: Vec<u8>, frame_len: usize) -> Vec<Bytes> {
+    seal_hashes(&mut buffer, frame_len);
+    cut(&Bytes::from(buffer), frame_len)
+}
+
+fn seal_hashes(buffer: &mut [u8], frame_len: usize) {
     for frame in buffer.chunks_exact_mut(frame_len) {
         let (hash, block) = frame.split_at_mut(HASH_LEN);
         hash.copy_from_slice(&hash_of(block));
     }
-    let buffer = Bytes::from(buffer);
+}
+
+fn cut(buffer: &Bytes, frame_len: usize) -> Vec<Bytes> {
     (0..buffer.len())
         .step_by(frame_len)
         .map(|start| buffer.slice(start..start + frame_len))
@@ -241,6 +272,17 @@ pub(super) fn seal_frames(mut buffer: Vec<u8>, frame_len: usize) -> Vec<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stripes_out_of_a_pool_are_the_same() {
+        let (codec, pool) = (Codec::new(2, 2).unwrap(), StripePool::new(2));
+        let part: Vec<u8> = (0..2 * STRIPE_LEN + 7).map(|at| (at % 251) as u8).collect();
+        let expected = stripes_of(Encoder::new(codec), &part, usize::MAX);
+        for _ in 0..3 {
+            let encoder = Encoder::new(codec).with_pool(pool.clone());
+            assert_eq!(stripes_of(encoder, &part, 1 << 16), expected);
+        }
+    }
 
     /// `bitrot.key`
     #[test]

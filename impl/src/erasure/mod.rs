@@ -15,6 +15,7 @@ pub mod frame;
 pub mod layout;
 mod matrix;
 pub mod placement;
+mod pool;
 mod shard_set;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub(crate) use frame::reseal;
 pub use frame::{Corrupt, Encoder, HASH_LEN, Stripe, verify_block};
 pub use layout::{Layout, TooLong};
 pub use placement::{Distribution, distribution, set_of};
+pub use pool::StripePool;
 pub use shard_set::ShardSet;
 
 /// Bytes of a part that are encoded at once. The last stripe of a part is shorter, never empty.

@@ -19,6 +19,7 @@ mod types;
 mod write;
 
 pub use error::StoreError;
+pub use crate::erasure::STRIPE_LEN;
 pub use recovery::Recovered;
 pub use set::{Ballots, ErasureSet, Patience};
 pub use stream::{ByteStream, ObjectReader, READ_MEMORY_BYTES};
@@ -32,7 +33,7 @@ pub use write::ObjectWriter;
 use crate::{
     digest::HashPool,
     drive::RegisterKey,
-    erasure::set_of,
+    erasure::{StripePool, set_of},
     runtime::{Mutant, Rt},
 };
 use buckets::Buckets;
@@ -52,6 +53,9 @@ const BULK_KEYS: usize = 256;
 
 /// What a store is made of.
 #[derive(Debug)]
+/// Buffers of stripes that are kept for the next ones while nobody uses them; up to 2 MiB each.
+const STRIPES_KEPT: usize = 16;
+
 pub struct StoreConfig {
     /// The deployment ID's 16 bytes.
     pub deployment: [u8; 16],
@@ -70,6 +74,8 @@ pub struct Store {
     hashing: Arc<HashPool>,
     bulk: Semaphore,
     deployment: [u8; 16],
+    /// Buffers of stripes on their way to the drives.
+    stripes: Arc<StripePool>,
     sets: Vec<Arc<ErasureSet>>,
     standard_parity: u8,
     reduced_parity: u8,
@@ -85,6 +91,7 @@ impl Store {
             bulk: Semaphore::new(BULK_KEYS),
             rt,
             deployment: config.deployment,
+            stripes: StripePool::new(STRIPES_KEPT),
             sets: config.sets.into_iter().map(Arc::new).collect(),
             standard_parity: config.standard_parity,
             reduced_parity: config.reduced_parity,

@@ -42,6 +42,8 @@ pub struct ObjectWriter {
     erasure: Erasure,
     encoder: Option<Encoder>,
     sink: Sink,
+    /// Whether writers of files may hold frames that they have not written.
+    gathered: bool,
     staged: Staged,
     size: u64,
     /// Drives that it was too large for.
@@ -159,6 +161,7 @@ impl ObjectWriter {
             Some(size) => Encoder::with_expected_len(erasure.codec, size),
             None => Encoder::new(erasure.codec),
         };
+        let encoder = encoder.with_pool(store.stripes.clone());
         let sink = Sink::Small(vec![BytesMut::new(); set.len()]);
         let staged = Staged {
             set,
@@ -173,6 +176,7 @@ impl ObjectWriter {
             erasure,
             encoder: Some(encoder),
             sink,
+            gathered: false,
             staged,
             size: 0,
             full: 0,
@@ -196,6 +200,42 @@ impl ObjectWriter {
             self.take(stripe).await?;
         }
         Ok(())
+    }
+
+    /// The runtime that it runs on.
+    pub fn rt(&self) -> &runtime::Rt {
+        &self.staged.set.rt
+    }
+
+    /// Whether [`ObjectWriter::flush`] would give memory back.
+    #[must_use]
+    pub fn has_gathered(&self) -> bool {
+        self.gathered
+    }
+
+    /// Hands what the drives have gathered for larger writes to their files, for a body that pauses.
+    ///
+    /// # Errors
+    /// As [`ObjectWriter::write`].
+    pub async fn flush(&mut self) -> Result<(), StoreError> {
+        self.gathered = false;
+        let Sink::Files(writers) = &mut self.sink else {
+            return Ok(());
+        };
+        let (rt, limit) = (&self.staged.set.rt, self.staged.set.patience.shard);
+        let flushes = std::mem::take(writers).into_iter().map(|writer| async move {
+            let mut writer = writer?;
+            Some(runtime::timeout(rt, limit, async { writer.flush().await.map(|()| writer) }).await)
+        });
+        let mut tally = Tally::new(&self.staged.set, self.full);
+        let kept = join_all(flushes)
+            .await
+            .into_iter()
+            .map(|done| tally.keep(done?))
+            .collect();
+        *writers = kept;
+        self.full = tally.full;
+        tally.check(self.erasure)
     }
 
     /// Makes what was written the key's latest version, durably. Call it only when the body has ended
@@ -375,6 +415,7 @@ impl ObjectWriter {
         let Sink::Files(writers) = &mut self.sink else {
             return Err(StoreError::Internal("blocks for files that are not open".into()));
         };
+        self.gathered = true;
         let (rt, limit) = (&self.staged.set.rt, self.staged.set.patience.shard);
         let writes = std::mem::take(writers)
             .into_iter()

@@ -217,6 +217,14 @@ impl ShardWriter for FileWriter {
         self.write_out(full.into()).await
     }
 
+    async fn flush(&mut self) -> Result<(), DriveError> {
+        let gathered = std::mem::take(&mut self.buffer);
+        if gathered.is_empty() {
+            return self.check();
+        }
+        self.write_out(gathered.into()).await
+    }
+
     async fn finish(mut self: Box<Self>) -> Result<(), DriveError> {
         self.check()?;
         let (file, offset) = (self.file.clone(), self.offset);
