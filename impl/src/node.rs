@@ -1,7 +1,9 @@
 //! A node: its drives opened, and the store over them. The same for the server and the simulation.
 
+mod uploads;
 mod watch;
 
+pub use uploads::abort_stale_uploads;
 pub use watch::{report, watch};
 
 use crate::{

@@ -48,6 +48,10 @@ Environment:
                                         such as https://*.example.com [*]
   MINIO_API_REQUESTS_MAX                Requests that are served at once; others wait [by memory]
   MINIO_API_REQUESTS_DEADLINE           For how long, until they are answered 503 SlowDown [10s]
+  MINIO_API_STALE_UPLOADS_EXPIRY        An unfinished upload is removed after so long without a
+                                        new part [24h]
+  MINIO_API_STALE_UPLOADS_CLEANUP_INTERVAL
+                                        How often such uploads are looked for [6h]
   MINIO_VOLUMES                         Drives, separated by spaces; beats those on the command line
   MINIO_ADDRESS, MINIO_CONSOLE_ADDRESS, MINIO_MEMLIMIT,
   MINIO_IDLE_TIMEOUT, MINIO_READ_HEADER_TIMEOUT, MINIO_SHUTDOWN_DELAY
@@ -307,6 +311,9 @@ pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
     });
     node::report(&node.store.survey().await);
     runtime::spawn(&rt, "watch the drives", node::watch(rt.clone(), node.store.clone()));
+    let (expiry, interval) = (config.limits.stale_uploads, config.limits.stale_uploads_interval);
+    let removing = node::abort_stale_uploads(rt.clone(), node.store.clone(), expiry, interval);
+    runtime::spawn(&rt, "remove abandoned uploads", removing);
     announce(&config, bound, tls.is_some(), node.drives_online);
     let is_leaving = Arc::<AtomicBool>::default();
     let wire = WireConfig {

@@ -29,6 +29,10 @@ pub struct LimitSettings {
     pub idle: Duration,
     /// For how long the headers of a request may come.
     pub headers: Duration,
+    /// When a multipart upload without activity is removed, and how often such uploads are looked for.
+    pub stale_uploads: Duration,
+    /// As before.
+    pub stale_uploads_interval: Duration,
     /// For how long the server goes on after SIGTERM, not ready, before it closes its port.
     pub shutdown_delay: Duration,
 }
@@ -48,6 +52,12 @@ const HEADERS: Duration = Duration::from_secs(60);
 
 /// For how long the server goes on after SIGTERM unless it is told otherwise: a load balancer asks every second or two.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(3);
+
+/// When a multipart upload without activity is removed, and how often such uploads are looked for, unless it is told
+/// otherwise; and the longest that either may be.
+const STALE_UPLOADS: Duration = Duration::from_secs(24 * 3600);
+const STALE_UPLOADS_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+const STALE_UPLOADS_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
 
 /// Less time than this would cut off clients that do nothing wrong; more is none at all.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1);
@@ -78,6 +88,12 @@ pub(super) fn resolve(given: &GivenLimits, env: &Env, read_file: ReadFile<'_>) -
         None => WAIT,
         Some((name, text)) => duration(text).ok_or_else(|| invalid(name, text, "a time, for example 10s or 1m"))?,
     };
+    let stale = |name, default| match of(env, name) {
+        None => Ok(default),
+        Some((name, text)) => duration(text)
+            .filter(|time| (TIMEOUT_MIN..=STALE_UPLOADS_MAX).contains(time))
+            .ok_or_else(|| invalid(name, text, "a time of at least 1s, for example 24h")),
+    };
     let shutdown_delay = match either(("--shutdown-delay", &given.shutdown), env, "MINIO_SHUTDOWN_DELAY") {
         None => SHUTDOWN_DELAY,
         Some((name, text)) => duration(text)
@@ -95,6 +111,8 @@ pub(super) fn resolve(given: &GivenLimits, env: &Env, read_file: ReadFile<'_>) -
             "MINIO_READ_HEADER_TIMEOUT",
         )?
         .unwrap_or(HEADERS),
+        stale_uploads: stale("MINIO_API_STALE_UPLOADS_EXPIRY", STALE_UPLOADS)?,
+        stale_uploads_interval: stale("MINIO_API_STALE_UPLOADS_CLEANUP_INTERVAL", STALE_UPLOADS_INTERVAL)?,
         shutdown_delay,
     })
 }
@@ -137,22 +155,25 @@ pub(super) fn invalid(name: &'static str, value: &str, expected: &'static str) -
     }
 }
 
-/// `500ms`, `10s`, `2m`, `1h`.
+/// `500ms`, `10s`, `2m`, `1h`, or several together: `1h30m`.
 fn duration(text: &str) -> Option<Duration> {
-    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(unit_at);
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    number
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(millis)
-        .map(Duration::from_millis)
+    let (mut total, mut rest) = (None, text);
+    while !rest.is_empty() {
+        let (number, behind) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let unit_end = behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len());
+        let (unit, behind) = behind.split_at(unit_end);
+        let millis = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return None,
+        };
+        let millis = number.parse::<u64>().ok()?.checked_mul(millis)?;
+        total = Some(total.unwrap_or(0u64).checked_add(millis)?);
+        rest = behind;
+    }
+    total.map(Duration::from_millis)
 }
 
 /// The memory of the machine, or of the control group that holds this process if that is less.
@@ -303,6 +324,28 @@ mod tests {
         assert_eq!(delay("90s"), Ok(Duration::from_secs(90)));
         let message = "MINIO_SHUTDOWN_DELAY 25h: expected a time of 0s to 24h, for example 10s";
         assert_eq!(delay("25h"), Err(message.to_owned()));
+    }
+
+    #[test]
+    fn when_uploads_are_abandoned() {
+        let stale = |env: &[(&str, &str)]| {
+            let settings = with(&[], env, None);
+            settings.map(|settings| {
+                (
+                    settings.stale_uploads.as_secs(),
+                    settings.stale_uploads_interval.as_secs(),
+                )
+            })
+        };
+        assert_eq!(stale(&[]), Ok((86_400, 21_600)));
+        let env = [
+            ("MINIO_API_STALE_UPLOADS_EXPIRY", "24h0m5s"),
+            ("MINIO_API_STALE_UPLOADS_CLEANUP_INTERVAL", "1h30m"),
+        ];
+        assert_eq!(stale(&env), Ok((86_405, 5_400)));
+        for text in ["0s", "1", "h", "1h30", "-1h"] {
+            assert!(stale(&[("MINIO_API_STALE_UPLOADS_EXPIRY", text)]).is_err(), "{text}");
+        }
     }
 
     #[test]

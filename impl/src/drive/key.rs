@@ -49,6 +49,12 @@ impl RegisterKey {
         RegisterKey::object(incarnation, prefix).0
     }
 
+    /// What the registers of all keys of all buckets begin with.
+    #[must_use]
+    pub fn all_objects_prefix() -> Vec<u8> {
+        b"o".to_vec()
+    }
+
     /// What the registers of an upload's parts begin with.
     #[must_use]
     pub fn parts_prefix(incarnation: u128, upload: u128) -> Vec<u8> {

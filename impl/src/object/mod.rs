@@ -13,15 +13,17 @@ mod read;
 mod recovery;
 mod scan;
 mod set;
+mod stale;
 mod stream;
 mod survey;
 mod types;
 mod write;
 
-pub use error::StoreError;
 pub use crate::erasure::STRIPE_LEN;
+pub use error::StoreError;
 pub use recovery::Recovered;
 pub use set::{Ballots, ErasureSet, Patience};
+pub use stale::Stale;
 pub use stream::{ByteStream, ObjectReader, READ_MEMORY_BYTES};
 pub use survey::{DriveSurvey, NO_ANSWER, SetSurvey, Survey};
 pub use types::{
@@ -51,11 +53,11 @@ use write::{Erasure, Target};
 /// would only wait at the drives, until their time is over.
 const BULK_KEYS: usize = 256;
 
-/// What a store is made of.
-#[derive(Debug)]
 /// Buffers of stripes that are kept for the next ones while nobody uses them; up to 2 MiB each.
 const STRIPES_KEPT: usize = 16;
 
+/// What a store is made of.
+#[derive(Debug)]
 pub struct StoreConfig {
     /// The deployment ID's 16 bytes.
     pub deployment: [u8; 16],
@@ -72,10 +74,10 @@ pub struct StoreConfig {
 pub struct Store {
     rt: Rt,
     hashing: Arc<HashPool>,
-    bulk: Semaphore,
-    deployment: [u8; 16],
     /// Buffers of stripes on their way to the drives.
     stripes: Arc<StripePool>,
+    bulk: Semaphore,
+    deployment: [u8; 16],
     sets: Vec<Arc<ErasureSet>>,
     standard_parity: u8,
     reduced_parity: u8,
@@ -89,9 +91,9 @@ impl Store {
         Arc::new(Store {
             hashing: HashPool::new(rt.clone()),
             bulk: Semaphore::new(BULK_KEYS),
+            stripes: StripePool::new(STRIPES_KEPT),
             rt,
             deployment: config.deployment,
-            stripes: StripePool::new(STRIPES_KEPT),
             sets: config.sets.into_iter().map(Arc::new).collect(),
             standard_parity: config.standard_parity,
             reduced_parity: config.reduced_parity,

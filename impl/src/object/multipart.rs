@@ -173,7 +173,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchUpload`], or unavailable.
     pub async fn abort_upload(&self, bucket: &str, key: &str, upload: u128) -> Result<(), StoreError> {
-        let incarnation = self.incarnation(bucket).await?;
+        self.abort(self.incarnation(bucket).await?, key, upload).await
+    }
+
+    /// The same of an upload for a key of some bucket, which may be gone.
+    pub(super) async fn abort(&self, incarnation: u128, key: &str, upload: u128) -> Result<(), StoreError> {
         let (machine, first) = Abort::new(upload);
         self.end(incarnation, key, upload, machine, Abort::on, first)
             .await
@@ -261,7 +265,7 @@ async fn open_upload(set: &Arc<ErasureSet>, owner: &RegisterKey, upload: u128) -
 }
 
 /// The parts of an upload with numbers above `after`, in order.
-async fn parts(
+pub(super) async fn parts(
     set: &Arc<ErasureSet>,
     incarnation: u128,
     key: &str,

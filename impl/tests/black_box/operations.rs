@@ -1,6 +1,6 @@
 //! What an operator sees: metrics, the admin API, the access log, and what becomes of a lost drive in them.
 
-use crate::{BINARY, client, start, start_with};
+use crate::{BINARY, client, prepare, start, start_with};
 use std::{
     fs,
     process::{Command, Output},
@@ -312,4 +312,54 @@ fn the_access_log_is_written_on_request() {
         "end=\"complete\"",
     ]);
     assert!(!log.contains("0123456789abcdef"), "a signature is in the log:\n{log}");
+}
+
+/// An upload that nobody goes on with goes, with its parts; one that was begun a moment ago stays.
+#[test]
+fn abandoned_uploads_are_removed() {
+    let mut server = prepare(4);
+    server.set_variable("MINIO_API_STALE_UPLOADS_EXPIRY", "8s");
+    server.set_variable("MINIO_API_STALE_UPLOADS_CLEANUP_INTERVAL", "1s");
+    server.restart();
+    let mut client = client(&server);
+    client.create_bucket("photos").unwrap();
+    let answer = client
+        .request("POST", "/photos/large", &[("uploads", "")], &[], b"")
+        .unwrap();
+    let text = String::from_utf8(answer.body).unwrap();
+    let (_, rest) = text.split_once("<UploadId>").expect("an upload");
+    let upload = rest.split_once('<').expect("an id").0.to_owned();
+    let mut part = |number: &str| {
+        let query = [("partNumber", number), ("uploadId", upload.as_str())];
+        let body = vec![7; 1 << 20];
+        client
+            .request("PUT", "/photos/large", &query, &[], &body)
+            .unwrap()
+            .status
+    };
+    let began = Instant::now();
+    // Each part puts it off.
+    for number in ["1", "2", "3", "4", "5", "6"] {
+        assert_eq!(part(number), 200, "part {number}, after {:?}", began.elapsed());
+        thread::sleep(Duration::from_secs(2));
+    }
+    let shards = || {
+        let data = server.drives()[0].join("data");
+        let folders = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
+        folders
+            .map(|folder| fs::read_dir(folder).unwrap().count())
+            .sum::<usize>()
+    };
+    assert!(shards() > 0);
+    let began = Instant::now();
+    while part("7") != 404 {
+        assert!(began.elapsed() < Duration::from_secs(60), "it is not removed");
+        // A part that is taken puts it off.
+        thread::sleep(Duration::from_secs(12));
+    }
+    while shards() > 0 {
+        assert!(began.elapsed() < Duration::from_secs(90), "its parts are not removed");
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(server.log().contains("nobody went on with"), "{}", server.log());
 }

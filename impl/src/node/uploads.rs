@@ -1,0 +1,136 @@
+//! Removes uploads that nobody goes on with, in the background.
+
+use crate::{
+    object::{Stale, Store},
+    runtime::Rt,
+};
+use std::{sync::Arc, time::Duration};
+
+/// When the first search begins, at the latest: a server that is started anew every hour searches too.
+const FIRST_AFTER: Duration = Duration::from_secs(600);
+
+/// Aborts uploads without activity for `expiry`: every `interval`, for as long as the process lives.
+pub async fn abort_stale_uploads(rt: Rt, store: Arc<Store>, expiry: Duration, interval: Duration) {
+    rt.sleep(interval.min(FIRST_AFTER)).await;
+    loop {
+        let Stale { aborted, left } = store.abort_stale_uploads(expiry).await;
+        if aborted > 0 {
+            tracing::info!(aborted, "removed multipart uploads that nobody went on with");
+        }
+        if left > 0 {
+            tracing::warn!(
+                left,
+                "too few drives answer to look for abandoned uploads; the next search comes back"
+            );
+        }
+        rt.sleep(interval).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        node::{self, NodeConfig},
+        object::{CompletedPart, PutOptions, Stale, Store, StoreError, WriteMeta},
+        runtime::{Rt, real::RealRuntime},
+    };
+    use bytes::Bytes;
+    use model::record::Precondition;
+    use std::{sync::Arc, time::Duration};
+
+    const BUCKET: &str = "bucket";
+    const EXPIRY: Duration = Duration::from_millis(1500);
+
+    fn meta(etag: &str) -> WriteMeta {
+        WriteMeta {
+            etag: etag.to_owned(),
+            ..WriteMeta::default()
+        }
+    }
+
+    async fn begin(store: &Store, key: &str) -> u128 {
+        let options = PutOptions::default();
+        store
+            .create_upload(BUCKET, key, options, meta(""))
+            .await
+            .expect("begun")
+    }
+
+    async fn put_part(store: &Arc<Store>, key: &str, upload: u128) {
+        let writer = store.put_part(BUCKET, key, upload, 1, None).await;
+        let mut writer = writer.expect("an open upload");
+        writer.write(Bytes::from_static(b"part")).await.expect("written");
+        let committed = writer.commit(meta("part"), Precondition::default()).await;
+        committed.expect("committed");
+    }
+
+    async fn open_store(folder: &std::path::Path) -> (Rt, Arc<Store>) {
+        let rt = RealRuntime::new();
+        let drives = (1..=4).map(|number| folder.join(format!("d{number}"))).collect();
+        let config = NodeConfig {
+            drives,
+            set_size: 4,
+            standard_parity: 2,
+            reduced_parity: 1,
+        };
+        let store = node::open(rt.clone(), config).await.expect("opens").store;
+        store.create_bucket(BUCKET).await.expect("created");
+        (rt, store)
+    }
+
+    /// `multipart.stale-is-aborted`
+    #[tokio::test(flavor = "multi_thread")]
+    async fn uploads_without_activity_are_aborted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (rt, store) = open_store(folder.path()).await;
+        let (idle, empty, active) = (
+            begin(&store, "idle").await,
+            begin(&store, "empty").await,
+            begin(&store, "active").await,
+        );
+        put_part(&store, "idle", idle).await;
+        let none = Stale::default();
+        assert_eq!(store.abort_stale_uploads(Duration::from_secs(3600)).await, none);
+
+        rt.sleep(EXPIRY).await;
+        put_part(&store, "active", active).await;
+        let again = begin(&store, "idle").await;
+        let found = store.abort_stale_uploads(EXPIRY).await;
+        assert_eq!(found, Stale { aborted: 2, left: 0 });
+        for (key, upload, is_open) in [
+            ("idle", idle, false),
+            ("empty", empty, false),
+            ("active", active, true),
+            ("idle", again, true),
+        ] {
+            let found = store.upload(BUCKET, key, upload).await;
+            match found {
+                Ok(_) => assert!(is_open, "{key}"),
+                Err(StoreError::NoSuchUpload) => assert!(!is_open, "{key}"),
+                Err(error) => panic!("{key}: {error}"),
+            }
+        }
+        // One that goes on is completed as ever.
+        let named = [CompletedPart {
+            number: 1,
+            etag: "part".to_owned(),
+        }];
+        let completed = store
+            .complete_upload(BUCKET, "active", active, &named, meta("whole"), Precondition::default())
+            .await;
+        completed.expect("completed");
+        store.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn uploads_of_a_deleted_bucket_are_aborted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_, store) = open_store(folder.path()).await;
+        begin(&store, "lost").await;
+        store.delete_bucket(BUCKET).await.expect("deleted");
+        let found = store.abort_stale_uploads(Duration::ZERO).await;
+        assert_eq!(found, Stale { aborted: 1, left: 0 });
+        assert_eq!(store.abort_stale_uploads(Duration::ZERO).await, Stale::default());
+        store.close().await;
+    }
+}

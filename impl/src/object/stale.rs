@@ -1,0 +1,79 @@
+//! Multipart uploads that nobody goes on with: found by their age, and ended as their client would have ended them.
+
+use super::{Store, error::StoreError, multipart, scan::scan, set::ErasureSet};
+use crate::drive::{ListFrom, RegisterKey};
+use model::record::Upload;
+use std::{sync::Arc, time::Duration};
+
+/// Registers asked for at once.
+const PAGE: usize = 1000;
+
+/// What a search for stale uploads has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stale {
+    /// Uploads that were aborted.
+    pub aborted: usize,
+    /// Sets and uploads of which too few drives answered: the next search comes back to them.
+    pub left: usize,
+}
+
+impl Store {
+    /// Aborts every upload that was begun at least `expiry` ago and got its last part as long ago
+    /// (`multipart.stale-is-aborted`), also those of buckets that were deleted meanwhile. Walks over all keys, and
+    /// leaves the drives alone for as long as each page has taken.
+    pub async fn abort_stale_uploads(&self, expiry: Duration) -> Stale {
+        let mut done = Stale::default();
+        for set in self.sets() {
+            let mut from = Some(ListFrom::Start);
+            while let Some(at) = from.take() {
+                let began = self.rt().mono();
+                let all = RegisterKey::all_objects_prefix();
+                let Ok(scanned) = scan(std::slice::from_ref(set), &all, &at, PAGE).await else {
+                    done.left += 1;
+                    break;
+                };
+                for (owner, record) in &scanned.registers {
+                    let uploads = record.object().map(|object| &object.uploads[..]).unwrap_or_default();
+                    for upload in uploads {
+                        match self.abort_if_stale(set, owner, upload, expiry).await {
+                            Ok(aborted) => done.aborted += usize::from(aborted),
+                            // Its client was faster.
+                            Err(StoreError::NoSuchUpload) => {}
+                            Err(_) => done.left += 1,
+                        }
+                    }
+                }
+                let marker = scanned.span.marker();
+                from = marker.map(|last| ListFrom::After(last.as_bytes().to_vec()));
+                let taken = self.rt().mono().saturating_sub(began);
+                self.rt().sleep(taken).await;
+            }
+        }
+        done
+    }
+
+    /// Aborts an upload that was found open if it is stale; whether it was. The abort is of this upload: one that was
+    /// begun for the same key meanwhile stays.
+    async fn abort_if_stale(
+        &self,
+        set: &Arc<ErasureSet>,
+        owner: &RegisterKey,
+        upload: &Upload,
+        expiry: Duration,
+    ) -> Result<bool, StoreError> {
+        let now_nanos = self.rt().wall_nanos();
+        let is_old = |nanos: u64| u128::from(now_nanos.saturating_sub(nanos)) >= expiry.as_nanos();
+        let (Some(incarnation), Some(key)) = (owner.incarnation(), owner.object_key()) else {
+            return Ok(false);
+        };
+        if !is_old(upload.started_nanos) {
+            return Ok(false);
+        }
+        let parts = multipart::parts(set, incarnation, key, upload.id, 0, usize::MAX).await?;
+        if !parts.iter().all(|part| is_old(part.time_nanos)) {
+            return Ok(false);
+        }
+        self.abort(incarnation, key, upload.id).await?;
+        Ok(true)
+    }
+}
