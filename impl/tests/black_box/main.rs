@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
 mod cli;
+mod logging;
 mod objects;
 mod operations;
 mod process;

@@ -1,6 +1,6 @@
 //! Log lines that cannot be written: nobody waits for them, nothing ends by them, and what is lost is told.
-#![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
+use crate::client;
 use std::{
     fs::{self, File},
     io::{PipeReader, Read},
@@ -9,22 +9,14 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tests::{
-    Server, http,
-    s3::Client,
-    server::{ACCESS_KEY, SECRET_KEY},
-};
+use tests::{Server, http};
 
 /// Log lines that may wait in the server, and its pipe: more than this is lost while nobody reads.
 const QUEUED_BYTES: usize = 9 << 20;
 
-fn client(server: &Server) -> Client {
-    Client::new(([127, 0, 0, 1], server.port()).into(), ACCESS_KEY, SECRET_KEY)
-}
-
 /// A server on one drive that logs each request.
 fn prepare() -> Server {
-    let mut server = Server::prepare(1);
+    let mut server = crate::prepare(1);
     server.add_arguments(&["--access-log"]);
     server.set_variable("MINIO_PROMETHEUS_AUTH_TYPE", "public");
     server
