@@ -151,7 +151,7 @@ impl Topic {
     }
 
     /// Exhausts worlds, in their order, until `budget` states have been generated, prints a table, and returns how
-    /// many worlds were exhausted. One that takes more than a quarter of the budget is left out: nothing is proven of
+    /// many worlds were exhausted. One that takes more than half of the budget is left out: nothing is proven of
     /// it.
     ///
     /// # Panics
@@ -163,7 +163,7 @@ impl Topic {
             if generated >= budget {
                 break;
             }
-            let found = world.search(&[], LIMIT, Some(budget / 4));
+            let found = world.search(&[], LIMIT, Some(budget / 2));
             generated += found.generated;
             assert_eq!(found.broken, [], "{}", world.bounds());
             if found.ended {

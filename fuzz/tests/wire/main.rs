@@ -177,19 +177,24 @@ fn check_answer(request: &Request, response: &Response) {
 #[test]
 fn every_request_has_a_well_formed_answer() {
     let server = Server::start();
-    check!().with_type::<Vec<Ask>>().for_each(|asks| {
-        let bucket = server.fresh_bucket();
-        let made = server.signed(Request::new("PUT", &format!("/{bucket}")));
-        assert_eq!(made.status, 200);
-        for ask in asks.iter().take(8) {
-            let request = ask.request(&bucket, &server.date());
-            let response = server.ask(&request);
-            check_answer(&request, &response);
-            if !matches!(ask.auth, Auth::Header | Auth::Presigned) {
-                assert!(response.status >= 400, "{request:?}: {response:?}");
+    // A failure is told as it is: each step of shrinking would ask a server that remembers the one before.
+    check!()
+        .with_shrink_time(Duration::ZERO)
+        .with_type::<Vec<Ask>>()
+        .for_each(|asks| {
+            let bucket = server.fresh_bucket();
+            let made = server.signed(Request::new("PUT", &format!("/{bucket}")));
+            assert_eq!(made.status, 200);
+            for ask in asks.iter().take(8) {
+                let request = ask.request(&bucket, &server.date());
+                let response = server.ask(&request);
+                check_answer(&request, &response);
+                let is_preflight = request.method == "OPTIONS" && response.status == 204 && response.body.is_empty();
+                if !matches!(ask.auth, Auth::Header | Auth::Presigned) && !is_preflight {
+                    assert!(response.status >= 400, "{request:?}: {response:?}");
+                }
             }
-        }
-    });
+        });
 }
 
 /// Found by `any_bytes_are_answered_or_refused`: s3s calls an XML body that it cannot take out of its chunks an

@@ -1,6 +1,6 @@
 //! Doors for the fuzz targets: what looks at a request before and after s3s.
 
-use super::{chunks::Chunks, gate};
+use super::{chunks::Chunks, gate, signature};
 use crate::api::ApiError;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
@@ -30,4 +30,12 @@ pub fn gate(operation: &str, method: &Method, uri: &Uri, headers: &HeaderMap) ->
     gate::check_signature_scope(headers, &query)?;
     gate::check_headers(headers)?;
     gate::check_query(operation, method, &query)
+}
+
+/// What the check of a signature's form says about a request.
+///
+/// # Errors
+/// Why it is refused.
+pub fn form(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    signature::check_form(uri, headers)
 }

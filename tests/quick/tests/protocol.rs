@@ -4,7 +4,7 @@
 use check::topic::topic;
 
 /// States that are generated for each topic; the worlds beyond are left to `cargo test -p model`.
-const BUDGET: usize = 1_000_000;
+const BUDGET: usize = 500_000;
 /// States that are generated for each mutant.
 const STATES_MAX: usize = 10_000;
 /// Mutants of each topic.

@@ -20,7 +20,7 @@ fn determinism() {
 fn acknowledged_objects_survive() {
     Scenario::new("acknowledged_objects_survive")
         .known(FOUND.iter().map(|(seed, _)| *seed))
-        .seeds(20)
+        .seeds(10)
         .check(|world| one_node(world, Kind::Honest));
 }
 
