@@ -271,9 +271,25 @@ impl Server {
         self.folder.path()
     }
 
-    /// What it has logged so far, the end of it.
+    /// The end of its log, once nothing has been added for a moment: lines are written off the request path.
     #[must_use]
     pub fn log(&self) -> String {
+        const MOMENT: Duration = Duration::from_millis(200);
+        const LONGEST: Duration = Duration::from_secs(5);
+        let started = Instant::now();
+        let length = || fs::metadata(self.log_path()).map_or(0, |file| file.len());
+        let mut last = length();
+        loop {
+            thread::sleep(MOMENT);
+            let now = length();
+            if now == last || started.elapsed() > LONGEST {
+                return self.log_tail();
+            }
+            last = now;
+        }
+    }
+
+    fn log_tail(&self) -> String {
         const TAIL_BYTES: i64 = 20_000;
         let Ok(mut file) = File::open(self.log_path()) else {
             return String::new();
