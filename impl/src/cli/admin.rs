@@ -188,7 +188,7 @@ fn authorities(env: &Env, certs_dir: Option<String>) -> Trust {
     }
 }
 
-/// What an error of the server means. It is JSON; what stands before it, such as a proxy, may send anything.
+/// Meaning of an error answer of the server: JSON; a proxy in front of it may send anything.
 fn refused(endpoint: String, status: StatusCode, body: &str) -> AdminError {
     let document: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     let text = |name: &str| document.get(name).and_then(|text| text.as_str()).map(str::to_owned);

@@ -24,7 +24,7 @@ const ACCESS: &str = "access=info";
 /// Lines that may wait to be written, in bytes: a second of the access log of a busy server.
 const QUEUE_BYTES_MAX: usize = 4 << 20;
 
-/// How long the process waits at its end for lines that are not written yet.
+/// Time limit at the end of the process for writing queued lines.
 const FINISH_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The log of a process.
@@ -73,7 +73,7 @@ impl Log {
         self.dropped.clone()
     }
 
-    /// What has the log file opened anew; `None` if lines go to standard error.
+    /// Handle that reopens the log file; `None` if lines go to standard error.
     #[must_use]
     pub fn reopener(&self) -> Option<impl Fn() + Send + 'static> {
         let queue = self.queue.clone();

@@ -30,7 +30,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// takes from there to its end.
 const RECOVERY_GRACE: Duration = Duration::from_secs(60);
 
-/// How long a server that fails waits for its error to be written: the reader of standard error may sleep.
+/// Time limit for writing the error of a failed start: the reader of standard error may sleep.
 const ERROR_TIME_MAX: Duration = Duration::from_secs(1);
 
 const ENVIRONMENT: &str = "\
@@ -197,7 +197,7 @@ pub enum StartError {
     Log {
         /// The file, or standard error.
         to: String,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The file of the trace.
@@ -205,7 +205,7 @@ pub enum StartError {
     Trace {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The drives.
@@ -225,7 +225,7 @@ pub enum StartError {
     Listen {
         /// The address.
         address: ListenAddress,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The listening socket broke.

@@ -64,7 +64,7 @@ const FILE: &str = "MINIO_CONFIG_ENV_FILE";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Env {
     values: BTreeMap<String, String>,
-    /// Those of ours whose value came in quotes, which were taken away.
+    /// Known variables whose value was quoted; the quotes were stripped.
     unquoted: Vec<String>,
 }
 
@@ -187,7 +187,7 @@ fn assignment(line: &str) -> Result<Option<(&str, &str)>, NotAnAssignment> {
     Ok(Some((name, without_quotes(value).unwrap_or(value))))
 }
 
-/// What stands between two quotes of a kind, if there is no third.
+/// Strips one pair of matching quotes; `None` if there is no such pair, or a third quote.
 fn without_quotes(value: &str) -> Option<&str> {
     ['"', '\''].into_iter().find_map(|quote| {
         let inner = value.strip_prefix(quote)?.strip_suffix(quote)?;

@@ -33,7 +33,7 @@ pub struct LimitSettings {
     pub stale_uploads: Duration,
     /// As before.
     pub stale_uploads_interval: Duration,
-    /// For how long the server goes on after SIGTERM, not ready, before it closes its port.
+    /// Grace period after SIGTERM: the server serves, not ready, before it closes its port.
     pub shutdown_delay: Duration,
 }
 
@@ -50,7 +50,7 @@ const WAIT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(60);
 const HEADERS: Duration = Duration::from_secs(60);
 
-/// For how long the server goes on after SIGTERM unless it is told otherwise: a load balancer asks every second or two.
+/// Default grace period after SIGTERM: a load balancer asks every second or two.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(3);
 
 /// When a multipart upload without activity is removed, and how often such uploads are looked for, unless it is told

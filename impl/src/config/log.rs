@@ -1,4 +1,4 @@
-//! Where log lines go.
+//! Log destination: standard error, or a file that is rotated.
 
 use super::{
     ConfigError, Env,
@@ -7,13 +7,13 @@ use super::{
 };
 use std::path::{Path, PathBuf};
 
-/// How large a log file grows unless it is told otherwise, in bytes.
+/// Default size at which the log file is rotated, in bytes.
 const SIZE_BYTES: u64 = 100 << 20;
 
 /// Less would rotate for every few lines, in bytes.
 const SIZE_BYTES_MIN: u64 = 64 << 10;
 
-/// How many rotated files are kept unless it is told otherwise, and at most.
+/// Rotated files that are kept: the default, and the maximum.
 const COUNT: u32 = 5;
 const COUNT_MAX: u32 = 1000;
 
@@ -33,7 +33,7 @@ pub struct GivenLog {
 pub struct LogFileSettings {
     /// The file.
     pub path: PathBuf,
-    /// How large it grows before it is rotated, in bytes; 0 for any size.
+    /// Size at which it is rotated, in bytes; 0 for never.
     pub size_bytes: u64,
     /// Rotated files that are kept.
     pub count: u32,

@@ -133,7 +133,7 @@ pub enum ConfigError {
     EnvFile {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
     /// A line of it.

@@ -86,7 +86,7 @@ pub struct Call {
     pub what: &'static str,
     /// The file or folder.
     pub path: String,
-    /// For how long it has been under way.
+    /// Time since it began.
     pub time: Duration,
 }
 

@@ -56,11 +56,11 @@ pub struct Opened {
     pub deployment: u128,
     /// In the order of the deployment; `set_size` of them make an erasure set.
     pub drives: Vec<Slot>,
-    /// Which drive belongs in each of those places.
+    /// The expected drive of each place.
     pub identities: Vec<Identity>,
 }
 
-/// Which drive belongs in a place: the `format.json` that it must have.
+/// The expected drive of a place: the identity that its `format.json` must have.
 #[derive(Clone, Debug)]
 pub struct Identity(Format);
 

@@ -49,7 +49,7 @@ impl RegisterKey {
         RegisterKey::object(incarnation, prefix).0
     }
 
-    /// What the registers of all keys of all buckets begin with.
+    /// Common prefix of the registers of all objects.
     #[must_use]
     pub fn all_objects_prefix() -> Vec<u8> {
         b"o".to_vec()

@@ -22,9 +22,9 @@ use std::{
     time::Duration,
 };
 
-/// How often a drive that does not serve is looked for.
+/// Interval between attempts to reopen an offline drive.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a drive that cannot be opened, or fails again soon, waits at most for its next try.
+/// Longest back-off between attempts to reopen a drive that cannot be opened, or fails again soon.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// A drive that has served for this long has not failed again soon.
 const SOUND: Duration = Duration::from_secs(600);

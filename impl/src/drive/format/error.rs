@@ -54,9 +54,9 @@ pub enum FormatError {
     NoQuorum {
         /// The set, from 0.
         set: usize,
-        /// How many of its drives are there.
+        /// Its formatted drives.
         found: usize,
-        /// How many a read takes.
+        /// Read quorum.
         needed: usize,
         /// The paths of the others, and what is wrong with them.
         reasons: String,

@@ -1,4 +1,4 @@
-//! What is at the path of a drive. Nothing is written here.
+//! Inspection of a drive's path, read-only.
 
 use super::{
     FORMAT_TEMP_FILE, FormatError, Refusal, SYSTEM_FOLDER,
@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-/// What is at a path.
+/// State of a drive's path.
 pub(super) struct Found {
     pub(super) path: PathBuf,
     /// Of the folder that was found there; of the host if there was none.

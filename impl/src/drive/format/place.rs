@@ -1,4 +1,4 @@
-//! Which deployment the drives are of, and which of its drives each is.
+//! Identification of drives: their deployment, and the place of each in it.
 
 use super::{
     Found, State,

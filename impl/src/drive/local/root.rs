@@ -37,7 +37,7 @@ struct Inner {
     write_failed: AtomicBool,
 }
 
-/// What a descriptor is in until it is closed.
+/// Guard of an open descriptor: counted until it is dropped.
 type Slot = Mutex<Option<Arc<dyn File>>>;
 
 struct UnderWay {

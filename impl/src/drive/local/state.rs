@@ -27,7 +27,7 @@ use tokio::sync::watch;
 const RESERVE_BYTES: u64 = 16 << 20;
 /// With fewer free inodes a drive is full, or with 1/64 of them if that is less.
 const INODES_MIN: u64 = 1024;
-/// What has to have come free since a file system refused a shard, for another try.
+/// Space that must have come free since a file system refused a shard before it is tried again.
 const MORE_BYTES: u64 = 1 << 20;
 const MORE_INODES: u64 = 8;
 
@@ -191,7 +191,7 @@ pub(super) struct Reserve {
     drive: PathBuf,
     /// Nothing may be staged.
     pub(super) full: AtomicBool,
-    /// What the file system said that it had when it refused a shard.
+    /// Free space that the file system reported when it refused a shard.
     refused: Mutex<Option<Space>>,
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Faults {
     pub(crate) slow_sync: Option<(&'static str, Duration)>,
     /// All inodes and free ones to report.
     pub(crate) inodes: Option<(u64, u64)>,
-    /// How often the drive was mounted anew.
+    /// Number of times the drive was mounted anew.
     pub(crate) mounts: u64,
     /// Free bytes to report.
     pub(crate) free_bytes: Option<u64>,

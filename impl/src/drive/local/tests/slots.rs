@@ -29,7 +29,7 @@ async fn until(slot: &DriveSlot, text: Option<&str>) {
     panic!("never {text:?}: {:?}", slot.status().await.offline);
 }
 
-/// How many descriptors this process has below a folder.
+/// Counts this process's descriptors below a folder.
 fn descriptors_below(folder: &Path) -> usize {
     let links = fs::read_dir("/proc/self/fd").expect("lists");
     let paths = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
