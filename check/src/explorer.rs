@@ -10,7 +10,7 @@ use crate::{bucket, configuration, history, list, lock, pool};
 pub struct Shown {
     /// Its name on the command line.
     pub name: &'static str,
-    /// What happens in it.
+    /// Description for the command line.
     pub text: &'static str,
     /// The world.
     pub world: Box<dyn Checked>,

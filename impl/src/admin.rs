@@ -88,7 +88,7 @@ pub struct Server {
     pub uptime: u64,
     /// Its program's version.
     pub version: String,
-    /// Which servers it reaches, by endpoint: `online` or `offline`.
+    /// State of each server by endpoint: `online` or `offline`.
     #[serde(default)]
     pub network: BTreeMap<String, String>,
     /// The pools that its drives are in, from 1.

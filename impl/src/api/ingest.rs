@@ -137,7 +137,7 @@ pub(super) async fn ingest(store: &Store, writer: &mut ObjectWriter, incoming: I
 /// A body in batches.
 struct Batches {
     body: Body,
-    /// What came in behind the end of the last batch.
+    /// Bytes received beyond the end of the last batch.
     rest: Bytes,
 }
 

@@ -114,7 +114,7 @@ pub struct Encoder {
     planned_len: usize,
     /// Bytes of the part in the buffer.
     filled_len: usize,
-    /// Where buffers of full stripes come from.
+    /// Pool of stripe buffers.
     pool: Option<Arc<StripePool>>,
 }
 

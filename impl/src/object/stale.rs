@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 /// Registers asked for at once.
 const PAGE: usize = 1000;
 
-/// What a search for stale uploads has done.
+/// Result of a search for stale uploads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stale {
     /// Uploads that were aborted.

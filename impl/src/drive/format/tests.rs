@@ -230,7 +230,7 @@ fn a_drive_of_another_deployment_is_refused_by_name_and_left_alone() {
     assert!(before == (tree(drives.dir.path()), tree(others.dir.path())));
 }
 
-/// What is done to the drives before a start.
+/// Damage that a test does to the drives before a start.
 type Damage = fn(&Drives);
 
 // `format.foreign-data`

@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(root.longest_call(), None);
     }
 
-    /// How many descriptors of this process are of files in `folder`, or of the folder itself.
+    /// Counts this process's descriptors of files in `folder`, and of the folder itself.
     #[allow(clippy::disallowed_methods, reason = "tests look from outside")]
     fn descriptors_below(folder: &Path) -> usize {
         let links = std::fs::read_dir("/proc/self/fd").expect("lists");
