@@ -37,7 +37,7 @@ pub async fn work(client: usize, store: Arc<Store>, shared: Arc<Shared>) {
         let result = shared.ends("an operation", operation).await;
         let event = format!("client {client}: {key} {what} {result:?}");
         shared.world.event(NODE, &event);
-        store.rt().sleep(random(shared.plan.pause_max)).await;
+        store.rt().sleep(shared.pause()).await;
     }
 }
 

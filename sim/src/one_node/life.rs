@@ -41,6 +41,8 @@ const RECOVERIES: usize = 5;
 /// Every operation ends within this time, whatever the drives do; and within that one when they do nothing.
 const OPERATION_MAX: Duration = Duration::from_secs(300);
 const CALM_OPERATION_MAX: Duration = Duration::from_secs(20);
+/// The time between operations of a client while drives hang for minutes.
+const STANDING_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// How often drives are looked after.
 const WATCH: Duration = Duration::from_millis(200);
 /// Longer than it takes a drive to notice that there is room, or that it may bring its index to rest.
@@ -61,6 +63,8 @@ pub struct Shared {
     serving: AtomicBool,
     /// Whether it ever was.
     served: AtomicBool,
+    /// Whether every drive that may hang does, for minutes.
+    standing: AtomicBool,
     /// Whether the node has reached the end of its phase.
     reached: AtomicBool,
     /// The drives that are swapped.
@@ -97,6 +101,17 @@ impl Shared {
     /// Whether the node works without faults.
     fn is_calm(&self) -> bool {
         *self.phase.lock().expect("no panic") != Phase::Work
+    }
+
+    /// How long a client waits before its next operation. Minutes in which most of them fail at once would make a
+    /// run tens of thousands of operations long.
+    pub fn pause(&self) -> Duration {
+        let standing = self.standing.load(Ordering::Relaxed);
+        random(if standing {
+            STANDING_PAUSE_MAX
+        } else {
+            self.plan.pause_max
+        })
     }
 
     /// Drives that are out or wiped.
@@ -162,6 +177,7 @@ pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) {
         phase: Mutex::new(Phase::Work),
         serving: AtomicBool::new(false),
         served: AtomicBool::new(false),
+        standing: AtomicBool::new(false),
         reached: AtomicBool::new(false),
         swapped: Mutex::default(),
         out: Mutex::default(),
@@ -204,7 +220,9 @@ async fn stand_still(shared: &Shared, drives: &[SimDrive]) {
         for absentee in plan.absentees() {
             drives[absentee].set_faults(|faults| faults.hung = true);
         }
+        shared.standing.store(true, Ordering::Relaxed);
         sleep(OPERATION_MAX * 5 / 4).await;
+        shared.standing.store(false, Ordering::Relaxed);
     }
 }
 

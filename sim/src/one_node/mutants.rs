@@ -5,6 +5,7 @@ use super::{
     plan::{Fault, Kind, Plan},
 };
 use crate::World;
+use madsim::time::Duration;
 use model::protocol::mutant::Mutant as Break;
 use store::runtime::{Mutant, Mutant::*};
 
@@ -68,8 +69,10 @@ fn uploads(plan: &mut Plan) {
     plan.uploads = 0.5;
 }
 
-fn crowd(plan: &mut Plan) {
-    (plan.clients, plan.pause_max) = (8, plan.pause_max / 20);
+/// Many writers in short lives: votes meet each other often.
+pub fn crowd(plan: &mut Plan) {
+    (plan.clients, plan.life_max) = (16, Duration::from_millis(500));
+    (plan.pause_max, plan.quiet_max) = (Duration::from_micros(200), plan.life_max / 10);
 }
 
 fn hangs(plan: &mut Plan) {

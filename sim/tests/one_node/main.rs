@@ -21,7 +21,7 @@ fn determinism() {
 fn acknowledged_objects_survive() {
     Scenario::new("acknowledged_objects_survive")
         .known(FOUND.iter().map(|(seed, _)| *seed))
-        .seeds(1000)
+        .seeds(500)
         .check(|world| one_node(world, Kind::Honest));
 }
 

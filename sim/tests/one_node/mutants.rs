@@ -1,7 +1,7 @@
 //! Each way to break the server is noticed (`specs/mutants.md`).
 
 use sim::{
-    one_node::mutants::{Focus, MUTANTS, UNNOTICED, as_drawn, broken},
+    one_node::mutants::{Focus, MUTANTS, UNNOTICED, as_drawn, broken, crowd},
     run::Scenario,
 };
 use std::{env, time::Instant};
@@ -43,9 +43,11 @@ fn the_replay_notices_a_reply_before_its_commit() {
 /// is seen by the mutants that nobody notices but without locks.
 #[test]
 fn nothing_rests_on_locks() {
-    Scenario::new("nothing_rests_on_locks")
-        .seeds(40)
-        .check(|world| broken(LocksGranted, as_drawn)(world));
+    for focus in [as_drawn, crowd] {
+        Scenario::new("nothing_rests_on_locks")
+            .seeds(20)
+            .check(move |world| broken(LocksGranted, focus)(world));
+    }
 }
 
 #[test]
