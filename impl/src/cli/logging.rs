@@ -12,14 +12,16 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    Layer, Registry,
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
-/// What is logged without `RUST_LOG`. The library behind the S3 requests logs every 404 as an error: it is
-/// silent, and the server says itself what operators must know.
-const DEFAULT_FILTER: &str = "info,s3s=off";
-
-/// The access log is written only when it was asked for: whatever `RUST_LOG` says.
-const ACCESS: &str = "access=info";
+/// The target of the access log, which is written only when it was asked for: whatever `RUST_LOG` says.
+const ACCESS: &str = "access";
 
 /// Lines that may wait to be written, in bytes: a second of the access log of a busy server.
 const QUEUE_BYTES_MAX: usize = 4 << 20;
@@ -36,7 +38,7 @@ pub struct Log {
 
 impl Log {
     /// Sends log lines to `file`, or to standard error, for people or as JSON. `rust_log` says what,
-    /// [`DEFAULT_FILTER`] without it. Panics are logged as well, and no longer written to standard error.
+    /// [`default_filter`] without it. Panics are logged as well, and no longer written to standard error.
     ///
     /// # Errors
     /// The file cannot be opened, or the operating system gives no thread.
@@ -53,12 +55,7 @@ impl Log {
         let is_file = file.is_some();
         let filter = rust_log.and_then(|filter| filter.parse().ok());
         let is_terminal = !is_file && io::stderr().is_terminal();
-        subscribe(
-            filter.unwrap_or_else(|| EnvFilter::new(DEFAULT_FILTER)),
-            json,
-            is_terminal,
-            queue.clone(),
-        );
+        subscribe(filter.unwrap_or_else(default_filter), json, is_terminal, queue.clone());
         std::panic::set_hook(Box::new(log_panic));
         Ok(Log {
             queue,
@@ -86,21 +83,30 @@ impl Log {
     }
 }
 
-fn subscribe(mut filter: EnvFilter, json: bool, is_terminal: bool, queue: LogQueue) {
-    if let Ok(access) = ACCESS.parse() {
-        filter = filter.add_directive(access);
-    }
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+/// What is logged without `RUST_LOG`. The library behind the S3 requests logs every 404 as an error: it is
+/// silent, and the server says itself what operators must know.
+fn default_filter() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target("s3s", LevelFilter::OFF)
+}
+
+fn subscribe(filter: Targets, json: bool, is_terminal: bool, queue: LogQueue) {
+    let filter = filter.with_target(ACCESS, LevelFilter::INFO);
+    let lines = fmt::layer()
         // It would write to standard error itself, and panic when that fails.
         .log_internal_errors(false)
         .with_writer(move || queue.clone());
-    let set = match json {
-        true => lines.json().flatten_event(true).try_init(),
-        false => lines.with_ansi(is_terminal).with_target(false).try_init(),
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match json {
+        true => lines.json().flatten_event(true).with_filter(filter).boxed(),
+        false => lines
+            .with_ansi(is_terminal)
+            .with_target(false)
+            .with_filter(filter)
+            .boxed(),
     };
     // Someone who embeds the server may have set a subscriber already; it then gets the lines.
-    drop(set);
+    drop(tracing_subscriber::registry().with(lines).try_init());
 }
 
 /// Counts lost lines, and says so once lines are written again.
