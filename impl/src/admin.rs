@@ -190,8 +190,8 @@ fn describe(set: usize, place: usize, drive: &DriveSurvey) -> Drive {
             .full
             .then(|| "full: it takes no more objects, only deletes".to_owned())
     };
-    let (state, reason) = match &status.offline {
-        Some(reason) => ("offline", Some(reason.clone())),
+    let (state, reason) = match status.state.reason() {
+        Some(reason) => ("offline", Some(reason)),
         None => ("ok", drive.hangs().or_else(full)),
     };
     Drive {

@@ -67,7 +67,7 @@ pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
     let drives: Vec<Arc<dyn Drive>> = join_all(slots).await.into_iter().map(|slot| slot as _).collect();
     let mut drives_online = 0;
     for drive in &drives {
-        drives_online += usize::from(drive.status().await.offline.is_none());
+        drives_online += usize::from(drive.status().await.is_online());
     }
     let ballots = Arc::new(Ballots::new(&rt, 0));
     let set = |(index, drives): (u32, &[Arc<dyn Drive>])| {

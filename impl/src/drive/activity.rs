@@ -1,7 +1,9 @@
 //! What a drive counts of its own work. Who shows it to operators is not its business.
 
 use crate::stats::{Histogram, Snapshot};
+use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Cow,
     fmt,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -80,10 +82,10 @@ pub struct Activity {
 }
 
 /// A call to the operating system that has not returned yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
     /// Its name.
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
     /// The file or folder.
     pub path: String,
     /// Time since it began.

@@ -2,6 +2,7 @@
 
 mod commit;
 mod keys;
+mod queue;
 mod recording;
 mod root;
 mod shards;
@@ -10,29 +11,35 @@ mod state;
 mod sweep;
 
 use super::{
-    Activity, Drive, DriveError, DriveStatus, ListFrom, Page, RegisterKey, SMALL_SHARD_BYTES, ShardReader, ShardWriter,
-    Staging, Unnamed,
+    Activity, Answer, Drive, DriveError, DriveStatus, KeyRead, ListFrom, Page, RegisterKey, SMALL_SHARD_BYTES,
+    ShardReader, ShardWriter, Staging, Unnamed,
     activity::Meter,
     format::{DATA_FOLDER, ReadySlot, format_path, index_path},
-    index::Index,
+    index::{Held, Index, IndexError, Shard, View},
 };
-use crate::runtime::{Executor, Files, Lane, OpenMode, Rt, run, spawn};
-use async_trait::async_trait;
+use crate::runtime::{BoxFuture, Executor, Files, Lane, OpenMode, Rt, run, spawn};
 use bytes::Bytes;
 use commit::{Core, Message};
 use model::{
-    protocol::{Acceptor, Ballot, DriveState, Folder, KeyState, Reply, Request},
+    protocol::{Acceptor, Ballot, DriveState, Folder, KeyState, Register, Reply, Request},
     record::Record,
 };
+use queue::Queue;
 use recording::Recording;
 use root::Root;
 use state::{Health, Reserve, Shared, lock};
 use std::{
-    fmt, io,
-    sync::{Arc, Mutex, atomic::Ordering},
+    collections::BTreeMap,
+    fmt,
+    future::ready,
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 /// Opening takes this long only when redb verifies every page.
 const SLOW: Duration = Duration::from_secs(1);
@@ -40,7 +47,7 @@ const SLOW: Duration = Duration::from_secs(1);
 /// A drive of this node. Dropping it closes it too, in the background.
 pub struct LocalDrive {
     shared: Arc<Shared>,
-    queue: mpsc::UnboundedSender<Message>,
+    queue: Queue,
 }
 
 impl LocalDrive {
@@ -65,7 +72,7 @@ impl LocalDrive {
             Ok(Err(reason)) => return Err(DriveError::Offline(reason)),
             Err(gone) => return Err(DriveError::Offline(gone.to_string())),
         };
-        let (queue, messages) = mpsc::unbounded_channel();
+        let (queue, messages) = Queue::new(shared.clone());
         let core = Core::new(shared.clone(), drive);
         spawn(
             &shared.rt,
@@ -117,22 +124,12 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
         meter: Meter::new(),
         drive: Mutex::new(drive),
         staging: Mutex::default(),
+        waiting_bytes: AtomicUsize::new(0),
         lock: Mutex::new(Some(slot.lock)),
         mutation,
     };
     shared.recording.opened(drive);
     Ok((Arc::new(shared), drive))
-}
-
-/// Hands a message to the commit task, at once, and waits for its answer.
-async fn ask<T>(
-    shared: &Shared,
-    queue: &mpsc::UnboundedSender<Message>,
-    message: impl FnOnce(oneshot::Sender<Result<T, DriveError>>) -> Message,
-) -> Result<T, DriveError> {
-    let (answer, answered) = oneshot::channel();
-    queue.send(message(answer)).ok();
-    answered.await.unwrap_or_else(|_| Err(shared.health.error_or("closed")))
 }
 
 /// A drive that has failed, and holds nothing any more.
@@ -154,23 +151,29 @@ impl LocalDrive {
         })
     }
 
-    async fn ask<T>(
-        &self,
-        message: impl FnOnce(oneshot::Sender<Result<T, DriveError>>) -> Message,
-    ) -> Result<T, DriveError> {
-        ask(&self.shared, &self.queue, message).await
+    /// Runs a blocking job beside the commits.
+    fn run<T: Send + 'static>(&self, job: impl FnOnce(&Shared) -> Result<T, DriveError> + Send + 'static) -> Answer<T> {
+        let shared = self.shared.clone();
+        Box::pin(async move { shared.run(job).await })
     }
 
-    /// A plain read never waits for commits: it sees what the last one left.
-    async fn read(&self, key: &RegisterKey) -> Result<Reply<Record>, DriveError> {
+    /// Reads a register, and what `more` reads of it. A plain read never waits for commits: it sees what the last one
+    /// left.
+    fn read<T: Send + 'static>(
+        &self,
+        key: &RegisterKey,
+        more: impl FnOnce(&View, &Register<Record>, &BTreeMap<Folder, Held>) -> Result<T, IndexError> + Send + 'static,
+    ) -> Answer<(Reply<Record>, T)> {
         let key = key.clone();
-        let job = move |shared: &Shared| {
+        self.run(move |shared| {
             shared.health.check()?;
             let read = || {
                 let view = shared.index.view()?;
-                Ok((view.register(&key)?, view.held(&key)?))
+                let (register, held) = (view.register(&key)?, view.held(&key)?);
+                let more = more(&view, &register, &held)?;
+                Ok((register, held, more))
             };
-            let (register, held) = read().map_err(|error| shared.index_failed(&error))?;
+            let (register, held, more) = read().map_err(|error| shared.index_failed(&error))?;
             // The floor after the register: whatever was forgotten before is below it.
             let mut drive = *lock(&shared.drive);
             let mut key = KeyState {
@@ -184,10 +187,29 @@ impl LocalDrive {
                 key: &mut key,
                 index: shared.recording.index(),
             };
-            Ok(acceptor.step(Request::Read).0)
-        };
-        self.shared.run(job).await
+            Ok((acceptor.step(Request::Read).0, more))
+        })
     }
+}
+
+/// The small shard of the latest version, if that has a single part.
+fn latest_shard(
+    view: &View,
+    register: &Register<Record>,
+    held: &BTreeMap<Folder, Held>,
+) -> Result<Option<(Folder, Bytes)>, IndexError> {
+    let object = register.accepted.value.object();
+    let latest = object.and_then(|object| object.latest_data());
+    let Some([part]) = latest.map(|(_, data)| &data.parts[..]) else {
+        return Ok(None);
+    };
+    if held.get(&part.folder).is_none_or(|held| held.file) {
+        return Ok(None);
+    }
+    Ok(match view.shard(part.folder, part.number)? {
+        Some(Shard::Small(framed)) => Some((part.folder, framed)),
+        _ => None,
+    })
 }
 
 impl fmt::Debug for LocalDrive {
@@ -196,78 +218,87 @@ impl fmt::Debug for LocalDrive {
     }
 }
 
-#[async_trait]
 impl Drive for LocalDrive {
-    async fn register(&self, key: &RegisterKey, request: Request<Record>) -> Result<Reply<Record>, DriveError> {
+    fn register(&self, key: &RegisterKey, request: Request<Record>) -> Answer<Reply<Record>> {
         if matches!(request, Request::Read) {
-            return self.read(key).await;
+            let read = self.read(key, |_, _, _| Ok(()));
+            return Box::pin(async move { Ok(read.await?.0) });
         }
         let key = key.clone();
-        self.ask(|answer| Message::Register { key, request, answer }).await
+        self.queue.ask(|answer| Message::Register { key, request, answer })
     }
 
-    async fn stage_small(
+    fn read_key(&self, key: &RegisterKey) -> Answer<KeyRead> {
+        let read = self.read(key, latest_shard);
+        Box::pin(async move {
+            match read.await? {
+                (Reply::Read(snapshot), shard) => Ok(KeyRead { snapshot, shard }),
+                // It is outside of its set: nothing that it says counts.
+                _ => Err(DriveError::Offline("the drive is no member of its set".to_owned())),
+            }
+        })
+    }
+
+    fn stage_small(
         &self,
         staging: Staging,
         framed: Bytes,
         key: &RegisterKey,
         then: Request<Record>,
-    ) -> Result<Reply<Record>, DriveError> {
-        self.shared.check_room()?;
-        if framed.len() > SMALL_SHARD_BYTES {
-            return Err(DriveError::Offline(format!(
-                "a shard of {} bytes is not small",
-                framed.len()
-            )));
+    ) -> Answer<Reply<Record>> {
+        let refused = if framed.len() > SMALL_SHARD_BYTES {
+            let bytes = framed.len();
+            Err(DriveError::Invalid(format!("a shard of {bytes} bytes is not small")))
+        } else {
+            self.shared.check_room()
+        };
+        if let Err(error) = refused {
+            return Box::pin(ready(Err(error)));
         }
         let key = key.clone();
-        let message = |answer| Message::StageSmall {
+        self.queue.ask(|answer| Message::StageSmall {
             staging,
             framed,
             key,
             then,
             answer,
-        };
-        self.ask(message).await
+        })
     }
 
-    async fn stage_file(&self, staging: Staging) -> Result<Box<dyn ShardWriter>, DriveError> {
-        shards::stage(self, staging).await
+    fn stage_file(&self, staging: Staging) -> Answer<Box<dyn ShardWriter>> {
+        Box::pin(shards::stage(self.shared.clone(), self.queue.clone(), staging))
     }
 
-    async fn open_shard(&self, folder: Folder, part: u16) -> Result<Box<dyn ShardReader>, DriveError> {
-        self.shared.health.check()?;
-        shards::open(self, folder, part).await
+    fn open_shard(&self, folder: Folder, part: u16) -> Answer<Box<dyn ShardReader>> {
+        Box::pin(shards::open(self.shared.clone(), folder, part))
     }
 
-    async fn abandon(&self, owner: &RegisterKey, folder: Folder) -> Result<(), DriveError> {
+    fn abandon(&self, owner: &RegisterKey, folder: Folder) -> Answer<()> {
         let owner = owner.clone();
-        self.ask(|answer| Message::Abandon { owner, folder, answer }).await
+        self.queue.ask(|answer| Message::Abandon { owner, folder, answer })
     }
 
-    async fn end_upload(&self, owner: &RegisterKey, upload: u128, ended: Ballot) -> Result<(), DriveError> {
+    fn end_upload(&self, owner: &RegisterKey, upload: u128, ended: Ballot) -> Answer<()> {
         let owner = owner.clone();
-        let message = |answer| Message::EndUpload {
+        self.queue.ask(|answer| Message::EndUpload {
             owner,
             upload,
             ended,
             answer,
-        };
-        self.ask(message).await
+        })
     }
 
-    async fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Result<Vec<Unnamed>, DriveError> {
-        let job = move |shared: &Shared| {
+    fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Answer<Vec<Unnamed>> {
+        self.run(move |shared| {
             shared.health.check()?;
             let unnamed = || shared.index.view()?.unnamed(after.as_ref(), limit);
             unnamed().map_err(|error| shared.index_failed(&error))
-        };
-        self.shared.run(job).await
+        })
     }
 
-    async fn list(&self, prefix: &[u8], from: ListFrom, limit: usize) -> Result<Page, DriveError> {
+    fn list(&self, prefix: &[u8], from: ListFrom, limit: usize) -> Answer<Page> {
         let prefix = prefix.to_vec();
-        let job = move |shared: &Shared| {
+        self.run(move |shared| {
             shared.health.check()?;
             let list = || shared.index.view()?.list(&prefix, &from, limit);
             let (rows, complete) = list().map_err(|error| shared.index_failed(&error))?;
@@ -278,8 +309,7 @@ impl Drive for LocalDrive {
                 floor,
                 epoch,
             })
-        };
-        self.shared.run(job).await
+        })
     }
 
     fn is_full(&self) -> bool {
@@ -295,8 +325,8 @@ impl Drive for LocalDrive {
         Some(shared.meter.read(shared.rt.mono(), shared.root.longest_call()))
     }
 
-    async fn status(&self) -> DriveStatus {
-        let job = |shared: &Shared| {
+    fn status(&self) -> BoxFuture<DriveStatus> {
+        let space = self.run(|shared| {
             shared.health.check()?;
             let space = shared.files.space(&shared.path);
             space.map_err(|error| {
@@ -304,29 +334,25 @@ impl Drive for LocalDrive {
                 // As a rule the drive is gone; then this is the reason, and it is known from now on.
                 shared.check_still_there().err().unwrap_or_else(unknown)
             })
-        };
-        let space = match self.shared.run(job).await {
-            Ok(space) => space,
-            Err(DriveError::Offline(reason)) => return DriveStatus::offline(self.path(), reason),
-            Err(error) => return DriveStatus::offline(self.path(), error.to_string()),
-        };
-        DriveStatus {
-            path: self.path(),
-            offline: None,
-            total_bytes: space.total_bytes,
-            free_bytes: space.free_bytes,
-            total_inodes: space.total_inodes,
-            free_inodes: space.free_inodes,
-            full: self.is_full(),
-            device: Some(self.shared.health.format.device),
-        }
+        });
+        let (path, device, shared) = (self.path(), self.shared.health.format.device, self.shared.clone());
+        Box::pin(async move {
+            match space.await {
+                Ok(space) => DriveStatus::online(path, space, shared.reserve.full.load(Ordering::Acquire), device),
+                Err(error) => DriveStatus::without_space(path, error.into()),
+            }
+        })
     }
 
-    async fn close(&self) {
-        // Already closed, or failed: there is nothing left to end.
-        self.ask(|answer| Message::Close { answer }).await.ok();
-        let mut released = self.shared.released.subscribe();
-        released.wait_for(|released| *released).await.ok();
+    fn close(&self) -> BoxFuture<()> {
+        let (shared, queue) = (self.shared.clone(), self.queue.clone());
+        Box::pin(async move {
+            let (answer, closed) = oneshot::channel();
+            queue.wait(Message::Close { answer }).await;
+            // Already closed, or failed: there is nothing left to end.
+            closed.await.ok();
+            shared.released.subscribe().wait_for(|released| *released).await.ok();
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! Nothing else writes to a drive.
 
 mod activity;
+mod error;
 pub mod format;
 mod index;
 mod key;
@@ -11,6 +12,7 @@ mod local;
 mod offline;
 mod page;
 mod slot;
+mod status;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -20,17 +22,20 @@ pub mod fuzzing {
 }
 
 pub use activity::{Activity, Call};
+pub use error::DriveError;
 pub use index::{IndexError, RowError, decode_register};
 pub use key::{PartOf, RegisterKey};
 pub use local::LocalDrive;
 pub use offline::OfflineDrive;
 pub use page::Page;
 pub use slot::DriveSlot;
+pub use status::{DriveState, DriveStatus};
 
+use crate::runtime::BoxFuture;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
-    protocol::{Ballot, Folder, Reply, Request},
+    protocol::{Ballot, Folder, Reply, Request, Snapshot},
     record::Record,
 };
 use std::fmt;
@@ -51,44 +56,6 @@ pub struct Staging {
     pub part: u16,
 }
 
-/// Space and state of a drive, for operators.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DriveStatus {
-    /// Its path.
-    pub path: String,
-    /// Why it is offline; `None` while it serves.
-    pub offline: Option<String>,
-    /// Size of its file system, 0 while offline.
-    pub total_bytes: u64,
-    /// Free space, 0 while offline.
-    pub free_bytes: u64,
-    /// Inodes of its file system, 0 while offline and where there is no limit.
-    pub total_inodes: u64,
-    /// Free inodes.
-    pub free_inodes: u64,
-    /// It takes no more objects, only deletes.
-    pub full: bool,
-    /// The device of its file system, `None` while offline. Drives on one device share its space, and its fate.
-    pub device: Option<u64>,
-}
-
-impl DriveStatus {
-    /// Of a drive that does not serve.
-    #[must_use]
-    pub fn offline(path: String, reason: String) -> DriveStatus {
-        DriveStatus {
-            path,
-            offline: Some(reason),
-            total_bytes: 0,
-            free_bytes: 0,
-            total_inodes: 0,
-            free_inodes: 0,
-            full: false,
-            device: None,
-        }
-    }
-}
-
 /// A data folder that a drive holds and no register names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unnamed {
@@ -102,18 +69,17 @@ pub struct Unnamed {
     pub part: u16,
 }
 
-/// Why a drive gave no answer. *Unknown*, never *absent* (`read.not-found-is-known`).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DriveError {
-    /// The drive is offline, with the reason that operators see.
-    #[error("drive offline: {0}")]
-    Offline(String),
-    /// The drive has no room for this; reads, deletes and finalizes go on.
-    #[error("drive full")]
-    Full,
-    /// The drive does not hold this folder.
-    #[error("no such data folder")]
-    NoFolder,
+/// Answer of a drive to a call. The call was handed over when it was made: dropping the answer takes nothing back.
+pub type Answer<T> = BoxFuture<Result<T, DriveError>>;
+
+/// A register as a drive has it, and with it the bytes that a reader of its object wants next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRead {
+    /// The register.
+    pub snapshot: Snapshot<Record>,
+    /// The drive's shard of the latest version that it voted for, if that version has a single part and the drive
+    /// holds its shard in the index.
+    pub shard: Option<(Folder, Bytes)>,
 }
 
 /// A shard being staged into a file, in order.
@@ -123,8 +89,11 @@ pub trait ShardWriter: Send + Sync {
     async fn write(&mut self, framed: Bytes) -> Result<(), DriveError>;
     /// Hands what was gathered for a larger write to the file, so that no memory holds it. Not durable yet.
     async fn flush(&mut self) -> Result<(), DriveError>;
-    /// Makes file, folder and the drive's knowledge of it durable: only now is the shard staged.
-    async fn finish(self: Box<Self>) -> Result<(), DriveError>;
+    /// Makes the file and its folder durable. Nothing is written after it.
+    async fn sync(&mut self) -> Result<(), DriveError>;
+    /// Makes the drive's knowledge of the synced shard durable, and answers `then` about the register `key`, in one
+    /// durable step: only now is the shard staged. [`DriveError::Invalid`] unless it was synced.
+    fn finish(self: Box<Self>, key: &RegisterKey, then: Request<Record>) -> Answer<Reply<Record>>;
 }
 
 /// An open shard: stays readable while its folder is dropped.
@@ -140,48 +109,74 @@ pub trait ShardReader: Send + Sync {
     async fn read(&self, offset: u64, len: usize) -> Result<Bytes, DriveError>;
 }
 
-/// One drive of an erasure set.
-#[async_trait]
-pub trait Drive: Send + Sync + fmt::Debug + 'static {
-    /// One message about one register. Messages from one caller that are handed over in order (the call
-    /// polled once) are applied in that order. The reply comes after what it promises is durable.
-    async fn register(&self, key: &RegisterKey, request: Request<Record>) -> Result<Reply<Record>, DriveError>;
+/// A shard whose framed bytes are in memory.
+#[derive(Clone, Debug)]
+pub struct SmallShard(pub Bytes);
 
-    /// Stages a small shard in the index (at most [`SMALL_SHARD_BYTES`]) and answers `then` about the
-    /// register `key`, in one durable step.
-    async fn stage_small(
+#[async_trait]
+impl ShardReader for SmallShard {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    async fn read(&self, offset: u64, len: usize) -> Result<Bytes, DriveError> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len());
+        let end = start.saturating_add(len).min(self.0.len());
+        Ok(self.0.slice(start..end))
+    }
+}
+
+/// One drive of an erasure set. `drive/conformance.rs` tests what every implementation promises.
+///
+/// A call that changes anything ([`Drive::register`], [`Drive::stage_small`], [`ShardWriter::finish`],
+/// [`Drive::abandon`], [`Drive::end_upload`]) is handed over when it is made, not when its answer is first polled: such
+/// calls are applied in the order in which they were made, and whoever drops the answer takes nothing back. Each answer
+/// comes after what it promises is durable. A drive in which too many calls wait refuses at once with
+/// [`DriveError::Busy`].
+pub trait Drive: Send + Sync + fmt::Debug + 'static {
+    /// Answers one message about one register. [`Request::Install`] of a shard that is not staged here is refused with
+    /// [`DriveError::NotFound`].
+    fn register(&self, key: &RegisterKey, request: Request<Record>) -> Answer<Reply<Record>>;
+
+    /// Reads a register, and the small shard that a reader of its object wants next.
+    fn read_key(&self, key: &RegisterKey) -> Answer<KeyRead>;
+
+    /// Stages a small shard in the index (at most [`SMALL_SHARD_BYTES`], else [`DriveError::Invalid`]) and answers
+    /// `then` about the register `key`, in one durable step.
+    fn stage_small(
         &self,
         staging: Staging,
         framed: Bytes,
         key: &RegisterKey,
         then: Request<Record>,
-    ) -> Result<Reply<Record>, DriveError>;
+    ) -> Answer<Reply<Record>>;
 
     /// Begins to stage a shard as a file. Dropping the writer before it finished leaves no trace after
     /// the next start at the latest.
-    async fn stage_file(&self, staging: Staging) -> Result<Box<dyn ShardWriter>, DriveError>;
+    fn stage_file(&self, staging: Staging) -> Answer<Box<dyn ShardWriter>>;
 
     /// Opens a shard that the drive holds, small or not.
-    async fn open_shard(&self, folder: Folder, part: u16) -> Result<Box<dyn ShardReader>, DriveError>;
+    fn open_shard(&self, folder: Folder, part: u16) -> Answer<Box<dyn ShardReader>>;
 
     /// Removes a staged folder that its writer gives up before any Accept has left
-    /// (`put.abandon-before-accept`): no value names it, and none ever will.
-    async fn abandon(&self, owner: &RegisterKey, folder: Folder) -> Result<(), DriveError>;
+    /// (`put.abandon-before-accept`): no value names it, and none ever will. [`DriveError::StillReferenced`] if one
+    /// does. A folder that is not there is removed already.
+    fn abandon(&self, owner: &RegisterKey, folder: Folder) -> Answer<()>;
 
     /// After the value of `owner` chosen under `ended` no longer has `upload` open: removes the upload's part
-    /// registers and those of its folders that the committed value does not name. Refused (`NoFolder`) while
+    /// registers and those of its folders that the committed value does not name. [`DriveError::Behind`] while
     /// this drive has not committed a vote of `ended` or above: a drive that lags cannot tell an upload that
     /// is gone from one that it has not heard of (`multipart.end-is-known`).
-    async fn end_upload(&self, owner: &RegisterKey, upload: u128, ended: Ballot) -> Result<(), DriveError>;
+    fn end_upload(&self, owner: &RegisterKey, upload: u128, ended: Ballot) -> Answer<()>;
 
     /// Folders that neither the accepted nor the previous value of their owner names, in an order of the
     /// drive's own, after `after`, at most `limit`: staged by a write at hand, or left by one that a
     /// crash ended. Parts of uploads that the accepted value has open are not among them.
-    async fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Result<Vec<Unnamed>, DriveError>;
+    fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Answer<Vec<Unnamed>>;
 
     /// Up to `limit` registers with keys in `after..` (exclusive, or `from` inclusive) below `prefix`'s end.
     /// Every key returned starts with `prefix`.
-    async fn list(&self, prefix: &[u8], from: ListFrom, limit: usize) -> Result<Page, DriveError>;
+    fn list(&self, prefix: &[u8], from: ListFrom, limit: usize) -> Answer<Page>;
 
     /// Whether it is known to have no room for objects. Asks nothing of the drive.
     fn is_full(&self) -> bool;
@@ -192,11 +187,11 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// What it has done since it was opened; `None` if it was not. Asks nothing of the drive.
     fn activity(&self) -> Option<Activity>;
 
-    /// Its state.
-    async fn status(&self) -> DriveStatus;
+    /// Its state and space.
+    fn status(&self) -> BoxFuture<DriveStatus>;
 
     /// Takes no more mutations, ends those at hand, and closes the index cleanly.
-    async fn close(&self);
+    fn close(&self) -> BoxFuture<()>;
 }
 
 /// Where a listing begins, within its prefix.
@@ -210,5 +205,7 @@ pub enum ListFrom {
     After(Vec<u8>),
 }
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod fixture;

@@ -1,15 +1,16 @@
 //! The place of a drive that cannot serve: it gives no answer to anything.
 
 use super::{
-    Activity, Drive, DriveError, DriveStatus, ListFrom, Page, RegisterKey, ShardReader, ShardWriter, Staging, Unnamed,
+    Activity, Answer, Drive, DriveError, DriveState, DriveStatus, KeyRead, ListFrom, Page, RegisterKey, ShardReader,
+    ShardWriter, Staging, Unnamed,
 };
-use async_trait::async_trait;
+use crate::runtime::BoxFuture;
 use bytes::Bytes;
 use model::{
     protocol::{Ballot, Folder, Reply, Request},
     record::Record,
 };
-use std::path::PathBuf;
+use std::{future::ready, path::PathBuf};
 
 /// A drive that cannot be used. Unknown, never absent.
 #[derive(Clone, Debug)]
@@ -61,48 +62,45 @@ impl OfflineDrive {
         }
     }
 
-    fn offline<T>(&self) -> Result<T, DriveError> {
-        Err(DriveError::Offline(self.text()))
+    fn offline<T: Send + 'static>(&self) -> Answer<T> {
+        Box::pin(ready(Err(DriveError::Offline(self.text()))))
     }
 }
 
-#[async_trait]
 impl Drive for OfflineDrive {
-    async fn register(&self, _: &RegisterKey, _: Request<Record>) -> Result<Reply<Record>, DriveError> {
+    fn register(&self, _: &RegisterKey, _: Request<Record>) -> Answer<Reply<Record>> {
         self.offline()
     }
 
-    async fn stage_small(
-        &self,
-        _: Staging,
-        _: Bytes,
-        _: &RegisterKey,
-        _: Request<Record>,
-    ) -> Result<Reply<Record>, DriveError> {
+    fn read_key(&self, _: &RegisterKey) -> Answer<KeyRead> {
         self.offline()
     }
 
-    async fn stage_file(&self, _: Staging) -> Result<Box<dyn ShardWriter>, DriveError> {
+    fn stage_small(&self, _: Staging, _: Bytes, _: &RegisterKey, _: Request<Record>) -> Answer<Reply<Record>> {
         self.offline()
     }
 
-    async fn open_shard(&self, _: Folder, _: u16) -> Result<Box<dyn ShardReader>, DriveError> {
+    fn stage_file(&self, _: Staging) -> Answer<Box<dyn ShardWriter>> {
         self.offline()
     }
 
-    async fn abandon(&self, _: &RegisterKey, _: Folder) -> Result<(), DriveError> {
+    fn open_shard(&self, _: Folder, _: u16) -> Answer<Box<dyn ShardReader>> {
         self.offline()
     }
 
-    async fn end_upload(&self, _: &RegisterKey, _: u128, _: Ballot) -> Result<(), DriveError> {
+    fn abandon(&self, _: &RegisterKey, _: Folder) -> Answer<()> {
         self.offline()
     }
 
-    async fn unnamed(&self, _: Option<Unnamed>, _: usize) -> Result<Vec<Unnamed>, DriveError> {
+    fn end_upload(&self, _: &RegisterKey, _: u128, _: Ballot) -> Answer<()> {
         self.offline()
     }
 
-    async fn list(&self, _: &[u8], _: ListFrom, _: usize) -> Result<Page, DriveError> {
+    fn unnamed(&self, _: Option<Unnamed>, _: usize) -> Answer<Vec<Unnamed>> {
+        self.offline()
+    }
+
+    fn list(&self, _: &[u8], _: ListFrom, _: usize) -> Answer<Page> {
         self.offline()
     }
 
@@ -118,9 +116,12 @@ impl Drive for OfflineDrive {
         None
     }
 
-    async fn status(&self) -> DriveStatus {
-        DriveStatus::offline(self.path(), self.text())
+    fn status(&self) -> BoxFuture<DriveStatus> {
+        let state = DriveState::Offline(self.text());
+        Box::pin(ready(DriveStatus::without_space(self.path(), state)))
     }
 
-    async fn close(&self) {}
+    fn close(&self) -> BoxFuture<()> {
+        Box::pin(ready(()))
+    }
 }

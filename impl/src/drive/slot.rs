@@ -4,12 +4,11 @@
 //! this place, by its `format.json`, it is opened and verified as at a start, and serves from then on.
 
 use super::{
-    Activity, Drive, DriveError, DriveStatus, ListFrom, LocalDrive, OfflineDrive, Page, RegisterKey, ShardReader,
-    ShardWriter, Staging, Unnamed,
+    Activity, Answer, Drive, DriveError, DriveStatus, KeyRead, ListFrom, LocalDrive, OfflineDrive, Page, RegisterKey,
+    ShardReader, ShardWriter, Staging, Unnamed,
     format::{self, Identity, ReadySlot},
 };
-use crate::runtime::{Executor, Lane, Rt, run, spawn};
-use async_trait::async_trait;
+use crate::runtime::{BoxFuture, Executor, Lane, Rt, run, spawn};
 use bytes::Bytes;
 use model::{
     protocol::{Ballot, Folder, Reply, Request},
@@ -228,44 +227,47 @@ impl fmt::Debug for DriveSlot {
     }
 }
 
-#[async_trait]
 impl Drive for DriveSlot {
-    async fn register(&self, key: &RegisterKey, request: Request<Record>) -> Result<Reply<Record>, DriveError> {
-        self.drive().register(key, request).await
+    fn register(&self, key: &RegisterKey, request: Request<Record>) -> Answer<Reply<Record>> {
+        self.drive().register(key, request)
     }
 
-    async fn stage_small(
+    fn read_key(&self, key: &RegisterKey) -> Answer<KeyRead> {
+        self.drive().read_key(key)
+    }
+
+    fn stage_small(
         &self,
         staging: Staging,
         framed: Bytes,
         key: &RegisterKey,
         then: Request<Record>,
-    ) -> Result<Reply<Record>, DriveError> {
-        self.drive().stage_small(staging, framed, key, then).await
+    ) -> Answer<Reply<Record>> {
+        self.drive().stage_small(staging, framed, key, then)
     }
 
-    async fn stage_file(&self, staging: Staging) -> Result<Box<dyn ShardWriter>, DriveError> {
-        self.drive().stage_file(staging).await
+    fn stage_file(&self, staging: Staging) -> Answer<Box<dyn ShardWriter>> {
+        self.drive().stage_file(staging)
     }
 
-    async fn open_shard(&self, folder: Folder, part: u16) -> Result<Box<dyn ShardReader>, DriveError> {
-        self.drive().open_shard(folder, part).await
+    fn open_shard(&self, folder: Folder, part: u16) -> Answer<Box<dyn ShardReader>> {
+        self.drive().open_shard(folder, part)
     }
 
-    async fn abandon(&self, owner: &RegisterKey, folder: Folder) -> Result<(), DriveError> {
-        self.drive().abandon(owner, folder).await
+    fn abandon(&self, owner: &RegisterKey, folder: Folder) -> Answer<()> {
+        self.drive().abandon(owner, folder)
     }
 
-    async fn end_upload(&self, owner: &RegisterKey, upload: u128, ended: Ballot) -> Result<(), DriveError> {
-        self.drive().end_upload(owner, upload, ended).await
+    fn end_upload(&self, owner: &RegisterKey, upload: u128, ended: Ballot) -> Answer<()> {
+        self.drive().end_upload(owner, upload, ended)
     }
 
-    async fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Result<Vec<Unnamed>, DriveError> {
-        self.drive().unnamed(after, limit).await
+    fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Answer<Vec<Unnamed>> {
+        self.drive().unnamed(after, limit)
     }
 
-    async fn list(&self, prefix: &[u8], from: ListFrom, limit: usize) -> Result<Page, DriveError> {
-        self.drive().list(prefix, from, limit).await
+    fn list(&self, prefix: &[u8], from: ListFrom, limit: usize) -> Answer<Page> {
+        self.drive().list(prefix, from, limit)
     }
 
     fn is_full(&self) -> bool {
@@ -280,13 +282,13 @@ impl Drive for DriveSlot {
         self.drive().activity()
     }
 
-    async fn status(&self) -> DriveStatus {
-        self.drive().status().await
+    fn status(&self) -> BoxFuture<DriveStatus> {
+        self.drive().status()
     }
 
-    async fn close(&self) {
+    fn close(&self) -> BoxFuture<()> {
         let drive = self.drive();
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Current::Closed(drive.clone());
-        drive.close().await;
+        drive.close()
     }
 }

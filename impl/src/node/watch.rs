@@ -1,21 +1,14 @@
 //! Says in the log which drives hang. That they fail, and that they are back, they say themselves and at once.
 
 use crate::{
-    object::{NO_ANSWER, Store, Survey},
+    drive::DriveState,
+    object::{Store, Survey},
     runtime::Rt,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How often the drives are asked.
 const INTERVAL: Duration = Duration::from_secs(10);
-
-/// What is known of a drive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Online,
-    Silent,
-    Offline,
-}
 
 /// What there is to say.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,7 +50,7 @@ pub fn report(survey: &Survey) {
         return;
     }
     let (drives, read_quorum, write_quorum) = (health.drives, health.read_quorum, health.write_quorum);
-    let names = survey.drives().filter(|(_, _, drive)| drive.status.offline.is_some());
+    let names = survey.drives().filter(|(_, _, drive)| !drive.status.is_online());
     let names: Vec<&str> = names.map(|(_, _, drive)| drive.status.path.as_str()).collect();
     let names = names.join(" ");
     match (health.readable, health.writable) {
@@ -95,29 +88,25 @@ fn sharing(survey: &Survey) -> Vec<(usize, Vec<&str>)> {
     several.map(|((set, _), names)| (set + 1, names)).collect()
 }
 
-fn states(survey: &Survey) -> Vec<State> {
-    let state = |reason: Option<&str>| match reason {
-        None => State::Online,
-        Some(reason) if reason.starts_with(NO_ANSWER) => State::Silent,
-        Some(_) => State::Offline,
-    };
-    let reasons = survey.drives().map(|(_, _, drive)| drive.status.offline.as_deref());
-    reasons.map(state).collect()
+fn states(survey: &Survey) -> Vec<DriveState> {
+    survey
+        .drives()
+        .map(|(_, _, drive)| drive.status.state.clone())
+        .collect()
 }
 
-fn changes<'a>(known: &[State], now: &[State], survey: &'a Survey) -> Vec<News<'a>> {
+fn changes<'a>(known: &[DriveState], now: &[DriveState], survey: &'a Survey) -> Vec<News<'a>> {
     let paths = survey.drives().map(|(_, _, drive)| drive.status.path.as_str());
     let news = known
         .iter()
         .zip(now)
         .zip(paths)
         .filter_map(|((known, now), path)| match (known, now) {
-            (State::Online | State::Offline, State::Silent) => Some(News::Silent(path)),
-            (State::Silent, State::Online) => Some(News::AnswersAgain(path)),
+            (DriveState::Silent { .. }, DriveState::Silent { .. }) => None,
+            (_, DriveState::Silent { .. }) => Some(News::Silent(path)),
+            (DriveState::Silent { .. }, DriveState::Online) => Some(News::AnswersAgain(path)),
             // The drive has said so itself.
-            (_, State::Offline) | (State::Online | State::Offline, State::Online) | (State::Silent, State::Silent) => {
-                None
-            }
+            (_, DriveState::Offline(_)) | (DriveState::Online | DriveState::Offline(_), DriveState::Online) => None,
         });
     news.collect()
 }
@@ -126,22 +115,19 @@ fn changes<'a>(known: &[State], now: &[State], survey: &'a Survey) -> Vec<News<'
 mod tests {
     use super::*;
     use crate::{
-        drive::DriveStatus,
+        drive::{Call, DriveStatus},
         object::{DriveSurvey, SetSurvey},
     };
 
-    fn survey(reasons: &[Option<&str>]) -> Survey {
-        let drive = |(number, reason): (usize, &Option<&str>)| DriveSurvey {
-            status: DriveStatus {
-                offline: reason.map(str::to_owned),
-                ..DriveStatus::offline(format!("/d{number}"), String::new())
-            },
+    fn survey(states: &[DriveState]) -> Survey {
+        let drive = |(number, state): (usize, &DriveState)| DriveSurvey {
+            status: DriveStatus::without_space(format!("/d{number}"), state.clone()),
             activity: None,
         };
         Survey {
             deployment: [0; 16],
             sets: vec![SetSurvey {
-                drives: reasons.iter().enumerate().map(drive).collect(),
+                drives: states.iter().enumerate().map(drive).collect(),
                 readable: true,
                 writable: true,
             }],
@@ -156,9 +142,10 @@ mod tests {
 
     #[test]
     fn drives_on_one_device_are_found() {
-        let mut survey = survey(&[None, None, None, Some("lost"), None]);
+        let (online, lost) = (DriveState::Online, DriveState::Offline("lost".to_owned()));
+        let mut survey = survey(&[online.clone(), online.clone(), online.clone(), lost, online]);
         for (drive, device) in survey.sets[0].drives.iter_mut().zip([7, 8, 7, 7, 9]) {
-            drive.status.device = drive.status.offline.is_none().then_some(device);
+            drive.status.device = drive.status.is_online().then_some(device);
         }
         assert_eq!(sharing(&survey), [(1, vec!["/d0", "/d2"])]);
         let mut other = survey.sets[0].clone();
@@ -173,14 +160,22 @@ mod tests {
 
     #[test]
     fn only_what_a_drive_cannot_say_itself_is_news() {
-        let (silent, failed) = (Some("it does not answer: read of /d/f"), Some("its index failed"));
-        let news = |before: &[Option<&str>; 4], after: &[Option<&str>; 4]| {
+        let silent = |secs| {
+            let (what, path, time) = ("read".into(), "/d/f".to_owned(), Duration::from_secs(secs));
+            let call = (secs > 0).then_some(Call { what, path, time });
+            DriveState::Silent { call }
+        };
+        let failed = || DriveState::Offline("its index failed".to_owned());
+        let online = || DriveState::Online;
+        let news = |before: &[DriveState; 4], after: &[DriveState; 4]| {
             let after = survey(after);
             format!("{:?}", changes(&states(&survey(before)), &states(&after), &after))
         };
-        let before = [None, None, silent, failed];
+        let before = [online(), online(), silent(3), failed()];
         assert_eq!(news(&before, &before), "[]");
-        assert_eq!(news(&before, &[silent, failed, failed, failed]), "[Silent(\"/d0\")]");
-        assert_eq!(news(&before, &[None, None, None, None]), "[AnswersAgain(\"/d2\")]");
+        let after = [silent(0), failed(), silent(13), failed()];
+        assert_eq!(news(&before, &after), "[Silent(\"/d0\")]");
+        let after = [online(), online(), online(), online()];
+        assert_eq!(news(&before, &after), "[AnswersAgain(\"/d2\")]");
     }
 }

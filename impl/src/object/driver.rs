@@ -4,24 +4,45 @@
 
 use super::{error::StoreError, set::ErasureSet};
 use crate::{
-    drive::{Drive, DriveError, RegisterKey, Staging},
+    drive::{Answer, Drive, DriveError, RegisterKey, ShardWriter, Staging},
     runtime::{self, Mutant, Recorder},
 };
 use bytes::Bytes;
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::{StreamExt, stream::FuturesUnordered};
 use model::{
     protocol::{Ballot, Coordinator, Drives, Effect, Event, Outcome, Reply, Request, Unavailable},
     record::{Op, Record, Refusal},
     trace,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::sync::oneshot;
 
-/// Small shards that ride with the first Prepare, by drive index.
-#[derive(Debug)]
-pub(super) struct SmallShards {
-    pub staging: Staging,
-    pub framed: Vec<Bytes>,
+/// Shards that are staged with the first Prepare, by drive index.
+pub(super) enum Shards {
+    /// Small ones: the index takes them.
+    Small {
+        /// What they are of.
+        staging: Staging,
+        /// Their framed bytes.
+        framed: Vec<Bytes>,
+    },
+    /// Files that are synced; `None` where a drive has none.
+    Files(Vec<Option<Box<dyn ShardWriter>>>),
+}
+
+impl fmt::Debug for Shards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Shards::Small { .. } => "Small",
+            Shards::Files(_) => "Files",
+        })
+    }
 }
 
 /// What an operation on a register came to.
@@ -36,7 +57,7 @@ pub(super) struct Ended {
 
 /// Runs `op` on the register `key` to its end, in a task of its own: a client that goes away leaves no
 /// operation half-driven.
-pub(super) async fn execute(set: &Arc<ErasureSet>, key: RegisterKey, op: Op, small: Option<SmallShards>) -> Ended {
+pub(super) async fn execute(set: &Arc<ErasureSet>, key: RegisterKey, op: Op, shards: Option<Shards>) -> Ended {
     let (tx, rx) = oneshot::channel();
     let task_set = set.clone();
     runtime::spawn(&set.rt, "operation", async move {
@@ -44,7 +65,7 @@ pub(super) async fn execute(set: &Arc<ErasureSet>, key: RegisterKey, op: Op, sma
             .locks
             .lock(&task_set.rt, &key, task_set.patience.operation)
             .await;
-        let run = Run::new(&task_set, &key, op, small);
+        let run = Run::new(&task_set, &key, op, shards);
         run.drive(|outcome| {
             drop(guard);
             drop(tx.send(outcome));
@@ -89,7 +110,23 @@ pub(super) fn unavailable(why: Unavailable) -> StoreError {
     }
 }
 
-type Answer = (u8, Ballot, Result<Reply<Record>, DriveError>);
+/// A call to a drive that is under way.
+struct Call {
+    to: u8,
+    ballot: Ballot,
+    answer: Answer<Reply<Record>>,
+}
+
+type Answered = (u8, Ballot, Result<Reply<Record>, DriveError>);
+
+impl Future for Call {
+    type Output = Answered;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answered> {
+        let Call { to, ballot, answer } = self.get_mut();
+        answer.as_mut().poll(context).map(|answer| (*to, *ballot, answer))
+    }
+}
 
 struct Run<'a> {
     set: &'a ErasureSet,
@@ -98,8 +135,8 @@ struct Run<'a> {
     recorder: Option<Arc<dyn Recorder>>,
     /// What the recorder knows this operation by.
     operation: u128,
-    small: Option<SmallShards>,
-    calls: FuturesUnordered<BoxFuture<'static, Answer>>,
+    shards: Option<Shards>,
+    calls: FuturesUnordered<Call>,
     todo: Vec<Effect<Record>>,
     /// Drives that had no room, and those that failed otherwise.
     full: Drives,
@@ -107,7 +144,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(set: &'a ErasureSet, key: &'a RegisterKey, op: Op, small: Option<SmallShards>) -> Run<'a> {
+    fn new(set: &'a ErasureSet, key: &'a RegisterKey, op: Op, shards: Option<Shards>) -> Run<'a> {
         let recorder = set.recorder.clone();
         let recorded = recorder.as_ref().map(|_| op.clone());
         let operation = op.change;
@@ -129,7 +166,7 @@ impl<'a> Run<'a> {
             machine,
             recorder,
             operation,
-            small,
+            shards,
             calls: FuturesUnordered::new(),
             todo,
             full: Drives::NONE,
@@ -219,26 +256,26 @@ impl<'a> Run<'a> {
         begun
     }
 
+    /// Hands `request` to drives; the first Prepare with the shards that are to be staged.
     fn send(&mut self, to: Drives, request: &Request<Record>) {
         let ballot = request.ballot().unwrap_or(Ballot::ZERO);
-        let small = matches!(request, Request::Prepare { .. })
-            .then(|| self.small.take())
+        let mut shards = matches!(request, Request::Prepare { .. })
+            .then(|| self.shards.take())
             .flatten();
         for index in to.iter() {
-            let Some(drive) = self.set.drives.get(usize::from(index)).cloned() else {
+            let Some(drive) = self.set.drives.get(usize::from(index)) else {
                 continue;
             };
-            let (key, request) = (self.key.clone(), request.clone());
-            let staged = small
-                .as_ref()
-                .and_then(|small| Some((small.staging.clone(), small.framed.get(usize::from(index))?.clone())));
-            self.calls.push(Box::pin(async move {
-                let reply = match staged {
-                    Some((staging, framed)) => drive.stage_small(staging, framed, &key, request).await,
-                    None => drive.register(&key, request).await,
-                };
-                (index, ballot, reply)
-            }));
+            let answer = match stage(drive, usize::from(index), &mut shards, self.key, request) {
+                Some(staged) => staged,
+                None => drive.register(self.key, request.clone()),
+            };
+            let call = Call {
+                to: index,
+                ballot,
+                answer,
+            };
+            self.calls.push(call);
         }
     }
 
@@ -249,7 +286,7 @@ impl<'a> Run<'a> {
         !self.full.is_empty() && left >= quorums.accept.max(quorums.prepare)
     }
 
-    fn event(&mut self, (from, ballot, reply): Answer) -> Event<Record> {
+    fn event(&mut self, (from, ballot, reply): Answered) -> Event<Record> {
         match reply {
             Ok(reply) => Event::Reply { from, ballot, reply },
             Err(error) => {
@@ -260,6 +297,26 @@ impl<'a> Run<'a> {
                 drives.insert(from);
                 Event::Failed { from, ballot }
             }
+        }
+    }
+}
+
+/// Stages the shard of the drive at `index`, if it has one, and hands it `then` in the same step.
+fn stage(
+    drive: &Arc<dyn Drive>,
+    index: usize,
+    shards: &mut Option<Shards>,
+    key: &RegisterKey,
+    then: &Request<Record>,
+) -> Option<Answer<Reply<Record>>> {
+    match shards.as_mut()? {
+        Shards::Small { staging, framed } => {
+            let framed = framed.get(index)?.clone();
+            Some(drive.stage_small(staging.clone(), framed, key, then.clone()))
+        }
+        Shards::Files(writers) => {
+            let writer = writers.get_mut(index)?.take()?;
+            Some(writer.finish(key, then.clone()))
         }
     }
 }

@@ -25,7 +25,7 @@ pub use recovery::Recovered;
 pub use set::{Ballots, ErasureSet, Patience};
 pub use stale::Stale;
 pub use stream::{ByteStream, ObjectReader, READ_MEMORY_BYTES};
-pub use survey::{DriveSurvey, NO_ANSWER, SetSurvey, Survey};
+pub use survey::{DriveSurvey, SetSurvey, Survey};
 pub use types::{
     BucketInfo, CompletedPart, Deleted, Health, ListQuery, Listing, ObjectInfo, PartInfo, PutOptions, StorageClass,
     UploadInfo, Uploads, UploadsQuery, WriteMeta,
@@ -45,6 +45,7 @@ use model::{
     protocol::Outcome,
     record::{Change, Precondition, Record, Versioning},
 };
+use read::SmallShards;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use write::{Erasure, Target};
@@ -152,23 +153,35 @@ impl Store {
     /// [`StoreError::NoSuchBucket`], [`StoreError::NoSuchKey`], or unavailable.
     pub async fn get(self: &Arc<Self>, bucket: &str, key: &str) -> Result<ObjectReader, StoreError> {
         let set = self.set_of(key);
-        let mut info = self.head(bucket, key).await?;
+        let (mut info, mut small) = self.look_up(bucket, key).await?;
         loop {
-            match ObjectReader::open(set.clone(), bucket, info.clone()).await {
+            match ObjectReader::open(set.clone(), bucket, info.clone(), small).await {
                 // The data folder may have been dropped by an overwrite since the key was read.
                 Err(StoreError::Unreadable(_)) if self.rt.mutation().is(Mutant::UnreadableIsAbsent) => {
                     return Err(StoreError::NoSuchKey);
                 }
                 Err(StoreError::Unreadable(why)) => {
-                    let now = self.head(bucket, key).await?;
+                    let (now, again) = self.look_up(bucket, key).await?;
                     if now == info {
                         return Err(StoreError::Unreadable(why));
                     }
-                    info = now;
+                    (info, small) = (now, again);
                 }
                 opened => return opened,
             }
         }
+    }
+
+    /// An object's latest version, and small shards of it that came along.
+    async fn look_up(&self, bucket: &str, key: &str) -> Result<(ObjectInfo, SmallShards), StoreError> {
+        let register = RegisterKey::object(self.incarnation(bucket).await?, key);
+        let set = self.set_of(key);
+        let distribution = set.distribution(bucket, key);
+        let order = (0..set.len()).map(|shard| distribution.drive_of(shard)).collect();
+        let enough = usize::from(self.set_size() - self.standard_parity);
+        let (record, small) = read::read_object(set, &register, order, enough).await?;
+        let info = latest_info(key, &record).ok_or(StoreError::NoSuchKey)?;
+        Ok((info, small))
     }
 
     /// Describes an object's latest version.

@@ -314,7 +314,7 @@ fn end_upload(set: &Arc<ErasureSet>, owner: RegisterKey, upload: u128, ended: Ba
 pub(super) async fn remove_left(set: &Arc<ErasureSet>, owner: &RegisterKey, upload: u128, ended: Ballot) -> bool {
     let ends = set.drives.iter().map(|drive| async {
         for _ in 0..END_TRIES {
-            if drive.end_upload(owner, upload, ended).await != Err(DriveError::NoFolder) {
+            if drive.end_upload(owner, upload, ended).await != Err(DriveError::Behind) {
                 return true;
             }
             set.rt.sleep(END_PAUSE).await;

@@ -6,13 +6,14 @@ use super::{
     set::ErasureSet,
 };
 use crate::{
-    drive::{DriveError, RegisterKey},
+    drive::{DriveError, KeyRead, RegisterKey},
     runtime::{self, Mutant},
 };
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use bytes::Bytes;
+use futures::{StreamExt, stream::FuturesUnordered};
 use model::{
     list::unlisted,
-    protocol::{Ballot, ReadDecision, Reply, Request, Snapshot},
+    protocol::{Ballot, Folder, ReadDecision, Reply, Request, Snapshot},
     record::{Change, Op, Record},
     trace,
 };
@@ -24,7 +25,37 @@ use xxhash_rust::xxh3::xxh3_64;
 /// # Errors
 /// [`StoreError::Unreadable`] when fewer than Q drives answer (`read.not-found-is-known`).
 pub(super) async fn read(set: &Arc<ErasureSet>, key: &RegisterKey) -> Result<Record, StoreError> {
-    match plain(set, key).await {
+    let count = set.len();
+    let first = (xxh3_64(key.as_bytes()) % count as u64) as usize;
+    let order = (0..count).map(|i| (first + i) % count).collect();
+    let (decision, _) = plain(set, key, order, None).await;
+    decided(set, key, decision).await
+}
+
+/// The chosen value of an object's register, and small shards of its data by drive, which came along. `order` are the
+/// drives from the one with the first data shard on; so many are enough to decode an object.
+///
+/// # Errors
+/// As [`read`].
+pub(super) async fn read_object(
+    set: &Arc<ErasureSet>,
+    key: &RegisterKey,
+    order: Vec<usize>,
+    enough: usize,
+) -> Result<(Record, SmallShards), StoreError> {
+    let (decision, shards) = plain(set, key, order, Some(enough)).await;
+    Ok((decided(set, key, decision).await?, shards))
+}
+
+/// Small shards by drive, each with its data folder.
+pub(super) type SmallShards = BTreeMap<usize, (Folder, Bytes)>;
+
+async fn decided(
+    set: &Arc<ErasureSet>,
+    key: &RegisterKey,
+    decision: ReadDecision<Record>,
+) -> Result<Record, StoreError> {
+    match decision {
         ReadDecision::Chosen(vote) => Ok(vote.value),
         ReadDecision::TooFew => Err(StoreError::Unreadable("too few drives answer".into())),
         ReadDecision::Undecided => resolve(set, key).await,
@@ -66,48 +97,61 @@ pub(super) fn decide(set: &ErasureSet, key: &[u8], answers: &BTreeMap<u8, Snapsh
     decision
 }
 
-/// Asks Q drives, then the others if those do not suffice.
-async fn plain(set: &Arc<ErasureSet>, key: &RegisterKey) -> ReadDecision<Record> {
-    let count = set.len();
-    let first = (xxh3_64(key.as_bytes()) % count as u64) as usize;
-    let mut order = (0..count).map(|i| (first + i) % count);
+/// Asks Q drives in this order, then the others if those do not suffice. With `enough`, so many drives at least are
+/// asked, for their small shards too, and waited for a moment even when the value is known before.
+async fn plain(
+    set: &Arc<ErasureSet>,
+    key: &RegisterKey,
+    order: Vec<usize>,
+    enough: Option<usize>,
+) -> (ReadDecision<Record>, SmallShards) {
+    let mut order = order.into_iter();
     let mut calls = FuturesUnordered::new();
-    for index in order.by_ref().take(usize::from(set.quorums.prepare)) {
-        calls.push(ask(set, key, index));
-    }
+    let ask = |index| ask(set, key, index, enough.is_some());
+    let first = usize::from(set.quorums.prepare).max(enough.unwrap_or(0));
+    calls.extend(order.by_ref().take(first).map(ask));
     let mut answers: BTreeMap<u8, Snapshot<Record>> = BTreeMap::new();
+    let mut shards = SmallShards::new();
+    let mut decision = ReadDecision::TooFew;
     let mut straggler = set.rt.sleep(set.patience.read_straggler);
     let mut deadline = set.rt.sleep(set.patience.operation);
-    let mut asked_all = false;
+    let mut patient = true;
     loop {
         tokio::select! {
             biased;
             Some((index, answer)) = calls.next(), if !calls.is_empty() => {
-                if let Ok(Reply::Read(snapshot)) = answer {
-                    answers.insert(index, snapshot);
+                if let Ok(KeyRead { snapshot, shard }) = answer {
+                    answers.insert(index as u8, snapshot);
+                    shards.extend(shard.map(|shard| (index, shard)));
                 }
             }
-            () = &mut straggler, if !asked_all => {
-                asked_all = true;
-                order.by_ref().for_each(|index| calls.push(ask(set, key, index)));
+            () = &mut straggler, if patient => {
+                patient = false;
+                if !is_chosen(&decision) {
+                    calls.extend(order.by_ref().map(ask));
+                }
             }
-            () = &mut deadline => return decide(set, key.as_bytes(), &answers),
+            () = &mut deadline => return (decision, shards),
         }
-        let decision = decide(set, key.as_bytes(), &answers);
-        if matches!(decision, ReadDecision::Chosen(_)) {
-            return decision;
+        if !is_chosen(&decision) {
+            decision = decide(set, key.as_bytes(), &answers);
         }
-        if calls.is_empty() {
-            if asked_all {
-                return decision;
+        if is_chosen(&decision) {
+            let comes = patient && !calls.is_empty() && enough.is_some_and(|enough| shards.len() < enough);
+            if !comes || shards.is_empty() {
+                return (decision, shards);
             }
-            asked_all = true;
-            order.by_ref().for_each(|index| calls.push(ask(set, key, index)));
+        } else if calls.is_empty() {
+            calls.extend(order.by_ref().map(ask));
             if calls.is_empty() {
-                return decision;
+                return (decision, shards);
             }
         }
     }
+}
+
+fn is_chosen(decision: &ReadDecision<Record>) -> bool {
+    matches!(decision, ReadDecision::Chosen(_))
 }
 
 /// The snapshot of a drive that has nothing of a key and never had.
@@ -118,16 +162,25 @@ fn nothing() -> Snapshot<Record> {
     }
 }
 
-type Answer = (u8, Result<Reply<Record>, DriveError>);
-
-fn ask(set: &Arc<ErasureSet>, key: &RegisterKey, index: usize) -> BoxFuture<'static, Answer> {
-    let (drive, key) = (set.drives[index].clone(), key.clone());
-    let mutation = set.rt.mutation();
-    Box::pin(async move {
-        let mut answer = drive.register(&key, Request::Read).await;
-        if answer.is_err() && mutation.is(Mutant::OfflineIsAbsent) {
-            answer = Ok(Reply::Read(nothing()));
+async fn ask(
+    set: &ErasureSet,
+    key: &RegisterKey,
+    index: usize,
+    with_shard: bool,
+) -> (usize, Result<KeyRead, DriveError>) {
+    let drive = &set.drives[index];
+    let mut answer = if with_shard {
+        drive.read_key(key).await
+    } else {
+        match drive.register(key, Request::Read).await {
+            Ok(Reply::Read(snapshot)) => Ok(KeyRead { snapshot, shard: None }),
+            Ok(reply) => Err(DriveError::Invalid(format!("{reply:?} to a read"))),
+            Err(error) => Err(error),
         }
-        (index as u8, answer)
-    })
+    };
+    if answer.is_err() && set.rt.mutation().is(Mutant::OfflineIsAbsent) {
+        let (snapshot, shard) = (nothing(), None);
+        answer = Ok(KeyRead { snapshot, shard });
+    }
+    (index, answer)
 }

@@ -1,8 +1,8 @@
 //! Reading one version: any K shards of each stripe, verified, from the drives that have them.
 
-use super::{error::StoreError, set::ErasureSet, types::ObjectInfo};
+use super::{error::StoreError, read::SmallShards, set::ErasureSet, types::ObjectInfo};
 use crate::{
-    drive::{DriveError, ShardReader},
+    drive::{DriveError, ShardReader, SmallShard},
     erasure::{Codec, Decoder, Layout, STRIPE_LEN, ShardSet, reseal},
     runtime::{self, Mutant, Mutation},
 };
@@ -54,12 +54,17 @@ struct Source {
 }
 
 impl ObjectReader {
-    /// Opens a version's shards.
+    /// Opens a version's shards. Those of `small` that are of this version need not be asked for.
     ///
     /// # Errors
     /// [`StoreError::Unreadable`]; the data folder may have been dropped by an overwrite, so the caller
     /// reads the key again once.
-    pub(super) async fn open(set: Arc<ErasureSet>, bucket: &str, info: ObjectInfo) -> Result<ObjectReader, StoreError> {
+    pub(super) async fn open(
+        set: Arc<ErasureSet>,
+        bucket: &str,
+        info: ObjectInfo,
+        small: SmallShards,
+    ) -> Result<ObjectReader, StoreError> {
         let mut reader = ObjectReader {
             set,
             bucket: bucket.to_owned(),
@@ -70,7 +75,8 @@ impl ObjectReader {
             && part.size > 0
         {
             let codec = codec(&reader.info)?;
-            reader.opened = Some(PartReader::open(&reader.set, bucket, &reader.info.key, codec, part).await?);
+            let (set, key) = (&reader.set, &reader.info.key);
+            reader.opened = Some(PartReader::open(set, bucket, key, codec, part, small).await?);
         }
         Ok(reader)
     }
@@ -141,7 +147,10 @@ impl ByteStream {
                 };
                 let reader = match source.opened.take() {
                     Some(reader) => reader,
-                    None => PartReader::open(&source.set, &source.bucket, &source.key, source.codec, &part).await?,
+                    None => {
+                        let Source { set, bucket, key, .. } = &*source;
+                        PartReader::open(set, bucket, key, source.codec, &part, SmallShards::new()).await?
+                    }
                 };
                 source.current = Some((reader, range));
             }
@@ -189,6 +198,7 @@ impl PartReader {
         key: &str,
         codec: Codec,
         part: &PartData,
+        small: SmallShards,
     ) -> Result<PartReader, StoreError> {
         let distribution = set.distribution(bucket, key);
         let layout = Layout::new(codec, part.size).map_err(|error| StoreError::Internal(error.to_string()))?;
@@ -203,8 +213,25 @@ impl PartReader {
             fetch: Fetch::new(part.folder, codec.data() as u8, count as u8),
             shards: (0..count).map(|_| None).collect(),
         };
+        reader.take_small(small);
         reader.ensure(set).await?;
         Ok(reader)
+    }
+
+    /// Takes over shards that came with the register, as many as are needed.
+    fn take_small(&mut self, mut small: SmallShards) {
+        for shard in 0..self.shards.len() {
+            if self.fetch.open().count() == self.data_shards {
+                return;
+            }
+            if let Some((folder, framed)) = small.remove(&self.drive_of[shard])
+                && folder == self.fetch.folder()
+                && framed.len() as u64 == self.layout.shard_file_len()
+            {
+                self.fetch.opened(shard as u8);
+                self.shards[shard] = Some(Box::new(SmallShard(framed)));
+            }
+        }
     }
 
     /// Opens shards until K are open: data shards first, as they need no decoding.
@@ -285,11 +312,7 @@ impl PartReader {
             .filter_map(|(index, (shard, run))| match shard {
                 Some(reader) if run.is_none() => Some(async move {
                     let read = runtime::timeout(&set.rt, set.patience.shard, reader.read(bytes.start, len));
-                    (
-                        index,
-                        read.await
-                            .unwrap_or_else(|| Err(DriveError::Offline("too slow".into()))),
-                    )
+                    (index, read.await.unwrap_or_else(|| Err(DriveError::TimedOut)))
                 }),
                 _ => None,
             });

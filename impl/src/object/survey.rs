@@ -2,7 +2,7 @@
 
 use super::{ErasureSet, Health, Store};
 use crate::{
-    drive::{Activity, DriveStatus},
+    drive::{Activity, DriveState, DriveStatus},
     runtime,
 };
 use futures::future::join_all;
@@ -14,10 +14,6 @@ const CALL_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How long a drive may take to tell its state. One that hangs must not keep anybody from seeing the others.
 const STATUS_TIME_MAX: Duration = Duration::from_secs(2);
-
-/// How the reason of a drive begins that did not tell its state in time. The call that it hangs in follows, if that is
-/// known.
-pub const NO_ANSWER: &str = "it does not answer";
 
 /// A store as it was found at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,14 +51,14 @@ impl SetSurvey {
     /// How many drives serve.
     #[must_use]
     pub fn online(&self) -> usize {
-        let serves = |drive: &&DriveSurvey| drive.status.offline.is_none();
+        let serves = |drive: &&DriveSurvey| drive.status.is_online();
         self.drives.iter().filter(serves).count()
     }
 
     /// How many serve and take objects.
     #[must_use]
     pub fn with_room(&self) -> usize {
-        let takes = |drive: &&DriveSurvey| drive.status.offline.is_none() && !drive.status.full;
+        let takes = |drive: &&DriveSurvey| drive.status.is_online() && !drive.status.full;
         self.drives.iter().filter(takes).count()
     }
 }
@@ -194,9 +190,8 @@ impl ErasureSet {
             let status = runtime::timeout(&self.rt, STATUS_TIME_MAX, drive.status()).await;
             let activity = drive.activity();
             let silent = || {
-                let call = activity.as_ref().and_then(|activity| activity.longest_call.as_ref());
-                let reason = call.map_or_else(|| NO_ANSWER.to_owned(), |call| format!("{NO_ANSWER}: {call}"));
-                DriveStatus::offline(drive.path(), reason)
+                let call = activity.as_ref().and_then(|activity| activity.longest_call.clone());
+                DriveStatus::without_space(drive.path(), DriveState::Silent { call })
             };
             DriveSurvey {
                 status: status.unwrap_or_else(silent),
@@ -215,9 +210,14 @@ mod tests {
     fn survey(offline: usize, full: usize) -> Survey {
         let drive = |number: usize| DriveSurvey {
             status: DriveStatus {
-                offline: (number < offline).then(|| "lost".to_owned()),
                 full: (offline..offline + full).contains(&number),
-                ..DriveStatus::offline(format!("/d{number}"), String::new())
+                ..DriveStatus::without_space(
+                    format!("/d{number}"),
+                    match number < offline {
+                        true => DriveState::Offline("lost".to_owned()),
+                        false => DriveState::Online,
+                    },
+                )
             },
             activity: None,
         };

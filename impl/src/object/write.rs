@@ -2,7 +2,7 @@
 
 use super::{
     Store,
-    driver::{self, SmallShards, abandon, execute},
+    driver::{self, Shards, abandon, execute},
     error::StoreError,
     latest_info, multipart, read,
     set::ErasureSet,
@@ -219,23 +219,8 @@ impl ObjectWriter {
     /// As [`ObjectWriter::write`].
     pub async fn flush(&mut self) -> Result<(), StoreError> {
         self.gathered = false;
-        let Sink::Files(writers) = &mut self.sink else {
-            return Ok(());
-        };
-        let (rt, limit) = (&self.staged.set.rt, self.staged.set.patience.shard);
-        let flushes = std::mem::take(writers).into_iter().map(|writer| async move {
-            let mut writer = writer?;
-            Some(runtime::timeout(rt, limit, async { writer.flush().await.map(|()| writer) }).await)
-        });
-        let mut tally = Tally::new(&self.staged.set, self.full);
-        let kept = join_all(flushes)
+        self.on_files(|_, mut writer| async move { writer.flush().await.map(|()| writer) })
             .await
-            .into_iter()
-            .map(|done| tally.keep(done?))
-            .collect();
-        *writers = kept;
-        self.full = tally.full;
-        tally.check(self.erasure)
     }
 
     /// Makes what was written the key's latest version, durably. Call it only when the body has ended
@@ -248,18 +233,13 @@ impl ObjectWriter {
         if let Some(stripe) = self.encoder.take().and_then(Encoder::finish) {
             self.take(stripe).await?;
         }
-        let small = match std::mem::replace(&mut self.sink, Sink::Small(Vec::new())) {
-            Sink::Small(shards) => {
-                let framed = shards.into_iter().map(BytesMut::freeze).collect();
-                Some(SmallShards {
-                    staging: self.staged.staging.clone(),
-                    framed,
-                })
-            }
-            Sink::Files(writers) => {
-                self.finish(writers).await?;
-                None
-            }
+        self.sync().await?;
+        let shards = match std::mem::replace(&mut self.sink, Sink::Small(Vec::new())) {
+            Sink::Small(shards) => Shards::Small {
+                staging: self.staged.staging.clone(),
+                framed: shards.into_iter().map(BytesMut::freeze).collect(),
+            },
+            Sink::Files(writers) => Shards::Files(writers),
         };
         // A deleted bucket takes no more objects: its deletion waits for the commits at hand.
         let bucket = self
@@ -279,7 +259,7 @@ impl ObjectWriter {
         let hasty = self.staged.set.rt.mutation().is(Mutant::AbandonAfterAccept);
         self.staged.abandon_on_drop = hasty;
         let (set, register) = (self.staged.set.clone(), self.target.register());
-        let ended = execute(&set, register, op, small).await;
+        let ended = execute(&set, register, op, Some(shards)).await;
         drop(bucket);
         self.staged.abandon_on_drop = match ended.outcome {
             Outcome::Refused { .. } | Outcome::Unavailable(_) => true,
@@ -410,48 +390,48 @@ impl ObjectWriter {
         tally.check(self.erasure)
     }
 
-    /// Appends bytes to each drive's file, by drive index. A drive that fails or is too slow is left behind.
-    async fn append(&mut self, blocks: Vec<Bytes>) -> Result<(), StoreError> {
-        let Sink::Files(writers) = &mut self.sink else {
-            return Err(StoreError::Internal("blocks for files that are not open".into()));
-        };
+    /// Appends bytes to each drive's file, by drive index.
+    async fn append(&mut self, mut blocks: Vec<Bytes>) -> Result<(), StoreError> {
         self.gathered = true;
-        let (rt, limit) = (&self.staged.set.rt, self.staged.set.patience.shard);
-        let writes = std::mem::take(writers)
-            .into_iter()
-            .zip(blocks)
-            .map(|(writer, block)| async move {
-                let mut writer = writer?;
-                if block.is_empty() {
-                    return Some(Some(Ok(writer)));
+        self.on_files(|drive, mut writer| {
+            let block = blocks.get_mut(drive).map(std::mem::take).unwrap_or_default();
+            async move {
+                if !block.is_empty() {
+                    writer.write(block).await?;
                 }
-                Some(runtime::timeout(rt, limit, async { writer.write(block).await.map(|()| writer) }).await)
-            });
-        let mut tally = Tally::new(&self.staged.set, self.full);
-        let kept = join_all(writes)
-            .await
-            .into_iter()
-            .map(|done| tally.keep(done?))
-            .collect();
-        *writers = kept;
-        self.full = tally.full;
-        tally.check(self.erasure)
+                Ok(writer)
+            }
+        })
+        .await
     }
 
-    /// Makes the files durable on at least W drives; waits a moment for the others.
-    async fn finish(&mut self, writers: Vec<Option<Box<dyn ShardWriter>>>) -> Result<(), StoreError> {
+    /// Makes files durable.
+    async fn sync(&mut self) -> Result<(), StoreError> {
+        self.on_files(|_, mut writer| async move { writer.sync().await.map(|()| writer) })
+            .await
+    }
+
+    /// Has every drive do `work` on its file, if shards are files, side by side. A drive that fails or is too slow is
+    /// left behind.
+    ///
+    /// # Errors
+    /// Fewer drives are left than the write quorum.
+    async fn on_files<F>(&mut self, mut work: impl FnMut(usize, Box<dyn ShardWriter>) -> F) -> Result<(), StoreError>
+    where
+        F: Future<Output = Result<Box<dyn ShardWriter>, DriveError>>,
+    {
+        let Sink::Files(writers) = &mut self.sink else {
+            return Ok(());
+        };
         let (rt, limit) = (&self.staged.set.rt, self.staged.set.patience.shard);
-        let finished = join_all(
-            writers
-                .into_iter()
-                .flatten()
-                .map(|writer| runtime::timeout(rt, limit, writer.finish())),
-        )
-        .await;
+        let works = std::mem::take(writers).into_iter().enumerate().map(|(drive, writer)| {
+            let worked = writer.map(|writer| runtime::timeout(rt, limit, work(drive, writer)));
+            async move { Some(worked?.await) }
+        });
         let mut tally = Tally::new(&self.staged.set, self.full);
-        for done in finished {
-            tally.keep(done);
-        }
+        let done = join_all(works).await;
+        *writers = done.into_iter().map(|done| tally.keep(done?)).collect();
+        self.full = tally.full;
         tally.check(self.erasure)
     }
 }

@@ -225,10 +225,7 @@ fn sets(text: &mut Text, survey: &Survey) {
 }
 
 fn drives(text: &mut Text, survey: &Survey) {
-    let online = survey
-        .drives()
-        .filter(|(_, _, drive)| drive.status.offline.is_none())
-        .count();
+    let online = survey.drives().filter(|(_, _, drive)| drive.status.is_online()).count();
     let all = survey.drives().count();
     text.gauge("minio_node_drive_total", "Drives of this server.", all);
     text.gauge("minio_node_drive_online_total", "Those that serve.", online);
@@ -237,10 +234,10 @@ fn drives(text: &mut Text, survey: &Survey) {
     each(
         text.family("impl_node_drive_online", Kind::Gauge, help),
         survey,
-        |drive| Some(u64::from(drive.status.offline.is_none())),
+        |drive| Some(u64::from(drive.status.is_online())),
     );
     // An offline drive has no space that anybody knows: no sample is better than a wrong one.
-    let space = |drive: &DriveSurvey, bytes: u64| drive.status.offline.is_none().then_some(bytes);
+    let space = |drive: &DriveSurvey, bytes: u64| drive.status.is_online().then_some(bytes);
     let help = "Space of the drive's file system.";
     each(
         text.family("minio_node_drive_total_bytes", Kind::Gauge, help),
@@ -263,7 +260,7 @@ fn drives(text: &mut Text, survey: &Survey) {
 
 /// Of the drives that serve.
 fn room(text: &mut Text, survey: &Survey) {
-    let serving = |drive: &DriveSurvey, value: u64| drive.status.offline.is_none().then_some(value);
+    let serving = |drive: &DriveSurvey, value: u64| drive.status.is_online().then_some(value);
     let help = "1 if the drive is full: it takes no more objects, only deletes.";
     each(
         text.family("impl_node_drive_full", Kind::Gauge, help),

@@ -414,10 +414,8 @@ async fn check_swapped(store: &Arc<Store>, shared: &Arc<Shared>) {
         assert!(is_at(a, b) && is_at(b, a), "format.by-identity: {found:?}");
     } else {
         let by_name = |drive: usize| {
-            found[drive]
-                .offline
-                .as_ref()
-                .is_some_and(|why| why.contains("of erasure set"))
+            let reason = found[drive].state.reason();
+            reason.is_some_and(|reason| reason.contains("of erasure set"))
         };
         assert!(by_name(a) && by_name(b), "format.by-identity: {found:?}");
     }
@@ -452,10 +450,10 @@ async fn watch(store: Arc<Store>, shared: Arc<Shared>) {
         sleep(WATCH).await;
         for (set, place, drive) in store.survey().await.drives() {
             let index = set * plan.set_size + place;
-            let DriveStatus { path, offline, .. } = &drive.status;
+            let DriveStatus { path, state, .. } = &drive.status;
             assert!(
-                offline.is_none() || may_fail.contains(&index),
-                "drive.offline-has-a-cause: {path}: {offline:?}"
+                drive.status.is_online() || may_fail.contains(&index),
+                "drive.offline-has-a-cause: {path}: {state:?}"
             );
         }
     }

@@ -23,7 +23,12 @@ use model::{
     protocol::{Acceptor, Ballot, DriveEffect, DriveState, Folder, Reply, Request, Value},
     record::Record,
 };
-use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    mem,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// Messages of one batch.
@@ -37,46 +42,49 @@ const TICK: Duration = Duration::from_secs(1);
 /// Part registers looked at at once when an upload ends.
 const PARTS_PAGE: usize = 1000;
 
-type Answer<T> = oneshot::Sender<Result<T, DriveError>>;
+type AnswerTo<T> = oneshot::Sender<Result<T, DriveError>>;
 
 /// What waits for the commit task.
 pub(super) enum Message {
     Register {
         key: RegisterKey,
         request: Request<Record>,
-        answer: Answer<Reply<Record>>,
+        answer: AnswerTo<Reply<Record>>,
     },
     StageSmall {
         staging: Staging,
         framed: Bytes,
         key: RegisterKey,
         then: Request<Record>,
-        answer: Answer<Reply<Record>>,
+        answer: AnswerTo<Reply<Record>>,
     },
     /// A file and its folder are durable. The guard keeps the sweep away until its row is.
     StagedFile {
         staging: Staging,
         guard: Arc<Staged>,
-        answer: Answer<()>,
+        key: RegisterKey,
+        then: Request<Record>,
+        answer: AnswerTo<Reply<Record>>,
     },
     Abandon {
         owner: RegisterKey,
         folder: Folder,
-        answer: Answer<()>,
+        answer: AnswerTo<()>,
     },
     EndUpload {
         owner: RegisterKey,
         upload: u128,
         ended: Ballot,
-        answer: Answer<()>,
+        answer: AnswerTo<()>,
     },
     Close {
-        answer: Answer<()>,
+        answer: AnswerTo<()>,
     },
 }
 
 impl Message {
-    fn bytes(&self) -> usize {
+    /// Bytes of the shard that it carries.
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Message::StageSmall { framed, .. } => framed.len(),
             _ => 0,
@@ -86,28 +94,25 @@ impl Message {
 
 /// An answer and whom it goes to, held back until the batch is durable.
 enum Outgoing {
-    Reply(Answer<Reply<Record>>, Reply<Record>),
-    Done(Answer<()>, Result<(), DriveError>),
+    Reply(AnswerTo<Reply<Record>>, Result<Reply<Record>, DriveError>),
+    Done(AnswerTo<()>, Result<(), DriveError>),
 }
 
 impl Outgoing {
     /// Whoever has stopped waiting does not get it.
     fn send(self, failed: Option<&DriveError>) {
+        fn tell<T>(to: AnswerTo<T>, result: Result<T, DriveError>, failed: Option<&DriveError>) {
+            to.send(failed.cloned().map_or(result, Err)).ok();
+        }
         match self {
-            Outgoing::Reply(to, reply) => to
-                .send(failed.map_or(Ok(reply), |error| Err(error.clone())))
-                .ok()
-                .unwrap_or(()),
-            Outgoing::Done(to, result) => to
-                .send(failed.map_or(result, |error| Err(error.clone())))
-                .ok()
-                .unwrap_or(()),
+            Outgoing::Reply(to, result) => tell(to, result, failed),
+            Outgoing::Done(to, result) => tell(to, result, failed),
         }
     }
 }
 
 /// Serves the queue until it is closed.
-pub(super) async fn serve(shared: Arc<Shared>, mut core: Core, mut queue: mpsc::UnboundedReceiver<Message>) {
+pub(super) async fn serve(shared: Arc<Shared>, mut core: Core, mut queue: mpsc::Receiver<Message>) {
     let mut ticked = shared.rt.mono();
     loop {
         let now = shared.rt.mono();
@@ -178,7 +183,7 @@ pub(super) struct Core {
     staged: Vec<Arc<Staged>>,
     slow: SlowCommits,
     /// Who waits for the end.
-    closing: Vec<Answer<()>>,
+    closing: Vec<AnswerTo<()>>,
 }
 
 impl Core {
@@ -203,7 +208,7 @@ impl Core {
     }
 
     /// A batch: `first` and what waits behind it. Whether the drive is to be closed after it.
-    fn collect(&mut self, first: Message, queue: &mut mpsc::UnboundedReceiver<Message>) -> (Vec<Message>, bool) {
+    fn collect(&mut self, first: Message, queue: &mut mpsc::Receiver<Message>) -> (Vec<Message>, bool) {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         let mut next = Some(first);
         while let Some(message) = next {
@@ -211,6 +216,7 @@ impl Core {
                 self.closing.push(answer);
                 return (batch, true);
             }
+            self.shared.waiting_bytes.fetch_sub(message.bytes(), Ordering::Relaxed);
             bytes += message.bytes();
             batch.push(message);
             let full = batch.len() >= BATCH_MESSAGES_MAX || bytes >= BATCH_BYTES_MAX;
@@ -343,7 +349,10 @@ impl Core {
     fn apply(&mut self, message: Message) -> Result<(), IndexError> {
         match message {
             Message::Register { key, request, answer } => {
-                let reply = self.register(&key, request)?;
+                let reply = match self.installs_unstaged(&key, &request)? {
+                    true => Err(DriveError::NotFound),
+                    false => Ok(self.register(&key, request)?),
+                };
                 self.outgoing.push(Outgoing::Reply(answer, reply));
             }
             Message::StageSmall {
@@ -355,12 +364,19 @@ impl Core {
             } => {
                 self.hold(staging, false, Hold::Small(framed));
                 let reply = self.register(&key, then)?;
-                self.outgoing.push(Outgoing::Reply(answer, reply));
+                self.outgoing.push(Outgoing::Reply(answer, Ok(reply)));
             }
-            Message::StagedFile { staging, guard, answer } => {
+            Message::StagedFile {
+                staging,
+                guard,
+                key,
+                then,
+                answer,
+            } => {
                 self.hold(staging, true, Hold::File);
                 self.staged.push(guard);
-                self.outgoing.push(Outgoing::Done(answer, Ok(())));
+                let reply = self.register(&key, then)?;
+                self.outgoing.push(Outgoing::Reply(answer, Ok(reply)));
             }
             Message::Abandon { owner, folder, answer } => {
                 let done = self.abandon(&owner, folder)?;
@@ -379,6 +395,16 @@ impl Core {
             Message::Close { answer } => self.closing.push(answer),
         }
         Ok(())
+    }
+
+    /// Whether the request would have the register name shards that are not staged.
+    fn installs_unstaged(&mut self, key: &RegisterKey, request: &Request<Record>) -> Result<bool, IndexError> {
+        let Request::Install { shards, .. } = request else {
+            return Ok(false);
+        };
+        let view = || self.shared.index.view();
+        let entry = self.keys.load(key, view, &self.pending, &self.shared.recording)?;
+        Ok(shards.iter().any(|folder| !entry.held.contains_key(folder)))
     }
 
     fn register(&mut self, key: &RegisterKey, request: Request<Record>) -> Result<Reply<Record>, IndexError> {
@@ -466,7 +492,7 @@ impl Core {
         let obeys = self.shared.mutation.is(Mutant::AbandonAfterAccept);
         if self.named(owner)?.contains(&folder) && !obeys {
             tracing::error!(drive = %self.shared.path.display(), ?owner, "asked to abandon a folder that a vote names");
-            return Ok(Err(DriveError::NoFolder));
+            return Ok(Err(DriveError::StillReferenced));
         }
         self.remove(owner, &[folder]);
         Ok(Ok(()))
@@ -505,7 +531,7 @@ impl Core {
             crate::runtime::of_uploads(self.shared.mutation),
         );
         let Some(folders) = left else {
-            return Ok(Err(DriveError::NoFolder));
+            return Ok(Err(DriveError::Behind));
         };
         self.remove(owner, &folders);
         self.forget_parts(owner, upload)?;

@@ -79,7 +79,7 @@ impl Root {
         let calls = lock(&self.0.calls);
         let longest = calls.values().min_by_key(|call| call.since)?;
         Some(Call {
-            what: longest.what,
+            what: longest.what.into(),
             path: longest.path.display().to_string(),
             time: now.saturating_sub(longest.since),
         })
@@ -304,7 +304,10 @@ mod tests {
         let root = Root::new(&rt, rt.files().rooted(dir.path()).expect("opens"));
         let call = root.call("fsync", dir.path(), |_| Ok(root.longest_call()));
         let call = call.expect("runs").expect("one is under way");
-        assert_eq!((call.what, &*call.path), ("fsync", &*dir.path().display().to_string()));
+        assert_eq!(
+            (&*call.what, &*call.path),
+            ("fsync", &*dir.path().display().to_string())
+        );
         assert_eq!(root.longest_call(), None);
     }
 

@@ -1,46 +1,46 @@
 //! Shards of a local drive: writers of files, readers of files and of small ones.
 
 use super::{
-    LocalDrive,
     commit::Message,
+    queue::Queue,
     state::{Shared, lock},
 };
 use crate::{
-    drive::{DriveError, ShardReader, ShardWriter, Staging, index::Shard},
+    drive::{Answer, DriveError, RegisterKey, ShardReader, ShardWriter, SmallShard, Staging, index::Shard},
     runtime::{File, Mutant, OpenMode, spawn},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::protocol::Folder;
+use model::{
+    protocol::{Folder, Reply, Request},
+    record::Record,
+};
 use std::{
-    fmt, io,
+    fmt,
+    future::ready,
+    io,
     path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
-use tokio::sync::mpsc;
 
 /// Writes are at least this long, but for the last.
 const WRITE_BYTES_MIN: usize = 1 << 20;
 
 /// Opens a shard.
-pub(super) async fn open(drive: &LocalDrive, folder: Folder, part: u16) -> Result<Box<dyn ShardReader>, DriveError> {
-    let shared = &drive.shared;
+pub(super) async fn open(shared: Arc<Shared>, folder: Folder, part: u16) -> Result<Box<dyn ShardReader>, DriveError> {
     let found = shared.run(move |shared| open_blocking(shared, folder, part)).await?;
     Ok(match found {
-        Found::Small(framed) => Box::new(SmallReader(framed)),
-        Found::File(file, len) => {
-            let shared = shared.clone();
-            Box::new(FileReader {
-                shared,
-                file,
-                len,
-                folder,
-                part,
-            })
-        }
+        Found::Small(framed) => Box::new(SmallShard(framed)),
+        Found::File(file, len) => Box::new(FileReader {
+            shared,
+            file,
+            len,
+            folder,
+            part,
+        }),
     })
 }
 
@@ -50,9 +50,10 @@ enum Found {
 }
 
 fn open_blocking(shared: &Shared, folder: Folder, part: u16) -> Result<Found, DriveError> {
+    shared.health.check()?;
     let view = shared.index.view().map_err(|error| shared.index_failed(&error))?;
     match view.shard(folder, part).map_err(|error| shared.index_failed(&error))? {
-        None => Err(DriveError::NoFolder),
+        None => Err(DriveError::NotFound),
         Some(Shard::Small(framed)) => Ok(Found::Small(framed)),
         Some(Shard::File) => {
             let open = || {
@@ -71,26 +72,11 @@ fn read_failed(shared: &Shared, folder: Folder, part: u16, error: &io::Error) ->
         return offline;
     }
     if error.kind() == io::ErrorKind::NotFound {
-        return DriveError::NoFolder;
+        return DriveError::NotFound;
     }
     let path = shared.part_path(folder, part);
     tracing::warn!(path = %path.display(), %error, "cannot read a shard");
-    DriveError::Offline(format!("cannot read {}: {error}", path.display()))
-}
-
-struct SmallReader(Bytes);
-
-#[async_trait]
-impl ShardReader for SmallReader {
-    fn len(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    async fn read(&self, offset: u64, len: usize) -> Result<Bytes, DriveError> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len());
-        let end = start.saturating_add(len).min(self.0.len());
-        Ok(self.0.slice(start..end))
-    }
+    DriveError::Damaged(format!("cannot read {}: {error}", path.display()))
 }
 
 struct FileReader {
@@ -124,10 +110,14 @@ impl ShardReader for FileReader {
 }
 
 /// Begins a shard in a file (`drive.staged-is-durable`).
-pub(super) async fn stage(drive: &LocalDrive, staging: Staging) -> Result<Box<dyn ShardWriter>, DriveError> {
-    drive.shared.check_room()?;
+pub(super) async fn stage(
+    shared: Arc<Shared>,
+    queue: Queue,
+    staging: Staging,
+) -> Result<Box<dyn ShardWriter>, DriveError> {
+    shared.check_room()?;
     // Before the folder exists: from here on the sweep leaves it alone.
-    let shard = Staged::new(drive.shared.clone(), &staging);
+    let shard = Staged::new(shared.clone(), &staging);
     let (folder, part) = (staging.folder, staging.part);
     let held = shard.hold();
     let job = move |shared: &Shared| {
@@ -139,25 +129,26 @@ pub(super) async fn stage(drive: &LocalDrive, staging: Staging) -> Result<Box<dy
             io::ErrorKind::AlreadyExists => {
                 // Not ours to remove.
                 held.iter().for_each(|shard| shard.keep());
-                DriveError::Offline(format!("{} is staged already", path.display()))
+                DriveError::Invalid(format!("{} is staged already", path.display()))
             }
             _ => shared.staging_failed(&path, &error),
         })
     };
-    let file = drive.shared.run(job).await?;
+    let file = shared.run(job).await?;
     Ok(Box::new(FileWriter {
-        queue: drive.queue.clone(),
+        queue,
         staging,
         shard,
         file,
         buffer: Vec::new(),
         offset: 0,
         broken: false,
+        synced: false,
     }))
 }
 
 struct FileWriter {
-    queue: mpsc::UnboundedSender<Message>,
+    queue: Queue,
     staging: Staging,
     shard: Arc<Staged>,
     file: Arc<dyn File>,
@@ -165,6 +156,8 @@ struct FileWriter {
     offset: u64,
     /// A write has failed, or was given up before it ended: the file may have a hole.
     broken: bool,
+    /// File and folder are durable, with all that was written.
+    synced: bool,
 }
 
 impl fmt::Debug for FileWriter {
@@ -195,7 +188,7 @@ impl FileWriter {
 
     fn check(&self) -> Result<(), DriveError> {
         if self.broken {
-            return Err(DriveError::Offline(
+            return Err(DriveError::Damaged(
                 "an earlier write of this shard did not end".to_owned(),
             ));
         }
@@ -206,6 +199,7 @@ impl FileWriter {
 #[async_trait]
 impl ShardWriter for FileWriter {
     async fn write(&mut self, framed: Bytes) -> Result<(), DriveError> {
+        self.synced = false;
         if self.buffer.is_empty() && framed.len() >= WRITE_BYTES_MIN {
             return self.write_out(framed).await;
         }
@@ -225,7 +219,7 @@ impl ShardWriter for FileWriter {
         self.write_out(gathered.into()).await
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<(), DriveError> {
+    async fn sync(&mut self) -> Result<(), DriveError> {
         self.check()?;
         let (file, offset) = (self.file.clone(), self.offset);
         let rest = std::mem::take(&mut self.buffer);
@@ -249,17 +243,31 @@ impl ShardWriter for FileWriter {
             };
             write().map_err(|error| shared.staging_failed(&shared.part_path(folder, part), &error))
         };
+        self.broken = true;
         self.shard.shared.run(job).await?;
+        (self.broken, self.synced) = (false, true);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, key: &RegisterKey, then: Request<Record>) -> Answer<Reply<Record>> {
+        if !self.synced {
+            let error = DriveError::Invalid("a shard is finished that was not synced".to_owned());
+            return Box::pin(ready(Err(error)));
+        }
         let FileWriter {
-            queue,
-            staging,
-            shard: guard,
-            ..
+            queue, staging, shard, ..
         } = *self;
+        let (guard, key) = (shard.clone(), key.clone());
         // From here on the row may become durable, whoever still waits: the file stays.
-        guard.keep();
-        let shared = guard.shared.clone();
-        super::ask(&shared, &queue, |answer| Message::StagedFile { staging, guard, answer }).await
+        shard.keep();
+        let message = |answer| Message::StagedFile {
+            staging,
+            guard,
+            key,
+            then,
+            answer,
+        };
+        queue.ask_or(message, || shard.give_up())
     }
 }
 
@@ -295,6 +303,11 @@ impl Staged {
     /// Its file is not ours to remove any more.
     fn keep(&self) {
         self.keep.store(true, Ordering::Release);
+    }
+
+    /// Its file goes after all: no row will name it.
+    fn give_up(&self) {
+        self.keep.store(false, Ordering::Release);
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -55,6 +55,8 @@ pub(super) struct Shared {
     pub(super) drive: Mutex<DriveState>,
     /// Folders that are being staged as files, and how many shards of each.
     pub(super) staging: Mutex<BTreeMap<Folder, usize>>,
+    /// Bytes of small shards that wait in the queue.
+    pub(super) waiting_bytes: AtomicUsize,
     /// Taken out when the drive is closed.
     pub(super) lock: Mutex<Option<Guard>>,
     pub(super) mutation: Mutation,

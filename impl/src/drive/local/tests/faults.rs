@@ -12,7 +12,7 @@ fn reason(error: DriveError) -> String {
 
 async fn offline(drive: &LocalDrive) -> String {
     for _ in 0..500 {
-        if let Some(reason) = drive.status().await.offline {
+        if let Some(reason) = drive.status().await.state.reason() {
             return reason;
         }
         sleep(20).await;
@@ -25,7 +25,7 @@ async fn offline(drive: &LocalDrive) -> String {
 async fn a_drive_that_was_moved_away_fails_its_next_commit() {
     let bed = Bed::new();
     let drive = bed.open().await;
-    put(&drive, &key("a"), 1, 11, Vote::absent()).await;
+    put(&*drive, &key("a"), 1, 11, Vote::absent()).await;
     fs::rename(bed.path(), bed.dir.path().join("elsewhere")).expect("renames");
     let vote = accept(2, object(1, 1, Drives::NONE), Vote::absent());
     let error = drive.register(&key("b"), vote).await.expect_err("offline");
@@ -53,7 +53,7 @@ async fn an_idle_drive_notices_that_it_was_replaced() {
 async fn an_error_of_the_index_fails_the_drive_and_no_reply_of_its_batch_leaves() {
     let bed = Bed::new();
     let drive = bed.open().await;
-    put(&drive, &key("a"), 1, 11, Vote::absent()).await;
+    put(&*drive, &key("a"), 1, 11, Vote::absent()).await;
     bed.faults().fail = Some(("index", io::ErrorKind::TimedOut));
     let vote = |n| accept(n, object(1, 1, Drives::NONE), Vote::absent());
     let (keys, requests) = ([key("b"), key("c"), key("d")], [vote(2), prepare(2), vote(3)]);
@@ -86,7 +86,7 @@ async fn an_error_of_a_staged_file_fails_the_drive() {
     let mut writer = drive.stage_file(staging(&key("a"), 11)).await.expect("begins");
     bed.faults().fail = Some(("/part.", io::ErrorKind::Other));
     writer.write(Bytes::from_static(b"x")).await.expect("buffers");
-    let error = writer.finish().await.expect_err("failed");
+    let error = writer.sync().await.expect_err("failed");
     assert!(reason(error).contains("part.1"));
     assert!(offline(&drive).await.contains("cannot stage "));
 }
@@ -104,7 +104,7 @@ async fn a_full_drive_stages_nothing_and_still_votes() {
     fs::write(&reserve, b"of a smaller file system").expect("writes");
     fs::write(reserve.with_extension("new"), b"half").expect("writes");
     let drive = bed.reopen(drive).await;
-    put(&drive, &key("a"), 1, 11, Vote::absent()).await;
+    put(&*drive, &key("a"), 1, 11, Vote::absent()).await;
     eventually("a reserve is made", || {
         fs::metadata(&reserve).is_ok_and(|file| file.len() == 16 << 20)
     })
@@ -127,13 +127,13 @@ async fn a_full_drive_stages_nothing_and_still_votes() {
         drive.stage_file(staging(&key("b"), 13)).await,
         Err(DriveError::Full)
     ));
-    assert_eq!(shard(&drive, 11, 1).await, Err(DriveError::NoFolder));
-    assert!(drive.status().await.offline.is_none());
+    assert_eq!(shard(&*drive, 11, 1).await, Err(DriveError::NotFound));
+    assert!(drive.status().await.is_online());
 
     bed.faults().free_bytes = None;
     eventually("the reserve is made again", || reserve.exists()).await;
     sleep(100).await;
-    put(&drive, &key("b"), 4, 14, Vote::absent()).await;
+    put(&*drive, &key("b"), 4, 14, Vote::absent()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,11 +145,13 @@ async fn a_file_that_meets_a_full_drive_is_refused_and_goes() {
     assert_eq!(writer.write(Bytes::from(vec![1; 2 << 20])).await, Err(DriveError::Full));
     // Whatever the caller makes of the error, a file with a hole is never staged.
     bed.faults().fail = None;
-    let error = writer.finish().await.expect_err("a hole");
-    assert!(reason(error).contains("did not end"));
+    let error = writer.sync().await.expect_err("a hole");
+    assert!(matches!(error, DriveError::Damaged(_)), "{error}");
+    let error = writer.finish(&key("a"), prepare(1)).await.expect_err("a hole");
+    assert!(matches!(error, DriveError::Invalid(_)), "{error}");
     let path = bed.path().join("data/00/0000000000000000000000000000000b");
     eventually("the file goes", || !path.exists()).await;
-    assert!(drive.status().await.offline.is_none());
+    assert!(drive.status().await.is_online());
 }
 
 // `drive.full-is-a-state`
@@ -191,7 +193,7 @@ async fn a_drive_without_inodes_is_full_until_it_has_a_few() {
     assert!(drive.is_full());
     bed.faults().inodes = Some((100_000, 2048));
     eventually("it has room", || !drive.is_full()).await;
-    put(&drive, &key("a"), 1, 12, Vote::absent()).await;
+    put(&*drive, &key("a"), 1, 12, Vote::absent()).await;
 }
 
 // `drive.index-never-remade`
@@ -200,7 +202,7 @@ async fn a_drive_without_its_index_or_with_a_damaged_one_does_not_open() {
     let bed = Bed::new();
     let drive = bed.open().await;
     for n in 0..50 {
-        put(&drive, &key(&n.to_string()), 1, n + 1, Vote::absent()).await;
+        put(&*drive, &key(&n.to_string()), 1, n + 1, Vote::absent()).await;
     }
     drive.close().await;
     let index = bed.path().join(".minio.sys/index.redb");
@@ -243,12 +245,47 @@ async fn rot_that_a_read_meets_fails_the_drive() {
     }
     let mut failed = None;
     for (n, _) in &keys {
-        match shard(&drive, u128::from(*n) + 1, 1).await {
+        match shard(&*drive, u128::from(*n) + 1, 1).await {
             Ok(found) => assert_eq!(found, small(*n), "never wrong"),
-            Err(DriveError::NoFolder) => panic!("never lost"),
+            Err(DriveError::NotFound) => panic!("never lost"),
             Err(error) => failed = Some(reason(error)),
         }
     }
     assert!(failed.expect("an error").contains("does not match its checksum"));
     assert!(offline(&drive).await.contains("its index failed"));
+}
+
+// `drive.calls-in-order`
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_that_hangs_refuses_what_its_queue_has_no_room_for() {
+    let bed = Bed::new();
+    let drive = bed.open().await;
+    put(&*drive, &key("a"), 1, 11, Vote::absent()).await;
+    bed.faults().slow_sync = Some(("index", Duration::from_secs(1)));
+    let vote = accept(2, object(1, 1, Drives::NONE), Vote::absent());
+    let slow = drive.register(&key("b"), vote);
+    sleep(200).await;
+    let shard = Bytes::from(vec![7; SMALL_SHARD_BYTES]);
+    let stage = |n: u64| {
+        let key = key(&format!("c{n}"));
+        drive.stage_small(staging(&key, Folder::from(n) + 100), shard.clone(), &key, prepare(3))
+    };
+    // 4,000 shards of 16 KiB would be 62 MiB; 9,000 messages without any too many to wait.
+    let stages: Vec<_> = (0..4000).map(stage).collect();
+    let calls: Vec<_> = (0..9000).map(|_| drive.register(&key("d"), prepare(3))).collect();
+    bed.faults().slow_sync = None;
+    slow.await.expect("is durable in the end");
+    let busy = async |answers: Vec<Answer<Reply<Record>>>| {
+        let replies = join_all(answers).await;
+        let busy = |reply: &&Result<_, _>| **reply == Err(DriveError::Busy);
+        let refused = replies.iter().filter(busy).count();
+        assert!(replies.iter().all(|reply| reply.is_ok() || busy(&reply)));
+        refused
+    };
+    let (stages, calls) = (busy(stages).await, busy(calls).await);
+    assert!((1500..3000).contains(&stages), "{stages} of 4000 shards were refused");
+    assert!((4000..8000).contains(&calls), "{calls} of 9000 messages were refused");
+    assert!(drive.status().await.is_online());
+    granted(drive.register(&key("e"), prepare(9)).await);
+    granted(stage(5000).await);
 }

@@ -13,10 +13,27 @@ impl Bed {
     }
 }
 
+struct SlotBed(Bed);
+
+impl SlotBed {
+    fn new() -> SlotBed {
+        SlotBed(Bed::new())
+    }
+}
+
+#[async_trait]
+impl Place for SlotBed {
+    async fn open(&self) -> Arc<dyn Drive> {
+        self.0.slot().await
+    }
+}
+
+conforms!(SlotBed::new);
+
 /// Waits until the drive's reason to be offline contains `text`, or until it serves.
 async fn until(slot: &DriveSlot, text: Option<&str>) {
     for _ in 0..1500 {
-        let reason = slot.status().await.offline;
+        let reason = slot.status().await.state.reason();
         let done = match text {
             None => reason.is_none(),
             Some(text) => reason.is_some_and(|reason| reason.contains(text)),
@@ -26,7 +43,7 @@ async fn until(slot: &DriveSlot, text: Option<&str>) {
         }
         sleep(20).await;
     }
-    panic!("never {text:?}: {:?}", slot.status().await.offline);
+    panic!("never {text:?}: {:?}", slot.status().await.state.reason());
 }
 
 /// Counts this process's descriptors below a folder.
@@ -82,7 +99,7 @@ async fn a_drive_whose_sync_failed_is_not_opened_over_its_page_cache() {
     bed.faults().fail = None;
     until(&slot, Some("now: a write or a sync has failed")).await;
     sleep(2500).await;
-    assert!(slot.status().await.offline.is_some());
+    assert!(slot.status().await.state.reason().is_some());
     bed.faults().mounts += 1;
     until(&slot, None).await;
     slot.close().await;
@@ -95,7 +112,8 @@ async fn a_failed_drive_holds_no_descriptors_whoever_has_readers_and_writers() {
     let slot = bed.slot().await;
     let mut writer = slot.stage_file(staging(&key("a"), 11)).await.expect("begins");
     writer.write(Bytes::from(vec![1; 2 << 20])).await.expect("writes");
-    writer.finish().await.expect("is staged");
+    writer.sync().await.expect("syncs");
+    writer.finish(&key("a"), prepare(1)).await.expect("is staged");
     let reader = slot.open_shard(11, 1).await.expect("opens");
     let mut writer = slot.stage_file(staging(&key("b"), 12)).await.expect("begins");
     fs::rename(bed.path(), bed.dir.path().join("away")).expect("renames");

@@ -1,0 +1,80 @@
+//! The queue in front of a drive's commit task: bounded, in the order of the calls.
+
+use super::{commit::Message, state::Shared};
+use crate::drive::{Answer, DriveError};
+use std::sync::{Arc, atomic::Ordering};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
+
+/// Messages that may wait for the commit task. A drive that hangs fills its queue in seconds; from then on it costs
+/// neither memory nor time.
+const MESSAGES_MAX: usize = 4096;
+/// Bytes of small shards that may wait with them.
+const BYTES_MAX: usize = 32 << 20;
+
+/// Sending side of the queue.
+#[derive(Clone)]
+pub(super) struct Queue {
+    shared: Arc<Shared>,
+    messages: mpsc::Sender<Message>,
+}
+
+impl Queue {
+    /// The queue of a drive, and its receiving side.
+    pub(super) fn new(shared: Arc<Shared>) -> (Queue, mpsc::Receiver<Message>) {
+        let (messages, received) = mpsc::channel(MESSAGES_MAX);
+        (Queue { shared, messages }, received)
+    }
+
+    /// Hands a message over at once. The answer is [`DriveError::Busy`] if the queue is full.
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, DriveError>>) -> Message,
+    ) -> Answer<T> {
+        self.ask_or(message, || ())
+    }
+
+    /// As [`Queue::ask`]; calls `refused` before the message is dropped if the queue is full.
+    pub(super) fn ask_or<T: Send + 'static>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, DriveError>>) -> Message,
+        refused: impl FnOnce(),
+    ) -> Answer<T> {
+        let (answer, answered) = oneshot::channel();
+        let message = message(answer);
+        if let Some(message) = self.send(message) {
+            refused();
+            drop(message);
+            return Box::pin(std::future::ready(Err(DriveError::Busy)));
+        }
+        let shared = self.shared.clone();
+        Box::pin(async move { answered.await.unwrap_or_else(|_| Err(shared.health.error_or("closed"))) })
+    }
+
+    /// The message comes back if the queue is full. A drive that has ended drops it.
+    fn send(&self, message: Message) -> Option<Message> {
+        let bytes = message.bytes();
+        let waiting = &self.shared.waiting_bytes;
+        if bytes > 0 && waiting.fetch_add(bytes, Ordering::Relaxed) + bytes > BYTES_MAX {
+            waiting.fetch_sub(bytes, Ordering::Relaxed);
+            return Some(message);
+        }
+        match self.messages.try_send(message) {
+            Ok(()) => None,
+            // It is dropped, and so is whoever waits for it told.
+            Err(TrySendError::Closed(_)) => None,
+            Err(TrySendError::Full(message)) => {
+                waiting.fetch_sub(bytes, Ordering::Relaxed);
+                Some(message)
+            }
+        }
+    }
+
+    /// Hands a message over once there is room for it.
+    pub(super) async fn wait(&self, message: Message) {
+        // The drive has ended: it drops the message.
+        self.messages.send(message).await.ok();
+    }
+}
