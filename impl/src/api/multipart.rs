@@ -18,9 +18,6 @@ pub const PART_NUMBER_MAX: u16 = 10_000;
 /// The least size of a part that is not the last, in bytes: 5 MiB.
 pub const PART_BYTES_MIN: u64 = 5 << 20;
 
-/// How many parts are read from the object layer at once.
-const PARTS_PAGE: usize = 1000;
-
 /// An upload to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateRequest {
@@ -237,13 +234,13 @@ pub async fn complete(store: &Store, request: CompleteRequest) -> Result<ObjectI
 }
 
 async fn complete_open(store: &Store, request: &CompleteRequest) -> Result<ObjectInfo, ApiError> {
-    let upload = store.upload(&request.bucket, &request.key, request.upload).await?;
-    let stored = all_parts(store, &request.bucket, &upload).await?;
-    let parts = match_parts(&request.parts, &stored, upload.checksum)?;
+    let open = store.open_upload(&request.bucket, &request.key, request.upload).await?;
+    let stored = open.parts().map(|part| (part.number, part)).collect();
+    let parts = match_parts(&request.parts, &stored, open.info.checksum)?;
     let size = check_sizes(&parts, request.size)?;
     debug_assert!(size <= OBJECT_BYTES_MAX, "checked");
 
-    let (kind, full_object) = upload_checksum(&upload);
+    let (kind, full_object) = upload_checksum(&open.info);
     let checksum = checksum::combine(kind, full_object, &parts)?;
     check_object_checksum(request, &checksum)?;
     let meta = WriteMeta {
@@ -258,8 +255,8 @@ async fn complete_open(store: &Store, request: &CompleteRequest) -> Result<Objec
             etag: part.etag.clone(),
         })
         .collect();
-    let (bucket, key, precondition) = (&request.bucket, &request.key, request.precondition.clone());
-    let completed = store.complete_upload(bucket, key, upload.id, &named, meta, precondition);
+    let precondition = request.precondition.clone();
+    let completed = store.complete_upload(&request.bucket, open, &named, meta, precondition);
     Ok(completed.await?)
 }
 
@@ -292,26 +289,11 @@ pub async fn list_uploads(store: &Store, bucket: &str, mut query: UploadsQuery) 
     Ok(store.list_uploads(bucket, &query).await?)
 }
 
-async fn all_parts(store: &Store, bucket: &str, upload: &UploadInfo) -> Result<BTreeMap<u16, PartData>, ApiError> {
-    let mut parts = BTreeMap::new();
-    let mut after = 0;
-    loop {
-        let (page, more) = store
-            .list_parts(bucket, &upload.key, upload.id, after, PARTS_PAGE)
-            .await?;
-        parts.extend(page.into_iter().map(|part| (part.data.number, part.data)));
-        match parts.last_key_value() {
-            Some((last, _)) if more && *last > after => after = *last,
-            _ => return Ok(parts),
-        }
-    }
-}
-
 /// The stored parts that the client names; each must be the very one that it was told about.
 /// `declared` is the checksum that the upload was begun with, and whether the object's is over the whole object.
 fn match_parts<'a>(
     named: &[NamedPart],
-    stored: &'a BTreeMap<u16, PartData>,
+    stored: &BTreeMap<u16, &'a PartData>,
     declared: Option<(ChecksumKind, bool)>,
 ) -> Result<Vec<&'a PartData>, ApiError> {
     let matching = |named: &NamedPart| {
@@ -320,7 +302,7 @@ fn match_parts<'a>(
                 .with_field("PartNumber", named.number)
                 .with_field("ETag", &named.etag)
         };
-        let part = stored.get(&check_part_number(named.number)?).ok_or_else(invalid)?;
+        let part = *stored.get(&check_part_number(named.number)?).ok_or_else(invalid)?;
         if part.etag != named.etag {
             return Err(invalid());
         }
@@ -462,7 +444,8 @@ mod tests {
 
     #[test]
     fn parts_are_matched_by_number_etag_and_checksum() {
-        let stored = BTreeMap::from([(1, part(1, 1, b"a")), (3, part(3, 1, b"c"))]);
+        let parts = [part(1, 1, b"a"), part(3, 1, b"c")];
+        let stored = parts.iter().map(|part| (part.number, part)).collect();
         let matched = |named: &[NamedPart], declared| match_parts(named, &stored, declared).map(|parts| parts.len());
         let code = |named: &[NamedPart]| matched(named, None).map_err(|e| e.code);
         assert_eq!(code(&[named(1, b"a"), named(3, b"c")]), Ok(2));

@@ -115,8 +115,9 @@ mod tests {
             number: 1,
             etag: "part".to_owned(),
         }];
+        let open = store.open_upload(BUCKET, "active", active).await.expect("is open");
         let completed = store
-            .complete_upload(BUCKET, "active", active, &named, meta("whole"), Precondition::default())
+            .complete_upload(BUCKET, open, &named, meta("whole"), Precondition::default())
             .await;
         completed.expect("completed");
         store.close().await;

@@ -21,6 +21,7 @@ mod write;
 
 pub use crate::erasure::STRIPE_LEN;
 pub use error::StoreError;
+pub use multipart::OpenUpload;
 pub use recovery::Recovered;
 pub use set::{Ballots, ErasureSet, Patience};
 pub use stale::Stale;

@@ -20,7 +20,7 @@ use crate::{
 use futures::future::join_all;
 use model::{
     protocol::{Ballot, write_quorum},
-    record::{Change, Op, Part, Precondition, Record, Upload, Versioning},
+    record::{Change, Op, Part, PartData, Precondition, Record, Upload, Versioning},
     upload::{self, Abort, Complete, Completion, Event, Refused, Step, UploadPart},
 };
 use std::{sync::Arc, time::Duration};
@@ -32,6 +32,32 @@ const PAGE: usize = 1000;
 /// that the upload is gone.
 const END_TRIES: u32 = 5;
 const END_PAUSE: Duration = Duration::from_millis(50);
+
+/// An open upload as it was read, with its parts.
+#[derive(Clone, Debug)]
+pub struct OpenUpload {
+    /// What it is.
+    pub info: UploadInfo,
+    incarnation: u128,
+    /// In order of their numbers.
+    parts: Vec<Part>,
+    /// The value of its key.
+    record: Record,
+}
+
+impl OpenUpload {
+    /// Its parts, in order of their numbers.
+    pub fn parts(&self) -> impl Iterator<Item = &PartData> {
+        self.parts.iter().map(|part| &part.data)
+    }
+}
+
+/// What was read before a machine that ends an upload began.
+#[derive(Debug, Default)]
+struct Known {
+    parts: Option<Vec<Part>>,
+    record: Option<Record>,
+}
 
 impl Store {
     /// Begins a multipart upload; its id.
@@ -134,8 +160,28 @@ impl Store {
         Ok((parts.into_iter().map(info).collect(), more))
     }
 
-    /// Makes an object of an upload's parts. `meta` carries the object's ETag and checksums as computed by
-    /// the caller from the parts named (their stored ETags must match: [`StoreError::InvalidPart`]); its
+    /// Reads an open upload and its parts, to complete it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchUpload`], or unavailable.
+    pub async fn open_upload(&self, bucket: &str, key: &str, upload: u128) -> Result<OpenUpload, StoreError> {
+        let incarnation = self.incarnation(bucket).await?;
+        let (set, owner) = (self.set_of(key), RegisterKey::object(incarnation, key));
+        // The key after the parts: if the upload is open then, none of them had gone
+        // (`multipart.invalid-part-is-known`).
+        let parts = parts(set, incarnation, key, upload, 0, usize::MAX).await?;
+        let record = read::read(set, &owner).await?;
+        let open = upload::open_upload(&record, upload).ok_or(StoreError::NoSuchUpload)?;
+        Ok(OpenUpload {
+            info: upload_info(key, open),
+            incarnation,
+            parts,
+            record,
+        })
+    }
+
+    /// Makes an object of parts of an upload, which is not read again. `meta` carries the object's ETag and checksums
+    /// as computed by the caller from the parts named (their stored ETags must match: [`StoreError::InvalidPart`]); its
     /// headers are ignored, the upload's count.
     ///
     /// # Errors
@@ -143,13 +189,17 @@ impl Store {
     pub async fn complete_upload(
         &self,
         bucket: &str,
-        key: &str,
-        upload: u128,
+        open: OpenUpload,
         named: &[CompletedPart],
         meta: WriteMeta,
         precondition: Precondition,
     ) -> Result<ObjectInfo, StoreError> {
-        let incarnation = self.incarnation(bucket).await?;
+        let OpenUpload {
+            info: UploadInfo { id, key, .. },
+            incarnation,
+            parts,
+            record,
+        } = open;
         let completion = Completion {
             parts: named.iter().map(|part| (part.number, part.etag.clone())).collect(),
             etag: meta.etag,
@@ -157,15 +207,21 @@ impl Store {
             precondition,
             versioning: Versioning::Unversioned,
         };
-        let (machine, first) = Complete::new(upload, completion);
+        let (machine, first) = Complete::new(id, completion);
         #[cfg(feature = "mutants")]
         let (machine, first) = {
             drop(first);
             machine.with_mutation(runtime::of_uploads(self.rt().mutation()))
         };
         let _bucket = self.buckets().enter(bucket, incarnation).await?;
-        let record = self.end(incarnation, key, upload, machine, Complete::on, first).await?;
-        latest_info(key, &record).ok_or_else(|| StoreError::Internal("a completion without a version".into()))
+        let known = Known {
+            parts: Some(parts),
+            record: Some(record),
+        };
+        let record = self
+            .end(incarnation, &key, id, (machine, first), Complete::on, known)
+            .await?;
+        latest_info(&key, &record).ok_or_else(|| StoreError::Internal("a completion without a version".into()))
     }
 
     /// Forgets an upload and its parts.
@@ -178,29 +234,42 @@ impl Store {
 
     /// The same of an upload for a key of some bucket, which may be gone.
     pub(super) async fn abort(&self, incarnation: u128, key: &str, upload: u128) -> Result<(), StoreError> {
-        let (machine, first) = Abort::new(upload);
-        self.end(incarnation, key, upload, machine, Abort::on, first)
-            .await
-            .map(drop)
+        self.end(
+            incarnation,
+            key,
+            upload,
+            Abort::new(upload),
+            Abort::on,
+            Known::default(),
+        )
+        .await
+        .map(drop)
     }
 
-    /// Runs a machine that ends an upload; the record that it ended with.
+    /// Runs a machine that ends an upload from its first step on; the record that it ended with. What is `known` is not
+    /// read the first time that the machine asks for it.
     async fn end<M>(
         &self,
         incarnation: u128,
         key: &str,
         upload: u128,
-        mut machine: M,
+        (mut machine, first): (M, Step),
         on: fn(&mut M, Event) -> Option<Step>,
-        first: Step,
+        mut known: Known,
     ) -> Result<Record, StoreError> {
         let set = self.set_of(key);
         let owner = RegisterKey::object(incarnation, key);
         let mut step = first;
         loop {
             let event = match step {
-                Step::ReadKey => Event::Key(read::read(set, &owner).await?),
-                Step::ReadParts => Event::Parts(parts(set, incarnation, key, upload, 0, usize::MAX).await?),
+                Step::ReadKey => Event::Key(match known.record.take() {
+                    Some(record) => record,
+                    None => read::read(set, &owner).await?,
+                }),
+                Step::ReadParts => Event::Parts(match known.parts.take() {
+                    Some(parts) => parts,
+                    None => parts(set, incarnation, key, upload, 0, usize::MAX).await?,
+                }),
                 Step::Vote(change) => {
                     let ended = self.change(set, owner.clone(), change).await;
                     Event::Voted(ended.outcome, ended.ballot)

@@ -110,9 +110,13 @@ async fn complete(store: &Arc<Store>, shared: &Shared, nth: usize) -> Result<(),
         (upload.key.clone(), upload.id, upload.value, upload.parts.clone(), at)
     };
     let precondition = Precondition::default();
-    let outcome = store
-        .complete_upload(BUCKET, &key, id, &parts, meta(value), precondition)
-        .await;
+    let outcome = async {
+        let open = store.open_upload(BUCKET, &key, id).await?;
+        store
+            .complete_upload(BUCKET, open, &parts, meta(value), precondition)
+            .await
+    };
+    let outcome = outcome.await;
     shared.uploads.told(shared, nth, at, outcome.map(drop))
 }
 
