@@ -59,6 +59,8 @@ impl Launch {
             .env("MINIO_ROOT_PASSWORD", &self.credentials.1)
             // MinIO refuses drives on the file system of `/` without it.
             .env("MINIO_CI_CD", "1")
+            // A stop is timed without the moment in which balancers notice it.
+            .env("MINIO_SHUTDOWN_DELAY", "0s")
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
