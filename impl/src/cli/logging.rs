@@ -38,7 +38,8 @@ pub struct Log {
 
 impl Log {
     /// Sends log lines to `file`, or to standard error, for people or as JSON. `rust_log` says what,
-    /// [`default_filter`] without it. Panics are logged as well, and no longer written to standard error.
+    /// [`default_filter`] without it, and if it is not understood, which is logged. Panics are logged as well, and no
+    /// longer written to standard error.
     ///
     /// # Errors
     /// The file cannot be opened, or the operating system gives no thread.
@@ -53,10 +54,17 @@ impl Log {
             }
         };
         let is_file = file.is_some();
-        let filter = rust_log.and_then(|filter| filter.parse().ok());
+        let (filter, invalid) = match rust_log.filter(|filter| !filter.is_empty()).map(str::parse) {
+            None => (default_filter(), None),
+            Some(Ok(filter)) => (filter, None),
+            Some(Err(error)) => (default_filter(), Some(error)),
+        };
         let is_terminal = !is_file && io::stderr().is_terminal();
-        subscribe(filter.unwrap_or_else(default_filter), json, is_terminal, queue.clone());
+        subscribe(filter, json, is_terminal, queue.clone());
         std::panic::set_hook(Box::new(log_panic));
+        if let Some(error) = invalid {
+            tracing::warn!(%error, "RUST_LOG is not understood and ignored: expected info or store=debug,info");
+        }
         Ok(Log {
             queue,
             dropped,

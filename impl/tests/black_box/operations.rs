@@ -282,6 +282,11 @@ fn the_access_log_is_written_on_request() {
     client(&without).create_bucket("photos").unwrap();
     assert!(!without.log().contains("createbucket"), "{}", without.log());
 
+    let invalid = start_with(1, &[("RUST_LOG", "store=loud")]);
+    let line = "RUST_LOG is not understood";
+    assert!(invalid.log().contains(line), "{}", invalid.log());
+    assert!(!without.log().contains(line), "{}", without.log());
+
     let server = start_with(1, &[("MINIO_ACCESS_LOG", "on"), ("RUST_LOG", "warn")]);
     let mut client = client(&server);
     client.create_bucket("photos").unwrap();
