@@ -91,7 +91,7 @@ impl Log {
     }
 }
 
-/// What is logged without `RUST_LOG`. The library behind the S3 requests logs every 404 as an error: it is
+/// Filter of log lines without `RUST_LOG`. The library behind the S3 requests logs every 404 as an error: it is
 /// silent, and the server says itself what operators must know.
 fn default_filter() -> Targets {
     Targets::new()

@@ -1,4 +1,4 @@
-//! What every drive promises to those who call it ([`Drive`]), as tests that any implementation passes.
+//! Conformance tests of [`Drive`], which every implementation passes.
 //!
 //! [`conforms!`] makes them tests of an implementation, given how to make a [`Place`] for it.
 
@@ -14,7 +14,7 @@ use model::{
 };
 use std::sync::Arc;
 
-/// Where one drive is. It is empty at first.
+/// Location of one drive, empty at first.
 #[async_trait]
 pub(super) trait Place: Send + Sync {
     /// Opens the drive, which is closed.

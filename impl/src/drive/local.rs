@@ -14,6 +14,7 @@ use super::{
     Activity, Answer, Drive, DriveError, DriveStatus, KeyRead, ListFrom, Page, RegisterKey, SMALL_SHARD_BYTES,
     ShardReader, ShardWriter, Staging, Unnamed,
     activity::Meter,
+    fail,
     format::{DATA_FOLDER, ReadySlot, format_path, index_path},
     index::{Held, Index, IndexError, Shard, View},
 };
@@ -30,13 +31,8 @@ use root::Root;
 use state::{Health, Reserve, Shared, lock};
 use std::{
     collections::BTreeMap,
-    fmt,
-    future::ready,
-    io,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    fmt, io,
+    sync::{Arc, Mutex, atomic::AtomicUsize},
     time::Duration,
 };
 use tokio::sync::{oneshot, watch};
@@ -253,7 +249,7 @@ impl Drive for LocalDrive {
             self.shared.check_room()
         };
         if let Err(error) = refused {
-            return Box::pin(ready(Err(error)));
+            return fail(error);
         }
         let key = key.clone();
         self.queue.ask(|answer| Message::StageSmall {
@@ -313,7 +309,7 @@ impl Drive for LocalDrive {
     }
 
     fn is_full(&self) -> bool {
-        self.shared.reserve.full.load(Ordering::Acquire)
+        self.shared.reserve.is_full()
     }
 
     fn path(&self) -> String {
@@ -338,7 +334,7 @@ impl Drive for LocalDrive {
         let (path, device, shared) = (self.path(), self.shared.health.format.device, self.shared.clone());
         Box::pin(async move {
             match space.await {
-                Ok(space) => DriveStatus::online(path, space, shared.reserve.full.load(Ordering::Acquire), device),
+                Ok(space) => DriveStatus::online(path, space, shared.reserve.is_full(), device),
                 Err(error) => DriveStatus::without_space(path, error.into()),
             }
         })

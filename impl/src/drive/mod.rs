@@ -72,6 +72,11 @@ pub struct Unnamed {
 /// Answer of a drive to a call. The call was handed over when it was made: dropping the answer takes nothing back.
 pub type Answer<T> = BoxFuture<Result<T, DriveError>>;
 
+/// An answer that is an error, known at once.
+fn fail<T: Send + 'static>(error: DriveError) -> Answer<T> {
+    Box::pin(std::future::ready(Err(error)))
+}
+
 /// A register as a drive has it, and with it the bytes that a reader of its object wants next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRead {

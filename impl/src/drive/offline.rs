@@ -2,7 +2,7 @@
 
 use super::{
     Activity, Answer, Drive, DriveError, DriveState, DriveStatus, KeyRead, ListFrom, Page, RegisterKey, ShardReader,
-    ShardWriter, Staging, Unnamed,
+    ShardWriter, Staging, Unnamed, fail,
 };
 use crate::runtime::BoxFuture;
 use bytes::Bytes;
@@ -63,7 +63,7 @@ impl OfflineDrive {
     }
 
     fn offline<T: Send + 'static>(&self) -> Answer<T> {
-        Box::pin(ready(Err(DriveError::Offline(self.text()))))
+        fail(DriveError::Offline(self.text()))
     }
 }
 

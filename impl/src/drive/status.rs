@@ -1,4 +1,4 @@
-//! What a drive tells operators of itself.
+//! State and space of a drive, for operators.
 
 use super::{Call, DriveError};
 use crate::runtime::Space;

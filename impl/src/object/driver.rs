@@ -15,7 +15,6 @@ use model::{
     trace,
 };
 use std::{
-    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -27,22 +26,13 @@ use tokio::sync::oneshot;
 pub(super) enum Shards {
     /// Small ones: the index takes them.
     Small {
-        /// What they are of.
+        /// Data folder and part that they belong to.
         staging: Staging,
         /// Their framed bytes.
         framed: Vec<Bytes>,
     },
     /// Files that are synced; `None` where a drive has none.
     Files(Vec<Option<Box<dyn ShardWriter>>>),
-}
-
-impl fmt::Debug for Shards {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Shards::Small { .. } => "Small",
-            Shards::Files(_) => "Files",
-        })
-    }
 }
 
 /// What an operation on a register came to.

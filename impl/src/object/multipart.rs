@@ -33,10 +33,10 @@ const PAGE: usize = 1000;
 const END_TRIES: u32 = 5;
 const END_PAUSE: Duration = Duration::from_millis(50);
 
-/// An open upload as it was read, with its parts.
+/// Open upload as it was read, with its parts.
 #[derive(Clone, Debug)]
 pub struct OpenUpload {
-    /// What it is.
+    /// Description of the upload.
     pub info: UploadInfo,
     incarnation: u128,
     /// In order of their numbers.
@@ -52,7 +52,7 @@ impl OpenUpload {
     }
 }
 
-/// What was read before a machine that ends an upload began.
+/// Values that were read before a machine that ends an upload began.
 #[derive(Debug, Default)]
 struct Known {
     parts: Option<Vec<Part>>,

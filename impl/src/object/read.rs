@@ -137,8 +137,9 @@ async fn plain(
             decision = decide(set, key.as_bytes(), &answers);
         }
         if is_chosen(&decision) {
-            let comes = patient && !calls.is_empty() && enough.is_some_and(|enough| shards.len() < enough);
-            if !comes || shards.is_empty() {
+            // Without any shard so far, the object is none of a single small part.
+            let too_few = enough.is_some_and(|enough| (1..enough).contains(&shards.len()));
+            if !(too_few && patient && !calls.is_empty()) {
                 return (decision, shards);
             }
         } else if calls.is_empty() {

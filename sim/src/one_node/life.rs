@@ -103,8 +103,8 @@ impl Shared {
         *self.phase.lock().expect("no panic") != Phase::Work
     }
 
-    /// How long a client waits before its next operation. Minutes in which most of them fail at once would make a
-    /// run tens of thousands of operations long.
+    /// Random time between two operations of a client: long while drives hang for minutes, as most operations fail at
+    /// once then, and a run would be tens of thousands of them long.
     pub fn pause(&self) -> Duration {
         let standing = self.standing.load(Ordering::Relaxed);
         random(if standing {

@@ -349,10 +349,7 @@ impl Core {
     fn apply(&mut self, message: Message) -> Result<(), IndexError> {
         match message {
             Message::Register { key, request, answer } => {
-                let reply = match self.installs_unstaged(&key, &request)? {
-                    true => Err(DriveError::NotFound),
-                    false => Ok(self.register(&key, request)?),
-                };
+                let reply = self.register(&key, request)?;
                 self.outgoing.push(Outgoing::Reply(answer, reply));
             }
             Message::StageSmall {
@@ -364,7 +361,7 @@ impl Core {
             } => {
                 self.hold(staging, false, Hold::Small(framed));
                 let reply = self.register(&key, then)?;
-                self.outgoing.push(Outgoing::Reply(answer, Ok(reply)));
+                self.outgoing.push(Outgoing::Reply(answer, reply));
             }
             Message::StagedFile {
                 staging,
@@ -373,10 +370,12 @@ impl Core {
                 then,
                 answer,
             } => {
+                // From here on the row may become durable, whoever still waits: the file stays.
+                guard.keep();
                 self.hold(staging, true, Hold::File);
                 self.staged.push(guard);
                 let reply = self.register(&key, then)?;
-                self.outgoing.push(Outgoing::Reply(answer, Ok(reply)));
+                self.outgoing.push(Outgoing::Reply(answer, reply));
             }
             Message::Abandon { owner, folder, answer } => {
                 let done = self.abandon(&owner, folder)?;
@@ -397,20 +396,20 @@ impl Core {
         Ok(())
     }
 
-    /// Whether the request would have the register name shards that are not staged.
-    fn installs_unstaged(&mut self, key: &RegisterKey, request: &Request<Record>) -> Result<bool, IndexError> {
-        let Request::Install { shards, .. } = request else {
-            return Ok(false);
-        };
-        let view = || self.shared.index.view();
-        let entry = self.keys.load(key, view, &self.pending, &self.shared.recording)?;
-        Ok(shards.iter().any(|folder| !entry.held.contains_key(folder)))
-    }
-
-    fn register(&mut self, key: &RegisterKey, request: Request<Record>) -> Result<Reply<Record>, IndexError> {
+    fn register(
+        &mut self,
+        key: &RegisterKey,
+        request: Request<Record>,
+    ) -> Result<Result<Reply<Record>, DriveError>, IndexError> {
         let recording = &self.shared.recording;
         let view = || self.shared.index.view();
         let entry = self.keys.load(key, view, &self.pending, recording)?;
+        // `drive.installs-staged`
+        if let Request::Install { shards, .. } = &request
+            && shards.iter().any(|folder| !entry.held.contains_key(folder))
+        {
+            return Ok(Err(DriveError::NotFound));
+        }
         let input = recording.input(&self.drive, &entry.state, &request);
         let mut acceptor = Acceptor {
             drive: &mut self.drive,
@@ -433,7 +432,7 @@ impl Core {
                 DriveEffect::Remove(folders) => self.remove(key, &folders),
             }
         }
-        Ok(reply)
+        Ok(Ok(reply))
     }
 
     fn mark_dirty(&mut self, key: &RegisterKey) {

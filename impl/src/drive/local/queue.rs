@@ -1,7 +1,7 @@
 //! The queue in front of a drive's commit task: bounded, in the order of the calls.
 
 use super::{commit::Message, state::Shared};
-use crate::drive::{Answer, DriveError};
+use crate::drive::{Answer, DriveError, fail};
 use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
@@ -33,41 +33,27 @@ impl Queue {
         &self,
         message: impl FnOnce(oneshot::Sender<Result<T, DriveError>>) -> Message,
     ) -> Answer<T> {
-        self.ask_or(message, || ())
-    }
-
-    /// As [`Queue::ask`]; calls `refused` before the message is dropped if the queue is full.
-    pub(super) fn ask_or<T: Send + 'static>(
-        &self,
-        message: impl FnOnce(oneshot::Sender<Result<T, DriveError>>) -> Message,
-        refused: impl FnOnce(),
-    ) -> Answer<T> {
         let (answer, answered) = oneshot::channel();
-        let message = message(answer);
-        if let Some(message) = self.send(message) {
-            refused();
-            drop(message);
-            return Box::pin(std::future::ready(Err(DriveError::Busy)));
+        if let Err(busy) = self.send(message(answer)) {
+            return fail(busy);
         }
         let shared = self.shared.clone();
         Box::pin(async move { answered.await.unwrap_or_else(|_| Err(shared.health.error_or("closed"))) })
     }
 
-    /// The message comes back if the queue is full. A drive that has ended drops it.
-    fn send(&self, message: Message) -> Option<Message> {
+    /// Drops the message if the queue is full or the drive has ended; whoever waits is told of the latter.
+    fn send(&self, message: Message) -> Result<(), DriveError> {
         let bytes = message.bytes();
         let waiting = &self.shared.waiting_bytes;
         if bytes > 0 && waiting.fetch_add(bytes, Ordering::Relaxed) + bytes > BYTES_MAX {
             waiting.fetch_sub(bytes, Ordering::Relaxed);
-            return Some(message);
+            return Err(DriveError::Busy);
         }
         match self.messages.try_send(message) {
-            Ok(()) => None,
-            // It is dropped, and so is whoever waits for it told.
-            Err(TrySendError::Closed(_)) => None,
-            Err(TrySendError::Full(message)) => {
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+            Err(TrySendError::Full(_)) => {
                 waiting.fetch_sub(bytes, Ordering::Relaxed);
-                Some(message)
+                Err(DriveError::Busy)
             }
         }
     }

@@ -6,7 +6,7 @@ use super::{
     state::{Shared, lock},
 };
 use crate::{
-    drive::{Answer, DriveError, RegisterKey, ShardReader, ShardWriter, SmallShard, Staging, index::Shard},
+    drive::{Answer, DriveError, RegisterKey, ShardReader, ShardWriter, SmallShard, Staging, fail, index::Shard},
     runtime::{File, Mutant, OpenMode, spawn},
 };
 use async_trait::async_trait;
@@ -16,9 +16,7 @@ use model::{
     record::Record,
 };
 use std::{
-    fmt,
-    future::ready,
-    io,
+    fmt, io,
     path::PathBuf,
     sync::{
         Arc,
@@ -251,23 +249,24 @@ impl ShardWriter for FileWriter {
 
     fn finish(self: Box<Self>, key: &RegisterKey, then: Request<Record>) -> Answer<Reply<Record>> {
         if !self.synced {
-            let error = DriveError::Invalid("a shard is finished that was not synced".to_owned());
-            return Box::pin(ready(Err(error)));
+            return fail(DriveError::Invalid(
+                "a shard is finished that was not synced".to_owned(),
+            ));
         }
         let FileWriter {
-            queue, staging, shard, ..
+            queue,
+            staging,
+            shard: guard,
+            ..
         } = *self;
-        let (guard, key) = (shard.clone(), key.clone());
-        // From here on the row may become durable, whoever still waits: the file stays.
-        shard.keep();
-        let message = |answer| Message::StagedFile {
+        let key = key.clone();
+        queue.ask(|answer| Message::StagedFile {
             staging,
             guard,
             key,
             then,
             answer,
-        };
-        queue.ask_or(message, || shard.give_up())
+        })
     }
 }
 
@@ -301,13 +300,8 @@ impl Staged {
     }
 
     /// Its file is not ours to remove any more.
-    fn keep(&self) {
+    pub(super) fn keep(&self) {
         self.keep.store(true, Ordering::Release);
-    }
-
-    /// Its file goes after all: no row will name it.
-    fn give_up(&self) {
-        self.keep.store(false, Ordering::Release);
     }
 }
 

@@ -116,7 +116,7 @@ impl Shared {
     /// Whether there is room to stage.
     pub(super) fn check_room(&self) -> Result<(), DriveError> {
         self.health.check()?;
-        if self.reserve.full.load(Ordering::Acquire) {
+        if self.reserve.is_full() {
             return Err(DriveError::Full);
         }
         Ok(())
@@ -206,6 +206,11 @@ impl Reserve {
             full,
             refused: Mutex::default(),
         }
+    }
+
+    /// Whether nothing may be staged.
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
     }
 
     fn path(&self) -> PathBuf {
