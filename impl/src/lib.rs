@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod node;
 pub mod object;
 pub mod runtime;
+pub mod set;
 pub mod stats;
 pub mod topology;
 pub mod wire;

@@ -7,16 +7,17 @@
 
 use super::{
     Store,
-    driver::{execute, settled},
-    error::StoreError,
-    scan::scan,
-    set::ErasureSet,
     types::{BucketInfo, ListQuery},
 };
 use crate::{
     drive::{ListFrom, RegisterKey},
     erasure::set_of,
     runtime,
+    set::{
+        ErasureSet, StoreError,
+        driver::{execute, settled},
+        scan::scan,
+    },
 };
 use model::{
     protocol::Outcome,

@@ -1,15 +1,13 @@
 //! Listings of keys and of open uploads: the same walk over a bucket's registers.
 
 use super::{
-    Store,
-    error::StoreError,
-    latest_info,
-    scan::scan,
+    Store, latest_info,
     types::{ListQuery, Listing, ObjectInfo, UploadInfo, Uploads, UploadsQuery},
 };
 use crate::{
     drive::{ListFrom, RegisterKey},
     runtime::Mutant,
+    set::{StoreError, scan::scan},
 };
 use model::record::{Record, Upload};
 

@@ -1,29 +1,18 @@
-//! Objects and buckets over erasure sets: runs `model`'s machines against drives.
-//!
-//! The one way from the S3 operations in `api` to drives. Safety rests on the machines; the locks here
-//! only save wasted work.
+//! Objects and buckets of a deployment, over its erasure sets: what the S3 operations in `api` call.
 
 mod buckets;
-mod driver;
-mod error;
 mod list;
-mod locks;
 mod multipart;
-mod read;
 mod recovery;
-mod scan;
-mod set;
 mod stale;
 mod stream;
 mod survey;
 mod types;
 mod write;
 
-pub use crate::erasure::STRIPE_LEN;
-pub use error::StoreError;
+pub use crate::{erasure::STRIPE_LEN, set::StoreError};
 pub use multipart::OpenUpload;
 pub use recovery::Recovered;
-pub use set::{Ballots, ErasureSet, Patience};
 pub use stale::Stale;
 pub use stream::{ByteStream, ObjectReader, READ_MEMORY_BYTES};
 pub use survey::{DriveSurvey, SetSurvey, Survey};
@@ -38,15 +27,18 @@ use crate::{
     drive::RegisterKey,
     erasure::{StripePool, set_of},
     runtime::{Mutant, Rt},
+    set::{
+        ErasureSet,
+        driver::settled,
+        read::{self, SmallShards},
+    },
 };
 use buckets::Buckets;
-use driver::settled;
 use futures::future::join_all;
 use model::{
     protocol::Outcome,
     record::{Change, Precondition, Record, Versioning},
 };
-use read::SmallShards;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use write::{Erasure, Target};

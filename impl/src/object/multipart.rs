@@ -1,21 +1,21 @@
 //! Multipart uploads: open in their key's value, parts in registers of their own, completed in one vote.
 
 use super::{
-    Store,
-    driver::{Ended, execute, settled},
-    error::StoreError,
-    latest_info,
+    Store, latest_info,
     list::upload_info,
-    read,
     recovery::touch,
-    scan::scan,
-    set::ErasureSet,
     types::{CompletedPart, ObjectInfo, PartInfo, PutOptions, UploadInfo, WriteMeta},
     write::{Erasure, ObjectWriter, Target},
 };
 use crate::{
     drive::{DriveError, ListFrom, RegisterKey},
     runtime,
+    set::{
+        ErasureSet, StoreError,
+        driver::{Ended, execute, settled},
+        read,
+        scan::scan,
+    },
 };
 use futures::future::join_all;
 use model::{

@@ -4,16 +4,15 @@
 //! Votes would be found in time by whoever next uses the key. Doing it at once keeps the window small in
 //! which the loss of further drives would make an acknowledged key unreadable. The others nobody would look for.
 
-use super::{
-    Store,
-    driver::{Ended, execute},
-    error::StoreError,
-    multipart, read,
-    set::ErasureSet,
-};
+use super::{Store, multipart};
 use crate::{
     drive::{Drive, ListFrom, RegisterKey, Unnamed},
     runtime,
+    set::{
+        ErasureSet, StoreError,
+        driver::{Ended, execute},
+        read,
+    },
 };
 use futures::future::join_all;
 use model::{

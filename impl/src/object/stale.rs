@@ -1,7 +1,10 @@
 //! Multipart uploads that nobody goes on with: found by their age, and ended as their client would have ended them.
 
-use super::{Store, error::StoreError, multipart, scan::scan, set::ErasureSet};
-use crate::drive::{ListFrom, RegisterKey};
+use super::{Store, multipart};
+use crate::{
+    drive::{ListFrom, RegisterKey},
+    set::{ErasureSet, StoreError, scan::scan},
+};
 use model::record::Upload;
 use std::{sync::Arc, time::Duration};
 

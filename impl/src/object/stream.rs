@@ -1,10 +1,11 @@
 //! Reading one version: any K shards of each stripe, verified, from the drives that have them.
 
-use super::{error::StoreError, read::SmallShards, set::ErasureSet, types::ObjectInfo};
+use super::types::ObjectInfo;
 use crate::{
     drive::{DriveError, ShardReader, SmallShard},
     erasure::{Codec, Decoder, Layout, STRIPE_LEN, ShardSet, reseal},
     runtime::{self, Mutant, Mutation},
+    set::{ErasureSet, StoreError, read::SmallShards},
 };
 use bytes::Bytes;
 use futures::future::join_all;

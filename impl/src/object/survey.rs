@@ -1,9 +1,10 @@
 //! What operators and load balancers want to know of a store.
 
-use super::{ErasureSet, Health, Store};
+use super::{Health, Store};
 use crate::{
     drive::{Activity, DriveState, DriveStatus},
     runtime,
+    set::ErasureSet,
 };
 use futures::future::join_all;
 use model::protocol::write_quorum;
@@ -158,7 +159,7 @@ impl Store {
         let write_quorum = write_quorum(read_quorum, parity);
         let survey = async |set: &Arc<ErasureSet>| {
             let mut found = SetSurvey {
-                drives: set.survey().await,
+                drives: drives(set).await,
                 readable: false,
                 writable: false,
             };
@@ -183,23 +184,21 @@ impl Store {
     }
 }
 
-impl ErasureSet {
-    /// The state of each drive, in the order of their indices.
-    async fn survey(&self) -> Vec<DriveSurvey> {
-        let survey = self.drives.iter().map(async |drive| {
-            let status = runtime::timeout(&self.rt, STATUS_TIME_MAX, drive.status()).await;
-            let activity = drive.activity();
-            let silent = || {
-                let call = activity.as_ref().and_then(|activity| activity.longest_call.clone());
-                DriveStatus::without_space(drive.path(), DriveState::Silent { call })
-            };
-            DriveSurvey {
-                status: status.unwrap_or_else(silent),
-                activity,
-            }
-        });
-        join_all(survey).await
-    }
+/// State of each drive of a set, in the order of their indices.
+async fn drives(set: &ErasureSet) -> Vec<DriveSurvey> {
+    let survey = set.drives.iter().map(async |drive| {
+        let status = runtime::timeout(&set.rt, STATUS_TIME_MAX, drive.status()).await;
+        let activity = drive.activity();
+        let silent = || {
+            let call = activity.as_ref().and_then(|activity| activity.longest_call.clone());
+            DriveStatus::without_space(drive.path(), DriveState::Silent { call })
+        };
+        DriveSurvey {
+            status: status.unwrap_or_else(silent),
+            activity,
+        }
+    });
+    join_all(survey).await
 }
 
 #[cfg(test)]

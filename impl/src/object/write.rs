@@ -1,17 +1,18 @@
 //! Writing one object or part: stage its shards on every drive, then one vote on its key.
 
 use super::{
-    Store,
-    driver::{self, Shards, abandon, execute},
-    error::StoreError,
-    latest_info, multipart, read,
-    set::ErasureSet,
+    Store, latest_info, multipart,
     types::{ObjectInfo, WriteMeta},
 };
 use crate::{
     drive::{DriveError, RegisterKey, SMALL_SHARD_BYTES, ShardWriter, Staging},
     erasure::{Codec, Distribution, Encoder, Stripe},
     runtime::{self, Mutant},
+    set::{
+        ErasureSet, StoreError,
+        driver::{self, Shards, abandon, execute},
+        read,
+    },
 };
 use bytes::{Bytes, BytesMut};
 use futures::future::join_all;

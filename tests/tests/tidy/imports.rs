@@ -6,10 +6,10 @@ use super::{
 };
 
 /// Every first-level module of `impl`, and those that it may use. Nothing calls upward.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("cli", &["config", "topology"]),
     ("config", &["access", "topology"]),
-    ("node", &["object", "drive", "erasure", "runtime"]),
+    ("node", &["object", "set", "drive", "erasure", "runtime"]),
     ("topology", &[]),
     (
         "wire",
@@ -20,10 +20,8 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("access", &[]),
     ("api", &["access", "digest", "object", "runtime"]),
     ("admin", &["access", "object", "runtime"]),
-    ("heal", &["object", "drive", "erasure", "runtime"]),
-    ("scanner", &["object", "drive", "runtime"]),
-    ("object", &["digest", "drive", "erasure", "lock", "runtime"]),
-    ("lock", &["runtime"]),
+    ("object", &["set", "digest", "drive", "erasure", "runtime"]),
+    ("set", &["drive", "erasure", "runtime"]),
     ("erasure", &[]),
     ("drive", &["runtime", "stats"]),
     ("metrics", &["stats"]),

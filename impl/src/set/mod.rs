@@ -1,24 +1,31 @@
-//! An erasure set as the driver sees it: its drives, its quorums, and who issues ballots.
+//! One erasure set: registers, staged shards and scans over its drives.
+//!
+//! Runs `model`'s machines against drives and knows nothing of buckets, versions or uploads beyond their records.
+//! Safety rests on the machines; the locks here only save wasted work.
 
-use super::{error::StoreError, locks::KeyLocks};
+mod ballots;
+pub(crate) mod driver;
+mod error;
+mod locks;
+pub(crate) mod read;
+pub(crate) mod scan;
+
+pub use ballots::Ballots;
+pub use error::StoreError;
+
 use crate::{
     drive::Drive,
     erasure::Distribution,
     runtime::{Mutant, Recorder, Rt},
 };
-use model::protocol::{Ballot, Quorums};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use locks::KeyLocks;
+use model::protocol::Quorums;
+use std::{sync::Arc, time::Duration};
 
-/// How long the driver waits for what.
+/// Time limits of operations on a set.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// A moment for stragglers, once a quorum has answered.
+    /// Time for stragglers, once a quorum has answered.
     pub straggler: Duration,
     /// The same for a plain read, before it asks further drives.
     pub read_straggler: Duration,
@@ -46,14 +53,14 @@ impl Default for Patience {
 #[derive(Debug)]
 pub struct ErasureSet {
     /// Its place among the sets.
-    pub(super) index: u32,
-    pub(super) rt: Rt,
-    pub(super) recorder: Option<Arc<dyn Recorder>>,
-    pub(super) drives: Vec<Arc<dyn Drive>>,
-    pub(super) quorums: Quorums,
-    pub(super) ballots: Arc<Ballots>,
-    pub(super) locks: KeyLocks,
-    pub(super) patience: Patience,
+    index: u32,
+    pub(crate) rt: Rt,
+    recorder: Option<Arc<dyn Recorder>>,
+    pub(crate) drives: Vec<Arc<dyn Drive>>,
+    pub(crate) quorums: Quorums,
+    ballots: Arc<Ballots>,
+    locks: KeyLocks,
+    pub(crate) patience: Patience,
 }
 
 impl ErasureSet {
@@ -92,15 +99,15 @@ impl ErasureSet {
     }
 
     /// N.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.drives.len()
     }
 
-    /// Whether so many drives take objects. For what stages nothing and still makes a full drive's index grow.
+    /// Checks that at least `drives` drives have room. For operations that stage nothing and still grow the index.
     ///
     /// # Errors
     /// [`StoreError::Full`]
-    pub(super) fn check_room(&self, drives: u8) -> Result<(), StoreError> {
+    pub(crate) fn check_room(&self, drives: u8) -> Result<(), StoreError> {
         let with_room = self.drives.iter().filter(|drive| !drive.is_full()).count();
         if with_room < usize::from(drives) {
             return Err(StoreError::Full);
@@ -108,42 +115,8 @@ impl ErasureSet {
         Ok(())
     }
 
-    /// Which drive holds which shard of a key.
-    pub(super) fn distribution(&self, bucket: &str, key: &str) -> Distribution {
+    /// Assignment of a key's shards to drives.
+    pub(crate) fn distribution(&self, bucket: &str, key: &str) -> Distribution {
         Distribution::new(bucket, key, self.quorums.drives)
-    }
-}
-
-/// Issues this process's ballots: never the same one twice, each above what was seen.
-#[derive(Debug)]
-pub struct Ballots {
-    node: u32,
-    boot: u64,
-    round: AtomicU64,
-}
-
-impl Ballots {
-    /// For a process that starts now: `boot` is 64 fresh random bits.
-    #[must_use]
-    pub fn new(rt: &Rt, node: u32) -> Ballots {
-        let mut boot = [0u8; 8];
-        rt.fill_random(&mut boot);
-        Ballots {
-            node,
-            boot: u64::from_le_bytes(boot),
-            round: AtomicU64::new(0),
-        }
-    }
-
-    /// A ballot of at least `epoch`, in a round above `round` and above all that this process has issued.
-    pub(super) fn issue(&self, epoch: u64, round: u64) -> Ballot {
-        self.round.fetch_max(round, Ordering::Relaxed);
-        let round = self.round.fetch_add(1, Ordering::Relaxed) + 1;
-        Ballot {
-            epoch,
-            round,
-            node: self.node,
-            boot: self.boot,
-        }
     }
 }

@@ -1,9 +1,8 @@
 //! Reads of registers: without promise and lock, from any Q drives; resolved only when those cannot tell.
 
 use super::{
+    ErasureSet, StoreError,
     driver::{execute, settled},
-    error::StoreError,
-    set::ErasureSet,
 };
 use crate::{
     drive::{DriveError, KeyRead, RegisterKey},
@@ -20,11 +19,11 @@ use model::{
 use std::{collections::BTreeMap, sync::Arc};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The chosen value of a register.
+/// Reads the chosen value of a register.
 ///
 /// # Errors
 /// [`StoreError::Unreadable`] when fewer than Q drives answer (`read.not-found-is-known`).
-pub(super) async fn read(set: &Arc<ErasureSet>, key: &RegisterKey) -> Result<Record, StoreError> {
+pub(crate) async fn read(set: &Arc<ErasureSet>, key: &RegisterKey) -> Result<Record, StoreError> {
     let count = set.len();
     let first = (xxh3_64(key.as_bytes()) % count as u64) as usize;
     let order = (0..count).map(|i| (first + i) % count).collect();
@@ -32,12 +31,12 @@ pub(super) async fn read(set: &Arc<ErasureSet>, key: &RegisterKey) -> Result<Rec
     decided(set, key, decision).await
 }
 
-/// The chosen value of an object's register, and small shards of its data by drive, which came along. `order` are the
-/// drives from the one with the first data shard on; so many are enough to decode an object.
+/// Reads the chosen value of an object's register, and the small shards of its data that come with the answers.
+/// `order` lists the drives from the one with the first data shard on; `enough` of them can decode an object.
 ///
 /// # Errors
 /// As [`read`].
-pub(super) async fn read_object(
+pub(crate) async fn read_object(
     set: &Arc<ErasureSet>,
     key: &RegisterKey,
     order: Vec<usize>,
@@ -48,7 +47,7 @@ pub(super) async fn read_object(
 }
 
 /// Small shards by drive, each with its data folder.
-pub(super) type SmallShards = BTreeMap<usize, (Folder, Bytes)>;
+pub(crate) type SmallShards = BTreeMap<usize, (Folder, Bytes)>;
 
 async fn decided(
     set: &Arc<ErasureSet>,
@@ -62,8 +61,8 @@ async fn decided(
     }
 }
 
-/// Finds out what is chosen and finishes what is not: Prepare and Resolve.
-pub(super) async fn resolve(set: &Arc<ErasureSet>, key: &RegisterKey) -> Result<Record, StoreError> {
+/// Resolves a register: learns the chosen value with a Prepare and finishes an unfinished vote.
+pub(crate) async fn resolve(set: &Arc<ErasureSet>, key: &RegisterKey) -> Result<Record, StoreError> {
     let op = Op {
         change: runtime::random_id(&set.rt),
         now_nanos: set.rt.wall_nanos(),
@@ -76,7 +75,7 @@ pub(super) async fn resolve(set: &Arc<ErasureSet>, key: &RegisterKey) -> Result<
     })
 }
 
-/// What a reader may conclude from what drives say of a key.
+/// Decides what a reader may conclude from the snapshots that drives gave of a key.
 pub(super) fn decide(set: &ErasureSet, key: &[u8], answers: &BTreeMap<u8, Snapshot<Record>>) -> ReadDecision<Record> {
     #[cfg(not(feature = "mutants"))]
     let decision = model::protocol::decide_read(set.quorums, answers);

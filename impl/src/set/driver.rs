@@ -1,8 +1,8 @@
-//! Runs `model`'s coordinator against the drives of a set: carries its effects out, feeds it what happens.
+//! Driver of `model`'s coordinator: carries its effects out against the drives of a set and feeds it events.
 //!
 //! The machine decides; this file only moves messages and watches the clock.
 
-use super::{error::StoreError, set::ErasureSet};
+use super::{ErasureSet, StoreError};
 use crate::{
     drive::{Answer, Drive, DriveError, RegisterKey, ShardWriter, Staging},
     runtime::{self, Mutant, Recorder},
@@ -23,7 +23,7 @@ use std::{
 use tokio::sync::oneshot;
 
 /// Shards that are staged with the first Prepare, by drive index.
-pub(super) enum Shards {
+pub(crate) enum Shards {
     /// Small ones: the index takes them.
     Small {
         /// Data folder and part that they belong to.
@@ -35,11 +35,11 @@ pub(super) enum Shards {
     Files(Vec<Option<Box<dyn ShardWriter>>>),
 }
 
-/// What an operation on a register came to.
+/// Result of an operation on a register.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     pub outcome: Outcome<Record, Refusal>,
-    /// Whether it would have gone on but for drives that had no room for it.
+    /// The operation failed only because drives had no room for it.
     pub full: bool,
     /// The last round's ballot: of the vote, if the outcome is [`Outcome::Written`].
     pub ballot: Ballot,
@@ -47,7 +47,7 @@ pub(super) struct Ended {
 
 /// Runs `op` on the register `key` to its end, in a task of its own: a client that goes away leaves no
 /// operation half-driven.
-pub(super) async fn execute(set: &Arc<ErasureSet>, key: RegisterKey, op: Op, shards: Option<Shards>) -> Ended {
+pub(crate) async fn execute(set: &Arc<ErasureSet>, key: RegisterKey, op: Op, shards: Option<Shards>) -> Ended {
     let (tx, rx) = oneshot::channel();
     let task_set = set.clone();
     runtime::spawn(&set.rt, "operation", async move {
@@ -69,8 +69,8 @@ pub(super) async fn execute(set: &Arc<ErasureSet>, key: RegisterKey, op: Op, sha
     })
 }
 
-/// The outcome of an operation that only reads or changes metadata, as a record.
-pub(super) fn settled(outcome: Outcome<Record, Refusal>) -> Result<Record, StoreError> {
+/// Maps the outcome of an operation to the record that it ended with.
+pub(crate) fn settled(outcome: Outcome<Record, Refusal>) -> Result<Record, StoreError> {
     match outcome {
         Outcome::Written(record) | Outcome::Kept(record) => Ok(record),
         Outcome::Refused { refusal, .. } => Err(refused(refusal)),
@@ -79,8 +79,8 @@ pub(super) fn settled(outcome: Outcome<Record, Refusal>) -> Result<Record, Store
     }
 }
 
-/// What a refused precondition is to a caller.
-pub(super) fn refused(refusal: Refusal) -> StoreError {
+/// Maps a refused precondition to an error.
+fn refused(refusal: Refusal) -> StoreError {
     match refusal {
         Refusal::PreconditionFailed => StoreError::PreconditionFailed,
         Refusal::NoSuchKey => StoreError::NoSuchKey,
@@ -90,8 +90,8 @@ pub(super) fn refused(refusal: Refusal) -> StoreError {
     }
 }
 
-/// What an operation that was certainly not done is to a caller.
-pub(super) fn unavailable(why: Unavailable) -> StoreError {
+/// Maps an operation that was certainly not done to an error.
+fn unavailable(why: Unavailable) -> StoreError {
     match why {
         Unavailable::PrepareQuorum => StoreError::Unwritable("too few drives answer".into()),
         Unavailable::StagedQuorum => StoreError::Unwritable("too few drives hold the new data".into()),
@@ -123,7 +123,7 @@ struct Run<'a> {
     key: &'a RegisterKey,
     machine: Coordinator<Record, Op>,
     recorder: Option<Arc<dyn Recorder>>,
-    /// What the recorder knows this operation by.
+    /// Identifier of the operation in the recorded trace.
     operation: u128,
     shards: Option<Shards>,
     calls: FuturesUnordered<Call>,
@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Tells the machine what happened; what it wants done then.
+    /// Feeds an event to the machine and returns its effects.
     fn tell(&mut self, event: Event<Record>) -> Vec<Effect<Record>> {
         let Some(recorder) = &self.recorder else {
             return self.machine.on(event);
@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
         effects
     }
 
-    /// Carries out what the machine wants; whether a new round has begun.
+    /// Carries out the pending effects. Returns whether a new round has begun.
     async fn carry_out(&mut self) -> bool {
         let mut begun = false;
         while !self.todo.is_empty() {
@@ -269,7 +269,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether the drives that had no room would have been enough together with those that did not fail.
+    /// Tells whether the full drives would have made a quorum together with those that did not fail.
     fn lacks_room(&self) -> bool {
         let quorums = self.set.quorums;
         let left = quorums.drives.saturating_sub(self.failed.count() as u8);
@@ -319,7 +319,7 @@ fn random_below(rt: &runtime::Rt, limit: Duration) -> Duration {
 }
 
 /// Gives up a folder of which no Accept has left, on every drive (`put.abandon-before-accept`).
-pub(super) fn abandon(set: &Arc<ErasureSet>, owner: RegisterKey, folder: u128) {
+pub(crate) fn abandon(set: &Arc<ErasureSet>, owner: RegisterKey, folder: u128) {
     let task_set = set.clone();
     runtime::spawn(&set.rt, "abandon", async move {
         let calls = task_set

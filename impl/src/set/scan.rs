@@ -3,7 +3,7 @@
 //! A drive speaks only for the span of its page, and what the pages say together is put together by the protocol's
 //! own [`Union`]. Where they cannot tell, the key is read as a single read would (`list.complete`, `list.as-read`).
 
-use super::{error::StoreError, read, set::ErasureSet};
+use super::{ErasureSet, StoreError, read};
 use crate::{
     drive::{ListFrom, Page, RegisterKey, RowError, decode_register},
     runtime::{self, Mutant},
@@ -18,9 +18,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// The chosen values of a range, in order of the keys, absent ones left out.
 #[derive(Debug)]
-pub(super) struct Scanned {
+pub(crate) struct Scanned {
     pub registers: Vec<(RegisterKey, Record)>,
-    /// How far the scan has come.
+    /// End of the range that the scan covers.
     pub span: Span<RegisterKey>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Scanned {
 ///
 /// # Errors
 /// [`StoreError::Unreadable`] when fewer than Q drives of a set answer for the range.
-pub(super) async fn scan(
+pub(crate) async fn scan(
     sets: &[Arc<ErasureSet>],
     prefix: &[u8],
     from: &ListFrom,
@@ -75,8 +75,11 @@ async fn scan_set(set: &Arc<ErasureSet>, prefix: &[u8], from: &ListFrom, limit: 
     Ok(Scanned { registers, span })
 }
 
-/// Puts what each drive's page says of the union's key among the answers. Drives that agree have the same bytes, which
-/// are decoded once. An error says that the answers are not whole: the drives must be asked.
+/// Adds each drive's row for the union's key to the answers. Drives that agree have the same bytes, which are decoded
+/// once.
+///
+/// # Errors
+/// A row cannot be decoded, so the answers are incomplete: the key must be read from the drives.
 fn take(union: &Union<'_, Page>, answers: &mut BTreeMap<u8, Snapshot<Record>>) -> Result<(), RowError> {
     let mut decoded: Option<(&[u8], Register<Record>)> = None;
     let mut outcome = Ok(());
@@ -101,7 +104,7 @@ fn take(union: &Union<'_, Page>, answers: &mut BTreeMap<u8, Snapshot<Record>>) -
     outcome
 }
 
-/// Pages of so many drives, asked side by side; of others when some fail. Fewer if there are no more.
+/// Reads pages of `wanted` drives concurrently, of other drives when some fail. Returns fewer if no drives are left.
 async fn pages(
     set: &Arc<ErasureSet>,
     wanted: usize,

@@ -1,8 +1,8 @@
-//! Errors of the object layer: kinds that `api` maps to S3 codes, in one place.
+//! Errors of sets and of the store: kinds that `api` maps to S3 codes, in one place.
 
 use model::protocol::Unavailable;
 
-/// Why an operation on buckets or objects failed.
+/// Error of an operation on a set, or on buckets and objects.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// There is no such bucket.
