@@ -1,7 +1,7 @@
 //! The admin API's answers. The names of fields are those of MinIO's, as far as they mean the same; what MinIO
 //! has no name for has one of our own.
 
-use crate::object::{DriveSurvey, Survey};
+use crate::store::{DriveSurvey, Survey};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 

@@ -9,9 +9,9 @@ pub use watch::{report, watch};
 use crate::{
     drive::{Drive, DriveSlot, format},
     erasure::{Codec, CodecError},
-    object::{Recovered, Store, StoreConfig},
     runtime::{self, Lane, Rt},
     set::{Ballots, ErasureSet, Patience},
+    store::{Recovered, Store, StoreConfig},
 };
 use futures::future::join_all;
 use std::{path::PathBuf, sync::Arc, time::Duration};

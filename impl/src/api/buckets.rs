@@ -1,7 +1,7 @@
 //! Buckets.
 
 use super::{ApiError, Code, names};
-use crate::object::{BucketInfo, Store};
+use crate::store::{BucketInfo, Store};
 
 /// A page of buckets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Conditional requests: `If-Match` and its siblings, on reads, writes and copy sources.
 
 use super::{ApiError, Code};
-use crate::object::ObjectInfo;
+use crate::store::ObjectInfo;
 use model::record::EtagMatch;
 
 /// The conditions of a read, or of a copy's source. Times are in seconds since the Unix epoch.

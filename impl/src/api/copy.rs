@@ -8,7 +8,7 @@ use super::{
     ingest::{Body, Expected, Incoming, ingest},
     multipart, names,
 };
-use crate::object::{ByteStream, ObjectInfo, ObjectReader, PutOptions, Store, UploadInfo, WriteMeta};
+use crate::store::{ByteStream, ObjectInfo, ObjectReader, PutOptions, Store, UploadInfo, WriteMeta};
 use futures::stream;
 use model::record::{Checksum, ChecksumKind, Precondition};
 use std::{collections::BTreeMap, sync::Arc};

@@ -1,7 +1,7 @@
 //! Deleting objects.
 
 use super::{ApiError, Code, names};
-use crate::object::Store;
+use crate::store::Store;
 use futures::{StreamExt, stream};
 use model::record::Precondition;
 

@@ -1,6 +1,6 @@
-//! S3 error codes with their HTTP statuses, and the one mapping of the object layer's errors to them.
+//! S3 error codes with their HTTP statuses, and the one mapping of the store's errors to them.
 
-use crate::object::StoreError;
+use crate::store::StoreError;
 use std::borrow::Cow;
 
 /// What an operation answers when it fails.

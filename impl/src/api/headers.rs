@@ -1,7 +1,7 @@
 //! Headers that are stored with an object, and its storage class.
 
 use super::{ApiError, Code};
-use crate::object::StorageClass;
+use crate::store::StorageClass;
 use std::collections::BTreeMap;
 
 /// What user metadata may take up: names after `x-amz-meta-`, and values, in bytes.

@@ -1,10 +1,10 @@
-//! The way of a body into the object layer: hashed on the way, committed only when it was whole and right.
+//! Ingestion of request bodies into the store: hashed on the way, committed only when whole and verified.
 
 use super::{ApiError, Code, checksum};
 use crate::{
     digest::Md5,
-    object::{ObjectWriter, STRIPE_LEN, Store},
     runtime,
+    store::{ObjectWriter, STRIPE_LEN, Store},
 };
 use bytes::Bytes;
 use checksum::Hasher;

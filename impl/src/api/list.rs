@@ -1,7 +1,7 @@
 //! Listing objects.
 
 use super::{ApiError, Code, checksum};
-use crate::object::{ListQuery, Listing, Store};
+use crate::store::{ListQuery, Listing, Store};
 
 /// The largest page.
 pub const PAGE_MAX: usize = 1000;

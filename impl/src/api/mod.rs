@@ -1,7 +1,7 @@
 //! The S3 operations, one file per group, in plain types: nothing here knows HTTP or XML.
 //!
-//! Each function validates, asks the object layer, and shapes the answer. What S3 calls an error is an
-//! [`ApiError`]; [`error`] holds the one mapping of the object layer's errors to S3 codes.
+//! Each function validates, asks the store, and shapes the answer. What S3 calls an error is an
+//! [`ApiError`]; [`error`] holds the one mapping of the store's errors to S3 codes.
 
 pub mod buckets;
 pub mod checksum;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     digest::Md5,
-    object::{self, ObjectInfo, PartInfo, PutOptions, Store, UploadInfo, Uploads, UploadsQuery, WriteMeta},
+    store::{CompletedPart, ObjectInfo, PartInfo, PutOptions, Store, UploadInfo, Uploads, UploadsQuery, WriteMeta},
 };
 use model::record::{Checksum, ChecksumKind, PartData, Precondition};
 use std::{collections::BTreeMap, sync::Arc};
@@ -248,9 +248,9 @@ async fn complete_open(store: &Store, request: &CompleteRequest) -> Result<Objec
         headers: BTreeMap::new(),
         checksums: vec![checksum],
     };
-    let named: Vec<object::CompletedPart> = parts
+    let named: Vec<CompletedPart> = parts
         .iter()
-        .map(|part| object::CompletedPart {
+        .map(|part| CompletedPart {
             number: part.number,
             etag: part.etag.clone(),
         })

@@ -5,7 +5,7 @@ use super::{
     conditions::{ReadConditions, seconds},
     names,
 };
-use crate::object::{ByteStream, ObjectInfo, ObjectReader, Store};
+use crate::store::{ByteStream, ObjectInfo, ObjectReader, Store};
 use std::{ops::Range, sync::Arc};
 
 /// Which bytes of an object are wanted.

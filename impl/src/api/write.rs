@@ -5,7 +5,7 @@ use super::{
     ingest::{Incoming, ingest},
     names,
 };
-use crate::object::{ObjectInfo, PutOptions, Store, WriteMeta};
+use crate::store::{ObjectInfo, PutOptions, Store, WriteMeta};
 use model::record::Precondition;
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,8 +1,8 @@
 //! Removes uploads that nobody goes on with, in the background.
 
 use crate::{
-    object::{Stale, Store},
     runtime::Rt,
+    store::{Stale, Store},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -31,8 +31,8 @@ pub async fn abort_stale_uploads(rt: Rt, store: Arc<Store>, expiry: Duration, in
 mod tests {
     use crate::{
         node::{self, NodeConfig},
-        object::{CompletedPart, PutOptions, Stale, Store, StoreError, WriteMeta},
         runtime::{Rt, real::RealRuntime},
+        store::{CompletedPart, PutOptions, Stale, Store, StoreError, WriteMeta},
     };
     use bytes::Bytes;
     use model::record::Precondition;

@@ -2,8 +2,8 @@
 
 use crate::{
     drive::DriveState,
-    object::{Store, Survey},
     runtime::Rt,
+    store::{Store, Survey},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::{
         drive::{Call, DriveStatus},
-        object::{DriveSurvey, SetSurvey},
+        store::{DriveSurvey, SetSurvey},
     };
 
     fn survey(states: &[DriveState]) -> Survey {

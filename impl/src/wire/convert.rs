@@ -14,7 +14,7 @@ use crate::{
         headers::{METADATA_PREFIX, STORED},
         read::{Found, IfRange, Section},
     },
-    object::ObjectInfo,
+    store::ObjectInfo,
 };
 use futures::StreamExt;
 use http::{HeaderMap, HeaderValue};

@@ -1,6 +1,6 @@
 //! Health endpoints for load balancers and orchestrators: no signature, GET and HEAD.
 
-use crate::object::Store;
+use crate::store::Store;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use s3s::Body;
 

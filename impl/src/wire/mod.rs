@@ -47,9 +47,9 @@ pub use tls::{ClientTls, HandshakeError, Tls, TlsError, Trust};
 use crate::{
     access::{Access, Credentials},
     metrics::Requests,
-    object::Store,
     runtime::{self, Accepted, Listener, Rt},
     stats::Counter,
+    store::Store,
 };
 use connection::{Connection, Phase, Talk};
 use limits::Budget;

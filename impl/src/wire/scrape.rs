@@ -9,9 +9,9 @@ use crate::{
     admin::VERSION,
     api::{ApiError, Code},
     metrics::{CONTENT_TYPE, Family, Kind, Requests, Text},
-    object::{DriveSurvey, Store, Survey},
     runtime::Rt,
     stats::Counter,
+    store::{DriveSurvey, Store, Survey},
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use s3s::Body;

@@ -20,8 +20,8 @@ use super::{
 use crate::{
     access::Access,
     api::{ApiError, Code, buckets, names},
-    object::{READ_MEMORY_BYTES, Store},
     runtime::{self, Rt},
+    store::{READ_MEMORY_BYTES, Store},
 };
 use http::{HeaderValue, Method, Request, Response, Version, header};
 use http_body::Body as _;

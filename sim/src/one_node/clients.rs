@@ -16,7 +16,7 @@ use madsim::{
 };
 use model::record::{EtagMatch, Precondition};
 use std::sync::Arc;
-use store::object::{ListQuery, ObjectWriter, PutOptions, Store, StoreError, WriteMeta};
+use store::store::{ListQuery, ObjectWriter, PutOptions, Store, StoreError, WriteMeta};
 
 /// A client, until its node dies.
 pub async fn work(client: usize, store: Arc<Store>, shared: Arc<Shared>) {

@@ -27,8 +27,8 @@ use std::{
 use store::{
     drive::DriveStatus,
     node::{self, NodeConfig},
-    object::{Recovered, Store, StoreError},
     runtime::{self, Rt},
+    store::{Recovered, Store, StoreError},
 };
 
 pub const NODE: u32 = 1;

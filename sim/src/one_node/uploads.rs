@@ -9,7 +9,7 @@ use bytes::Bytes;
 use madsim::rand::{Rng, thread_rng};
 use model::record::Precondition;
 use std::sync::{Arc, Mutex};
-use store::object::{CompletedPart, PutOptions, Store, StoreError, WriteMeta};
+use store::store::{CompletedPart, PutOptions, Store, StoreError, WriteMeta};
 
 /// All uploads whose parts are there, of all lives.
 #[derive(Default)]

@@ -9,18 +9,18 @@ use super::{
 const LAYERS: [(&str, &[&str]); 16] = [
     ("cli", &["config", "topology"]),
     ("config", &["access", "topology"]),
-    ("node", &["object", "set", "drive", "erasure", "runtime"]),
+    ("node", &["store", "set", "drive", "erasure", "runtime"]),
     ("topology", &[]),
     (
         "wire",
         &[
-            "access", "admin", "api", "digest", "metrics", "object", "runtime", "stats",
+            "access", "admin", "api", "digest", "metrics", "runtime", "stats", "store",
         ],
     ),
     ("access", &[]),
-    ("api", &["access", "digest", "object", "runtime"]),
-    ("admin", &["access", "object", "runtime"]),
-    ("object", &["set", "digest", "drive", "erasure", "runtime"]),
+    ("api", &["access", "digest", "runtime", "store"]),
+    ("admin", &["access", "runtime", "store"]),
+    ("store", &["set", "digest", "drive", "erasure", "runtime"]),
     ("set", &["drive", "erasure", "runtime"]),
     ("erasure", &[]),
     ("drive", &["runtime", "stats"]),
@@ -224,22 +224,22 @@ mod tests {
 
     #[test]
     fn upward_imports_are_found() {
-        assert_eq!(found("impl/src/object/driver.rs", "use crate::wire::Body;"), 1);
+        assert_eq!(found("impl/src/set/driver.rs", "use crate::wire::Body;"), 1);
         assert_eq!(
             found(
-                "impl/src/object/driver.rs",
+                "impl/src/set/driver.rs",
                 "use crate::{runtime::Rt, api::{self, read}, wire};"
             ),
             2
         );
         assert_eq!(
             found(
-                "impl/src/object/driver.rs",
+                "impl/src/set/driver.rs",
                 "fn f() -> crate::api::Error { super::super::wire::go() }"
             ),
             2
         );
-        assert_eq!(found("impl/src/drive/index/mod.rs", "use super::super::object;"), 1);
+        assert_eq!(found("impl/src/drive/index/mod.rs", "use super::super::store;"), 1);
         assert_eq!(found("impl/src/api/read.rs", "let drive: crate::drive::LocalDrive;"), 1);
         assert_eq!(found("impl/src/cli/banner.rs", "use crate::drive::LocalDrive;"), 1);
         assert_eq!(found("impl/src/novel.rs", ""), 1);
@@ -249,8 +249,8 @@ mod tests {
     fn imports_of_lower_layers_pass() {
         assert_eq!(
             found(
-                "impl/src/object/driver.rs",
-                "use crate::{drive, erasure::Codec, object::Store};"
+                "impl/src/set/driver.rs",
+                "use crate::{drive, erasure::Codec, set::ErasureSet};"
             ),
             0
         );
@@ -261,12 +261,12 @@ mod tests {
         assert_eq!(
             found(
                 "impl/src/drive/local.rs",
-                "// use crate::object;\nlet s = \"crate::wire\";"
+                "// use crate::store;\nlet s = \"crate::wire\";"
             ),
             0
         );
         assert_eq!(
-            found("impl/src/drive/local.rs", "use super::object; pub(crate) fn wire() {}"),
+            found("impl/src/drive/local.rs", "use super::store; pub(crate) fn wire() {}"),
             0
         );
         assert_eq!(found("impl/src/lib.rs", "pub mod wire; use crate::wire;"), 0);

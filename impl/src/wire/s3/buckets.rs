@@ -29,7 +29,7 @@ pub(super) async fn list_buckets(
     if input.bucket_region.is_some_and(|region| region != ops.region) {
         page = buckets::BucketPage::default();
     }
-    let bucket = |info: crate::object::BucketInfo| Bucket {
+    let bucket = |info: crate::store::BucketInfo| Bucket {
         bucket_region: Some(ops.region.clone()),
         creation_date: Some(timestamp(info.created_nanos)),
         name: Some(info.name),

@@ -3,7 +3,7 @@
 use super::Operations;
 use crate::{
     api::{ApiError, headers, list},
-    object::{ListQuery, Listing, ObjectInfo},
+    store::{ListQuery, Listing, ObjectInfo},
     wire::convert::{algorithm, checksum_type, common_prefixes, encode, etag, owner, timestamp, wants_url},
 };
 use s3s::{S3Request, S3Response, S3Result, dto::*};

@@ -8,7 +8,7 @@ mod nothing;
 mod objects;
 mod settings;
 
-use crate::object::Store;
+use crate::store::Store;
 use s3s::{S3, S3Request, S3Response, S3Result, dto};
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use super::Operations;
 use crate::{
     api::{ApiError, Code, copy, headers, list, multipart},
-    object::{PartInfo, UploadInfo, UploadsQuery},
+    store::{PartInfo, UploadInfo, UploadsQuery},
     wire::{
         convert::{
             algorithm, checksum_type, common_prefixes, copy_source, encode, etag, get_checksums, headers_to_store,

@@ -7,7 +7,7 @@ use crate::{
         ApiError, Code, buckets,
         read::{self, ReadRequest},
     },
-    object::Store,
+    store::Store,
     wire::gate::OWNER_ID,
 };
 use s3s::{S3Request, S3Response, S3Result, dto::*};

@@ -9,7 +9,7 @@ use crate::{
         read::{self, Found, ReadRequest},
         write,
     },
-    object::{ByteStream, ObjectInfo, READ_MEMORY_BYTES},
+    store::{ByteStream, ObjectInfo, READ_MEMORY_BYTES},
     wire::{
         convert::{
             check_algorithm, checksum_type, content_range, copy_source, etag, headers_to_store, if_range, incoming,

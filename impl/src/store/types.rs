@@ -1,4 +1,4 @@
-//! What goes in and out of the object layer.
+//! Requests to the store and its answers.
 
 use model::record::{Checksum, ChecksumKind, ObjectData, PartData};
 use std::{collections::BTreeMap, sync::Arc};
