@@ -7,6 +7,7 @@ mod ballots;
 pub(crate) mod driver;
 mod error;
 mod locks;
+pub(crate) mod part_reader;
 pub(crate) mod read;
 pub(crate) mod scan;
 

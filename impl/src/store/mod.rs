@@ -1,20 +1,23 @@
 //! Objects and buckets of a deployment, over its erasure sets: what the S3 operations in `api` call.
 
 mod buckets;
+mod get;
 mod list;
 mod multipart;
 mod recovery;
 mod stale;
-mod stream;
 mod survey;
 mod types;
 mod write;
 
-pub use crate::{erasure::STRIPE_LEN, set::StoreError};
+pub use crate::{
+    erasure::STRIPE_LEN,
+    set::{StoreError, part_reader::READ_MEMORY_BYTES},
+};
+pub use get::{ByteStream, ObjectReader};
 pub use multipart::OpenUpload;
 pub use recovery::Recovered;
 pub use stale::Stale;
-pub use stream::{ByteStream, ObjectReader, READ_MEMORY_BYTES};
 pub use survey::{DriveSurvey, SetSurvey, Survey};
 pub use types::{
     BucketInfo, CompletedPart, Deleted, Health, ListQuery, Listing, ObjectInfo, PartInfo, PutOptions, StorageClass,
@@ -27,11 +30,7 @@ use crate::{
     drive::RegisterKey,
     erasure::{StripePool, set_of},
     runtime::{Mutant, Rt},
-    set::{
-        ErasureSet,
-        driver::settled,
-        read::{self, SmallShards},
-    },
+    set::{ErasureSet, driver::settled},
 };
 use buckets::Buckets;
 use futures::future::join_all;
@@ -138,53 +137,6 @@ impl Store {
             part: None,
         };
         Ok(ObjectWriter::new(self.clone(), set, target, erasure, options.size))
-    }
-
-    /// Opens an object's latest version.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchBucket`], [`StoreError::NoSuchKey`], or unavailable.
-    pub async fn get(self: &Arc<Self>, bucket: &str, key: &str) -> Result<ObjectReader, StoreError> {
-        let set = self.set_of(key);
-        let (mut info, mut small) = self.look_up(bucket, key).await?;
-        loop {
-            match ObjectReader::open(set.clone(), bucket, info.clone(), small).await {
-                // The data folder may have been dropped by an overwrite since the key was read.
-                Err(StoreError::Unreadable(_)) if self.rt.mutation().is(Mutant::UnreadableIsAbsent) => {
-                    return Err(StoreError::NoSuchKey);
-                }
-                Err(StoreError::Unreadable(why)) => {
-                    let (now, again) = self.look_up(bucket, key).await?;
-                    if now == info {
-                        return Err(StoreError::Unreadable(why));
-                    }
-                    (info, small) = (now, again);
-                }
-                opened => return opened,
-            }
-        }
-    }
-
-    /// An object's latest version, and small shards of it that came along.
-    async fn look_up(&self, bucket: &str, key: &str) -> Result<(ObjectInfo, SmallShards), StoreError> {
-        let register = RegisterKey::object(self.incarnation(bucket).await?, key);
-        let set = self.set_of(key);
-        let distribution = set.distribution(bucket, key);
-        let order = (0..set.len()).map(|shard| distribution.drive_of(shard)).collect();
-        let enough = usize::from(self.set_size() - self.standard_parity);
-        let (record, small) = read::read_object(set, &register, order, enough).await?;
-        let info = latest_info(key, &record).ok_or(StoreError::NoSuchKey)?;
-        Ok((info, small))
-    }
-
-    /// Describes an object's latest version.
-    ///
-    /// # Errors
-    /// As [`Store::get`].
-    pub async fn head(&self, bucket: &str, key: &str) -> Result<ObjectInfo, StoreError> {
-        let register = RegisterKey::object(self.incarnation(bucket).await?, key);
-        let record = read::read(self.set_of(key), &register).await?;
-        latest_info(key, &record).ok_or(StoreError::NoSuchKey)
     }
 
     /// Deletes a key. A key that does not exist is deleted already.

@@ -1,11 +1,10 @@
-//! Reading one version: any K shards of each stripe, verified, from the drives that have them.
+//! Reader of one part: any K shards of each stripe, verified, from the drives that have them.
 
-use super::types::ObjectInfo;
+use super::{ErasureSet, StoreError, read::SmallShards};
 use crate::{
     drive::{DriveError, ShardReader, SmallShard},
     erasure::{Codec, Decoder, Layout, STRIPE_LEN, ShardSet, reseal},
     runtime::{self, Mutant, Mutation},
-    set::{ErasureSet, StoreError, read::SmallShards},
 };
 use bytes::Bytes;
 use futures::future::join_all;
@@ -13,166 +12,16 @@ use model::{
     protocol::{Fetch, fetch::Next},
     record::PartData,
 };
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range};
 
 /// Stripes that are read from the drives at once: bounds a stream's memory at about twice as many MiB.
 const STRIPES_AT_ONCE: u64 = 4;
 
-/// The memory that a [`ByteStream`] takes at most, in bytes: the shards of its stripes, and what is decoded
-/// of them.
+/// Upper bound of the memory that a reader takes, in bytes: the shards of its stripes, and what is decoded of them.
 pub const READ_MEMORY_BYTES: u64 = 2 * STRIPES_AT_ONCE * STRIPE_LEN as u64;
 
-/// Reads one version: its description is here at once, its bytes on [`ObjectReader::stream`].
-#[derive(Debug)]
-pub struct ObjectReader {
-    set: Arc<ErasureSet>,
-    bucket: String,
-    info: ObjectInfo,
-    /// The shards of a one-part object, opened before anything is answered: they stay readable when the
-    /// object is replaced meanwhile (`read.one-data-folder`).
-    opened: Option<PartReader>,
-}
-
-/// The bytes of a range of one version, in order.
-#[derive(Debug)]
-pub struct ByteStream {
-    source: Source,
-    ready: VecDeque<Bytes>,
-    failed: bool,
-}
-
-#[derive(Debug)]
-struct Source {
-    set: Arc<ErasureSet>,
-    bucket: String,
-    key: String,
-    codec: Codec,
-    /// The parts that are left, each with the range of it that is wanted.
-    parts: VecDeque<(PartData, Range<u64>)>,
-    /// The part at hand.
-    current: Option<(PartReader, Range<u64>)>,
-    opened: Option<PartReader>,
-}
-
-impl ObjectReader {
-    /// Opens a version's shards. Those of `small` that are of this version need not be asked for.
-    ///
-    /// # Errors
-    /// [`StoreError::Unreadable`]; the data folder may have been dropped by an overwrite, so the caller
-    /// reads the key again once.
-    pub(super) async fn open(
-        set: Arc<ErasureSet>,
-        bucket: &str,
-        info: ObjectInfo,
-        small: SmallShards,
-    ) -> Result<ObjectReader, StoreError> {
-        let mut reader = ObjectReader {
-            set,
-            bucket: bucket.to_owned(),
-            info,
-            opened: None,
-        };
-        if let [part] = &reader.info.data.parts[..]
-            && part.size > 0
-        {
-            let codec = codec(&reader.info)?;
-            let (set, key) = (&reader.set, &reader.info.key);
-            reader.opened = Some(PartReader::open(set, bucket, key, codec, part, small).await?);
-        }
-        Ok(reader)
-    }
-
-    /// What the object is.
-    #[must_use]
-    pub fn info(&self) -> &ObjectInfo {
-        &self.info
-    }
-
-    /// Its bytes in `range` (within its size). The first stripe is read before this returns, so an object
-    /// that cannot be read is an error here and not a broken response.
-    ///
-    /// # Errors
-    /// Unavailable: fewer than K shards are left.
-    pub async fn stream(self, range: Range<u64>) -> Result<ByteStream, StoreError> {
-        let codec = codec(&self.info)?;
-        let mut parts = VecDeque::new();
-        let mut start = 0;
-        for part in &self.info.data.parts {
-            let wanted = range.start.max(start)..range.end.min(start + part.size);
-            if wanted.start < wanted.end {
-                parts.push_back((part.clone(), wanted.start - start..wanted.end - start));
-            }
-            start += part.size;
-        }
-        let source = Source {
-            set: self.set,
-            bucket: self.bucket,
-            key: self.info.key,
-            codec,
-            parts,
-            current: None,
-            opened: self.opened,
-        };
-        let mut stream = ByteStream {
-            source,
-            ready: VecDeque::new(),
-            failed: false,
-        };
-        stream.fill().await?;
-        Ok(stream)
-    }
-}
-
-impl ByteStream {
-    /// The next bytes; `None` at the end. An error means that the response must be broken off.
-    pub async fn next(&mut self) -> Option<Result<Bytes, StoreError>> {
-        if self.failed {
-            return None;
-        }
-        if self.ready.is_empty()
-            && let Err(error) = self.fill().await
-        {
-            self.failed = true;
-            return Some(Err(error));
-        }
-        self.ready.pop_front().map(Ok)
-    }
-
-    /// Reads the next run of stripes.
-    async fn fill(&mut self) -> Result<(), StoreError> {
-        while self.ready.is_empty() {
-            let source = &mut self.source;
-            if source.current.is_none() {
-                let Some((part, range)) = source.parts.pop_front() else {
-                    return Ok(());
-                };
-                let reader = match source.opened.take() {
-                    Some(reader) => reader,
-                    None => {
-                        let Source { set, bucket, key, .. } = &*source;
-                        PartReader::open(set, bucket, key, source.codec, &part, SmallShards::new()).await?
-                    }
-                };
-                source.current = Some((reader, range));
-            }
-            let Some((reader, range)) = &mut source.current else {
-                return Ok(());
-            };
-            reader.read(&source.set, range, &mut self.ready).await?;
-            if range.is_empty() {
-                source.current = None;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn codec(info: &ObjectInfo) -> Result<Codec, StoreError> {
-    Codec::new(info.data.data_shards, info.data.parity_shards).map_err(|error| StoreError::Internal(error.to_string()))
-}
-
-/// The shards of one part.
-struct PartReader {
+/// Open shards of one part, and the decoder over them.
+pub(crate) struct PartReader {
     part: PartData,
     layout: Layout,
     decoder: Decoder,
@@ -180,7 +29,7 @@ struct PartReader {
     data_shards: usize,
     /// By shard index: the drive that has it.
     drive_of: Vec<usize>,
-    /// Which shards are open.
+    /// Decides which shards to open next.
     fetch: Fetch,
     /// By shard index, those that are open.
     shards: Vec<Option<Box<dyn ShardReader>>>,
@@ -193,8 +42,12 @@ impl std::fmt::Debug for PartReader {
 }
 
 impl PartReader {
-    async fn open(
-        set: &Arc<ErasureSet>,
+    /// Opens K shards of a part of `bucket/key`. Those of `small` that belong to its data folder need not be asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`]: fewer than K shards can be opened.
+    pub async fn open(
+        set: &ErasureSet,
         bucket: &str,
         key: &str,
         codec: Codec,
@@ -219,7 +72,7 @@ impl PartReader {
         Ok(reader)
     }
 
-    /// Takes over shards that came with the register, as many as are needed.
+    /// Uses the small shards that came with the register, as many as are needed.
     fn take_small(&mut self, mut small: SmallShards) {
         for shard in 0..self.shards.len() {
             if self.fetch.open().count() == self.data_shards {
@@ -268,7 +121,10 @@ impl PartReader {
     }
 
     /// Reads the next run of stripes of `range` into `out`, and moves the range's start behind it.
-    async fn read(
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`]: fewer than K shards are left.
+    pub async fn read(
         &mut self,
         set: &ErasureSet,
         range: &mut Range<u64>,
@@ -325,7 +181,7 @@ impl PartReader {
         }
     }
 
-    /// A shard cannot be read.
+    /// Gives up a shard that cannot be read.
     fn close(&mut self, shard: usize) {
         self.fetch.bad(shard as u8);
         self.shards[shard] = None;
@@ -338,7 +194,10 @@ impl PartReader {
         read
     }
 
-    /// The bytes of the stripes; or the shards of which a frame does not hold (none: too few were read).
+    /// Decodes the stripes.
+    ///
+    /// # Errors
+    /// The shards with a corrupt frame; none of them if too few shards were read.
     fn decode(
         &mut self,
         stripes: &Range<u64>,

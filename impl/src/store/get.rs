@@ -1,0 +1,214 @@
+//! Reads of objects: the latest version of a key, and its bytes.
+
+use super::{Store, latest_info, types::ObjectInfo};
+use crate::{
+    drive::RegisterKey,
+    erasure::Codec,
+    runtime::Mutant,
+    set::{
+        ErasureSet, StoreError,
+        part_reader::PartReader,
+        read::{self, SmallShards},
+    },
+};
+use bytes::Bytes;
+use model::record::PartData;
+use std::{collections::VecDeque, ops::Range, sync::Arc};
+
+impl Store {
+    /// Opens an object's latest version.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchBucket`], [`StoreError::NoSuchKey`], or unavailable.
+    pub async fn get(self: &Arc<Self>, bucket: &str, key: &str) -> Result<ObjectReader, StoreError> {
+        let set = self.set_of(key);
+        let (mut info, mut small) = self.look_up(bucket, key).await?;
+        loop {
+            match ObjectReader::open(set.clone(), bucket, info.clone(), small).await {
+                // The data folder may have been dropped by an overwrite since the key was read.
+                Err(StoreError::Unreadable(_)) if self.rt.mutation().is(Mutant::UnreadableIsAbsent) => {
+                    return Err(StoreError::NoSuchKey);
+                }
+                Err(StoreError::Unreadable(why)) => {
+                    let (now, again) = self.look_up(bucket, key).await?;
+                    if now == info {
+                        return Err(StoreError::Unreadable(why));
+                    }
+                    (info, small) = (now, again);
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// An object's latest version, and small shards of it that came along.
+    async fn look_up(&self, bucket: &str, key: &str) -> Result<(ObjectInfo, SmallShards), StoreError> {
+        let register = RegisterKey::object(self.incarnation(bucket).await?, key);
+        let set = self.set_of(key);
+        let distribution = set.distribution(bucket, key);
+        let order = (0..set.len()).map(|shard| distribution.drive_of(shard)).collect();
+        let enough = usize::from(self.set_size() - self.standard_parity);
+        let (record, small) = read::read_object(set, &register, order, enough).await?;
+        let info = latest_info(key, &record).ok_or(StoreError::NoSuchKey)?;
+        Ok((info, small))
+    }
+
+    /// Describes an object's latest version.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub async fn head(&self, bucket: &str, key: &str) -> Result<ObjectInfo, StoreError> {
+        let register = RegisterKey::object(self.incarnation(bucket).await?, key);
+        let record = read::read(self.set_of(key), &register).await?;
+        latest_info(key, &record).ok_or(StoreError::NoSuchKey)
+    }
+}
+
+/// Reader of one version: its description is known at once, its bytes come with [`ObjectReader::stream`].
+#[derive(Debug)]
+pub struct ObjectReader {
+    set: Arc<ErasureSet>,
+    bucket: String,
+    info: ObjectInfo,
+    /// The shards of a one-part object, opened before anything is answered: they stay readable when the
+    /// object is replaced meanwhile (`read.one-data-folder`).
+    opened: Option<PartReader>,
+}
+
+/// The bytes of a range of one version, in order.
+#[derive(Debug)]
+pub struct ByteStream {
+    source: Source,
+    ready: VecDeque<Bytes>,
+    failed: bool,
+}
+
+#[derive(Debug)]
+struct Source {
+    set: Arc<ErasureSet>,
+    bucket: String,
+    key: String,
+    codec: Codec,
+    /// The parts that are left, each with the range of it that is wanted.
+    parts: VecDeque<(PartData, Range<u64>)>,
+    /// The part at hand.
+    current: Option<(PartReader, Range<u64>)>,
+    opened: Option<PartReader>,
+}
+
+impl ObjectReader {
+    /// Opens a version's shards. Those of `small` that are of this version need not be asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`]; the data folder may have been dropped by an overwrite, so the caller
+    /// reads the key again once.
+    async fn open(
+        set: Arc<ErasureSet>,
+        bucket: &str,
+        info: ObjectInfo,
+        small: SmallShards,
+    ) -> Result<ObjectReader, StoreError> {
+        let mut reader = ObjectReader {
+            set,
+            bucket: bucket.to_owned(),
+            info,
+            opened: None,
+        };
+        if let [part] = &reader.info.data.parts[..]
+            && part.size > 0
+        {
+            let codec = codec(&reader.info)?;
+            let (set, key) = (&reader.set, &reader.info.key);
+            reader.opened = Some(PartReader::open(set, bucket, key, codec, part, small).await?);
+        }
+        Ok(reader)
+    }
+
+    /// Description of the version.
+    #[must_use]
+    pub fn info(&self) -> &ObjectInfo {
+        &self.info
+    }
+
+    /// Its bytes in `range` (within its size). The first stripe is read before this returns, so an object
+    /// that cannot be read is an error here and not a broken response.
+    ///
+    /// # Errors
+    /// Unavailable: fewer than K shards are left.
+    pub async fn stream(self, range: Range<u64>) -> Result<ByteStream, StoreError> {
+        let codec = codec(&self.info)?;
+        let mut parts = VecDeque::new();
+        let mut start = 0;
+        for part in &self.info.data.parts {
+            let wanted = range.start.max(start)..range.end.min(start + part.size);
+            if wanted.start < wanted.end {
+                parts.push_back((part.clone(), wanted.start - start..wanted.end - start));
+            }
+            start += part.size;
+        }
+        let source = Source {
+            set: self.set,
+            bucket: self.bucket,
+            key: self.info.key,
+            codec,
+            parts,
+            current: None,
+            opened: self.opened,
+        };
+        let mut stream = ByteStream {
+            source,
+            ready: VecDeque::new(),
+            failed: false,
+        };
+        stream.fill().await?;
+        Ok(stream)
+    }
+}
+
+impl ByteStream {
+    /// The next bytes; `None` at the end. An error means that the response must be broken off.
+    pub async fn next(&mut self) -> Option<Result<Bytes, StoreError>> {
+        if self.failed {
+            return None;
+        }
+        if self.ready.is_empty()
+            && let Err(error) = self.fill().await
+        {
+            self.failed = true;
+            return Some(Err(error));
+        }
+        self.ready.pop_front().map(Ok)
+    }
+
+    /// Reads the next run of stripes.
+    async fn fill(&mut self) -> Result<(), StoreError> {
+        while self.ready.is_empty() {
+            let source = &mut self.source;
+            if source.current.is_none() {
+                let Some((part, range)) = source.parts.pop_front() else {
+                    return Ok(());
+                };
+                let reader = match source.opened.take() {
+                    Some(reader) => reader,
+                    None => {
+                        let Source { set, bucket, key, .. } = &*source;
+                        PartReader::open(set, bucket, key, source.codec, &part, SmallShards::new()).await?
+                    }
+                };
+                source.current = Some((reader, range));
+            }
+            let Some((reader, range)) = &mut source.current else {
+                return Ok(());
+            };
+            reader.read(&source.set, range, &mut self.ready).await?;
+            if range.is_empty() {
+                source.current = None;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn codec(info: &ObjectInfo) -> Result<Codec, StoreError> {
+    Codec::new(info.data.data_shards, info.data.parity_shards).map_err(|error| StoreError::Internal(error.to_string()))
+}
