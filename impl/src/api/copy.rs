@@ -70,7 +70,7 @@ pub async fn copy(store: &Arc<Store>, request: CopyRequest) -> Result<ObjectInfo
         checksum: Expected::Compute(request.checksum.or(source_kind).unwrap_or(DEFAULT_KIND)),
         also: None,
     };
-    let ingested = ingest(store, &mut writer, incoming).await?;
+    let ingested = ingest(store, writer.staging(), incoming).await?;
     let meta = WriteMeta {
         etag: ingested.md5,
         headers,

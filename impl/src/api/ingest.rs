@@ -4,7 +4,7 @@ use super::{ApiError, Code, checksum};
 use crate::{
     digest::Md5,
     runtime,
-    store::{ObjectWriter, STRIPE_LEN, Store},
+    store::{STRIPE_LEN, StagingWriter, Store},
 };
 use bytes::Bytes;
 use checksum::Hasher;
@@ -91,7 +91,11 @@ pub(super) struct Ingested {
 
 /// Copies a whole body into `writer` and verifies it. After an error the caller drops the writer, and
 /// nothing is stored.
-pub(super) async fn ingest(store: &Store, writer: &mut ObjectWriter, incoming: Incoming) -> Result<Ingested, ApiError> {
+pub(super) async fn ingest(
+    store: &Store,
+    writer: &mut StagingWriter,
+    incoming: Incoming,
+) -> Result<Ingested, ApiError> {
     let Incoming {
         body,
         size,
@@ -143,7 +147,7 @@ struct Batches {
 
 impl Batches {
     /// The next [`BATCH_BYTES`], fewer at the end; and whether the body has ended.
-    async fn next(&mut self, writer: &mut ObjectWriter) -> Result<(Vec<Bytes>, bool), ApiError> {
+    async fn next(&mut self, writer: &mut StagingWriter) -> Result<(Vec<Bytes>, bool), ApiError> {
         let mut batch = Vec::new();
         let mut room = BATCH_BYTES;
         let mut data = std::mem::take(&mut self.rest);
@@ -166,7 +170,7 @@ impl Batches {
     }
 
     /// The next bytes of the body, `None` at its end.
-    async fn receive(&mut self, writer: &mut ObjectWriter) -> Result<Option<Bytes>, ApiError> {
+    async fn receive(&mut self, writer: &mut StagingWriter) -> Result<Option<Bytes>, ApiError> {
         if writer.has_gathered() {
             let rt = writer.rt().clone();
             match runtime::timeout(&rt, PAUSE, self.body.next()).await {
@@ -180,7 +184,7 @@ impl Batches {
 
 async fn hash_and_write(
     store: &Store,
-    writer: &mut ObjectWriter,
+    writer: &mut StagingWriter,
     mut hashes: Hashes,
     batch: Vec<Bytes>,
     batch_bytes: usize,
@@ -207,7 +211,7 @@ async fn hash_and_write(
     })
 }
 
-async fn write_all(writer: &mut ObjectWriter, batch: Vec<Bytes>) -> Result<(), ApiError> {
+async fn write_all(writer: &mut StagingWriter, batch: Vec<Bytes>) -> Result<(), ApiError> {
     for data in batch {
         writer.write(data).await?;
     }

@@ -181,13 +181,13 @@ pub(super) async fn store_part(
     incoming.also = Some(upload_checksum(upload).0);
     let size = Some(incoming.size);
     let mut writer = store.put_part(bucket, &upload.key, upload.id, number, size).await?;
-    let ingested = ingest(store, &mut writer, incoming).await?;
+    let ingested = ingest(store, writer.staging(), incoming).await?;
     let meta = WriteMeta {
         etag: ingested.md5.clone(),
         headers: BTreeMap::new(),
         checksums: ingested.checksums.clone(),
     };
-    writer.commit(meta, Precondition::default()).await?;
+    writer.commit(meta).await?;
     Ok((ingested.md5, ingested.checksums.into_iter().next()))
 }
 

@@ -41,7 +41,7 @@ pub async fn put(store: &Arc<Store>, request: PutRequest) -> Result<ObjectInfo, 
         checksum: None,
     };
     let mut writer = store.put(&request.bucket, &request.key, options).await?;
-    let ingested = ingest(store, &mut writer, request.incoming).await?;
+    let ingested = ingest(store, writer.staging(), request.incoming).await?;
     let meta = WriteMeta {
         etag: ingested.md5,
         headers,

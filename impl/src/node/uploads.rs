@@ -59,8 +59,12 @@ mod tests {
     async fn put_part(store: &Arc<Store>, key: &str, upload: u128) {
         let writer = store.put_part(BUCKET, key, upload, 1, None).await;
         let mut writer = writer.expect("an open upload");
-        writer.write(Bytes::from_static(b"part")).await.expect("written");
-        let committed = writer.commit(meta("part"), Precondition::default()).await;
+        writer
+            .staging()
+            .write(Bytes::from_static(b"part"))
+            .await
+            .expect("written");
+        let committed = writer.commit(meta("part")).await;
         committed.expect("committed");
     }
 

@@ -317,16 +317,3 @@ fn random_below(rt: &runtime::Rt, limit: Duration) -> Duration {
     rt.fill_random(&mut bytes);
     limit.mul_f64(f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX))
 }
-
-/// Gives up a folder of which no Accept has left, on every drive (`put.abandon-before-accept`).
-pub(crate) fn abandon(set: &Arc<ErasureSet>, owner: RegisterKey, folder: u128) {
-    let task_set = set.clone();
-    runtime::spawn(&set.rt, "abandon", async move {
-        let calls = task_set
-            .drives
-            .iter()
-            .map(|drive: &Arc<dyn Drive>| drive.abandon(&owner, folder));
-        // A drive that does not hear of it keeps a folder that no value names, for the staging clean-up.
-        drop(futures::future::join_all(calls).await);
-    });
-}

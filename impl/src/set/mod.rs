@@ -10,6 +10,7 @@ mod locks;
 pub(crate) mod part_reader;
 pub(crate) mod read;
 pub(crate) mod scan;
+pub(crate) mod stage;
 
 pub use ballots::Ballots;
 pub use error::StoreError;
@@ -28,13 +29,13 @@ use std::{sync::Arc, time::Duration};
 pub struct Patience {
     /// Time for stragglers, once a quorum has answered.
     pub straggler: Duration,
-    /// The same for a plain read, before it asks further drives.
+    /// Time for stragglers of a plain read, before it asks further drives.
     pub read_straggler: Duration,
-    /// For a whole operation on a register.
+    /// Limit of a whole operation on a register.
     pub operation: Duration,
     /// The longest pause after another coordinator got in the way.
     pub pause_max: Duration,
-    /// For one drive to take or give one run of stripes.
+    /// Limit for one drive to take or give one run of stripes.
     pub shard: Duration,
 }
 
@@ -61,7 +62,7 @@ pub struct ErasureSet {
     pub(crate) quorums: Quorums,
     ballots: Arc<Ballots>,
     locks: KeyLocks,
-    pub(crate) patience: Patience,
+    patience: Patience,
 }
 
 impl ErasureSet {

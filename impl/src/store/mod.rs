@@ -4,18 +4,21 @@ mod buckets;
 mod get;
 mod list;
 mod multipart;
+mod put;
+mod put_part;
 mod recovery;
 mod stale;
 mod survey;
 mod types;
-mod write;
 
 pub use crate::{
     erasure::STRIPE_LEN,
-    set::{StoreError, part_reader::READ_MEMORY_BYTES},
+    set::{StoreError, part_reader::READ_MEMORY_BYTES, stage::StagingWriter},
 };
 pub use get::{ByteStream, ObjectReader};
 pub use multipart::OpenUpload;
+pub use put::ObjectWriter;
+pub use put_part::PartWriter;
 pub use recovery::Recovered;
 pub use stale::Stale;
 pub use survey::{DriveSurvey, SetSurvey, Survey};
@@ -23,14 +26,13 @@ pub use types::{
     BucketInfo, CompletedPart, Deleted, Health, ListQuery, Listing, ObjectInfo, PartInfo, PutOptions, StorageClass,
     UploadInfo, Uploads, UploadsQuery, WriteMeta,
 };
-pub use write::ObjectWriter;
 
 use crate::{
     digest::HashPool,
     drive::RegisterKey,
     erasure::{StripePool, set_of},
     runtime::{Mutant, Rt},
-    set::{ErasureSet, driver::settled},
+    set::{ErasureSet, driver::settled, stage},
 };
 use buckets::Buckets;
 use futures::future::join_all;
@@ -40,7 +42,6 @@ use model::{
 };
 use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use write::{Erasure, Target};
 
 /// How many keys of requests that name many are worked on at once, those of all such requests together. More
 /// would only wait at the drives, until their time is over.
@@ -117,28 +118,6 @@ impl Store {
         }
     }
 
-    /// Begins to write an object. Feed bytes with [`ObjectWriter::write`], then commit.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchBucket`], or unavailable (too few drives to reach the write quorum).
-    pub async fn put(
-        self: &Arc<Self>,
-        bucket: &str,
-        key: &str,
-        options: PutOptions,
-    ) -> Result<ObjectWriter, StoreError> {
-        let incarnation = self.incarnation(bucket).await?;
-        let set = self.set_of(key).clone();
-        let erasure = Erasure::new(set.len(), self.parity(options.class))?;
-        let target = Target {
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            incarnation,
-            part: None,
-        };
-        Ok(ObjectWriter::new(self.clone(), set, target, erasure, options.size))
-    }
-
     /// Deletes a key. A key that does not exist is deleted already.
     ///
     /// # Errors
@@ -174,7 +153,7 @@ impl Store {
     /// The memory that the write of one object takes at most, in bytes.
     #[must_use]
     pub fn write_memory_bytes(&self) -> u64 {
-        write::write_memory_bytes(self.sets.first().map_or(1, |set| set.len()))
+        stage::write_memory_bytes(self.sets.first().map_or(1, |set| set.len()))
     }
 
     fn sets(&self) -> &[Arc<ErasureSet>] {

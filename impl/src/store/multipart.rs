@@ -5,7 +5,6 @@ use super::{
     list::upload_info,
     recovery::touch,
     types::{CompletedPart, ObjectInfo, PartInfo, PutOptions, UploadInfo, WriteMeta},
-    write::{Erasure, ObjectWriter, Target},
 };
 use crate::{
     drive::{DriveError, ListFrom, RegisterKey},
@@ -15,13 +14,14 @@ use crate::{
         driver::{Ended, execute, settled},
         read,
         scan::scan,
+        stage::Erasure,
     },
 };
 use futures::future::join_all;
 use model::{
     protocol::{Ballot, write_quorum},
     record::{Change, Op, Part, PartData, Precondition, Record, Upload, Versioning},
-    upload::{self, Abort, Complete, Completion, Event, Refused, Step, UploadPart},
+    upload::{self, Abort, Complete, Completion, Event, Refused, Step},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -103,36 +103,6 @@ impl Store {
         Ok(upload_info(key, &upload))
     }
 
-    /// Begins to write a part (`number` 1 to 10,000). Commit with a [`WriteMeta`] that has the part's ETag
-    /// and checksums.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchUpload`], or unavailable.
-    pub async fn put_part(
-        self: &Arc<Self>,
-        bucket: &str,
-        key: &str,
-        upload: u128,
-        number: u16,
-        size: Option<u64>,
-    ) -> Result<ObjectWriter, StoreError> {
-        let incarnation = self.incarnation(bucket).await?;
-        let set = self.set_of(key).clone();
-        let (mut machine, _) = UploadPart::new(upload);
-        let record = read::read(&set, &RegisterKey::object(incarnation, key)).await?;
-        let Step::Stage(open) = next(machine.on(Event::Key(record)))? else {
-            return Err(astray());
-        };
-        let erasure = Erasure::new(set.len(), open.parity_shards)?;
-        let target = Target {
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            incarnation,
-            part: Some((upload, number)),
-        };
-        Ok(ObjectWriter::new(self.clone(), set, target, erasure, size).of_upload(machine))
-    }
-
     /// Parts of an open upload with numbers above `after`, in order, at most `limit`; and whether there
     /// are more.
     ///
@@ -153,11 +123,7 @@ impl Store {
         open_upload(set, &RegisterKey::object(incarnation, key), upload).await?;
         let more = parts.len() > limit;
         parts.truncate(limit);
-        let info = |part: Part| PartInfo {
-            time_nanos: part.time_nanos,
-            data: part.data,
-        };
-        Ok((parts.into_iter().map(info).collect(), more))
+        Ok((parts.into_iter().map(PartInfo::from).collect(), more))
     }
 
     /// Reads an open upload and its parts, to complete it.
@@ -295,25 +261,8 @@ impl Store {
     }
 }
 
-/// The vote on a part whose shards are staged: its upload must still be open.
-pub(super) async fn part_change(
-    set: &Arc<ErasureSet>,
-    owner: &RegisterKey,
-    mut machine: UploadPart,
-    part: Part,
-) -> Result<Change, StoreError> {
-    let mut step = next(machine.on(Event::Staged(part)))?;
-    loop {
-        step = match step {
-            Step::ReadKey => next(machine.on(Event::Key(read::read(set, owner).await?)))?,
-            Step::Vote(change) => return Ok(change),
-            _ => return Err(astray()),
-        }
-    }
-}
-
-/// The next step of a machine, unless it refuses the request.
-fn next(step: Option<Step>) -> Result<Step, StoreError> {
+/// Returns the next step of a machine, unless it refuses the request.
+pub(super) fn next(step: Option<Step>) -> Result<Step, StoreError> {
     match step.ok_or_else(astray)? {
         Step::Refuse(Refused::NoSuchUpload) => Err(StoreError::NoSuchUpload),
         Step::Refuse(Refused::InvalidPart(number)) => Err(StoreError::InvalidPart(number)),
@@ -321,8 +270,8 @@ fn next(step: Option<Step>) -> Result<Step, StoreError> {
     }
 }
 
-/// A machine wants what makes no sense here: a bug.
-fn astray() -> StoreError {
+/// Error for a step of a machine that makes no sense where it comes: a bug.
+pub(super) fn astray() -> StoreError {
     StoreError::Internal("an upload's machine went astray".into())
 }
 

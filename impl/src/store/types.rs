@@ -1,6 +1,6 @@
 //! Requests to the store and its answers.
 
-use model::record::{Checksum, ChecksumKind, ObjectData, PartData};
+use model::record::{Checksum, ChecksumKind, ObjectData, Part, PartData};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// How many drives an object's shards may lose.
@@ -137,6 +137,15 @@ pub struct PartInfo {
     pub time_nanos: u64,
     /// Number, size, ETag, checksums.
     pub data: PartData,
+}
+
+impl From<Part> for PartInfo {
+    fn from(part: Part) -> PartInfo {
+        PartInfo {
+            time_nanos: part.time_nanos,
+            data: part.data,
+        }
+    }
 }
 
 /// A part that a completion names.

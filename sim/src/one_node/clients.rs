@@ -128,7 +128,7 @@ async fn write_body(store: &Arc<Store>, key: &str, body: &[u8]) -> Result<Object
     };
     let mut writer = store.put(BUCKET, key, options).await?;
     for chunk in body.chunks(thread_rng().gen_range(1000..400_000)) {
-        writer.write(Bytes::copy_from_slice(chunk)).await?;
+        writer.staging().write(Bytes::copy_from_slice(chunk)).await?;
     }
     Ok(writer)
 }

@@ -93,12 +93,12 @@ async fn put_part(
     etag: &str,
 ) -> Result<(), StoreError> {
     let mut writer = store.put_part(BUCKET, key, id, number, None).await?;
-    writer.write(Bytes::copy_from_slice(body)).await?;
+    writer.staging().write(Bytes::copy_from_slice(body)).await?;
     let meta = WriteMeta {
         etag: etag.to_owned(),
         ..WriteMeta::default()
     };
-    writer.commit(meta, Precondition::default()).await.map(drop)
+    writer.commit(meta).await.map(drop)
 }
 
 async fn complete(store: &Arc<Store>, shared: &Shared, nth: usize) -> Result<(), StoreError> {

@@ -1,0 +1,409 @@
+//! Staging of one data folder: encodes a body into shards and spreads them over the drives of a set.
+//!
+//! Staged data is invisible until a commit names its folder in a register. Dropped before that, a writer removes it.
+
+use super::{
+    ErasureSet, StoreError,
+    driver::{Shards, execute, settled},
+};
+use crate::{
+    drive::{Drive, DriveError, RegisterKey, SMALL_SHARD_BYTES, ShardWriter, Staging},
+    erasure::{Codec, Distribution, Encoder, Stripe, StripePool},
+    runtime::{self, Mutant},
+};
+use bytes::{Bytes, BytesMut};
+use futures::future::join_all;
+use model::{
+    protocol::{Drives, Folder, Outcome, write_quorum},
+    record::{Checksum, Op, PartData, Record},
+};
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Upper bound of the memory that a [`StagingWriter`] and the body on its way to it take, in bytes, with `drives` in a
+/// set: what has come in and is hashed, a stripe and its shards, and what each drive gathers for a write.
+pub(crate) fn write_memory_bytes(drives: usize) -> u64 {
+    const BODY_BYTES: u64 = 4 << 20;
+    const DRIVE_BYTES: u64 = (1 << 20) + (256 << 10);
+    BODY_BYTES + drives as u64 * DRIVE_BYTES
+}
+
+/// Erasure code of a write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Erasure {
+    codec: Codec,
+    /// K.
+    pub data: u8,
+    /// M.
+    pub parity: u8,
+}
+
+impl Erasure {
+    /// K and M of a set of `drives` at this parity.
+    ///
+    /// # Errors
+    /// [`StoreError::Internal`]: the configuration was checked at the start.
+    pub fn new(drives: usize, parity: u8) -> Result<Erasure, StoreError> {
+        let data = (drives as u8).saturating_sub(parity);
+        let codec = Codec::new(data, parity).map_err(|error| StoreError::Internal(error.to_string()))?;
+        Ok(Erasure { codec, data, parity })
+    }
+}
+
+/// Returns the name of a new data folder for a write that is voted on at `register`.
+pub(crate) fn new_folder(set: &ErasureSet, register: &RegisterKey) -> Folder {
+    if set.rt.mutation().is(Mutant::FolderReused) {
+        xxh3_128(register.as_bytes())
+    } else {
+        runtime::random_id(&set.rt)
+    }
+}
+
+/// Stages the body of one object or part. Dropped before [`Staged::commit`], nothing of it becomes visible and its
+/// shards are removed.
+#[derive(Debug)]
+pub struct StagingWriter {
+    erasure: Erasure,
+    encoder: Option<Encoder>,
+    sink: Sink,
+    /// Writers of files may hold frames that they have not written.
+    gathered: bool,
+    folder: StagedFolder,
+    size: u64,
+    /// Drives that had no room.
+    full: usize,
+}
+
+/// Complete body that is not committed yet: its files are durable on enough drives, or its shards are small. Dropped
+/// before [`Staged::commit`], its shards are removed.
+pub(crate) struct Staged {
+    shards: Shards,
+    folder: StagedFolder,
+    erasure: Erasure,
+    size: u64,
+}
+
+/// Destination of framed blocks: memory while the shard is small, then a file on each drive.
+enum Sink {
+    Small(Vec<BytesMut>),
+    Files(Vec<Option<Box<dyn ShardWriter>>>),
+}
+
+impl std::fmt::Debug for Sink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Sink::Small(_) => "Small",
+            Sink::Files(_) => "Files",
+        })
+    }
+}
+
+/// Data folder of a write. Dropped while it may be given up, it is removed from every drive.
+#[derive(Debug)]
+struct StagedFolder {
+    set: Arc<ErasureSet>,
+    staging: Staging,
+    distribution: Distribution,
+    /// A drive may hold something of it that no value will ever name.
+    abandon_on_drop: bool,
+}
+
+impl StagedFolder {
+    /// Index of the shard that a drive gets.
+    fn shard_of(&self, drive: usize) -> usize {
+        if self.set.rt.mutation().is(Mutant::OneShardForAll) {
+            return 0;
+        }
+        self.distribution.shard_of(drive)
+    }
+}
+
+impl Drop for StagedFolder {
+    fn drop(&mut self) {
+        if self.abandon_on_drop {
+            abandon(&self.set, self.staging.owner.clone(), self.staging.folder);
+        }
+    }
+}
+
+/// Gives up a folder of which no Accept has left, on every drive (`put.abandon-before-accept`).
+fn abandon(set: &Arc<ErasureSet>, owner: RegisterKey, folder: Folder) {
+    let task_set = set.clone();
+    runtime::spawn(&set.rt, "abandon", async move {
+        let calls = task_set
+            .drives
+            .iter()
+            .map(|drive: &Arc<dyn Drive>| drive.abandon(&owner, folder));
+        // A drive that does not hear of it keeps a folder that no value names, for the staging clean-up.
+        drop(join_all(calls).await);
+    });
+}
+
+impl StagingWriter {
+    /// Creates the writer of the data folder that `staging` describes. `size` is the expected length of the body in
+    /// bytes, if it is known; `stripes` lends the buffers.
+    pub(crate) fn new(
+        set: Arc<ErasureSet>,
+        staging: Staging,
+        distribution: Distribution,
+        erasure: Erasure,
+        size: Option<u64>,
+        stripes: Arc<StripePool>,
+    ) -> StagingWriter {
+        let encoder = match size {
+            Some(size) => Encoder::with_expected_len(erasure.codec, size),
+            None => Encoder::new(erasure.codec),
+        };
+        let encoder = encoder.with_pool(stripes);
+        let sink = Sink::Small(vec![BytesMut::new(); set.len()]);
+        let folder = StagedFolder {
+            set,
+            staging,
+            distribution,
+            abandon_on_drop: false,
+        };
+        StagingWriter {
+            erasure,
+            encoder: Some(encoder),
+            sink,
+            gathered: false,
+            folder,
+            size: 0,
+            full: 0,
+        }
+    }
+
+    /// Appends bytes; returns when there is room for more.
+    ///
+    /// # Errors
+    /// Unavailable (too few drives are left for the write quorum), or full.
+    pub async fn write(&mut self, data: Bytes) -> Result<(), StoreError> {
+        self.size += data.len() as u64;
+        let mut input = &data[..];
+        while let Some(stripe) = self.encoder.as_mut().and_then(|encoder| encoder.push(&mut input)) {
+            self.take(stripe).await?;
+        }
+        Ok(())
+    }
+
+    /// The runtime that it runs on.
+    pub fn rt(&self) -> &runtime::Rt {
+        &self.folder.set.rt
+    }
+
+    /// Tells whether [`StagingWriter::flush`] would give memory back.
+    #[must_use]
+    pub fn has_gathered(&self) -> bool {
+        self.gathered
+    }
+
+    /// Hands what the drives have gathered for larger writes to their files, for a body that pauses.
+    ///
+    /// # Errors
+    /// As [`StagingWriter::write`].
+    pub async fn flush(&mut self) -> Result<(), StoreError> {
+        self.gathered = false;
+        self.on_files(|_, mut writer| async move { writer.flush().await.map(|()| writer) })
+            .await
+    }
+
+    /// Encodes the last stripe and makes files durable. Small shards become durable with the commit's Prepare.
+    ///
+    /// # Errors
+    /// As [`StagingWriter::write`].
+    pub(crate) async fn finish(mut self) -> Result<Staged, StoreError> {
+        if let Some(stripe) = self.encoder.take().and_then(Encoder::finish) {
+            self.take(stripe).await?;
+        }
+        self.sync().await?;
+        let shards = match std::mem::replace(&mut self.sink, Sink::Small(Vec::new())) {
+            Sink::Small(shards) => Shards::Small {
+                staging: self.folder.staging.clone(),
+                framed: shards.into_iter().map(BytesMut::freeze).collect(),
+            },
+            Sink::Files(writers) => Shards::Files(writers),
+        };
+        Ok(Staged {
+            shards,
+            folder: self.folder,
+            erasure: self.erasure,
+            size: self.size,
+        })
+    }
+
+    /// Passes a stripe's frames to the sink.
+    async fn take(&mut self, stripe: Stripe) -> Result<(), StoreError> {
+        if let Sink::Small(shards) = &mut self.sink {
+            let frame_len = stripe.frames.first().map_or(0, Bytes::len);
+            if shards.first().map_or(0, BytesMut::len) + frame_len <= SMALL_SHARD_BYTES {
+                for (drive, shard) in shards.iter_mut().enumerate() {
+                    shard.extend_from_slice(&stripe.frames[self.folder.shard_of(drive)]);
+                }
+                return Ok(());
+            }
+            let early = std::mem::take(shards);
+            self.open_files().await?;
+            self.append(early.into_iter().map(BytesMut::freeze).collect()).await?;
+        }
+        let frames = (0..self.folder.set.len()).map(|drive| stripe.frames[self.folder.shard_of(drive)].clone());
+        self.append(frames.collect()).await
+    }
+
+    async fn open_files(&mut self) -> Result<(), StoreError> {
+        let set = self.folder.set.clone();
+        self.folder.abandon_on_drop = true;
+        let opened = join_all(set.drives.iter().map(|drive| {
+            runtime::timeout(
+                &set.rt,
+                set.patience.shard,
+                drive.stage_file(self.folder.staging.clone()),
+            )
+        }))
+        .await;
+        let mut tally = Tally::new(&self.folder.set, self.full);
+        self.sink = Sink::Files(opened.into_iter().map(|writer| tally.keep(writer)).collect());
+        self.full = tally.full;
+        tally.check(self.erasure)
+    }
+
+    /// Appends bytes to each drive's file, by drive index.
+    async fn append(&mut self, mut blocks: Vec<Bytes>) -> Result<(), StoreError> {
+        self.gathered = true;
+        self.on_files(|drive, mut writer| {
+            let block = blocks.get_mut(drive).map(std::mem::take).unwrap_or_default();
+            async move {
+                if !block.is_empty() {
+                    writer.write(block).await?;
+                }
+                Ok(writer)
+            }
+        })
+        .await
+    }
+
+    /// Makes files durable.
+    async fn sync(&mut self) -> Result<(), StoreError> {
+        self.on_files(|_, mut writer| async move { writer.sync().await.map(|()| writer) })
+            .await
+    }
+
+    /// Has every drive do `work` on its file, if shards are files, side by side. A drive that fails or is too slow is
+    /// left behind.
+    ///
+    /// # Errors
+    /// Fewer drives are left than the write quorum.
+    async fn on_files<F>(&mut self, mut work: impl FnMut(usize, Box<dyn ShardWriter>) -> F) -> Result<(), StoreError>
+    where
+        F: Future<Output = Result<Box<dyn ShardWriter>, DriveError>>,
+    {
+        let Sink::Files(writers) = &mut self.sink else {
+            return Ok(());
+        };
+        let (rt, limit) = (&self.folder.set.rt, self.folder.set.patience.shard);
+        let works = std::mem::take(writers).into_iter().enumerate().map(|(drive, writer)| {
+            let worked = writer.map(|writer| runtime::timeout(rt, limit, work(drive, writer)));
+            async move { Some(worked?.await) }
+        });
+        let mut tally = Tally::new(&self.folder.set, self.full);
+        let done = join_all(works).await;
+        *writers = done.into_iter().map(|done| tally.keep(done?)).collect();
+        self.full = tally.full;
+        tally.check(self.erasure)
+    }
+}
+
+impl Staged {
+    /// The set that holds the shards.
+    pub fn set(&self) -> &Arc<ErasureSet> {
+        &self.folder.set
+    }
+
+    /// Key that owns the data folder.
+    pub fn owner(&self) -> &RegisterKey {
+        &self.folder.staging.owner
+    }
+
+    /// Erasure code of the shards.
+    pub fn erasure(&self) -> Erasure {
+        self.erasure
+    }
+
+    /// Describes the staged data for the value that is to name it.
+    pub fn part(&self, etag: String, checksums: Vec<Checksum>) -> PartData {
+        PartData {
+            number: self.folder.staging.part,
+            folder: self.folder.staging.folder,
+            size: self.size,
+            etag,
+            holders: Drives::NONE,
+            checksums,
+        }
+    }
+
+    /// Runs `op`, whose value names the data folder, on `register`. Returns the chosen record.
+    ///
+    /// # Errors
+    /// The refusal of `op`, unavailable, or full.
+    pub async fn commit(self, register: RegisterKey, op: Op) -> Result<Record, StoreError> {
+        let Staged { shards, mut folder, .. } = self;
+        let set = folder.set.clone();
+        // From here on the operation runs to its end even if the caller goes away. Until it has ended, the folder
+        // must not be removed.
+        let hasty = set.rt.mutation().is(Mutant::AbandonAfterAccept);
+        folder.abandon_on_drop = hasty;
+        let ended = execute(&set, register, op, Some(shards)).await;
+        folder.abandon_on_drop = match ended.outcome {
+            Outcome::Refused { .. } | Outcome::Unavailable(_) => true,
+            Outcome::Ambiguous(_) => hasty,
+            Outcome::Written(_) | Outcome::Kept(_) => false,
+        };
+        match ended.outcome {
+            Outcome::Unavailable(_) if ended.full => Err(StoreError::Full),
+            outcome => settled(outcome),
+        }
+    }
+}
+
+/// Count of the drives that a write has not lost.
+struct Tally {
+    kept: usize,
+    /// Number of shards below W that a mutant is content with.
+    fewer: usize,
+    /// Drives that had no room, now or earlier in the write.
+    full: usize,
+}
+
+impl Tally {
+    fn new(set: &ErasureSet, full: usize) -> Tally {
+        let fewer = usize::from(set.rt.mutation().is(Mutant::WriteQuorumTooSmall));
+        Tally { kept: 0, fewer, full }
+    }
+
+    fn keep<T>(&mut self, result: Option<Result<T, DriveError>>) -> Option<T> {
+        match result? {
+            Ok(value) => {
+                self.kept += 1;
+                Some(value)
+            }
+            Err(error) => {
+                self.full += usize::from(error == DriveError::Full);
+                None
+            }
+        }
+    }
+
+    /// Checks that they are enough for the write quorum (`put.ack-needs-write-quorum`).
+    fn check(&self, erasure: Erasure) -> Result<(), StoreError> {
+        let needed = usize::from(write_quorum(erasure.data, erasure.parity)) - self.fewer;
+        if self.kept >= needed {
+            return Ok(());
+        }
+        if self.full > 0 && self.kept + self.full >= needed {
+            return Err(StoreError::Full);
+        }
+        Err(StoreError::Unwritable(format!(
+            "{} drives take the data, {needed} are needed",
+            self.kept
+        )))
+    }
+}
