@@ -3,6 +3,7 @@
 pub mod access;
 pub mod admin;
 pub mod api;
+pub mod background;
 pub mod cli;
 pub mod config;
 pub mod digest;

@@ -1,17 +1,18 @@
 //! A node: its drives opened, and the store over them. The same for the server and the simulation.
 
-mod uploads;
+#[cfg(test)]
+mod tests;
 mod watch;
 
-pub use uploads::abort_stale_uploads;
 pub use watch::{report, watch};
 
 use crate::{
+    background::recovery::{self, Recovered},
     drive::{Drive, DriveSlot, format},
     erasure::{Codec, CodecError},
     runtime::{self, Lane, Rt},
     set::{Ballots, ErasureSet, Patience},
-    store::{Recovered, Store, StoreConfig},
+    store::{Store, StoreConfig},
 };
 use futures::future::join_all;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -89,12 +90,12 @@ pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
 }
 
 impl Node {
-    /// Finishes what the last life left; once, in the background of serving or before it.
+    /// Recovers from a crash of the last run; once, in the background of serving or before it.
     ///
     /// Writes at hand hold folders that no value names yet. To drop one is safe, and makes its write fail:
     /// so what is unnamed now gets `grace` to be named.
     pub async fn recover(&self, grace: Duration) -> Recovered {
-        let recovered = self.store.recover(grace).await;
+        let recovered = recovery::recover(&self.store, grace).await;
         if recovered != Recovered::default() {
             let Recovered {
                 settled,

@@ -2,6 +2,7 @@
 
 use super::{Banner, logging::Log};
 use crate::{
+    background::stale_uploads,
     config::{ConfigError, Env, Given, GivenLimits, GivenLog, ListenAddress, Output, ServerConfig},
     node::{self, NodeConfig, OpenError},
     runtime::{
@@ -312,7 +313,7 @@ pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
     node::report(&node.store.survey().await);
     runtime::spawn(&rt, "watch the drives", node::watch(rt.clone(), node.store.clone()));
     let (expiry, interval) = (config.limits.stale_uploads, config.limits.stale_uploads_interval);
-    let removing = node::abort_stale_uploads(rt.clone(), node.store.clone(), expiry, interval);
+    let removing = stale_uploads::run(node.store.clone(), expiry, interval);
     runtime::spawn(&rt, "remove abandoned uploads", removing);
     announce(&config, bound, tls.is_some(), node.drives_online);
     let is_leaving = Arc::<AtomicBool>::default();

@@ -4,6 +4,7 @@
 //! Safety rests on the machines; the locks here only save wasted work.
 
 mod ballots;
+pub(crate) mod cleanup;
 pub(crate) mod driver;
 mod error;
 mod locks;

@@ -6,8 +6,6 @@ mod list;
 mod multipart;
 mod put;
 mod put_part;
-mod recovery;
-mod stale;
 mod survey;
 mod types;
 
@@ -17,10 +15,9 @@ pub use crate::{
 };
 pub use get::{ByteStream, ObjectReader};
 pub use multipart::OpenUpload;
+pub(crate) use multipart::upload_parts;
 pub use put::ObjectWriter;
 pub use put_part::PartWriter;
-pub use recovery::Recovered;
-pub use stale::Stale;
 pub use survey::{DriveSurvey, SetSurvey, Survey};
 pub use types::{
     BucketInfo, CompletedPart, Deleted, Health, ListQuery, Listing, ObjectInfo, PartInfo, PutOptions, StorageClass,
@@ -156,7 +153,8 @@ impl Store {
         stage::write_memory_bytes(self.sets.first().map_or(1, |set| set.len()))
     }
 
-    fn sets(&self) -> &[Arc<ErasureSet>] {
+    /// The erasure sets, in order.
+    pub(crate) fn sets(&self) -> &[Arc<ErasureSet>] {
         &self.sets
     }
 

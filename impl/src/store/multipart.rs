@@ -3,35 +3,29 @@
 use super::{
     Store, latest_info,
     list::upload_info,
-    recovery::touch,
     types::{CompletedPart, ObjectInfo, PartInfo, PutOptions, UploadInfo, WriteMeta},
 };
 use crate::{
-    drive::{DriveError, ListFrom, RegisterKey},
+    drive::{ListFrom, RegisterKey},
     runtime,
     set::{
         ErasureSet, StoreError,
+        cleanup::{remove_left, touch},
         driver::{Ended, execute, settled},
         read,
         scan::scan,
         stage::Erasure,
     },
 };
-use futures::future::join_all;
 use model::{
     protocol::{Ballot, write_quorum},
     record::{Change, Op, Part, PartData, Precondition, Record, Upload, Versioning},
     upload::{self, Abort, Complete, Completion, Event, Refused, Step},
 };
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// Part registers asked for at once.
 const PAGE: usize = 1000;
-
-/// How often, and how far apart, a drive is asked to remove an upload's parts: it refuses until it knows
-/// that the upload is gone.
-const END_TRIES: u32 = 5;
-const END_PAUSE: Duration = Duration::from_millis(50);
 
 /// Open upload as it was read, with its parts.
 #[derive(Clone, Debug)]
@@ -46,7 +40,7 @@ pub struct OpenUpload {
 }
 
 impl OpenUpload {
-    /// Its parts, in order of their numbers.
+    /// Parts of the upload, in order of their numbers.
     pub fn parts(&self) -> impl Iterator<Item = &PartData> {
         self.parts.iter().map(|part| &part.data)
     }
@@ -60,7 +54,7 @@ struct Known {
 }
 
 impl Store {
-    /// Begins a multipart upload; its id.
+    /// Begins a multipart upload and returns its id.
     ///
     /// # Errors
     /// [`StoreError::NoSuchBucket`], or unavailable.
@@ -103,7 +97,7 @@ impl Store {
         Ok(upload_info(key, &upload))
     }
 
-    /// Parts of an open upload with numbers above `after`, in order, at most `limit`; and whether there
+    /// Returns the parts of an open upload with numbers above `after`, in order, at most `limit`, and whether there
     /// are more.
     ///
     /// # Errors
@@ -118,7 +112,7 @@ impl Store {
     ) -> Result<(Vec<PartInfo>, bool), StoreError> {
         let incarnation = self.incarnation(bucket).await?;
         let set = self.set_of(key);
-        let mut parts = parts(set, incarnation, key, upload, after, limit.saturating_add(1)).await?;
+        let mut parts = upload_parts(set, incarnation, key, upload, after, limit.saturating_add(1)).await?;
         // If it is open now, none of them had gone (`multipart.invalid-part-is-known`).
         open_upload(set, &RegisterKey::object(incarnation, key), upload).await?;
         let more = parts.len() > limit;
@@ -135,7 +129,7 @@ impl Store {
         let (set, owner) = (self.set_of(key), RegisterKey::object(incarnation, key));
         // The key after the parts: if the upload is open then, none of them had gone
         // (`multipart.invalid-part-is-known`).
-        let parts = parts(set, incarnation, key, upload, 0, usize::MAX).await?;
+        let parts = upload_parts(set, incarnation, key, upload, 0, usize::MAX).await?;
         let record = read::read(set, &owner).await?;
         let open = upload::open_upload(&record, upload).ok_or(StoreError::NoSuchUpload)?;
         Ok(OpenUpload {
@@ -198,8 +192,11 @@ impl Store {
         self.abort(self.incarnation(bucket).await?, key, upload).await
     }
 
-    /// The same of an upload for a key of some bucket, which may be gone.
-    pub(super) async fn abort(&self, incarnation: u128, key: &str, upload: u128) -> Result<(), StoreError> {
+    /// Aborts an upload for a key of an incarnation of a bucket, which may be deleted.
+    ///
+    /// # Errors
+    /// As [`Store::abort_upload`].
+    pub(crate) async fn abort(&self, incarnation: u128, key: &str, upload: u128) -> Result<(), StoreError> {
         self.end(
             incarnation,
             key,
@@ -212,8 +209,8 @@ impl Store {
         .map(drop)
     }
 
-    /// Runs a machine that ends an upload from its first step on; the record that it ended with. What is `known` is not
-    /// read the first time that the machine asks for it.
+    /// Runs a machine that ends an upload from its first step on. Returns the record that it ended with. A value in
+    /// `known` replaces the first read that the machine asks for.
     async fn end<M>(
         &self,
         incarnation: u128,
@@ -234,7 +231,7 @@ impl Store {
                 }),
                 Step::ReadParts => Event::Parts(match known.parts.take() {
                     Some(parts) => parts,
-                    None => parts(set, incarnation, key, upload, 0, usize::MAX).await?,
+                    None => upload_parts(set, incarnation, key, upload, 0, usize::MAX).await?,
                 }),
                 Step::Vote(change) => {
                     let ended = self.change(set, owner.clone(), change).await;
@@ -282,8 +279,11 @@ async fn open_upload(set: &Arc<ErasureSet>, owner: &RegisterKey, upload: u128) -
         .ok_or(StoreError::NoSuchUpload)
 }
 
-/// The parts of an upload with numbers above `after`, in order.
-pub(super) async fn parts(
+/// Reads the parts of an upload with numbers above `after`, in order, at most `limit`.
+///
+/// # Errors
+/// [`StoreError::Unreadable`]
+pub(crate) async fn upload_parts(
     set: &Arc<ErasureSet>,
     incarnation: u128,
     key: &str,
@@ -314,7 +314,7 @@ pub(super) async fn parts(
     Ok(parts)
 }
 
-/// Removes what an upload that is gone has left on the drives, in the background.
+/// Spawns the removal of what an upload that is gone has left on the drives.
 fn end_upload(set: &Arc<ErasureSet>, owner: RegisterKey, upload: u128, ended: Ballot) {
     let task_set = set.clone();
     runtime::spawn(&set.rt, "end upload", async move {
@@ -326,18 +326,4 @@ fn end_upload(set: &Arc<ErasureSet>, owner: RegisterKey, upload: u128, ended: Ba
             remove_left(&task_set, &owner, upload, ballot).await;
         }
     });
-}
-
-/// Has every drive remove what an upload that is gone as of the ballot `ended` has left; whether none refused.
-pub(super) async fn remove_left(set: &Arc<ErasureSet>, owner: &RegisterKey, upload: u128, ended: Ballot) -> bool {
-    let ends = set.drives.iter().map(|drive| async {
-        for _ in 0..END_TRIES {
-            if drive.end_upload(owner, upload, ended).await != Err(DriveError::Behind) {
-                return true;
-            }
-            set.rt.sleep(END_PAUSE).await;
-        }
-        false
-    });
-    join_all(ends).await.into_iter().all(|done| done)
 }

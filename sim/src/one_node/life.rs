@@ -25,10 +25,11 @@ use std::{
     },
 };
 use store::{
+    background::recovery::Recovered,
     drive::DriveStatus,
     node::{self, NodeConfig},
     runtime::{self, Rt},
-    store::{Recovered, Store, StoreError},
+    store::{Store, StoreError},
 };
 
 pub const NODE: u32 = 1;

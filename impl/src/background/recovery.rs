@@ -1,24 +1,21 @@
-//! What a start does about what the last one left: votes that nobody finalized, parts of uploads that are gone, and
-//! staged folders that no value names.
+//! Crash recovery at startup: of unfinished votes, parts of uploads that are gone, and folders that no value names.
 //!
-//! Votes would be found in time by whoever next uses the key. Doing it at once keeps the window small in
-//! which the loss of further drives would make an acknowledged key unreadable. The others nobody would look for.
+//! The next operation on a key would finish its vote. Doing it at once keeps the window small in which the loss of
+//! further drives would make an acknowledged key unreadable. No operation would find the other two.
 
-use super::{Store, multipart};
 use crate::{
     drive::{Drive, ListFrom, RegisterKey, Unnamed},
-    runtime,
     set::{
         ErasureSet, StoreError,
-        driver::{Ended, execute},
+        cleanup::{remove_left, touch},
         read,
     },
+    store::Store,
 };
 use futures::future::join_all;
 use model::{
     list::{Page as _, Span},
-    protocol::{Ballot, Outcome, Request},
-    record::{Change, Op, Record},
+    protocol::Request,
     upload::{CleanUp, clean_up, open_upload},
 };
 use std::{
@@ -30,10 +27,10 @@ use std::{
 /// Registers, or folders, asked for at once.
 const PAGE: usize = 1000;
 
-/// How often a folder is dropped at most. A drive that the vote of a clean-up reaches after its Drop keeps the folder.
+/// Upper bound of attempts to drop a folder. A drive that gets the vote of a clean-up after its Drop keeps the folder.
 const CLEAN_UPS: usize = 3;
 
-/// What a recovery has done.
+/// Result of a recovery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Keys that had a vote which a drive did not know to be chosen.
@@ -46,43 +43,41 @@ pub struct Recovered {
     pub left: usize,
 }
 
-impl Store {
-    /// Settles every key that a drive holds uncommitted, and ends the uploads whose end a drive has missed; then
-    /// drops the folders that no value names now and that none has come to name after `grace`.
-    pub async fn recover(&self, grace: Duration) -> Recovered {
-        let mut done = Recovered::default();
-        for set in self.sets() {
-            let Found { unsettled, uploads } = found(set).await;
-            for key in unsettled {
-                match read::resolve(set, &key).await {
-                    Ok(_) => done.settled += 1,
-                    Err(_) => done.left += 1,
-                }
-            }
-            for (owner, upload) in uploads {
-                match end(set, &owner, upload).await {
-                    Ok(ended) => done.ended += usize::from(ended),
-                    Err(_) => done.left += 1,
-                }
+/// Settles every key that a drive holds uncommitted, and ends the uploads whose end a drive has missed; then
+/// drops the folders that no value names now and that none has come to name after `grace`.
+pub async fn recover(store: &Store, grace: Duration) -> Recovered {
+    let mut done = Recovered::default();
+    for set in store.sets() {
+        let Found { unsettled, uploads } = found(set).await;
+        for key in unsettled {
+            match read::resolve(set, &key).await {
+                Ok(_) => done.settled += 1,
+                Err(_) => done.left += 1,
             }
         }
-        // Only now: what was never chosen is named until it is settled.
-        let leftovers = join_all(self.sets().iter().map(unnamed)).await;
-        if leftovers.iter().all(BTreeSet::is_empty) {
-            return done;
+        for (owner, upload) in uploads {
+            match end(set, &owner, upload).await {
+                Ok(ended) => done.ended += usize::from(ended),
+                Err(_) => done.left += 1,
+            }
         }
-        self.rt().sleep(grace).await;
-        for (set, leftovers) in self.sets().iter().zip(leftovers) {
-            let (dropped, left) = clean_all(set, leftovers).await;
-            done.dropped += dropped;
-            done.left += left;
-        }
-        done
     }
+    // Only now: what was never chosen is named until it is settled.
+    let leftovers = join_all(store.sets().iter().map(unnamed)).await;
+    if leftovers.iter().all(BTreeSet::is_empty) {
+        return done;
+    }
+    store.rt().sleep(grace).await;
+    for (set, leftovers) in store.sets().iter().zip(leftovers) {
+        let (dropped, left) = clean_all(set, leftovers).await;
+        done.dropped += dropped;
+        done.left += left;
+    }
+    done
 }
 
-/// Drops those of `leftovers` that no value has come to name (`drive.no-garbage`); how many are gone, and of how many
-/// keys some are left.
+/// Drops those of `leftovers` that no value has come to name (`drive.no-garbage`). Returns the number of folders that
+/// are gone, and the number of keys that some are left of.
 async fn clean_all(set: &Arc<ErasureSet>, leftovers: BTreeSet<Unnamed>) -> (usize, usize) {
     let mut there: BTreeSet<Unnamed> = unnamed(set).await.intersection(&leftovers).cloned().collect();
     let (mut dropped, mut failed) = (0, 0);
@@ -111,7 +106,7 @@ fn by_owner(folders: &BTreeSet<Unnamed>) -> BTreeMap<RegisterKey, Vec<Unnamed>> 
     owners
 }
 
-/// The folders that some drive of a set holds and its registers do not name.
+/// Lists the folders that some drive of a set holds and its registers do not name.
 async fn unnamed(set: &Arc<ErasureSet>) -> BTreeSet<Unnamed> {
     join_all(set.drives.iter().map(unnamed_on))
         .await
@@ -120,7 +115,7 @@ async fn unnamed(set: &Arc<ErasureSet>) -> BTreeSet<Unnamed> {
         .collect()
 }
 
-/// Every folder on a drive that no value names; none if the drive does not answer.
+/// Lists the folders on a drive that no value names: as far as the drive answers.
 async fn unnamed_on(drive: &Arc<dyn Drive>) -> Vec<Unnamed> {
     let mut all: Vec<Unnamed> = Vec::new();
     loop {
@@ -132,7 +127,7 @@ async fn unnamed_on(drive: &Arc<dyn Drive>) -> Vec<Unnamed> {
     }
 }
 
-/// What needs a look, of all registers on the drives of a set.
+/// Registers on the drives of a set that need recovery.
 #[derive(Default)]
 struct Found {
     /// Keys that some drive holds a vote for without knowing it to be chosen.
@@ -169,33 +164,19 @@ async fn found_on(drive: &Arc<dyn Drive>) -> Found {
     found
 }
 
-/// Removes what is left of an upload that is gone; whether it was (`multipart.leaves-nothing`).
+/// Removes what is left of an upload if it is gone (`multipart.leaves-nothing`). Returns whether it is.
 async fn end(set: &Arc<ErasureSet>, owner: &RegisterKey, upload: u128) -> Result<bool, StoreError> {
     if open_upload(&read::read(set, owner).await?, upload).is_some() {
         return Ok(false);
     }
     let (_, ballot) = touch(set, owner).await?;
-    multipart::remove_left(set, owner, upload, ballot).await;
+    remove_left(set, owner, upload, ballot).await;
     Ok(true)
 }
 
-/// Votes for a key's value again, under a ballot of its own: the value, and the ballot.
-pub(super) async fn touch(set: &Arc<ErasureSet>, owner: &RegisterKey) -> Result<(Record, Ballot), StoreError> {
-    let op = Op {
-        change: runtime::random_id(&set.rt),
-        now_nanos: set.rt.wall_nanos(),
-        kind: Change::Touch,
-    };
-    let Ended { outcome, ballot, .. } = execute(set, owner.clone(), op, None).await;
-    match outcome {
-        Outcome::Written(record) => Ok((record, ballot)),
-        _ => Err(StoreError::Unwritable("the clean-up was not voted for".into())),
-    }
-}
-
-/// Staging clean-up of one key: votes for its value again, under a ballot of its own; then whoever staged
-/// the folders has lost their turn, and what the chosen value does not name may go: the folders that it had dropped.
-/// Never by age alone.
+/// Staging clean-up of one key: votes for its value again, under a ballot of its own. The writes that staged the
+/// folders have lost their turn then, and what the chosen value does not name may be dropped. Never by age alone.
+/// Returns the folders that were to be dropped.
 async fn clean(set: &Arc<ErasureSet>, owner: &RegisterKey, folders: &[Unnamed]) -> Result<Vec<Unnamed>, StoreError> {
     let (record, ballot) = touch(set, owner).await?;
     let mut dropped = Vec::new();
@@ -203,7 +184,7 @@ async fn clean(set: &Arc<ErasureSet>, owner: &RegisterKey, folders: &[Unnamed]) 
         match clean_up(&record, leftover.folder, leftover.upload) {
             CleanUp::Keep => continue,
             CleanUp::End(upload) => {
-                multipart::remove_left(set, owner, upload, ballot).await;
+                remove_left(set, owner, upload, ballot).await;
             }
             CleanUp::Drop => {
                 let request = Request::Drop {
