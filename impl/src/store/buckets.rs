@@ -7,59 +7,26 @@
 
 use super::{
     Store,
+    bucket_map::Entry,
     types::{BucketInfo, ListQuery},
 };
 use crate::{
     drive::{ListFrom, RegisterKey},
     erasure::set_of,
     runtime,
-    set::{
-        ErasureSet, StoreError,
-        driver::{execute, settled},
-        scan::scan,
-    },
+    set::{ErasureSet, StoreError, driver::settled, scan::scan},
 };
 use model::{
     protocol::Outcome,
-    record::{Bucket, Change, Op, Refusal},
+    record::{Change, Record, Refusal},
 };
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 /// Registers asked for at once while the buckets are read.
 const PAGE: usize = 1000;
 
-/// This process's map of buckets; `None` until it has been read, and after an outcome that is not known.
-#[derive(Debug, Default)]
-pub(super) struct Buckets(RwLock<Option<BTreeMap<String, Entry>>>);
-
-#[derive(Clone, Debug)]
-struct Entry {
-    bucket: Bucket,
-    /// Held shared by commits, exclusively by the bucket's deletion.
-    gate: Arc<RwLock<()>>,
-}
-
-impl Buckets {
-    /// Keeps the bucket from being deleted while the guard lives.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchBucket`] if this incarnation is gone.
-    pub async fn enter(&self, name: &str, incarnation: u128) -> Result<OwnedRwLockReadGuard<()>, StoreError> {
-        let find = |map: &Option<BTreeMap<String, Entry>>| {
-            let entry = map.as_ref()?.get(name)?;
-            (entry.bucket.incarnation == incarnation).then(|| entry.gate.clone())
-        };
-        let gate = find(&*self.0.read().await).ok_or(StoreError::NoSuchBucket)?;
-        let guard = gate.read_owned().await;
-        // It may have been deleted while this waited.
-        find(&*self.0.read().await).ok_or(StoreError::NoSuchBucket)?;
-        Ok(guard)
-    }
-}
-
 impl Store {
-    /// Makes a bucket. The name was checked by the caller.
+    /// Creates a bucket. The name was checked by the caller.
     ///
     /// # Errors
     /// [`StoreError::BucketExists`], or unavailable.
@@ -134,7 +101,7 @@ impl Store {
         settled(outcome).map(drop)
     }
 
-    /// A bucket.
+    /// Describes a bucket.
     ///
     /// # Errors
     /// [`StoreError::NoSuchBucket`], or unavailable.
@@ -146,7 +113,7 @@ impl Store {
         })
     }
 
-    /// All buckets, by name.
+    /// Lists all buckets, by name.
     ///
     /// # Errors
     /// Unavailable.
@@ -215,13 +182,8 @@ impl Store {
         &self.sets()[set_of(self.deployment(), name, self.sets().len())]
     }
 
-    async fn change_bucket(&self, name: &str, kind: Change) -> Outcome<model::record::Record, Refusal> {
-        let op = Op {
-            change: runtime::random_id(self.rt()),
-            now_nanos: self.rt().wall_nanos(),
-            kind,
-        };
-        execute(self.bucket_set(name), RegisterKey::bucket(name), op, None)
+    async fn change_bucket(&self, name: &str, kind: Change) -> Outcome<Record, Refusal> {
+        self.change(self.bucket_set(name), RegisterKey::bucket(name), kind)
             .await
             .outcome
     }

@@ -1,6 +1,9 @@
 //! Reads of objects: the latest version of a key, and its bytes.
 
-use super::{Store, latest_info, types::ObjectInfo};
+use super::{
+    Store,
+    types::{ObjectInfo, latest_info},
+};
 use crate::{
     drive::RegisterKey,
     erasure::Codec,

@@ -1,15 +1,15 @@
 //! Listings of keys and of open uploads: the same walk over a bucket's registers.
 
 use super::{
-    Store, latest_info,
-    types::{ListQuery, Listing, ObjectInfo, UploadInfo, Uploads, UploadsQuery},
+    Store,
+    types::{ListQuery, Listing, ObjectInfo, Uploads, UploadsQuery, latest_info, upload_info},
 };
 use crate::{
     drive::{ListFrom, RegisterKey},
     runtime::Mutant,
     set::{StoreError, scan::scan},
 };
-use model::record::{Record, Upload};
+use model::record::Record;
 
 impl Store {
     /// Lists keys and common prefixes.
@@ -120,19 +120,8 @@ impl Store {
     }
 }
 
-/// Describes an open upload of `key`.
-pub(super) fn upload_info(key: &str, upload: &Upload) -> UploadInfo {
-    UploadInfo {
-        key: key.to_owned(),
-        id: upload.id,
-        started_nanos: upload.started_nanos,
-        headers: upload.headers.clone(),
-        checksum: upload.checksum,
-    }
-}
-
 enum Taken {
-    Object(Box<super::types::ObjectInfo>),
+    Object(Box<ObjectInfo>),
     Prefix,
 }
 
@@ -199,7 +188,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Leaves out all further keys with this prefix.
+    /// Skips all further keys with this prefix.
     fn skip(&mut self, prefix: &str) {
         self.skip_to = successor(RegisterKey::object(self.incarnation, prefix).as_bytes());
     }

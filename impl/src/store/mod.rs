@@ -1,6 +1,10 @@
-//! Objects and buckets of a deployment, over its erasure sets: what the S3 operations in `api` call.
+//! Buckets, objects and uploads of a deployment, over its erasure sets: what the S3 operations in `api` call.
+//!
+//! [`Store`] is here; each group of its operations has a file.
 
+mod bucket_map;
 mod buckets;
+mod delete;
 mod get;
 mod list;
 mod multipart;
@@ -28,26 +32,27 @@ use crate::{
     digest::HashPool,
     drive::RegisterKey,
     erasure::{StripePool, set_of},
-    runtime::{Mutant, Rt},
-    set::{ErasureSet, driver::settled, stage},
+    runtime::{self, Rt},
+    set::{
+        ErasureSet,
+        driver::{Ended, execute},
+        stage,
+    },
 };
-use buckets::Buckets;
+use bucket_map::BucketMap;
 use futures::future::join_all;
-use model::{
-    protocol::Outcome,
-    record::{Change, Precondition, Record, Versioning},
-};
+use model::record::{Change, Op};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// How many keys of requests that name many are worked on at once, those of all such requests together. More
-/// would only wait at the drives, until their time is over.
+/// Upper bound of keys that requests for many keys work on at once, all such requests together. More would only wait
+/// at the drives until they time out.
 const BULK_KEYS: usize = 256;
 
-/// Buffers of stripes that are kept for the next ones while nobody uses them; up to 2 MiB each.
+/// Number of idle stripe buffers that are kept for reuse; up to 2 MiB each.
 const STRIPES_KEPT: usize = 16;
 
-/// What a store is made of.
+/// Configuration of a store.
 #[derive(Debug)]
 pub struct StoreConfig {
     /// The deployment ID's 16 bytes.
@@ -72,11 +77,11 @@ pub struct Store {
     sets: Vec<Arc<ErasureSet>>,
     standard_parity: u8,
     reduced_parity: u8,
-    buckets: Buckets,
+    buckets: BucketMap,
 }
 
 impl Store {
-    /// A store over open drives.
+    /// Creates a store over open drives.
     #[must_use]
     pub fn new(rt: Rt, config: StoreConfig) -> Arc<Store> {
         Arc::new(Store {
@@ -88,7 +93,7 @@ impl Store {
             sets: config.sets.into_iter().map(Arc::new).collect(),
             standard_parity: config.standard_parity,
             reduced_parity: config.reduced_parity,
-            buckets: Buckets::default(),
+            buckets: BucketMap::default(),
         })
     }
 
@@ -97,12 +102,12 @@ impl Store {
         &self.rt
     }
 
-    /// Where bodies are hashed, those of all requests together.
+    /// The pool that hashes the bodies of all requests.
     pub fn hashing(&self) -> &Arc<HashPool> {
         &self.hashing
     }
 
-    /// Waits for the turn of one key of a request that names many; the turn ends when what is returned is dropped.
+    /// Waits for the turn of one key of a request for many keys; dropping the permit ends the turn.
     pub async fn bulk_turn(&self) -> Option<SemaphorePermit<'_>> {
         // It is never closed.
         self.bulk.acquire().await.ok()
@@ -115,39 +120,11 @@ impl Store {
         }
     }
 
-    /// Deletes a key. A key that does not exist is deleted already.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchBucket`], [`StoreError::PreconditionFailed`], or unavailable.
-    pub async fn delete(&self, bucket: &str, key: &str, precondition: Precondition) -> Result<Deleted, StoreError> {
-        let incarnation = self.incarnation(bucket).await?;
-        let outcome = self
-            .change(
-                self.set_of(key),
-                RegisterKey::object(incarnation, key),
-                Change::Delete {
-                    precondition,
-                    versioning: Versioning::Unversioned,
-                },
-            )
-            .await
-            .outcome;
-        let existed = matches!(outcome, Outcome::Written(_));
-        match settled(outcome) {
-            Err(StoreError::Unwritable(_) | StoreError::Unreadable(_) | StoreError::Ambiguous(_))
-                if self.rt.mutation().is(Mutant::DeleteErrorSwallowed) =>
-            {
-                Ok(Deleted { existed })
-            }
-            settled => settled.map(|_| Deleted { existed }),
-        }
-    }
-
-    fn buckets(&self) -> &Buckets {
+    fn buckets(&self) -> &BucketMap {
         &self.buckets
     }
 
-    /// The memory that the write of one object takes at most, in bytes.
+    /// Upper bound of the memory that the write of one object takes, in bytes.
     #[must_use]
     pub fn write_memory_bytes(&self) -> u64 {
         stage::write_memory_bytes(self.sets.first().map_or(1, |set| set.len()))
@@ -177,15 +154,14 @@ impl Store {
             StorageClass::Reduced => self.reduced_parity,
         }
     }
-}
 
-/// The latest version that a record shows to a reader without a version id.
-fn latest_info(key: &str, record: &Record) -> Option<ObjectInfo> {
-    let (version, data) = record.object()?.latest_data()?;
-    Some(ObjectInfo {
-        key: key.to_owned(),
-        version: version.id,
-        time_nanos: version.time_nanos,
-        data: data.clone(),
-    })
+    /// Runs one operation on a register.
+    async fn change(&self, set: &Arc<ErasureSet>, key: RegisterKey, kind: Change) -> Ended {
+        let op = Op {
+            change: runtime::random_id(self.rt()),
+            now_nanos: self.rt().wall_nanos(),
+            kind,
+        };
+        execute(set, key, op, None).await
+    }
 }

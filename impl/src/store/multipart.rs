@@ -1,9 +1,8 @@
 //! Multipart uploads: open in their key's value, parts in registers of their own, completed in one vote.
 
 use super::{
-    Store, latest_info,
-    list::upload_info,
-    types::{CompletedPart, ObjectInfo, PartInfo, PutOptions, UploadInfo, WriteMeta},
+    Store,
+    types::{CompletedPart, ObjectInfo, PartInfo, PutOptions, UploadInfo, WriteMeta, latest_info, upload_info},
 };
 use crate::{
     drive::{ListFrom, RegisterKey},
@@ -11,7 +10,7 @@ use crate::{
     set::{
         ErasureSet, StoreError,
         cleanup::{remove_left, touch},
-        driver::{Ended, execute, settled},
+        driver::settled,
         read,
         scan::scan,
         stage::Erasure,
@@ -19,7 +18,7 @@ use crate::{
 };
 use model::{
     protocol::{Ballot, write_quorum},
-    record::{Change, Op, Part, PartData, Precondition, Record, Upload, Versioning},
+    record::{Change, Part, PartData, Precondition, Record, Upload, Versioning},
     upload::{self, Abort, Complete, Completion, Event, Refused, Step},
 };
 use std::sync::Arc;
@@ -246,15 +245,6 @@ impl Store {
             };
             step = next(on(&mut machine, event))?;
         }
-    }
-
-    pub(super) async fn change(&self, set: &Arc<ErasureSet>, key: RegisterKey, kind: Change) -> Ended {
-        let op = Op {
-            change: runtime::random_id(self.rt()),
-            now_nanos: self.rt().wall_nanos(),
-            kind,
-        };
-        execute(set, key, op, None).await
     }
 }
 

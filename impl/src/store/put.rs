@@ -1,8 +1,8 @@
 //! Puts of objects: stage the body, then commit it in one vote on its key.
 
 use super::{
-    Store, latest_info,
-    types::{ObjectInfo, PutOptions, WriteMeta},
+    Store,
+    types::{ObjectInfo, PutOptions, WriteMeta, latest_info},
 };
 use crate::{
     drive::{RegisterKey, Staging},

@@ -1,6 +1,6 @@
-//! What operators and load balancers want to know of a store.
+//! Status of a store, for operators and load balancers.
 
-use super::{Health, Store};
+use super::{Store, types::Health};
 use crate::{
     drive::{Activity, DriveState, DriveStatus},
     runtime,
@@ -13,10 +13,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 /// A call to the operating system that takes longer than this hangs.
 const CALL_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How long a drive may take to tell its state. One that hangs must not keep anybody from seeing the others.
+/// Time limit for a drive's status. One that hangs must not hide the others.
 const STATUS_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// A store as it was found at one moment.
+/// Status of a store at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
     /// The deployment ID's 16 bytes.
@@ -33,30 +33,30 @@ pub struct Survey {
     pub read_quorum: u8,
     /// Drives of a set that its write needs.
     pub write_quorum: u8,
-    /// How many buckets there are; `None` while too few drives answer to tell.
+    /// Number of buckets; `None` while too few drives answer to tell.
     pub buckets: Option<usize>,
 }
 
-/// An erasure set as it was found.
+/// Status of an erasure set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetSurvey {
     /// Its drives, in order.
     pub drives: Vec<DriveSurvey>,
-    /// Whether enough of them serve for reads.
+    /// Enough of them serve for reads.
     pub readable: bool,
-    /// Whether enough of them serve and have room for writes.
+    /// Enough of them serve and have room for writes.
     pub writable: bool,
 }
 
 impl SetSurvey {
-    /// How many drives serve.
+    /// Number of drives that serve.
     #[must_use]
     pub fn online(&self) -> usize {
         let serves = |drive: &&DriveSurvey| drive.status.is_online();
         self.drives.iter().filter(serves).count()
     }
 
-    /// How many serve and take objects.
+    /// Number of drives that serve and take objects.
     #[must_use]
     pub fn with_room(&self) -> usize {
         let takes = |drive: &&DriveSurvey| drive.status.is_online() && !drive.status.full;
@@ -64,12 +64,12 @@ impl SetSurvey {
     }
 }
 
-/// A drive as it was found.
+/// Status of a drive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriveSurvey {
     /// Its state.
     pub status: DriveStatus,
-    /// What it has done; `None` if it was never opened.
+    /// Counts of its work; `None` if it was never opened.
     pub activity: Option<Activity>,
 }
 
@@ -105,7 +105,7 @@ impl Survey {
         })
     }
 
-    /// Why reads would fail now; `None` if they would succeed.
+    /// Returns the reason that reads would fail now; `None` if they would succeed.
     #[must_use]
     pub fn reads_fail(&self) -> Option<String> {
         let failing = |(number, set): (usize, &SetSurvey)| {
@@ -116,7 +116,7 @@ impl Survey {
         (1..).zip(&self.sets).find_map(failing)
     }
 
-    /// Why writes would fail now; `None` if they would succeed.
+    /// Returns the reason that writes would fail now; `None` if they would succeed.
     #[must_use]
     pub fn writes_fail(&self) -> Option<String> {
         let failing = |(number, set): (usize, &SetSurvey)| {
@@ -137,7 +137,7 @@ impl Survey {
         too_few.or_else(|| unread.then(|| "too few drives answer to read the buckets".to_owned()))
     }
 
-    /// Whether requests would succeed now.
+    /// Summarizes the status: whether requests would succeed now.
     #[must_use]
     pub fn health(&self) -> Health {
         Health {

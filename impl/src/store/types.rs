@@ -1,9 +1,9 @@
 //! Requests to the store and its answers.
 
-use model::record::{Checksum, ChecksumKind, ObjectData, Part, PartData};
+use model::record::{Checksum, ChecksumKind, ObjectData, Part, PartData, Record, Upload};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// How many drives an object's shards may lose.
+/// Storage class of an object: the number of shards that it may lose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StorageClass {
     /// The deployment's standard parity.
@@ -13,7 +13,7 @@ pub enum StorageClass {
     Reduced,
 }
 
-/// What is known when a write begins.
+/// Options that are known when a write begins.
 #[derive(Clone, Debug, Default)]
 pub struct PutOptions {
     /// The parity to use.
@@ -25,7 +25,7 @@ pub struct PutOptions {
     pub checksum: Option<(ChecksumKind, bool)>,
 }
 
-/// What is known when a write ends.
+/// Properties that are known when a write ends.
 #[derive(Clone, Debug, Default)]
 pub struct WriteMeta {
     /// Without quotes.
@@ -58,14 +58,14 @@ pub struct ObjectInfo {
     pub data: Arc<ObjectData>,
 }
 
-/// What a delete did.
+/// Result of a delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deleted {
-    /// Whether the key had existed.
+    /// The key had existed.
     pub existed: bool,
 }
 
-/// A question for keys.
+/// Query of a listing of keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListQuery {
     /// Only keys that begin so.
@@ -78,7 +78,7 @@ pub struct ListQuery {
     pub limit: usize,
 }
 
-/// An answer to [`ListQuery`].
+/// Answer to [`ListQuery`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// In order.
@@ -104,7 +104,7 @@ pub struct UploadInfo {
     pub checksum: Option<(ChecksumKind, bool)>,
 }
 
-/// A question for open uploads.
+/// Query of a listing of open uploads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UploadsQuery {
     /// Only keys that begin so.
@@ -119,7 +119,7 @@ pub struct UploadsQuery {
     pub limit: usize,
 }
 
-/// An answer to [`UploadsQuery`].
+/// Answer to [`UploadsQuery`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uploads {
     /// In order.
@@ -157,7 +157,7 @@ pub struct CompletedPart {
     pub etag: String,
 }
 
-/// Whether requests would succeed now.
+/// Health: whether requests would succeed now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
     /// Reads of objects at the deployment's parity.
@@ -172,4 +172,26 @@ pub struct Health {
     pub write_quorum: u8,
     /// Read quorum of the first set.
     pub read_quorum: u8,
+}
+
+/// Returns the latest version that a record shows to a reader without a version id.
+pub(super) fn latest_info(key: &str, record: &Record) -> Option<ObjectInfo> {
+    let (version, data) = record.object()?.latest_data()?;
+    Some(ObjectInfo {
+        key: key.to_owned(),
+        version: version.id,
+        time_nanos: version.time_nanos,
+        data: data.clone(),
+    })
+}
+
+/// Describes an open upload of `key`.
+pub(super) fn upload_info(key: &str, upload: &Upload) -> UploadInfo {
+    UploadInfo {
+        key: key.to_owned(),
+        id: upload.id,
+        started_nanos: upload.started_nanos,
+        headers: upload.headers.clone(),
+        checksum: upload.checksum,
+    }
 }
