@@ -1,9 +1,10 @@
-//! Which module of the server may use which other one. `specs/architecture.md` draws the same picture.
+//! Allowed imports between the modules of the server: the table of `specs/architecture.md`.
 
 use super::{
     File,
     text::{Part, only},
 };
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every first-level module of `impl`, and those that it may use. Nothing calls upward.
 const LAYERS: [(&str, &[&str]); 17] = [
@@ -30,6 +31,9 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("runtime", &[]),
     ("stats", &[]),
 ];
+
+/// The page that holds the same table.
+const PAGE: &str = "specs/architecture.md";
 
 /// The seams: files that may use more, because they put the pieces together.
 const SEAMS: [(&str, &[&str]); 3] = [
@@ -61,6 +65,40 @@ pub fn check(files: &[File]) -> Vec<String> {
         .filter(|file| file.path.starts_with("impl/src/") && file.is_rust())
         .flat_map(check_file)
         .collect()
+}
+
+/// Rows of the page's table that differ from [`LAYERS`].
+pub fn check_page(files: &[File]) -> Vec<String> {
+    let Some(page) = files.iter().find(|file| file.path == PAGE) else {
+        return vec![format!("{PAGE} is not there")];
+    };
+    let documented: BTreeMap<&str, BTreeSet<&str>> = rows(&page.text).collect();
+    let enforced = LAYERS.map(|(name, allowed)| (name, allowed.iter().copied().collect()));
+    let enforced: BTreeMap<&str, BTreeSet<&str>> = enforced.into();
+    let names: BTreeSet<&str> = documented.keys().chain(enforced.keys()).copied().collect();
+    let differing = names
+        .into_iter()
+        .filter(|name| documented.get(name) != enforced.get(name));
+    differing
+        .map(|name| {
+            let (there, here) = (documented.get(name), enforced.get(name));
+            format!("{PAGE}: `{name}` may use {there:?}, but {here:?} in the table of layers")
+        })
+        .collect()
+}
+
+/// Rows of the table of modules: name, and the modules that it may use.
+fn rows(page: &str) -> impl Iterator<Item = (&str, BTreeSet<&str>)> {
+    let table = page
+        .split_once("| module | does | may use |\n")
+        .map_or("", |(_, rest)| rest);
+    let rows = table.lines().skip(1).map_while(|line| line.strip_prefix('|'));
+    rows.filter_map(|row| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let (name, used) = (cells.first()?, cells.get(2)?);
+        let used = used.split(',').map(str::trim).filter(|used| !used.is_empty());
+        Some((*name, used.collect()))
+    })
 }
 
 /// Dependencies and words that make the model less than a pure function.
@@ -271,6 +309,24 @@ mod tests {
             0
         );
         assert_eq!(found("impl/src/lib.rs", "pub mod wire; use crate::wire;"), 0);
+    }
+
+    #[test]
+    fn a_page_that_differs_is_found() {
+        let row = |(name, allowed): (&str, &[&str])| format!("| {name} | does it | {} |\n", allowed.join(", "));
+        let rows: String = LAYERS.map(row).concat();
+        let found = |rows: &str| {
+            let page = format!("# A\n\n| module | does | may use |\n|---|---|---|\n{rows}\n| x | y | z |\n");
+            check_page(&[File::sample(PAGE, &page)]).len()
+        };
+        assert_eq!(found(&rows), 0);
+        assert_eq!(
+            found(&rows.replace("| drive, erasure, runtime |", "| drive, runtime |")),
+            1
+        );
+        assert_eq!(found(&format!("{rows}| novel | does it | |\n")), 1);
+        assert_eq!(found(""), LAYERS.len());
+        assert_eq!(check_page(&[]).len(), 1);
     }
 
     #[test]

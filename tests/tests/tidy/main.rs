@@ -49,6 +49,11 @@ fn modules_import_only_what_lies_below() {
 }
 
 #[test]
+fn the_page_has_the_table_of_layers() {
+    expect_none(imports::check_page(&tree::load()));
+}
+
+#[test]
 fn the_model_is_pure() {
     expect_none(imports::check_model(&tree::load()));
 }
