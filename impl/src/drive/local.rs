@@ -2,11 +2,13 @@
 
 mod commit;
 mod keys;
+mod pending;
 mod queue;
 mod recording;
 mod root;
 mod shards;
 mod slow;
+mod staged;
 mod state;
 mod sweep;
 
@@ -20,12 +22,12 @@ use super::{
 };
 use crate::runtime::{BoxFuture, Executor, Files, Lane, OpenMode, Rt, run, spawn};
 use bytes::Bytes;
-use commit::{Core, Message};
+use commit::Core;
 use model::{
     protocol::{Acceptor, Ballot, DriveState, Folder, KeyState, Register, Reply, Request},
     record::Record,
 };
-use queue::Queue;
+use queue::{Message, Queue};
 use recording::Recording;
 use root::Root;
 use state::{Health, Reserve, Shared, lock};

@@ -7,18 +7,19 @@
 
 use super::{
     keys::Keys,
-    shards::{Staged, remove_shard},
+    pending::Pending,
+    queue::{AnswerTo, Message},
     slow::SlowCommits,
+    staged::remove_shard,
     state::{Shared, lock},
 };
 use crate::{
     drive::{
         DriveError, IndexError, ListFrom, RegisterKey, Staging, decode_register,
-        index::{Changes, Held, Hold, RowChange},
+        index::{Held, Hold, RowChange},
     },
     runtime::{Lane, Mutant, run, spawn},
 };
-use bytes::Bytes;
 use model::{
     protocol::{Acceptor, Ballot, DriveEffect, DriveState, Folder, Reply, Request, Value},
     record::Record,
@@ -29,68 +30,16 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// Messages of one batch.
 const BATCH_MESSAGES_MAX: usize = 256;
 /// Bytes of small shards of one batch.
 const BATCH_BYTES_MAX: usize = 4 << 20;
-/// How long a change that nobody waits for may wait.
-const LAZY_MAX: Duration = Duration::from_millis(100);
 /// How often a drive looks after itself.
 const TICK: Duration = Duration::from_secs(1);
 /// Part registers looked at at once when an upload ends.
 const PARTS_PAGE: usize = 1000;
-
-type AnswerTo<T> = oneshot::Sender<Result<T, DriveError>>;
-
-/// What waits for the commit task.
-pub(super) enum Message {
-    Register {
-        key: RegisterKey,
-        request: Request<Record>,
-        answer: AnswerTo<Reply<Record>>,
-    },
-    StageSmall {
-        staging: Staging,
-        framed: Bytes,
-        key: RegisterKey,
-        then: Request<Record>,
-        answer: AnswerTo<Reply<Record>>,
-    },
-    /// A file and its folder are durable. The guard keeps the sweep away until its row is.
-    StagedFile {
-        staging: Staging,
-        guard: Arc<Staged>,
-        key: RegisterKey,
-        then: Request<Record>,
-        answer: AnswerTo<Reply<Record>>,
-    },
-    Abandon {
-        owner: RegisterKey,
-        folder: Folder,
-        answer: AnswerTo<()>,
-    },
-    EndUpload {
-        owner: RegisterKey,
-        upload: u128,
-        ended: Ballot,
-        answer: AnswerTo<()>,
-    },
-    Close {
-        answer: AnswerTo<()>,
-    },
-}
-
-impl Message {
-    /// Bytes of the shard that it carries.
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            Message::StageSmall { framed, .. } => framed.len(),
-            _ => 0,
-        }
-    }
-}
 
 /// An answer and whom it goes to, held back until the batch is durable.
 enum Outgoing {
@@ -116,7 +65,7 @@ pub(super) async fn serve(shared: Arc<Shared>, mut core: Core, mut queue: mpsc::
     let mut ticked = shared.rt.mono();
     loop {
         let now = shared.rt.mono();
-        let wait = (ticked + TICK).min(core.lazy_since.map_or(Duration::MAX, |since| since + LAZY_MAX));
+        let wait = (ticked + TICK).min(core.pending.deadline().unwrap_or(Duration::MAX));
         let first = tokio::select! {
             biased;
             message = queue.recv() => Some(message),
@@ -164,25 +113,14 @@ pub(super) struct Core {
     shared: Arc<Shared>,
     drive: DriveState,
     keys: Keys,
-    /// What the next commit takes.
-    pending: Changes,
-    dirty: Vec<RegisterKey>,
-    drive_dirty: bool,
-    /// Somebody waits for it.
-    durable: bool,
-    /// Since when changes wait that nobody waits for.
-    lazy_since: Option<Duration>,
+    pending: Pending,
     /// The last commit is one after which the index opens at once.
     at_rest: bool,
-    /// Something came since the last tick.
+    /// A message was applied since the last tick.
     busy: bool,
-    /// Files that nothing names once the next commit is durable.
-    unnamed: Vec<(Folder, u16)>,
     outgoing: Vec<Outgoing>,
-    /// Files whose rows the next commit makes durable.
-    staged: Vec<Arc<Staged>>,
     slow: SlowCommits,
-    /// Who waits for the end.
+    /// Callers that wait for the drive to be closed.
     closing: Vec<AnswerTo<()>>,
 }
 
@@ -192,16 +130,10 @@ impl Core {
             shared,
             drive,
             keys: Keys::default(),
-            pending: Changes::default(),
-            dirty: Vec::new(),
-            drive_dirty: false,
-            durable: false,
-            lazy_since: None,
+            pending: Pending::default(),
             at_rest: false,
             busy: false,
-            unnamed: Vec::new(),
             outgoing: Vec::new(),
-            staged: Vec::new(),
             slow: SlowCommits::default(),
             closing: Vec::new(),
         }
@@ -243,11 +175,8 @@ impl Core {
         if self.shared.mutation.is(Mutant::ReplyBeforeCommit) {
             self.outgoing.drain(..).for_each(|outgoing| outgoing.send(None));
         }
-        let overdue = self.lazy_since.is_some_and(|since| now >= since + LAZY_MAX);
-        if self.durable || overdue {
+        if self.pending.is_due(now) {
             self.commit(false)?;
-        } else if self.lazy_since.is_none() && self.has_changes() {
-            self.lazy_since = Some(now);
         }
         if tick {
             self.tick()?;
@@ -283,20 +212,16 @@ impl Core {
         }
     }
 
-    fn has_changes(&self) -> bool {
-        self.drive_dirty || !self.dirty.is_empty() || !self.pending.is_empty()
-    }
-
     /// Makes all changes durable, then removes the files that nothing names any more.
     fn commit(&mut self, rest: bool) -> Result<(), DriveError> {
-        if self.drive_dirty {
-            self.pending.drive = Some((self.drive.epoch, self.drive.hi));
+        if self.pending.drive {
+            self.pending.changes.drive = Some((self.drive.epoch, self.drive.hi));
         }
-        for key in &self.dirty {
+        for key in &self.pending.keys {
             if let Some(entry) = self.keys.get_mut(key).filter(|entry| entry.dirty) {
                 entry.dirty = false;
                 let register = entry.state.register.clone();
-                self.pending.registers.push((key.clone(), Some(register)));
+                self.pending.changes.registers.push((key.clone(), Some(register)));
                 self.keys.settle(key);
             }
         }
@@ -305,12 +230,10 @@ impl Core {
         let result = self.commit_index(rest);
         result.map_err(|error| self.shared.index_failed(&error))?;
         self.shared.check_still_there()?;
-        self.pending = Changes::default();
-        self.dirty.clear();
-        self.staged.clear();
-        (self.drive_dirty, self.durable, self.lazy_since, self.at_rest) = (false, false, None, rest);
+        self.at_rest = rest;
         self.shared.recording.durable();
-        self.remove_unnamed();
+        let Pending { unnamed, .. } = mem::take(&mut self.pending);
+        self.remove_unnamed(unnamed);
         Ok(())
     }
 
@@ -319,7 +242,7 @@ impl Core {
         let shared = &self.shared;
         let began = shared.rt.mono();
         shared.meter.commit_begins(began);
-        let result = shared.index.commit(&self.pending, rest);
+        let result = shared.index.commit(&self.pending.changes, rest);
         let now = shared.rt.mono();
         let took = now.saturating_sub(began);
         shared.meter.commit_ended(took, self.outgoing.len() as u64);
@@ -328,11 +251,11 @@ impl Core {
     }
 
     /// Removes files beside the commits. What a crash leaves of them goes at the next start.
-    fn remove_unnamed(&mut self) {
-        if self.unnamed.is_empty() {
+    fn remove_unnamed(&self, unnamed: Vec<(Folder, u16)>) {
+        if unnamed.is_empty() {
             return;
         }
-        let (shared, unnamed) = (self.shared.clone(), mem::take(&mut self.unnamed));
+        let shared = self.shared.clone();
         let removal = async move {
             let job = move |shared: &Shared| {
                 for (folder, part) in unnamed {
@@ -373,7 +296,7 @@ impl Core {
                 // From here on the row may become durable, whoever still waits: the file stays.
                 guard.keep();
                 self.hold(staging, true, Hold::File);
-                self.staged.push(guard);
+                self.pending.staged.push(guard);
                 let reply = self.register(&key, then)?;
                 self.outgoing.push(Outgoing::Reply(answer, reply));
             }
@@ -403,7 +326,7 @@ impl Core {
     ) -> Result<Result<Reply<Record>, DriveError>, IndexError> {
         let recording = &self.shared.recording;
         let view = || self.shared.index.view();
-        let entry = self.keys.load(key, view, &self.pending, recording)?;
+        let entry = self.keys.load(key, view, &self.pending.changes, recording)?;
         // `drive.installs-staged`
         if let Request::Install { shards, .. } = &request
             && shards.iter().any(|folder| !entry.held.contains_key(folder))
@@ -423,9 +346,9 @@ impl Core {
         recording.stepped(key, input, &reply, &effects);
         for effect in effects {
             match effect {
-                DriveEffect::PersistDrive => (self.drive_dirty, self.durable) = (true, true),
+                DriveEffect::PersistDrive => (self.pending.drive, self.pending.durable) = (true, true),
                 DriveEffect::PersistRegister => {
-                    self.durable = true;
+                    self.pending.durable = true;
                     self.mark_dirty(key);
                 }
                 DriveEffect::PersistRegisterLazily => self.mark_dirty(key),
@@ -439,7 +362,7 @@ impl Core {
         if let Some(entry) = self.keys.get_mut(key)
             && !mem::replace(&mut entry.dirty, true)
         {
-            self.dirty.push(key.clone());
+            self.pending.keys.push(key.clone());
         }
     }
 
@@ -458,7 +381,7 @@ impl Core {
             held,
             change,
         });
-        self.durable = true;
+        self.pending.durable = true;
     }
 
     /// Lets folders of a loaded key go.
@@ -480,10 +403,10 @@ impl Core {
 
     fn change_row(&mut self, row: RowChange) {
         if matches!(row.change, Hold::Removed) && row.held.file {
-            self.unnamed.push((row.folder, row.held.part));
+            self.pending.unnamed.push((row.folder, row.held.part));
         }
         self.keys.apply(&row);
-        self.pending.rows.push(row);
+        self.pending.changes.rows.push(row);
     }
 
     /// `put.abandon-before-accept`. A folder that is not held was never staged, or has gone already.
@@ -500,7 +423,9 @@ impl Core {
     /// The folders that the votes for a key name, and those of older votes that may yet be chosen.
     fn named(&mut self, key: &RegisterKey) -> Result<BTreeSet<Folder>, IndexError> {
         let view = || self.shared.index.view();
-        let entry = self.keys.load(key, view, &self.pending, &self.shared.recording)?;
+        let entry = self
+            .keys
+            .load(key, view, &self.pending.changes, &self.shared.recording)?;
         let register = &entry.state.register;
         let votes = [&register.accepted, &register.prev];
         let named = votes.iter().flat_map(|vote| vote.value.folders());
@@ -516,7 +441,9 @@ impl Core {
         ended: Ballot,
     ) -> Result<Result<(), DriveError>, IndexError> {
         let view = || self.shared.index.view();
-        let entry = self.keys.load(owner, view, &self.pending, &self.shared.recording)?;
+        let entry = self
+            .keys
+            .load(owner, view, &self.pending.changes, &self.shared.recording)?;
         let (register, held) = (&entry.state.register, entry.held.iter());
         let held = held.map(|(folder, held)| (*folder, held.upload));
         #[cfg(not(feature = "mutants"))]
@@ -534,7 +461,7 @@ impl Core {
         };
         self.remove(owner, &folders);
         self.forget_parts(owner, upload)?;
-        self.durable = true;
+        self.pending.durable = true;
         Ok(Ok(()))
     }
 
@@ -549,7 +476,7 @@ impl Core {
                 let ballot = entry.state.promised.max(entry.state.register.accepted.ballot);
                 self.drive.forget(ballot);
                 self.shared.recording.removed(&key);
-                self.pending.registers.push((key, None));
+                self.pending.changes.registers.push((key, None));
             }
         }
         let view = self.shared.index.view()?;
@@ -563,7 +490,7 @@ impl Core {
                 self.drive.forget(decode_register(row)?.accepted.ballot);
                 let key = RegisterKey::from_bytes(key.to_vec());
                 self.shared.recording.removed(&key);
-                self.pending.registers.push((key, None));
+                self.pending.changes.registers.push((key, None));
             }
             if complete {
                 return Ok(());

@@ -1,7 +1,12 @@
 //! The queue in front of a drive's commit task: bounded, in the order of the calls.
 
-use super::{commit::Message, state::Shared};
-use crate::drive::{Answer, DriveError, fail};
+use super::{staged::Staged, state::Shared};
+use crate::drive::{Answer, DriveError, RegisterKey, Staging, fail};
+use bytes::Bytes;
+use model::{
+    protocol::{Ballot, Folder, Reply, Request},
+    record::Record,
+};
 use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
@@ -13,6 +18,57 @@ use tokio::sync::{
 const MESSAGES_MAX: usize = 4096;
 /// Bytes of small shards that may wait with them.
 const BYTES_MAX: usize = 32 << 20;
+
+/// Where the answer to a message goes.
+pub(super) type AnswerTo<T> = oneshot::Sender<Result<T, DriveError>>;
+
+/// A message to the commit task.
+pub(super) enum Message {
+    Register {
+        key: RegisterKey,
+        request: Request<Record>,
+        answer: AnswerTo<Reply<Record>>,
+    },
+    StageSmall {
+        staging: Staging,
+        framed: Bytes,
+        key: RegisterKey,
+        then: Request<Record>,
+        answer: AnswerTo<Reply<Record>>,
+    },
+    /// A file and its folder are durable. The guard keeps the sweep away until its row is.
+    StagedFile {
+        staging: Staging,
+        guard: Arc<Staged>,
+        key: RegisterKey,
+        then: Request<Record>,
+        answer: AnswerTo<Reply<Record>>,
+    },
+    Abandon {
+        owner: RegisterKey,
+        folder: Folder,
+        answer: AnswerTo<()>,
+    },
+    EndUpload {
+        owner: RegisterKey,
+        upload: u128,
+        ended: Ballot,
+        answer: AnswerTo<()>,
+    },
+    Close {
+        answer: AnswerTo<()>,
+    },
+}
+
+impl Message {
+    /// Bytes of the shard that it carries.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Message::StageSmall { framed, .. } => framed.len(),
+            _ => 0,
+        }
+    }
+}
 
 /// Sending side of the queue.
 #[derive(Clone)]

@@ -1,13 +1,13 @@
 //! Shards of a local drive: writers of files, readers of files and of small ones.
 
 use super::{
-    commit::Message,
-    queue::Queue,
-    state::{Shared, lock},
+    queue::{Message, Queue},
+    staged::Staged,
+    state::Shared,
 };
 use crate::{
     drive::{Answer, DriveError, RegisterKey, ShardReader, ShardWriter, SmallShard, Staging, fail, index::Shard},
-    runtime::{File, Mutant, OpenMode, spawn},
+    runtime::{File, Mutant, OpenMode},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,14 +15,7 @@ use model::{
     protocol::{Folder, Reply, Request},
     record::Record,
 };
-use std::{
-    fmt, io,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fmt, io, sync::Arc};
 
 /// Writes are at least this long, but for the last.
 const WRITE_BYTES_MIN: usize = 1 << 20;
@@ -268,82 +261,4 @@ impl ShardWriter for FileWriter {
             answer,
         })
     }
-}
-
-/// A shard that is being staged: the sweep leaves it alone, and unless it is kept its file goes. Whoever stages it
-/// may go away in the middle of a job, so each job holds it too: nothing is removed under a job
-/// (`drive.removed-after-jobs`).
-pub(super) struct Staged {
-    shared: Arc<Shared>,
-    folder: Folder,
-    part: u16,
-    keep: AtomicBool,
-}
-
-impl Staged {
-    fn new(shared: Arc<Shared>, staging: &Staging) -> Arc<Staged> {
-        let (folder, part) = (staging.folder, staging.part);
-        *lock(&shared.staging).entry(folder).or_default() += 1;
-        let keep = AtomicBool::new(false);
-        Arc::new(Staged {
-            shared,
-            folder,
-            part,
-            keep,
-        })
-    }
-
-    /// For a job to hold while it runs.
-    fn hold(self: &Arc<Self>) -> Option<Arc<Staged>> {
-        let forgotten = self.shared.mutation.is(Mutant::RemovedUnderJob);
-        (!forgotten).then(|| self.clone())
-    }
-
-    /// Its file is not ours to remove any more.
-    pub(super) fn keep(&self) {
-        self.keep.store(true, Ordering::Release);
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        let (folder, part) = (self.folder, self.part);
-        let forget = move |shared: &Shared| {
-            let mut staging = lock(&shared.staging);
-            match staging.get_mut(&folder) {
-                Some(shards) if *shards > 1 => *shards -= 1,
-                _ => drop(staging.remove(&folder)),
-            }
-        };
-        if self.keep.load(Ordering::Acquire) {
-            return forget(&self.shared);
-        }
-        let shared = self.shared.clone();
-        let removal = async move {
-            let job = move |shared: &Shared| {
-                remove_shard(shared, (shared.part_path(folder, part), shared.folder_path(folder)));
-                forget(shared);
-                Ok(())
-            };
-            shared.run(job).await.ok();
-        };
-        spawn(&self.shared.rt, "remove an unfinished shard", removal);
-    }
-}
-
-/// Removes a shard's file, and its folder once that is empty.
-pub(super) fn remove_shard(shared: &Shared, (part, folder): (PathBuf, PathBuf)) {
-    if shared.health.check().is_err() {
-        // What is left of a failed drive goes when it is opened again.
-        return;
-    }
-    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    if let Err(error) = shared.files.remove_file(&part)
-        && !gone(&error)
-    {
-        tracing::warn!(path = %part.display(), %error, "cannot remove a shard; the next start tries again");
-        return;
-    }
-    // Other parts may still be in it.
-    shared.files.remove_dir(&folder).ok();
 }

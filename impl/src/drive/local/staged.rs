@@ -1,0 +1,94 @@
+//! A shard in a file until its row is committed, and the removal of such files.
+
+use super::state::{Shared, lock};
+use crate::{
+    drive::Staging,
+    runtime::{Mutant, spawn},
+};
+use model::protocol::Folder;
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// A shard that is being staged: the sweep leaves it alone, and its file is removed on drop unless it is kept. A writer
+/// may be dropped in the middle of a job, so each job holds the shard too: nothing is removed under a job
+/// (`drive.removed-after-jobs`).
+pub(super) struct Staged {
+    pub(super) shared: Arc<Shared>,
+    folder: Folder,
+    part: u16,
+    keep: AtomicBool,
+}
+
+impl Staged {
+    pub(super) fn new(shared: Arc<Shared>, staging: &Staging) -> Arc<Staged> {
+        let (folder, part) = (staging.folder, staging.part);
+        *lock(&shared.staging).entry(folder).or_default() += 1;
+        let keep = AtomicBool::new(false);
+        Arc::new(Staged {
+            shared,
+            folder,
+            part,
+            keep,
+        })
+    }
+
+    /// Returns what a job holds while it runs.
+    pub(super) fn hold(self: &Arc<Self>) -> Option<Arc<Staged>> {
+        let forgotten = self.shared.mutation.is(Mutant::RemovedUnderJob);
+        (!forgotten).then(|| self.clone())
+    }
+
+    /// Leaves the file in its place on drop.
+    pub(super) fn keep(&self) {
+        self.keep.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let (folder, part) = (self.folder, self.part);
+        let forget = move |shared: &Shared| {
+            let mut staging = lock(&shared.staging);
+            match staging.get_mut(&folder) {
+                Some(shards) if *shards > 1 => *shards -= 1,
+                _ => drop(staging.remove(&folder)),
+            }
+        };
+        if self.keep.load(Ordering::Acquire) {
+            return forget(&self.shared);
+        }
+        let shared = self.shared.clone();
+        let removal = async move {
+            let job = move |shared: &Shared| {
+                remove_shard(shared, (shared.part_path(folder, part), shared.folder_path(folder)));
+                forget(shared);
+                Ok(())
+            };
+            shared.run(job).await.ok();
+        };
+        spawn(&self.shared.rt, "remove an unfinished shard", removal);
+    }
+}
+
+/// Removes a shard's file, and its folder once that is empty.
+pub(super) fn remove_shard(shared: &Shared, (part, folder): (PathBuf, PathBuf)) {
+    if shared.health.check().is_err() {
+        // What is left of a failed drive goes when it is opened again.
+        return;
+    }
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    if let Err(error) = shared.files.remove_file(&part)
+        && !gone(&error)
+    {
+        tracing::warn!(path = %part.display(), %error, "cannot remove a shard; the next start tries again");
+        return;
+    }
+    // Other parts may still be in it.
+    shared.files.remove_dir(&folder).ok();
+}
