@@ -3,6 +3,7 @@
 
 use std::{
     io::{Read, Write},
+    os::unix::fs::MetadataExt,
     thread,
     time::{Duration, Instant},
 };
@@ -127,4 +128,85 @@ fn five_gib_in_one_request() {
     server.restart();
     clients::run(&server, "limits.py", &["large"]);
     assert!(peak_mib(&server) < 200);
+}
+
+/// Objects of one byte take up little of each drive's index, and once they are deleted most of that comes back
+/// (`drive.space-comes-back`); puts go on meanwhile. 5,000 objects; 100,000 of them with `LARGE=1`.
+#[test]
+fn space_comes_back() {
+    let objects = if std::env::var_os("LARGE").is_some() {
+        100_000
+    } else {
+        20_000
+    };
+    let server = Server::start(4);
+    let empty = index_bytes(&server);
+    Client::new(([127, 0, 0, 1], server.port()).into(), ACCESS_KEY, SECRET_KEY)
+        .create_bucket("limits")
+        .unwrap();
+    let put = |client: &mut Client, key: &str| drop(client.put("limits", key, b"1").unwrap());
+    on_all(&server, 0..objects, put);
+    let full = index_bytes(&server) - empty;
+    println!("{} bytes of index for each object", full / objects);
+    assert!(full <= 700 * objects);
+    let idle = on_all(&server, objects..objects + 4000, put);
+    on_all(&server, 0..objects + 4000, |client, key| {
+        client.delete("limits", key).unwrap()
+    });
+    let busy = on_all(&server, objects..objects + 4000, put);
+    println!("the slowest of 100 puts: {idle:?} at first, {busy:?} behind the deletes");
+    on_all(&server, objects..objects + 4000, |client, key| {
+        client.delete("limits", key).unwrap()
+    });
+    let deleted = Instant::now();
+    // A mebibyte is too little for a compaction.
+    let most = if objects > 50_000 {
+        250 * (objects + 4000)
+    } else {
+        250 * (objects + 4000) + (1 << 20)
+    };
+    while index_bytes(&server) > most {
+        assert!(
+            deleted.elapsed() < Duration::from_secs(60),
+            "{} bytes",
+            index_bytes(&server)
+        );
+        thread::sleep(Duration::from_millis(500));
+    }
+    let left = index_bytes(&server) / (objects + 4000);
+    println!(
+        "{left} bytes for each tombstone {:?} after the last delete",
+        deleted.elapsed()
+    );
+    assert!(server.log().contains("compacted the index"));
+}
+
+/// The bytes that the largest index of a drive takes up on its file system.
+fn index_bytes(server: &Server) -> u64 {
+    let indexes = server.drives().iter().map(|drive| drive.join(".minio.sys/index.redb"));
+    let sizes = indexes.map(|index| index.metadata().unwrap().blocks() * 512);
+    sizes.max().unwrap()
+}
+
+/// Has 16 connections do `work` on keys, each on its share, and returns how long the slowest of 100 took.
+fn on_all(server: &Server, keys: std::ops::Range<u64>, work: impl Fn(&mut Client, &str) + Sync) -> Duration {
+    let (address, work) = (([127, 0, 0, 1], server.port()).into(), &work);
+    let mut times: Vec<Duration> = thread::scope(|scope| {
+        let shares = (0..16).map(|share| {
+            let keys = keys.clone().skip(share).step_by(16);
+            scope.spawn(move || {
+                let mut client = Client::new(address, ACCESS_KEY, SECRET_KEY);
+                keys.map(|key| {
+                    let started = Instant::now();
+                    work(&mut client, &format!("object-{key:06}"));
+                    started.elapsed()
+                })
+                .collect::<Vec<_>>()
+            })
+        });
+        let shares: Vec<_> = shares.collect();
+        shares.into_iter().flat_map(|share| share.join().unwrap()).collect()
+    });
+    times.sort_unstable();
+    times[times.len() - times.len() / 100 - 1]
 }

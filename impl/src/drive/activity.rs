@@ -41,6 +41,11 @@ impl Meter {
         self.commit_time.observe_duration(took);
     }
 
+    /// The number of group commits.
+    pub(super) fn commits(&self) -> u64 {
+        self.commit_time.snapshot().count()
+    }
+
     /// A shard's file was synced.
     pub(super) fn synced(&self, took: Duration) {
         self.sync_time.observe_duration(took);

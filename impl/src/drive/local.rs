@@ -1,6 +1,7 @@
 //! A drive of this node: its index, its files, and the commit task between them.
 
 mod commit;
+mod compaction;
 mod keys;
 mod pending;
 mod queue;
@@ -23,6 +24,7 @@ use super::{
 use crate::runtime::{BoxFuture, Executor, Files, Lane, OpenMode, Rt, run, spawn};
 use bytes::Bytes;
 use commit::Core;
+pub use compaction::CompactionPolicy;
 use model::{
     protocol::{Acceptor, Ballot, DriveState, Folder, KeyState, Register, Reply, Request},
     record::Record,
@@ -53,7 +55,7 @@ impl LocalDrive {
     ///
     /// # Errors
     /// [`DriveError::Offline`], not logged: its index is missing, damaged or newer than this program.
-    pub async fn open(rt: &Rt, slot: ReadySlot) -> Result<Arc<LocalDrive>, DriveError> {
+    pub async fn open(rt: &Rt, slot: ReadySlot, policy: CompactionPolicy) -> Result<Arc<LocalDrive>, DriveError> {
         let path = slot.path.display().to_string();
         let executor = rt.executor(&path);
         let (rt, on) = (rt.clone(), executor.clone());
@@ -78,6 +80,7 @@ impl LocalDrive {
             commit::serve(shared.clone(), core, messages),
         );
         spawn(&shared.rt, "sweep a drive", sweep::sweep(shared.clone()));
+        spawn(&shared.rt, "compact an index", compaction::tend(shared.clone(), policy));
         Ok(Arc::new(LocalDrive { shared, queue }))
     }
 }
@@ -101,6 +104,8 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
     let opened = Index::open(opened, Box::new(move || room.release()), mutation);
     let index = opened.map_err(|error| index_failed(&error))?;
     let (epoch, hi) = index.drive_state().map_err(|error| index_failed(&error))?;
+    // A crash may have left one; the index is whole without it.
+    files.remove_file(&compaction::unfinished(&path)).ok();
     // Folders that a process made which then crashed may not be durable yet.
     let data = path.join(DATA_FOLDER);
     let synced: io::Result<()> = files.create_dir_all(&data).and_then(|()| files.sync_dir(&data));
@@ -118,6 +123,7 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
         path,
         recording: Recording::new(rt, slot.set, slot.index),
         index,
+        compacted: Mutex::default(),
         reserve,
         meter: Meter::new(),
         drive: Mutex::new(drive),

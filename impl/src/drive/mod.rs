@@ -1,6 +1,6 @@
 //! A drive: one mounted path of an erasure set.
 //!
-//! [`Drive`] is what the driver in `object` talks to; a local drive implements it here, a remote one will.
+//! [`Drive`] is what the driver in `set` talks to; a local drive implements it here, a remote one will.
 //! Nothing else writes to a drive.
 
 mod activity;
@@ -25,7 +25,7 @@ pub use activity::{Activity, Call};
 pub use error::DriveError;
 pub use index::{IndexError, RowError, decode_register};
 pub use key::{PartOf, RegisterKey};
-pub use local::LocalDrive;
+pub use local::{CompactionPolicy, LocalDrive};
 pub use offline::OfflineDrive;
 pub use page::Page;
 pub use slot::DriveSlot;

@@ -4,8 +4,8 @@
 //! this place, by its `format.json`, it is opened and verified as at a start, and serves from then on.
 
 use super::{
-    Activity, Answer, Drive, DriveError, DriveStatus, KeyRead, ListFrom, LocalDrive, OfflineDrive, Page, RegisterKey,
-    ShardReader, ShardWriter, Staging, Unnamed,
+    Activity, Answer, CompactionPolicy, Drive, DriveError, DriveStatus, KeyRead, ListFrom, LocalDrive, OfflineDrive,
+    Page, RegisterKey, ShardReader, ShardWriter, Staging, Unnamed,
     format::{self, Identity, ReadySlot},
 };
 use crate::runtime::{BoxFuture, Executor, Lane, Rt, run, spawn};
@@ -33,6 +33,7 @@ pub struct DriveSlot {
     rt: Rt,
     path: PathBuf,
     identity: Identity,
+    policy: CompactionPolicy,
     current: RwLock<Current>,
     retry: Mutex<Retry>,
 }
@@ -59,11 +60,11 @@ struct Retry {
 impl DriveSlot {
     /// Opens the drive that was found for a place, if there is one, and looks for it from then on while it does not
     /// serve, for as long as the slot lives. Why it does not serve is logged.
-    pub async fn open(rt: &Rt, found: format::Slot, identity: Identity) -> Arc<DriveSlot> {
+    pub async fn open(rt: &Rt, found: format::Slot, identity: Identity, policy: CompactionPolicy) -> Arc<DriveSlot> {
         let path = found.path().to_owned();
         let current = match found {
             format::Slot::Offline { reason, .. } => Err(reason),
-            format::Slot::Ready(ready) => LocalDrive::open(rt, ready).await.map_err(reason_of),
+            format::Slot::Ready(ready) => LocalDrive::open(rt, ready, policy).await.map_err(reason_of),
         };
         let current = match current {
             Ok(drive) => Current::Serving(drive),
@@ -76,6 +77,7 @@ impl DriveSlot {
             rt: rt.clone(),
             path,
             identity,
+            policy,
             current: RwLock::new(current),
             retry: Mutex::new(Retry {
                 executor: None,
@@ -153,7 +155,7 @@ impl DriveSlot {
             Some(Err(reason)) => return self.stays_offline(&current, reason),
             None => return,
         };
-        match LocalDrive::open(&self.rt, ready).await {
+        match LocalDrive::open(&self.rt, ready, self.policy).await {
             Ok(drive) => {
                 self.retry().opened = self.rt.mono();
                 if self.replace(&current, Current::Serving(drive.clone())) {

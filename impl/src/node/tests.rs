@@ -2,7 +2,7 @@
 
 use crate::{
     background::stale_uploads::{self, Stale},
-    node::{self, NodeConfig},
+    node::{self, CompactionPolicy, NodeConfig},
     runtime::{Rt, real::RealRuntime},
     store::{CompletedPart, PutOptions, Store, StoreError, WriteMeta},
 };
@@ -48,6 +48,7 @@ async fn open_store(folder: &std::path::Path) -> (Rt, Arc<Store>) {
         set_size: 4,
         standard_parity: 2,
         reduced_parity: 1,
+        compaction: CompactionPolicy::default(),
     };
     let store = node::open(rt.clone(), config).await.expect("opens").store;
     store.create_bucket(BUCKET).await.expect("created");

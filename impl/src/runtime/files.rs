@@ -105,6 +105,10 @@ pub trait File: Send + Sync + Debug + 'static {
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
+    /// Bytes that the file system keeps for it; less than its length when it has holes.
+    fn allocated(&self) -> io::Result<u64> {
+        self.len()
+    }
     /// Cuts or extends it (with zeroes).
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes its bytes and its length durable.

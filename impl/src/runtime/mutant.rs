@@ -21,6 +21,16 @@ pub enum Mutant {
     IndexNotVerified,
     /// A shard that is given up is removed also while a job on it is under way.
     RemovedUnderJob,
+    /// A drive applies the calls of a batch in the opposite order.
+    CallsReversed,
+    /// A register takes over a chosen vote whose shards the drive does not hold.
+    InstallsUnstaged,
+    /// A compaction of the index does not copy rows again that commits change meanwhile.
+    CompactionMissesChanges,
+    /// The copy that a compaction has made is not synced before it takes the index's place.
+    CompactionNotSynced,
+    /// The name of a compacted index is not synced before commits go to it.
+    CompactionNameNotSynced,
     /// The sweep after a start does not ask the index what is held.
     SweepRemovesHeld,
     /// The end of an upload removes also those of its folders that the committed value names.

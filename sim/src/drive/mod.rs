@@ -113,6 +113,11 @@ impl SimDrive {
         self.with(|state| state.cut)
     }
 
+    /// Number of compactions of the index that have taken its place.
+    pub fn compactions(&self) -> u64 {
+        self.with(|state| state.compactions)
+    }
+
     /// Waits for the moment that [`SimDrive::cut_after`] set.
     pub async fn until_cut(&self) {
         while !self.is_cut() {

@@ -49,6 +49,8 @@ pub(super) struct State {
     pub(super) epoch: u64,
     pub(super) used_bytes: u64,
     pub(super) removed: bool,
+    /// Number of times that an index was replaced.
+    pub(super) compactions: u64,
     /// Writes and syncs that still succeed before the drive is cut off.
     cut_after: Option<u64>,
     pub(super) cut: bool,
@@ -66,6 +68,7 @@ impl Default for State {
             epoch: 0,
             used_bytes: 0,
             removed: false,
+            compactions: 0,
             cut_after: None,
             cut: false,
         }
@@ -239,6 +242,7 @@ impl State {
     }
 
     pub(super) fn rename(&mut self, from: &Below, to: &Below, rng: &mut impl Rng) -> io::Result<()> {
+        let is_index = to.names.last().is_some_and(|name| name == "index.redb");
         let into_itself = to.names.len() > from.names.len() && to.names.starts_with(&from.names);
         let (old, to) = (self.name(from.folder, &from.names)?, self.name(to.folder, &to.names)?);
         let (from, inode) = (old, self.walk(from)?);
@@ -260,6 +264,7 @@ impl State {
         self.names.change(Change::Rename(from, to));
         if let Some(replaced) = replaced {
             self.unlinked(replaced);
+            self.compactions += u64::from(is_index);
         }
         fate.end()
     }

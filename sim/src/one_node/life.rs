@@ -27,7 +27,7 @@ use std::{
 use store::{
     background::recovery::Recovered,
     drive::DriveStatus,
-    node::{self, NodeConfig},
+    node::{self, CompactionPolicy, NodeConfig},
     runtime::{self, Rt},
     store::{Store, StoreError},
 };
@@ -337,6 +337,7 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
         set_size: shared.plan.set_size,
         standard_parity: shared.plan.parity,
         reduced_parity: shared.plan.parity.min(1),
+        compaction: compaction(&shared.plan),
     };
     let opened = node::open(rt.clone(), config).await;
     if phase == Phase::Swapped {
@@ -402,6 +403,16 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
     }
     shared.reached.store(true, Ordering::Relaxed);
     std::future::pending::<()>().await;
+}
+
+fn compaction(plan: &Plan) -> CompactionPolicy {
+    match plan.compaction {
+        Some(interval) => CompactionPolicy {
+            wasted_bytes_min: 0,
+            interval,
+        },
+        None => CompactionPolicy::default(),
+    }
 }
 
 /// Drives at each other's paths are found, unless they are of different sets.

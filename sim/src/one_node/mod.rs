@@ -18,7 +18,7 @@ pub mod mutants;
 mod plan;
 mod uploads;
 
-pub use life::one_node;
+pub use life::{NODE, one_node, one_node_as};
 pub use plan::{Kind, Plan};
 
 /// Seeds that found something in the server, and what. They run first.

@@ -13,7 +13,7 @@ use store::runtime::{Mutant, Mutant::*};
 pub type Focus = fn(&mut Plan);
 
 /// Every mutant, and what of a plan is turned up for it: a rare meeting of faults must not rest on a lucky seed.
-pub const MUTANTS: [(Mutant, Focus); 31] = [
+pub const MUTANTS: [(Mutant, Focus); 34] = [
     (ShardFileNotSynced, as_drawn),
     (ShardFolderNotSynced, as_drawn),
     (IndexNotSynced, as_drawn),
@@ -21,6 +21,9 @@ pub const MUTANTS: [(Mutant, Focus); 31] = [
     (IndexNotVerified, index_rot),
     (RemovedUnderJob, vanishing),
     (SweepRemovesHeld, as_drawn),
+    (CompactionMissesChanges, compactions),
+    (CompactionNotSynced, compactions),
+    (CompactionNameNotSynced, compactions),
     (EndUploadDropsNamed, as_drawn),
     (WipedIsMember, wipes),
     (FrameHashIgnored, as_drawn),
@@ -51,6 +54,12 @@ pub fn as_drawn(_: &mut Plan) {}
 
 fn power_loss(plan: &mut Plan) {
     (plan.cut, plan.power) = (0.9, 1.0);
+}
+
+/// Indexes are compacted all the time, and the power fails.
+pub fn compactions(plan: &mut Plan) {
+    (plan.cut, plan.power) = (0.9, 1.0);
+    plan.compaction = Some(Duration::from_millis(20));
 }
 
 fn index_rot(plan: &mut Plan) {

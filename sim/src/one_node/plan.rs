@@ -100,6 +100,8 @@ pub struct Plan {
     /// Whether keys are written once more when the faults are over, and whether on full drives.
     pub progress: bool,
     pub full_at_the_end: bool,
+    /// How often drives look whether they should compact their indexes, which they do for little.
+    pub compaction: Option<Duration>,
 }
 
 impl Plan {
@@ -161,6 +163,7 @@ impl Plan {
             recover_beside: rng.gen_bool(0.4),
             progress: rng.gen_bool(0.4),
             full_at_the_end: rng.gen_bool(0.3),
+            compaction: rng.gen_bool(0.25).then(|| life_max / rng.gen_range(3..30)),
         }
     }
 

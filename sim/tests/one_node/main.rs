@@ -4,7 +4,7 @@
 mod mutants;
 
 use sim::{
-    one_node::{FOUND, Kind, one_node},
+    one_node::{FOUND, Kind, NODE, mutants::compactions, one_node, one_node_as},
     run::Scenario,
 };
 use std::sync::{
@@ -38,6 +38,23 @@ fn runs_are_replayed() {
         }
     });
     assert!(steps.load(Ordering::Relaxed) > 1000);
+}
+
+/// Indexes are compacted beside commits, through power losses (`drive.compaction-keeps-all`).
+#[test]
+fn indexes_are_compacted() {
+    let compacted = Arc::new(AtomicU64::new(0));
+    let counted = compacted.clone();
+    Scenario::new("indexes_are_compacted").seeds(20).check(move |world| {
+        let counted = counted.clone();
+        async move {
+            one_node_as(world.clone(), Kind::Honest, compactions).await;
+            let drives = world.drives(NODE);
+            counted.fetch_add(drives.iter().map(|drive| drive.compactions()).sum(), Ordering::Relaxed);
+        }
+    });
+    let compacted = compacted.load(Ordering::Relaxed);
+    assert!(compacted > 100, "{compacted} compactions");
 }
 
 /// A drive that lies about its syncs forgets votes, which no protocol survives: what clients saw need not be

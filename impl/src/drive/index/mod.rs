@@ -1,14 +1,17 @@
 //! A drive's index: registers, held folders, small shards, in redb over verified blocks.
 
 mod blocks;
+mod compaction;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod header;
+mod live;
 mod rows;
 mod sums;
 mod unnamed;
 
 pub(crate) use blocks::{MakeRoom, is_full};
+pub(crate) use compaction::Compaction;
 pub(crate) use rows::{Held, Shard};
 pub use rows::{RowError, decode_register};
 
@@ -16,11 +19,15 @@ use super::{ListFrom, RegisterKey, page::Rows};
 use crate::runtime::{File, Mutation};
 use blocks::{Backend, Blocks};
 use bytes::Bytes;
+use compaction::{RowTable, Tracker};
+use live::{LIVE, Live};
 use model::{
     protocol::{Folder, Register},
     record::Record,
 };
-use redb::{Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
+use redb::{
+    AccessGuard, Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction,
+};
 use std::{
     collections::BTreeMap,
     fmt, io,
@@ -63,6 +70,17 @@ pub enum IndexError {
     /// It has been closed.
     #[error("it is closed")]
     Closed,
+}
+
+impl IndexError {
+    /// Whether its file system, or the share of it that is allowed, is used up.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            IndexError::Io(error) => is_full(error),
+            IndexError::Redb(error) => matches!(&**error, redb::Error::Io(error) if is_full(error)),
+            _ => false,
+        }
+    }
 }
 
 macro_rules! from_redb {
@@ -122,22 +140,36 @@ pub(crate) enum Hold {
 /// The index of one drive.
 pub(crate) struct Index {
     /// `None` once closed. Held only while a transaction begins.
-    database: RwLock<Option<Database>>,
+    open: RwLock<Option<Open>>,
     /// What readers share until the next commit.
     view: Mutex<Option<Arc<View>>>,
+    /// Bytes of all rows.
+    live: Mutex<Live>,
+    /// Keys changed by commits while a compaction is under way.
+    tracker: Mutex<Option<Tracker>>,
+    /// Replaced by compactions and possibly still read.
+    retired: Mutex<Vec<Open>>,
+}
+
+/// An open database file.
+struct Open {
+    database: Database,
+    file: Arc<dyn File>,
+    /// Shared by the views of it.
+    views: Arc<()>,
 }
 
 impl Index {
     /// Makes a new index in an empty file, durably; the file's name is the caller's to sync.
     pub(crate) fn create(file: Arc<dyn File>) -> Result<(), IndexError> {
-        let index = Index::start(Blocks::create(file, Box::new(|| false)))?;
+        let index = Index::start(file.clone(), Blocks::create(file, Box::new(|| false)))?;
         contained(|| {
             let transaction = index.begin_write(true)?;
             transaction.open_table(REGISTERS)?;
             transaction.open_table(HELD)?;
             transaction.open_table(SHARDS)?;
             let mut meta = transaction.open_table(META)?;
-            for (name, value) in [("version", VERSION), ("epoch", 0), ("hi", 0)] {
+            for (name, value) in [("version", VERSION), ("epoch", 0), ("hi", 0), (LIVE, 0)] {
                 meta.insert(name, value)?;
             }
             drop(meta);
@@ -151,14 +183,19 @@ impl Index {
     /// # Errors
     /// What is damaged, or newer than this program.
     pub(crate) fn open(file: Arc<dyn File>, make_room: MakeRoom, mutation: Mutation) -> Result<Index, IndexError> {
-        let index = Index::start(Blocks::open(file, make_room, mutation)?)?;
+        let index = Index::start(file.clone(), Blocks::open(file, make_room, mutation)?)?;
         match index.meta("version")? {
-            VERSION => Ok(index),
-            other => Err(IndexError::Version(other)),
+            Some(VERSION) => {}
+            Some(other) => return Err(IndexError::Version(other)),
+            None => return Err(RowError::Malformed.into()),
         }
+        if let Some(bytes) = index.meta(LIVE)? {
+            *lock(&index.live) = Live::stored(bytes);
+        }
+        Ok(index)
     }
 
-    fn start(blocks: Blocks) -> Result<Index, IndexError> {
+    fn start(file: Arc<dyn File>, blocks: Blocks) -> Result<Index, IndexError> {
         let blocks = Arc::new(blocks);
         let (backend, verifying) = (Backend(blocks.clone()), blocks.clone());
         let database = contained(move || {
@@ -172,23 +209,28 @@ impl Index {
         if torn > 0 {
             tracing::info!(blocks = torn, "sealed blocks of the index that a crash had torn");
         }
+        let views = Arc::default();
         Ok(Index {
-            database: RwLock::new(Some(database)),
-            view: Mutex::new(None),
+            open: RwLock::new(Some(Open { database, file, views })),
+            view: Mutex::default(),
+            live: Mutex::default(),
+            tracker: Mutex::default(),
+            retired: Mutex::default(),
         })
     }
 
     /// The drive's stored epoch and `hi`.
     pub(crate) fn drive_state(&self) -> Result<(u64, u64), IndexError> {
-        Ok((self.meta("epoch")?, self.meta("hi")?))
+        let (epoch, hi) = (self.meta("epoch")?, self.meta("hi")?);
+        Ok((epoch.ok_or(RowError::Malformed)?, hi.ok_or(RowError::Malformed)?))
     }
 
-    fn meta(&self, name: &str) -> Result<u64, IndexError> {
+    fn meta(&self, name: &str) -> Result<Option<u64>, IndexError> {
         contained(|| {
-            let transaction = self.begin_read()?;
+            let (transaction, _) = self.begin_read()?;
             let meta = transaction.open_table(META)?;
-            let value = meta.get(name)?.ok_or(RowError::Malformed)?;
-            Ok(value.value())
+            let value = meta.get(name)?;
+            Ok(value.map(|value| value.value()))
         })
     }
 
@@ -197,21 +239,27 @@ impl Index {
     pub(crate) fn commit(&self, changes: &Changes, rest: bool) -> Result<(), IndexError> {
         contained(|| {
             let transaction = self.begin_write(rest)?;
+            let mut live = lock(&self.live);
+            if !changes.registers.is_empty() {
+                write_registers(&transaction, &changes.registers, &mut live)?;
+            }
+            if !changes.rows.is_empty() {
+                write_rows(&transaction, &changes.rows, &mut live)?;
+            }
             if let Some((epoch, hi)) = changes.drive {
                 let mut meta = transaction.open_table(META)?;
                 meta.insert("epoch", epoch)?;
                 meta.insert("hi", hi)?;
             }
-            if !changes.registers.is_empty() {
-                write_registers(&transaction, &changes.registers)?;
-            }
-            if !changes.rows.is_empty() {
-                write_rows(&transaction, &changes.rows)?;
-            }
+            live.store(&transaction, rest)?;
             Ok(transaction.commit()?)
         })?;
         // Readers that begin from here on see the commit.
         *lock(&self.view) = None;
+        // Only now: a compaction that took the keys earlier would copy the rows as they were.
+        if let Some(tracker) = &mut *lock(&self.tracker) {
+            tracker.note(changes);
+        }
         Ok(())
     }
 
@@ -222,11 +270,12 @@ impl Index {
             return Ok(view.clone());
         }
         let fresh = contained(|| {
-            let transaction = self.begin_read()?;
+            let (transaction, of) = self.begin_read()?;
             Ok(Arc::new(View {
                 registers: transaction.open_table(REGISTERS)?,
                 held: transaction.open_table(HELD)?,
                 shards: transaction.open_table(SHARDS)?,
+                _of: of,
             }))
         })?;
         *view = Some(fresh.clone());
@@ -238,21 +287,24 @@ impl Index {
         contained(|| {
             *lock(&self.view) = None;
             // Transactions that begin meanwhile are waited for, so that redb closes the file before this returns.
-            drop(self.database.write().unwrap_or_else(PoisonError::into_inner).take());
+            drop(self.open.write().unwrap_or_else(PoisonError::into_inner).take());
+            lock(&self.retired).clear();
             Ok(())
         })
     }
 
     fn begin_write(&self, rest: bool) -> Result<WriteTransaction, IndexError> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let mut transaction = database.as_ref().ok_or(IndexError::Closed)?.begin_write()?;
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let mut transaction = open.as_ref().ok_or(IndexError::Closed)?.database.begin_write()?;
         transaction.set_quick_repair(rest);
         Ok(transaction)
     }
 
-    fn begin_read(&self) -> Result<ReadTransaction, IndexError> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(database.as_ref().ok_or(IndexError::Closed)?.begin_read()?)
+    /// A transaction to read in, and what keeps the file open that it is of.
+    fn begin_read(&self) -> Result<(ReadTransaction, Arc<()>), IndexError> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let open = open.as_ref().ok_or(IndexError::Closed)?;
+        Ok((open.database.begin_read()?, open.views.clone()))
     }
 }
 
@@ -272,40 +324,55 @@ impl fmt::Debug for Index {
 fn write_registers(
     transaction: &WriteTransaction,
     registers: &[(RegisterKey, Option<Register<Record>>)],
+    live: &mut Live,
 ) -> Result<(), IndexError> {
     let mut table = transaction.open_table(REGISTERS)?;
     for (key, register) in registers {
-        match register {
-            Some(register) => drop(table.insert(key.as_bytes(), &rows::encode_register(register)?[..])?),
-            None => drop(table.remove(key.as_bytes())?),
-        }
+        let key = key.as_bytes();
+        let (new, old) = match register {
+            Some(register) => {
+                let row = rows::encode_register(register)?;
+                (Some(row.len()), table.insert(key, &row[..])?)
+            }
+            None => (None, table.remove(key)?),
+        };
+        live.changed(RowTable::Registers, key, len_of(old), new);
     }
     Ok(())
 }
 
-fn write_rows(transaction: &WriteTransaction, changes: &[RowChange]) -> Result<(), IndexError> {
+fn write_rows(transaction: &WriteTransaction, changes: &[RowChange], live: &mut Live) -> Result<(), IndexError> {
     let mut held = transaction.open_table(HELD)?;
     let mut shards = transaction.open_table(SHARDS)?;
     for row in changes {
         let held_key = rows::held_key(&row.owner, row.folder, row.held);
         let shard_key = rows::shard_key(row.folder, row.held.part);
-        match &row.change {
+        let held_row = rows::held_row(row.held);
+        let (new, old) = match &row.change {
+            Hold::Small(_) | Hold::File => (Some(held_row.len()), held.insert(&held_key[..], &held_row[..])?),
+            Hold::Removed => (None, held.remove(&held_key[..])?),
+        };
+        live.changed(RowTable::Held, &held_key, len_of(old), new);
+        let (new, old) = match &row.change {
             Hold::Small(framed) => {
-                held.insert(&held_key[..], &rows::held_row(row.held)[..])?;
+                // A data folder's name is new: there is no row before it.
                 let mut shard = shards.insert_reserve(&shard_key, framed.len() + 1)?;
                 rows::fill_small_shard(shard.as_mut(), framed);
+                (Some(framed.len() + 1), None)
             }
-            Hold::File => {
-                held.insert(&held_key[..], &rows::held_row(row.held)[..])?;
-                shards.insert(&shard_key, rows::FILE_SHARD)?;
-            }
-            Hold::Removed => {
-                held.remove(&held_key[..])?;
-                shards.remove(&shard_key)?;
-            }
-        }
+            Hold::File => (
+                Some(rows::FILE_SHARD.len()),
+                len_of(shards.insert(&shard_key, rows::FILE_SHARD)?),
+            ),
+            Hold::Removed => (None, len_of(shards.remove(&shard_key)?)),
+        };
+        live.changed(RowTable::Shards, &shard_key, old, new);
     }
     Ok(())
+}
+
+fn len_of(row: Option<AccessGuard<'_, &[u8]>>) -> Option<usize> {
+    row.map(|row| row.value().len())
 }
 
 /// What one commit left, unchanged by those after it.
@@ -313,6 +380,8 @@ pub(crate) struct View {
     registers: ReadOnlyTable<&'static [u8], &'static [u8]>,
     held: ReadOnlyTable<&'static [u8], &'static [u8]>,
     shards: ReadOnlyTable<ShardKey, &'static [u8]>,
+    /// Keeps the file open that it is of.
+    _of: Arc<()>,
 }
 
 /// Registers of a range, and whether it ends with the last of them.

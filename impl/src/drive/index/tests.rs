@@ -51,6 +51,22 @@ fn put(n: u64, round: u64) -> Changes {
     }
 }
 
+/// Removes what [`put`] has made of these keys.
+fn remove(keys: impl IntoIterator<Item = u64>) -> Changes {
+    merge(keys.into_iter().map(|n| {
+        let Changes {
+            registers, mut rows, ..
+        } = put(n, 5);
+        rows.iter_mut().for_each(|row| row.change = Hold::Removed);
+        let registers = registers.into_iter().map(|(key, _)| (key, None)).collect();
+        Changes {
+            drive: None,
+            registers,
+            rows,
+        }
+    }))
+}
+
 fn merge(all: impl IntoIterator<Item = Changes>) -> Changes {
     all.into_iter().fold(Changes::default(), |mut sum, changes| {
         sum.drive = changes.drive.or(sum.drive);
@@ -434,4 +450,103 @@ fn tear_openings(step: usize) {
         }
     }
     assert!(crashes > 0);
+}
+
+/// Counts the bytes of all rows anew.
+fn counted(index: &Index) -> u64 {
+    *lock(&index.live) = Live::default();
+    while !index.count_rows().expect("counts") {}
+    index.live_bytes()
+}
+
+// `drive.compaction-keeps-all`
+#[test]
+fn a_compaction_keeps_what_commits_change_meanwhile_and_views_stay_readable() {
+    let (dir, path) = scratch();
+    let index = open(&path).expect("opens");
+    fill(&index, 3000);
+    let before = index.view().expect("a view");
+    let copy = open_file(&dir.path().join("copy"), OpenMode::CreateNew);
+    let mut compaction = Compaction::begin(&index, copy, Box::new(|| false), Mutation::NONE).expect("begins");
+    let mut steps = 0;
+    loop {
+        steps += 1;
+        if steps <= 10 {
+            let again = (0..3000).filter(|n| n % 20 == steps).map(|n| put(n, 7));
+            index.commit(&merge(again), false).expect("commits");
+            index
+                .commit(&remove((0..3000).filter(|n| n % 20 == steps + 10)), false)
+                .expect("commits");
+        }
+        if compaction.step(&index).expect("copies") && steps > 10 {
+            break;
+        }
+    }
+    // What is committed after the last step.
+    index.commit(&put(4000, 7), false).expect("commits");
+    index
+        .commit(
+            &Changes {
+                drive: Some((3, 4)),
+                ..Changes::default()
+            },
+            false,
+        )
+        .expect("commits");
+    compaction.finish(&index).expect("finishes");
+    index.adopt(compaction);
+    assert!(!index.close_retired(), "a view is read of the old file");
+    assert_eq!(
+        before.register(&key(11)).expect("reads").accepted,
+        register(11, 5).accepted
+    );
+    drop(before);
+    assert!(index.close_retired());
+    let check = |index: &Index| {
+        assert_eq!(index.drive_state().expect("reads"), (3, 4));
+        let view = index.view().expect("a view");
+        for n in (0..3000).chain([4000]) {
+            let removed = n < 3000 && n % 20 > 10;
+            let held = view.held(&key(n)).expect("reads");
+            if removed {
+                assert_eq!(view.register(&key(n)).expect("reads"), Register::absent(), "key {n}");
+                assert!(
+                    held.is_empty() && !view.holds_folder(u128::from(n) + 1).expect("reads"),
+                    "key {n}"
+                );
+            } else {
+                let round = if n == 4000 || (1..=10).contains(&(n % 20)) {
+                    7
+                } else {
+                    5
+                };
+                let found = view.register(&key(n)).expect("reads");
+                assert_eq!(found.accepted, register(n, round).accepted, "key {n}");
+                assert!(held.contains_key(&(u128::from(n) + 1)), "key {n}");
+            }
+        }
+    };
+    check(&index);
+    let live = index.live_bytes();
+    assert_eq!(live, counted(&index));
+    index.close().expect("closes");
+    check(&open(&dir.path().join("copy")).expect("opens"));
+}
+
+#[test]
+fn the_bytes_of_all_rows_are_known_after_a_rest_and_counted_after_a_crash() {
+    let (_dir, path) = scratch();
+    let index = open(&path).expect("opens");
+    fill(&index, 1000);
+    index.commit(&remove(0..300), true).expect("commits");
+    let live = index.live_bytes();
+    drop(index);
+    let index = open(&path).expect("opens");
+    assert_eq!((index.live_bytes(), index.count_rows().ok()), (live, Some(true)));
+    index.commit(&put(1, 5), false).expect("commits");
+    let live = index.live_bytes();
+    drop(index);
+    let index = open(&path).expect("opens");
+    assert_eq!((index.live_bytes(), index.count_rows().ok()), (0, Some(false)));
+    assert_eq!(counted(&index), live);
 }

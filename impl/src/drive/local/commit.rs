@@ -6,6 +6,7 @@
 //! which nothing has to be durable costs no transaction.
 
 use super::{
+    compaction,
     keys::Keys,
     pending::Pending,
     queue::{AnswerTo, Message},
@@ -154,6 +155,9 @@ impl Core {
             let full = batch.len() >= BATCH_MESSAGES_MAX || bytes >= BATCH_BYTES_MAX;
             next = if full { None } else { queue.try_recv().ok() };
         }
+        if self.shared.mutation.is(Mutant::CallsReversed) {
+            batch.reverse();
+        }
         (batch, false)
     }
 
@@ -163,6 +167,7 @@ impl Core {
         for outgoing in self.outgoing.drain(..) {
             outgoing.send(failed.as_ref());
         }
+        compaction::adopt(&self.shared);
     }
 
     fn try_step(&mut self, batch: Vec<Message>, now: Duration, tick: bool) -> Result<(), DriveError> {
@@ -329,6 +334,7 @@ impl Core {
         let entry = self.keys.load(key, view, &self.pending.changes, recording)?;
         // `drive.installs-staged`
         if let Request::Install { shards, .. } = &request
+            && !self.shared.mutation.is(Mutant::InstallsUnstaged)
             && shards.iter().any(|folder| !entry.held.contains_key(folder))
         {
             return Ok(Err(DriveError::NotFound));

@@ -239,6 +239,10 @@ impl File for OpenFile {
         self.call("stat", File::len)
     }
 
+    fn allocated(&self) -> io::Result<u64> {
+        self.call("stat", File::allocated)
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.change("truncate", |file| file.set_len(len))
     }

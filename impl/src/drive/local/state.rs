@@ -1,6 +1,6 @@
 //! What the parts of a local drive share: its place, its index, its health and its reserve.
 
-use super::{recording::Recording, root::Root};
+use super::{compaction::Ready, recording::Recording, root::Root};
 use crate::{
     drive::{
         DriveError, IndexError,
@@ -48,6 +48,8 @@ pub(super) struct Shared {
     /// It knows this drive's place.
     pub(super) recording: Recording,
     pub(super) index: Index,
+    /// A compacted copy of the index that the commit task is to take over.
+    pub(super) compacted: Mutex<Option<Ready>>,
     pub(super) health: Arc<Health>,
     pub(super) reserve: Arc<Reserve>,
     pub(super) meter: Meter,
@@ -185,6 +187,11 @@ impl Health {
     }
 }
 
+/// The size of the reserve on a file system.
+fn reserve_bytes(space: &Space) -> u64 {
+    RESERVE_BYTES.min(space.total_bytes / 64)
+}
+
 /// A file that takes up room for the day on which there is none (`drive.full-still-deletes`). When the
 /// index meets a full file system it goes, and nothing more is staged, so that the index can still take
 /// deletes and finalizes. When room comes back it is made again.
@@ -251,6 +258,11 @@ impl Reserve {
         }
     }
 
+    /// Whether the file system has room for `bytes` more beside the reserve, with plenty to spare.
+    pub(super) fn leaves_room(&self, space: &Space, bytes: u64) -> bool {
+        !self.is_full() && space.free_bytes > bytes.saturating_add(4 * reserve_bytes(space))
+    }
+
     /// Gives its room to the index. Whether there was any.
     pub(super) fn release(&self) -> bool {
         self.set_full(true);
@@ -266,7 +278,7 @@ impl Reserve {
         let Ok(space) = self.files.space(&self.drive) else {
             return;
         };
-        let wanted = RESERVE_BYTES.min(space.total_bytes / 64);
+        let wanted = reserve_bytes(&space);
         // One that was made on a smaller file system is replaced; half will do, for the size of some goes up and down.
         let kept = self.kept();
         let missing = if kept < wanted.div_ceil(2) { wanted - kept } else { 0 };

@@ -7,6 +7,7 @@ mod faults;
 mod faulty;
 mod shards;
 mod slots;
+mod space;
 
 use super::*;
 use crate::drive::{
@@ -28,13 +29,20 @@ struct Bed {
     dir: tempfile::TempDir,
     rt: Rt,
     faults: faulty::Shared,
+    policy: CompactionPolicy,
 }
 
 impl Bed {
     fn new() -> Bed {
         let (rt, faults) = faulty::runtime();
         let dir = tempfile::tempdir().expect("temp folder");
-        Bed { dir, rt, faults }
+        let policy = CompactionPolicy::default();
+        Bed {
+            dir,
+            rt,
+            faults,
+            policy,
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -48,7 +56,7 @@ impl Bed {
     async fn try_open(&self) -> Result<Arc<LocalDrive>, DriveError> {
         let opened = open_all(&self.rt.files(), &[self.path()], 1, &mut || 7).expect("formats");
         match opened.drives.into_iter().next() {
-            Some(Slot::Ready(slot)) => LocalDrive::open(&self.rt, slot).await,
+            Some(Slot::Ready(slot)) => LocalDrive::open(&self.rt, slot, self.policy).await,
             other => panic!("{other:?}"),
         }
     }
@@ -72,6 +80,25 @@ impl Place for Bed {
 }
 
 conforms!(Bed::new);
+
+/// Whether a test of conformance fails when drives are broken in this way.
+#[cfg(feature = "mutants")]
+macro_rules! notices {
+    ($mutant:ident: $($name:ident),+) => {$(
+        let bed = Bed::new();
+        bed.faults().mutation = Some(crate::runtime::Mutant::$mutant.into());
+        let test = tokio::spawn(async move { crate::drive::conformance::$name(&bed).await });
+        assert!(test.await.is_err(), "{} is not noticed by {}", stringify!($mutant), stringify!($name));
+    )+};
+}
+
+// With one node no simulation can notice these: nothing is healed yet, and every caller waits for its answers.
+#[cfg(feature = "mutants")]
+#[tokio::test(flavor = "multi_thread")]
+async fn conformance_notices_mutants() {
+    notices!(CallsReversed: calls_are_applied_in_the_order_in_which_they_were_made);
+    notices!(InstallsUnstaged: only_what_is_staged_is_installed);
+}
 
 async fn sleep(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;

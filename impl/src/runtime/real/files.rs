@@ -249,6 +249,10 @@ impl File for HostFile {
         Ok(self.0.metadata()?.len())
     }
 
+    fn allocated(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.blocks() * 512)
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
     }

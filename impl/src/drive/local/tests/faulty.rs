@@ -1,8 +1,8 @@
 //! A runtime whose files can be told to fail, and count what is done to them.
 
 use crate::runtime::{
-    BoxFuture, Entry, Executor, File, FileId, Files, Guard, Job, Kind, Listener, OpenMode, Rt, Runtime, Space, Stream,
-    Task, real::RealRuntime,
+    BoxFuture, Entry, Executor, File, FileId, Files, Guard, Job, Kind, Listener, Mutation, OpenMode, Rt, Runtime,
+    Space, Stream, Task, real::RealRuntime,
 };
 use std::{
     io,
@@ -31,6 +31,8 @@ pub(crate) struct Faults {
     pub(crate) mounts: u64,
     /// Free bytes to report.
     pub(crate) free_bytes: Option<u64>,
+    /// How the drive is broken when it is opened next.
+    pub(crate) mutation: Option<Mutation>,
 }
 
 pub(crate) type Shared = Arc<Mutex<Faults>>;
@@ -80,6 +82,9 @@ impl Runtime for FaultyRuntime {
     }
     fn executor(&self, drive: &str) -> Arc<dyn Executor> {
         self.rt.executor(drive)
+    }
+    fn mutation(&self) -> Mutation {
+        self.faults.lock().expect("lock").mutation.unwrap_or(Mutation::NONE)
     }
 }
 
@@ -178,6 +183,9 @@ impl File for FaultyFile {
     }
     fn len(&self) -> io::Result<u64> {
         self.file.len()
+    }
+    fn allocated(&self) -> io::Result<u64> {
+        self.file.allocated()
     }
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.check()?;
