@@ -55,6 +55,8 @@ pub enum Mutant {
     PrepareQuorumTooSmall,
     /// The completion of an upload votes on the version first, and then takes the upload out.
     CompleteInTwoVotes,
+    /// A drive that hangs is waited for as long as one that is slow.
+    NeverSuspected,
     /// An operation waits for its drives as long as they like.
     NoDeadline,
     /// Staging, reading shards and listing wait for each drive as long as it likes.

@@ -2,7 +2,10 @@
 //!
 //! The machine decides; this file only moves messages and watches the clock.
 
-use super::{ErasureSet, StoreError};
+use super::{
+    ErasureSet, StoreError,
+    pace::{AGAIN, Alarm, Paced, Round, Work},
+};
 use crate::{
     drive::{Answer, Drive, DriveError, RegisterKey, ShardWriter, Staging},
     runtime::{self, Mutant, Recorder},
@@ -102,9 +105,8 @@ fn unavailable(why: Unavailable) -> StoreError {
 
 /// A call to a drive that is under way.
 struct Call {
-    to: u8,
     ballot: Ballot,
-    answer: Answer<Reply<Record>>,
+    answer: Paced<Result<Reply<Record>, DriveError>>,
 }
 
 type Answered = (u8, Ballot, Result<Reply<Record>, DriveError>);
@@ -113,8 +115,9 @@ impl Future for Call {
     type Output = Answered;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answered> {
-        let Call { to, ballot, answer } = self.get_mut();
-        answer.as_mut().poll(context).map(|answer| (*to, *ballot, answer))
+        let Call { ballot, answer } = self.get_mut();
+        let polled = Pin::new(answer).poll(context);
+        polled.map(|(drive, answer)| (drive as u8, *ballot, answer))
     }
 }
 
@@ -170,11 +173,12 @@ impl<'a> Run<'a> {
         let patient = self.set.rt.mutation().is(Mutant::NoDeadline);
         let limit = if patient { Duration::MAX } else { patience.operation };
         let mut deadline = self.set.rt.sleep(limit);
-        let mut hurry = self.set.rt.sleep(patience.straggler);
+        let mut round = Round::new(self.set.rt.mono());
+        let mut hurry = Alarm::new(&self.set.rt);
         let mut ended = Some(ended);
         loop {
             if self.carry_out().await {
-                hurry = self.set.rt.sleep(patience.straggler);
+                round = Round::new(self.set.rt.mono());
             }
             if let Some(outcome) = self.machine.outcome()
                 && let Some(ended) = ended.take()
@@ -190,9 +194,18 @@ impl<'a> Run<'a> {
             }
             let event = tokio::select! {
                 biased;
-                Some(answer) = self.calls.next(), if !self.calls.is_empty() => self.event(answer),
-                () = &mut hurry, if ended.is_some() => {
-                    hurry = self.set.rt.sleep(patience.straggler);
+                Some(answer) = self.calls.next(), if !self.calls.is_empty() => {
+                    round.answered(self.set.rt.mono());
+                    hurry.reset(|| self.give_up_at(&round));
+                    self.event(answer)
+                }
+                () = hurry.rings(), if ended.is_some() => {
+                    let (now, give_up) = (self.set.rt.mono(), self.give_up_at(&round));
+                    if give_up > now {
+                        hurry.set(give_up);
+                        continue;
+                    }
+                    hurry.set(now + AGAIN);
                     Event::Hurry
                 }
                 () = &mut deadline => {
@@ -207,6 +220,14 @@ impl<'a> Run<'a> {
                 self.todo = self.tell(event);
             }
         }
+    }
+
+    /// Time up to which the drives that have not answered in this round are waited for.
+    fn give_up_at(&self, round: &Round) -> Duration {
+        let ballot = self.machine.ballot();
+        let stragglers = self.calls.iter().filter(|call| call.ballot == ballot);
+        let stragglers = stragglers.map(|call| call.answer.drive);
+        self.set.pace.give_up_at(round, stragglers, Work::Commit)
     }
 
     /// Feeds an event to the machine and returns its effects.
@@ -260,12 +281,8 @@ impl<'a> Run<'a> {
                 Some(staged) => staged,
                 None => drive.register(self.key, request.clone()),
             };
-            let call = Call {
-                to: index,
-                ballot,
-                answer,
-            };
-            self.calls.push(call);
+            let answer = self.set.pace.call(usize::from(index), Work::Commit, answer);
+            self.calls.push(Call { ballot, answer });
         }
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod cleanup;
 pub(crate) mod driver;
 mod error;
 mod locks;
+mod pace;
 pub(crate) mod part_reader;
 pub(crate) mod read;
 pub(crate) mod scan;
@@ -23,28 +24,23 @@ use crate::{
 };
 use locks::KeyLocks;
 use model::protocol::Quorums;
+use pace::Pace;
 use std::{sync::Arc, time::Duration};
 
 /// Time limits of operations on a set.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// Time for stragglers, once a quorum has answered.
-    pub straggler: Duration,
-    /// Time for stragglers of a plain read, before it asks further drives.
-    pub read_straggler: Duration,
     /// Limit of a whole operation on a register.
     pub operation: Duration,
     /// The longest pause after another coordinator got in the way.
     pub pause_max: Duration,
-    /// Limit for one drive to take or give one run of stripes.
+    /// Limit for drives to take or give one run of stripes while those that answer do not suffice.
     pub shard: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
         Patience {
-            straggler: Duration::from_millis(250),
-            read_straggler: Duration::from_millis(100),
             operation: Duration::from_secs(10),
             pause_max: Duration::from_millis(20),
             shard: Duration::from_secs(5),
@@ -64,6 +60,7 @@ pub struct ErasureSet {
     ballots: Arc<Ballots>,
     locks: KeyLocks,
     patience: Patience,
+    pace: Arc<Pace>,
 }
 
 impl ErasureSet {
@@ -92,6 +89,7 @@ impl ErasureSet {
         ErasureSet {
             index,
             recorder: rt.recorder(),
+            pace: Pace::new(rt.clone(), drives.len()),
             rt,
             drives,
             quorums,

@@ -1,18 +1,21 @@
 //! Reader of one part: any K shards of each stripe, verified, from the drives that have them.
 
-use super::{ErasureSet, StoreError, read::SmallShards};
+use super::{
+    ErasureSet, StoreError,
+    pace::{Wait, Waited, Work},
+    read::SmallShards,
+};
 use crate::{
-    drive::{DriveError, ShardReader, SmallShard},
+    drive::{ShardReader, SmallShard},
     erasure::{Codec, Decoder, Layout, STRIPE_LEN, ShardSet, reseal},
-    runtime::{self, Mutant, Mutation},
+    runtime::{Mutant, Mutation},
 };
 use bytes::Bytes;
-use futures::future::join_all;
 use model::{
     protocol::{Fetch, fetch::Next},
     record::PartData,
 };
-use std::{collections::VecDeque, ops::Range};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 /// Stripes that are read from the drives at once: bounds a stream's memory at about twice as many MiB.
 const STRIPES_AT_ONCE: u64 = 4;
@@ -32,7 +35,7 @@ pub(crate) struct PartReader {
     /// Decides which shards to open next.
     fetch: Fetch,
     /// By shard index, those that are open.
-    shards: Vec<Option<Box<dyn ShardReader>>>,
+    shards: Vec<Option<Arc<dyn ShardReader>>>,
 }
 
 impl std::fmt::Debug for PartReader {
@@ -43,6 +46,7 @@ impl std::fmt::Debug for PartReader {
 
 impl PartReader {
     /// Opens K shards of a part of `bucket/key`. Those of `small` that belong to its data folder need not be asked for.
+    /// Unless `patient`, shards that only suspected drives could have are not waited for.
     ///
     /// # Errors
     /// [`StoreError::Unreadable`]: fewer than K shards can be opened.
@@ -53,6 +57,7 @@ impl PartReader {
         codec: Codec,
         part: &PartData,
         small: SmallShards,
+        patient: bool,
     ) -> Result<PartReader, StoreError> {
         let distribution = set.distribution(bucket, key);
         let layout = Layout::new(codec, part.size).map_err(|error| StoreError::Internal(error.to_string()))?;
@@ -68,7 +73,12 @@ impl PartReader {
             shards: (0..count).map(|_| None).collect(),
         };
         reader.take_small(small);
-        reader.ensure(set).await?;
+        for shard in 0..count {
+            if set.pace.is_suspected(reader.drive_of[shard], Work::Read) && reader.shards[shard].is_none() {
+                reader.fetch.slow(shard as u8);
+            }
+        }
+        reader.ensure(set, patient).await?;
         Ok(reader)
     }
 
@@ -83,41 +93,73 @@ impl PartReader {
                 && framed.len() as u64 == self.layout.shard_file_len()
             {
                 self.fetch.opened(shard as u8);
-                self.shards[shard] = Some(Box::new(SmallShard(framed)));
+                self.shards[shard] = Some(Arc::new(SmallShard(framed)));
             }
         }
     }
 
-    /// Opens shards until K are open: data shards first, as they need no decoding.
-    async fn ensure(&mut self, set: &ErasureSet) -> Result<(), StoreError> {
+    /// Opens shards until K are open: data shards first, as they need no decoding, and those of slow drives last.
+    async fn ensure(&mut self, set: &ErasureSet, patient: bool) -> Result<(), StoreError> {
+        let mut wait: Option<Wait<Box<dyn ShardReader>>> = None;
         loop {
             let next = match self.fetch.next() {
                 Next::Read => return Ok(()),
                 Next::Open(next) => next,
-                Next::TooFew => {
-                    return Err(StoreError::Unreadable(format!(
-                        "fewer than {} shards of data folder {:032x} can be read",
-                        self.data_shards,
-                        self.fetch.folder()
-                    )));
-                }
+                Next::TooFew => return Err(self.too_few()),
             };
-            let (folder, number) = (self.fetch.folder(), self.part.number);
-            let opening = next.iter().map(|shard| {
-                let drive = &set.drives[self.drive_of[usize::from(shard)]];
-                runtime::timeout(&set.rt, set.patience.shard, drive.open_shard(folder, number))
-            });
-            for (shard, opened) in next.iter().zip(join_all(opening).await) {
-                match opened {
-                    // A shard of another length is not this one (a file cut short).
-                    Some(Ok(reader)) if reader.len() == self.layout.shard_file_len() => {
-                        self.fetch.opened(shard);
-                        self.shards[usize::from(shard)] = Some(reader);
+            let wait = wait.get_or_insert_with(|| Wait::new(set, Work::Read));
+            for drive in next.iter().map(|shard| self.drive_of[usize::from(shard)]) {
+                if !wait.has(drive) {
+                    wait.add(
+                        drive,
+                        set.drives[drive].open_shard(self.fetch.folder(), self.part.number),
+                    );
+                }
+            }
+            match wait.next().await {
+                Waited::Answer(drive, opened) => {
+                    let shard = self.shard_of(drive);
+                    match opened {
+                        // A shard of another length is not this one (a file cut short).
+                        Ok(reader) if reader.len() == self.layout.shard_file_len() => {
+                            self.fetch.opened(shard as u8);
+                            self.shards[shard] = Some(reader.into());
+                        }
+                        _ => self.fetch.bad(shard as u8),
                     }
-                    _ => self.fetch.bad(shard),
+                }
+                Waited::Slow(drives) => {
+                    for drive in drives {
+                        self.fetch.slow(self.shard_of(drive) as u8);
+                    }
+                    let others = match self.fetch.next() {
+                        Next::Open(next) => next.iter().any(|shard| !wait.has(self.drive_of[usize::from(shard)])),
+                        Next::Read | Next::TooFew => true,
+                    };
+                    if !patient && !others {
+                        return Err(self.too_few());
+                    }
+                }
+                Waited::Over(drives) => {
+                    for drive in drives {
+                        self.fetch.bad(self.shard_of(drive) as u8);
+                    }
                 }
             }
         }
+    }
+
+    fn too_few(&self) -> StoreError {
+        StoreError::Unreadable(format!(
+            "fewer than {} shards of data folder {:032x} can be read",
+            self.data_shards,
+            self.fetch.folder()
+        ))
+    }
+
+    fn shard_of(&self, drive: usize) -> usize {
+        let shard = self.drive_of.iter().position(|other| *other == drive);
+        shard.unwrap_or_default()
     }
 
     /// Reads the next run of stripes of `range` into `out`, and moves the range's start behind it.
@@ -135,7 +177,7 @@ impl PartReader {
         let bytes = self.layout.frames_range(stripes.clone());
         let mut runs: Vec<Option<Bytes>> = vec![None; self.shards.len()];
         loop {
-            self.ensure(set).await?;
+            self.ensure(set, true).await?;
             self.read_runs(set, &bytes, &mut runs).await;
             match self.decode(&stripes, range, &runs) {
                 Ok(segments) => {
@@ -158,25 +200,35 @@ impl PartReader {
         }
     }
 
-    /// Reads the bytes of the shards that are open and not read yet.
+    /// Reads the bytes of the shards that are open and not read yet. Those of slow drives are closed.
     async fn read_runs(&mut self, set: &ErasureSet, bytes: &Range<u64>, runs: &mut [Option<Bytes>]) {
-        let len = (bytes.end - bytes.start) as usize;
-        let reads = self
-            .shards
-            .iter()
-            .zip(runs.iter())
-            .enumerate()
-            .filter_map(|(index, (shard, run))| match shard {
-                Some(reader) if run.is_none() => Some(async move {
-                    let read = runtime::timeout(&set.rt, set.patience.shard, reader.read(bytes.start, len));
-                    (index, read.await.unwrap_or_else(|| Err(DriveError::TimedOut)))
-                }),
-                _ => None,
-            });
-        for (index, read) in join_all(reads).await {
-            match read {
-                Ok(run) if run.len() == len => runs[index] = Some(run),
-                _ => self.close(index),
+        let (start, len) = (bytes.start, (bytes.end - bytes.start) as usize);
+        let mut wait = Wait::new(set, Work::Read);
+        for (shard, reader) in self.shards.iter().enumerate() {
+            if let (Some(reader), None) = (reader, &runs[shard]) {
+                let reader = reader.clone();
+                let read = async move { reader.read(start, len).await };
+                wait.add(self.drive_of[shard], Box::pin(read));
+            }
+        }
+        while !wait.is_empty() {
+            match wait.next().await {
+                Waited::Answer(drive, read) => {
+                    let shard = self.shard_of(drive);
+                    match read {
+                        Ok(run) if run.len() == len => runs[shard] = Some(run),
+                        _ => self.close(shard),
+                    }
+                }
+                Waited::Slow(drives) => {
+                    for drive in drives {
+                        let shard = self.shard_of(drive);
+                        self.fetch.slow(shard as u8);
+                        self.shards[shard] = None;
+                    }
+                    return;
+                }
+                Waited::Over(drives) => drives.into_iter().for_each(|drive| self.close(self.shard_of(drive))),
             }
         }
     }

@@ -3,9 +3,10 @@
 use super::{
     ErasureSet, StoreError,
     driver::{execute, settled},
+    pace::{Alarm, Paced, Round, Work},
 };
 use crate::{
-    drive::{DriveError, KeyRead, RegisterKey},
+    drive::{Answer, DriveError, KeyRead, RegisterKey},
     runtime::{self, Mutant},
 };
 use bytes::Bytes;
@@ -96,15 +97,16 @@ pub(super) fn decide(set: &ErasureSet, key: &[u8], answers: &BTreeMap<u8, Snapsh
     decision
 }
 
-/// Asks Q drives in this order, then the others if those do not suffice. With `enough`, so many drives at least are
-/// asked, for their small shards too, and waited for a moment even when the value is known before.
+/// Asks Q drives in this order, then the others if those do not suffice or are slow. With `enough`, so many drives at
+/// least are asked, for their small shards too, and waited for a moment even when the value is known before. Drives
+/// that are suspected to hang come last.
 async fn plain(
     set: &Arc<ErasureSet>,
     key: &RegisterKey,
     order: Vec<usize>,
     enough: Option<usize>,
 ) -> (ReadDecision<Record>, SmallShards) {
-    let mut order = order.into_iter();
+    let mut order = set.pace.preferred(order, Work::Look).into_iter();
     let mut calls = FuturesUnordered::new();
     let ask = |index| ask(set, key, index, enough.is_some());
     let first = usize::from(set.quorums.prepare).max(enough.unwrap_or(0));
@@ -112,19 +114,27 @@ async fn plain(
     let mut answers: BTreeMap<u8, Snapshot<Record>> = BTreeMap::new();
     let mut shards = SmallShards::new();
     let mut decision = ReadDecision::TooFew;
-    let mut straggler = set.rt.sleep(set.patience.read_straggler);
+    let mut round = Round::new(set.rt.mono());
+    let mut hedge = Alarm::new(&set.rt);
     let mut deadline = set.rt.sleep(set.patience.operation);
     let mut patient = true;
     loop {
         tokio::select! {
             biased;
             Some((index, answer)) = calls.next(), if !calls.is_empty() => {
-                if let Ok(KeyRead { snapshot, shard }) = answer {
+                round.answered(set.rt.mono());
+                hedge.reset(|| set.pace.hedge_at(&round, &waiting(&calls), Work::Look));
+                if let Ok(KeyRead { snapshot, shard }) = answered(set, answer) {
                     answers.insert(index as u8, snapshot);
                     shards.extend(shard.map(|shard| (index, shard)));
                 }
             }
-            () = &mut straggler, if patient => {
+            () = hedge.rings(), if patient => {
+                let at = set.pace.hedge_at(&round, &waiting(&calls), Work::Look);
+                if at > set.rt.mono() {
+                    hedge.set(at);
+                    continue;
+                }
                 patient = false;
                 if !is_chosen(&decision) {
                     calls.extend(order.by_ref().map(ask));
@@ -150,6 +160,11 @@ async fn plain(
     }
 }
 
+/// Drives that have yet to answer.
+pub(super) fn waiting<T: Send + 'static>(calls: &FuturesUnordered<Paced<T>>) -> Vec<usize> {
+    calls.iter().map(|call| call.drive).collect()
+}
+
 fn is_chosen(decision: &ReadDecision<Record>) -> bool {
     matches!(decision, ReadDecision::Chosen(_))
 }
@@ -162,25 +177,27 @@ fn nothing() -> Snapshot<Record> {
     }
 }
 
-async fn ask(
-    set: &ErasureSet,
-    key: &RegisterKey,
-    index: usize,
-    with_shard: bool,
-) -> (usize, Result<KeyRead, DriveError>) {
+fn ask(set: &ErasureSet, key: &RegisterKey, index: usize, with_shard: bool) -> Paced<Result<KeyRead, DriveError>> {
     let drive = &set.drives[index];
-    let mut answer = if with_shard {
-        drive.read_key(key).await
+    let answer: Answer<KeyRead> = if with_shard {
+        drive.read_key(key)
     } else {
-        match drive.register(key, Request::Read).await {
-            Ok(Reply::Read(snapshot)) => Ok(KeyRead { snapshot, shard: None }),
-            Ok(reply) => Err(DriveError::Invalid(format!("{reply:?} to a read"))),
-            Err(error) => Err(error),
-        }
+        let answer = drive.register(key, Request::Read);
+        Box::pin(async move {
+            match answer.await? {
+                Reply::Read(snapshot) => Ok(KeyRead { snapshot, shard: None }),
+                reply => Err(DriveError::Invalid(format!("{reply:?} to a read"))),
+            }
+        })
     };
+    set.pace.call(index, Work::Look, answer)
+}
+
+/// What a drive has answered; something else for a mutant.
+fn answered(set: &ErasureSet, answer: Result<KeyRead, DriveError>) -> Result<KeyRead, DriveError> {
     if answer.is_err() && set.rt.mutation().is(Mutant::OfflineIsAbsent) {
         let (snapshot, shard) = (nothing(), None);
-        answer = Ok(KeyRead { snapshot, shard });
+        return Ok(KeyRead { snapshot, shard });
     }
-    (index, answer)
+    answer
 }

@@ -3,12 +3,16 @@
 //! A drive speaks only for the span of its page, and what the pages say together is put together by the protocol's
 //! own [`Union`]. Where they cannot tell, the key is read as a single read would (`list.complete`, `list.as-read`).
 
-use super::{ErasureSet, StoreError, read};
+use super::{
+    ErasureSet, StoreError,
+    pace::{AGAIN, Alarm, Round, Work},
+    read::{self, waiting},
+};
 use crate::{
     drive::{ListFrom, Page, RegisterKey, RowError, decode_register},
-    runtime::{self, Mutant},
+    runtime::Mutant,
 };
-use futures::future::join_all;
+use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use model::{
     list::{self, Found, Span, Union},
     protocol::{ReadDecision, Register, Snapshot, Value},
@@ -104,7 +108,8 @@ fn take(union: &Union<'_, Page>, answers: &mut BTreeMap<u8, Snapshot<Record>>) -
     outcome
 }
 
-/// Reads pages of `wanted` drives concurrently, of other drives when some fail. Returns fewer if no drives are left.
+/// Reads pages of `wanted` drives side by side, and of further drives when some fail or are slow. Returns fewer if no
+/// drives are left.
 async fn pages(
     set: &Arc<ErasureSet>,
     wanted: usize,
@@ -113,22 +118,41 @@ async fn pages(
     limit: usize,
 ) -> BTreeMap<u8, Page> {
     let mut pages = BTreeMap::new();
-    let mut rest = 0..set.len();
+    let mut rest = set.pace.preferred((0..set.len()).collect(), Work::Look).into_iter();
+    let ask = |drive: usize| {
+        let page = set.drives[drive].list(prefix, from.clone(), limit);
+        set.pace.call(drive, Work::Look, page)
+    };
+    let mut calls: FuturesUnordered<_> = rest.by_ref().take(wanted).map(ask).collect();
+    let mut round = Round::new(set.rt.mono());
+    let mut hedge = Alarm::new(&set.rt);
+    let mut deadline = set.rt.sleep(set.patience.shard);
     while pages.len() < wanted {
-        let batch: Vec<usize> = rest.by_ref().take(wanted - pages.len()).collect();
-        if batch.is_empty() {
-            break;
-        }
-        let ask = |index: &usize| set.drives[*index].list(prefix, from.clone(), limit);
-        let answers = batch
-            .iter()
-            .map(|index| runtime::timeout(&set.rt, set.patience.shard, ask(index)));
-        for (index, answer) in batch.iter().zip(join_all(answers).await) {
-            if let Some(Ok(page)) = answer {
-                pages.insert(*index as u8, page);
-            } else if set.rt.mutation().is(Mutant::OfflineIsAbsent) {
-                pages.insert(*index as u8, Page::empty());
+        tokio::select! {
+            biased;
+            Some((drive, page)) = calls.next(), if !calls.is_empty() => {
+                round.answered(set.rt.mono());
+                hedge.reset(|| set.pace.hedge_at(&round, &waiting(&calls), Work::Look));
+                match page {
+                    Ok(page) => drop(pages.insert(drive as u8, page)),
+                    Err(_) if set.rt.mutation().is(Mutant::OfflineIsAbsent) => {
+                        pages.insert(drive as u8, Page::empty());
+                    }
+                    Err(_) => calls.extend(rest.next().map(ask)),
+                }
             }
+            () = hedge.rings() => {
+                let now = set.rt.mono();
+                let at = set.pace.hedge_at(&round, &waiting(&calls), Work::Look);
+                if at <= now {
+                    calls.extend(rest.by_ref().take(wanted - pages.len()).map(ask));
+                }
+                hedge.set(at.max(now + AGAIN));
+            }
+            () = &mut deadline => break,
+        }
+        if calls.is_empty() {
+            break;
         }
     }
     pages

@@ -5,6 +5,7 @@
 use super::{
     ErasureSet, StoreError,
     driver::{Shards, execute, settled},
+    pace::{Wait, Waited, Work},
 };
 use crate::{
     drive::{Drive, DriveError, RegisterKey, SMALL_SHARD_BYTES, ShardWriter, Staging},
@@ -252,18 +253,13 @@ impl StagingWriter {
     async fn open_files(&mut self) -> Result<(), StoreError> {
         let set = self.folder.set.clone();
         self.folder.abandon_on_drop = true;
-        let opened = join_all(set.drives.iter().map(|drive| {
-            runtime::timeout(
-                &set.rt,
-                set.patience.shard,
-                drive.stage_file(self.folder.staging.clone()),
-            )
-        }))
-        .await;
-        let mut tally = Tally::new(&self.folder.set, self.full);
-        self.sink = Sink::Files(opened.into_iter().map(|writer| tally.keep(writer)).collect());
-        self.full = tally.full;
-        tally.check(self.erasure)
+        let mut wait = Wait::new(&set, Work::Write);
+        for (index, drive) in set.drives.iter().enumerate() {
+            wait.add(index, drive.stage_file(self.folder.staging.clone()));
+        }
+        let writers = self.keep(wait).await?;
+        self.sink = Sink::Files(writers);
+        Ok(())
     }
 
     /// Appends bytes to each drive's file, by drive index.
@@ -294,21 +290,40 @@ impl StagingWriter {
     /// Fewer drives are left than the write quorum.
     async fn on_files<F>(&mut self, mut work: impl FnMut(usize, Box<dyn ShardWriter>) -> F) -> Result<(), StoreError>
     where
-        F: Future<Output = Result<Box<dyn ShardWriter>, DriveError>>,
+        F: Future<Output = Result<Box<dyn ShardWriter>, DriveError>> + Send + 'static,
     {
         let Sink::Files(writers) = &mut self.sink else {
             return Ok(());
         };
-        let (rt, limit) = (&self.folder.set.rt, self.folder.set.patience.shard);
-        let works = std::mem::take(writers).into_iter().enumerate().map(|(drive, writer)| {
-            let worked = writer.map(|writer| runtime::timeout(rt, limit, work(drive, writer)));
-            async move { Some(worked?.await) }
-        });
+        let mut wait = Wait::new(&self.folder.set, Work::Write);
+        for (drive, writer) in std::mem::take(writers).into_iter().enumerate() {
+            if let Some(writer) = writer {
+                wait.add(drive, Box::pin(work(drive, writer)));
+            }
+        }
+        let writers = self.keep(wait).await?;
+        self.sink = Sink::Files(writers);
+        Ok(())
+    }
+
+    /// Waits for all drives, or for enough of them when the others are slow. Returns what those answered that are kept,
+    /// by drive index.
+    ///
+    /// # Errors
+    /// Fewer drives are left than the write quorum.
+    async fn keep<T: Send + 'static>(&mut self, mut wait: Wait<T>) -> Result<Vec<Option<T>>, StoreError> {
         let mut tally = Tally::new(&self.folder.set, self.full);
-        let done = join_all(works).await;
-        *writers = done.into_iter().map(|done| tally.keep(done?)).collect();
+        let mut kept: Vec<Option<T>> = (0..self.folder.set.len()).map(|_| None).collect();
+        while !wait.is_empty() {
+            match wait.next().await {
+                Waited::Answer(drive, answer) => kept[drive] = tally.keep(answer),
+                Waited::Slow(_) if tally.check(self.erasure).is_ok() => break,
+                Waited::Slow(_) | Waited::Over(_) => {}
+            }
+        }
         self.full = tally.full;
-        tally.check(self.erasure)
+        tally.check(self.erasure)?;
+        Ok(kept)
     }
 }
 
@@ -379,8 +394,8 @@ impl Tally {
         Tally { kept: 0, fewer, full }
     }
 
-    fn keep<T>(&mut self, result: Option<Result<T, DriveError>>) -> Option<T> {
-        match result? {
+    fn keep<T>(&mut self, result: Result<T, DriveError>) -> Option<T> {
+        match result {
             Ok(value) => {
                 self.kept += 1;
                 Some(value)

@@ -26,18 +26,21 @@ impl Store {
     pub async fn get(self: &Arc<Self>, bucket: &str, key: &str) -> Result<ObjectReader, StoreError> {
         let set = self.set_of(key);
         let (mut info, mut small) = self.look_up(bucket, key).await?;
+        let mut patient = false;
         loop {
-            match ObjectReader::open(set.clone(), bucket, info.clone(), small).await {
+            match ObjectReader::open(set.clone(), bucket, info.clone(), small, patient).await {
                 // The data folder may have been dropped by an overwrite since the key was read.
                 Err(StoreError::Unreadable(_)) if self.rt.mutation().is(Mutant::UnreadableIsAbsent) => {
                     return Err(StoreError::NoSuchKey);
                 }
                 Err(StoreError::Unreadable(why)) => {
                     let (now, again) = self.look_up(bucket, key).await?;
-                    if now == info {
+                    let unchanged = now == info;
+                    if unchanged && patient {
                         return Err(StoreError::Unreadable(why));
                     }
-                    (info, small) = (now, again);
+                    // Only of a version that is still the latest are shards on slow drives worth a wait.
+                    (info, small, patient) = (now, again, unchanged);
                 }
                 opened => return opened,
             }
@@ -100,7 +103,8 @@ struct Source {
 }
 
 impl ObjectReader {
-    /// Opens a version's shards. Those of `small` that are of this version need not be asked for.
+    /// Opens a version's shards. Those of `small` that are of this version need not be asked for. Unless `patient`, it
+    /// fails when only drives that are suspected to hang could have the shards that are missing.
     ///
     /// # Errors
     /// [`StoreError::Unreadable`]; the data folder may have been dropped by an overwrite, so the caller
@@ -110,6 +114,7 @@ impl ObjectReader {
         bucket: &str,
         info: ObjectInfo,
         small: SmallShards,
+        patient: bool,
     ) -> Result<ObjectReader, StoreError> {
         let mut reader = ObjectReader {
             set,
@@ -122,7 +127,7 @@ impl ObjectReader {
         {
             let codec = codec(&reader.info)?;
             let (set, key) = (&reader.set, &reader.info.key);
-            reader.opened = Some(PartReader::open(set, bucket, key, codec, part, small).await?);
+            reader.opened = Some(PartReader::open(set, bucket, key, codec, part, small, patient).await?);
         }
         Ok(reader)
     }
@@ -195,7 +200,7 @@ impl ByteStream {
                     Some(reader) => reader,
                     None => {
                         let Source { set, bucket, key, .. } = &*source;
-                        PartReader::open(set, bucket, key, source.codec, &part, SmallShards::new()).await?
+                        PartReader::open(set, bucket, key, source.codec, &part, SmallShards::new(), true).await?
                     }
                 };
                 source.current = Some((reader, range));

@@ -12,6 +12,8 @@ pub struct Fetch {
     folder: Folder,
     data: u8,
     untried: Drives,
+    /// Those of `untried` that are tried last.
+    slow: Drives,
     open: Drives,
     mutation: Mutation,
 }
@@ -36,6 +38,7 @@ impl Fetch {
             folder,
             data,
             untried: Drives::all(shards),
+            slow: Drives::NONE,
             open: Drives::NONE,
             mutation: Mutation::NONE,
         }
@@ -66,26 +69,41 @@ impl Fetch {
         self.open
     }
 
-    /// What to do now: data shards first, as they need no decoding.
+    /// What to do now: data shards first, as they need no decoding, and slow ones last.
     #[must_use]
     pub fn next(&self) -> Next {
         let missing = usize::from(self.data).saturating_sub(self.open.count());
         match missing {
             0 => Next::Read,
             _ if self.untried.count() < missing => Next::TooFew,
-            _ => Next::Open(self.untried.iter().take(missing).collect()),
+            _ => {
+                let quick = self.untried.without(self.slow);
+                Next::Open(quick.iter().chain(self.slow.iter()).take(missing).collect())
+            }
         }
     }
 
     /// A shard was opened.
     pub fn opened(&mut self, shard: u8) {
         self.untried.remove(shard);
+        self.slow.remove(shard);
         self.open.insert(shard);
+    }
+
+    /// A shard's drive does not answer for now: others come first. It is closed if it was open, and can be opened
+    /// again.
+    pub fn slow(&mut self, shard: u8) {
+        if self.open.contains(shard) || self.untried.contains(shard) {
+            self.open.remove(shard);
+            self.untried.insert(shard);
+            self.slow.insert(shard);
+        }
     }
 
     /// A shard is missing, unreachable, of another length, or rotten.
     pub fn bad(&mut self, shard: u8) {
         self.untried.remove(shard);
+        self.slow.remove(shard);
         self.open.remove(shard);
     }
 
@@ -124,6 +142,24 @@ mod tests {
         fetch.bad(0);
         assert_eq!(fetch.next(), Next::Open(Drives::one(3)));
         fetch.bad(3);
+        assert_eq!(fetch.next(), Next::TooFew);
+    }
+
+    #[test]
+    fn slow_shards_come_last_and_are_not_given_up() {
+        let mut fetch = Fetch::new(7, 2, 4);
+        fetch.slow(0);
+        assert_eq!(fetch.next(), Next::Open([1, 2].into_iter().collect()));
+        fetch.opened(1);
+        fetch.opened(2);
+        fetch.slow(1);
+        assert_eq!(fetch.next(), Next::Open(Drives::one(3)));
+        fetch.bad(3);
+        assert_eq!(fetch.next(), Next::Open(Drives::one(0)));
+        fetch.bad(0);
+        fetch.slow(0);
+        assert_eq!(fetch.next(), Next::Open(Drives::one(1)));
+        fetch.bad(1);
         assert_eq!(fetch.next(), Next::TooFew);
     }
 }

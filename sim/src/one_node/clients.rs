@@ -34,8 +34,12 @@ pub async fn work(client: usize, store: Arc<Store>, shared: Arc<Shared>) {
                 _ => uploads::step(&store, &shared, key).await,
             }
         };
+        let drives = shared.world.drives(NODE);
+        // A step of an upload is many operations.
+        let watched = (what < 100).then(|| shared.hangs.begin(&shared.world, &shared.plan, &drives));
         let result = shared.ends("an operation", operation).await;
         let event = format!("client {client}: {key} {what} {result:?}");
+        shared.hangs.end(&shared.world, &drives, watched.flatten(), &event);
         shared.world.event(NODE, &event);
         store.rt().sleep(shared.pause()).await;
     }

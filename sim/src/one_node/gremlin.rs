@@ -91,6 +91,7 @@ async fn strike(shared: &Shared, drives: &[SimDrive], absentees: &[&SimDrive]) {
             shared.world.set_clock_drift(NODE, rng.gen_range(-100_000..100_000));
         }
     }
+    shared.hangs.changed();
     sleep(random(plan.quiet_max * 3)).await;
     match fault {
         // It serves again without a restart, or waits for one.
@@ -99,6 +100,7 @@ async fn strike(shared: &Shared, drives: &[SimDrive], absentees: &[&SimDrive]) {
         _ if rng.gen_bool(0.7) => calm(drive),
         _ => {}
     }
+    shared.hangs.changed();
 }
 
 /// What is done to victims while the node is down.

@@ -3,6 +3,7 @@
 use super::{
     clients,
     gremlin::{CAPACITY_BYTES, calm, ends_with_power, haunt, maim, random},
+    hang::Hangs,
     plan::{Fault, Kind, Plan},
     uploads::Uploads,
 };
@@ -72,6 +73,7 @@ pub struct Shared {
     swapped: Mutex<(usize, usize)>,
     /// Mounts of drives that were pulled out, and of those that were wiped.
     out: Mutex<BTreeSet<PathBuf>>,
+    pub hangs: Hangs,
     wiped: Mutex<BTreeSet<PathBuf>>,
 }
 
@@ -155,8 +157,8 @@ pub async fn one_node(world: World, kind: Kind) {
     one_node_as(world, kind, |_| {}).await;
 }
 
-/// The run of a seed whose plan is changed after it is drawn.
-pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) {
+/// The run of a seed whose plan is changed after it is drawn. Returns [`Hangs::checked`].
+pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) -> (u64, u64) {
     let mut plan = Plan::draw(kind);
     change(&mut plan);
     // A rotten block of the last commit before a crash looks like a torn one: its drive forgets that commit
@@ -182,6 +184,7 @@ pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) {
         reached: AtomicBool::new(false),
         swapped: Mutex::default(),
         out: Mutex::default(),
+        hangs: Hangs::default(),
         wiped: Mutex::default(),
     });
     let server = shared.clone();
@@ -199,6 +202,7 @@ pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) {
     }
     calm_down(&shared, &drives).await;
     check(&shared);
+    shared.hangs.checked()
 }
 
 /// Whether drives that lie do.
@@ -221,6 +225,7 @@ async fn stand_still(shared: &Shared, drives: &[SimDrive]) {
         for absentee in plan.absentees() {
             drives[absentee].set_faults(|faults| faults.hung = true);
         }
+        shared.hangs.changed();
         shared.standing.store(true, Ordering::Relaxed);
         sleep(OPERATION_MAX * 5 / 4).await;
         shared.standing.store(false, Ordering::Relaxed);
@@ -240,6 +245,7 @@ fn end_life(shared: &Shared, drives: &[SimDrive], cut: bool) {
         calm(drive);
         drive.cut_after(u64::MAX);
     }
+    shared.hangs.changed();
     // Before all drives are formatted a start needs every one of them (`format.complete-after-all`).
     if shared.served.load(Ordering::Relaxed) {
         maim(shared, drives);

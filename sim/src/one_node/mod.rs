@@ -13,6 +13,7 @@
 
 mod clients;
 mod gremlin;
+mod hang;
 mod life;
 pub mod mutants;
 mod plan;

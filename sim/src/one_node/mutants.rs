@@ -13,7 +13,7 @@ use store::runtime::{Mutant, Mutant::*};
 pub type Focus = fn(&mut Plan);
 
 /// Every mutant, and what of a plan is turned up for it: a rare meeting of faults must not rest on a lucky seed.
-pub const MUTANTS: [(Mutant, Focus); 34] = [
+pub const MUTANTS: [(Mutant, Focus); 35] = [
     (ShardFileNotSynced, as_drawn),
     (ShardFolderNotSynced, as_drawn),
     (IndexNotSynced, as_drawn),
@@ -35,6 +35,7 @@ pub const MUTANTS: [(Mutant, Focus); 34] = [
     (AcceptQuorumTooSmall, as_drawn),
     (PrepareQuorumTooSmall, as_drawn),
     (CompleteInTwoVotes, uploads),
+    (NeverSuspected, hangs_alone),
     (NoDeadline, hangs),
     (NoShardDeadline, hangs),
     (UnreadableIsAbsent, as_drawn),
@@ -84,6 +85,16 @@ pub fn crowd(plan: &mut Plan) {
     (plan.pause_max, plan.quiet_max) = (Duration::from_micros(200), plan.life_max / 10);
 }
 
+/// One drive of a set hangs now and then, and nothing else happens.
+pub fn hangs_alone(plan: &mut Plan) {
+    plan.sets.iter_mut().for_each(|set| set.absentees.truncate(1));
+    plan.faults = vec![(Fault::Hang, 1)];
+    (plan.cut, plan.wipe, plan.swap, plan.late_drive) = (0.0, 0.0, 0.0, 0.0);
+    (plan.index_rot, plan.data_rot) = (0.0, 0.0);
+    (plan.life_max, plan.quiet_max) = (Duration::from_secs(20), Duration::from_secs(7));
+    plan.pause_max = Duration::from_millis(200);
+}
+
 fn hangs(plan: &mut Plan) {
     plan.faults = vec![(Fault::Hang, 1)];
 }
@@ -103,6 +114,8 @@ pub const UNNOTICED: [Break; 6] = [
 pub fn broken(mutant: Mutant, focus: Focus) -> impl Fn(World) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
     move |world| {
         world.set_mutation(mutant.into());
-        Box::pin(one_node_as(world, Kind::Honest, focus))
+        Box::pin(async move {
+            one_node_as(world, Kind::Honest, focus).await;
+        })
     }
 }

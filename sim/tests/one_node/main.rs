@@ -4,7 +4,11 @@
 mod mutants;
 
 use sim::{
-    one_node::{FOUND, Kind, NODE, mutants::compactions, one_node, one_node_as},
+    one_node::{
+        FOUND, Kind, NODE,
+        mutants::{compactions, hangs_alone},
+        one_node, one_node_as,
+    },
     run::Scenario,
 };
 use std::sync::{
@@ -38,6 +42,28 @@ fn runs_are_replayed() {
         }
     });
     assert!(steps.load(Ordering::Relaxed) > 1000);
+}
+
+/// `live.one-hung-drive`: every seed asserts the bounds where they apply; here they apply all the time.
+#[test]
+fn one_hung_drive_costs_a_moment() {
+    let checked = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
+    let counted = checked.clone();
+    Scenario::new("one_hung_drive_costs_a_moment")
+        .seeds(20)
+        .check(move |world| {
+            let counted = counted.clone();
+            async move {
+                let (all, suspected) = one_node_as(world, Kind::Honest, hangs_alone).await;
+                counted.0.fetch_add(all, Ordering::Relaxed);
+                counted.1.fetch_add(suspected, Ordering::Relaxed);
+            }
+        });
+    let (all, suspected) = (checked.0.load(Ordering::Relaxed), checked.1.load(Ordering::Relaxed));
+    assert!(
+        suspected > 1000,
+        "{all} operations met a drive that hangs, {suspected} a suspected one"
+    );
 }
 
 /// Indexes are compacted beside commits, through power losses (`drive.compaction-keeps-all`).
