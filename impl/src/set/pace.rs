@@ -150,7 +150,7 @@ impl Pace {
 
     /// Drives in the given order, those that are suspected last.
     pub(super) fn preferred(&self, mut order: Vec<usize>, work: Work) -> Vec<usize> {
-        order.sort_by_key(|drive| self.is_suspected(*drive, work));
+        order.sort_by_cached_key(|drive| self.is_suspected(*drive, work));
         order
     }
 
