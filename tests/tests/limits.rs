@@ -137,8 +137,9 @@ fn space_comes_back() {
     let objects = if std::env::var_os("LARGE").is_some() {
         100_000
     } else {
-        20_000
+        5_000
     };
+    let all = objects + objects / 25;
     let server = Server::start(4);
     let empty = index_bytes(&server);
     Client::new(([127, 0, 0, 1], server.port()).into(), ACCESS_KEY, SECRET_KEY)
@@ -149,21 +150,19 @@ fn space_comes_back() {
     let full = index_bytes(&server) - empty;
     println!("{} bytes of index for each object", full / objects);
     assert!(full <= 700 * objects);
-    let idle = on_all(&server, objects..objects + 4000, put);
-    on_all(&server, 0..objects + 4000, |client, key| {
-        client.delete("limits", key).unwrap()
-    });
-    let busy = on_all(&server, objects..objects + 4000, put);
+    let idle = on_all(&server, objects..all, put);
+    on_all(&server, 0..all, |client, key| client.delete("limits", key).unwrap());
+    let busy = on_all(&server, objects..all, put);
     println!("the slowest of 100 puts: {idle:?} at first, {busy:?} behind the deletes");
-    on_all(&server, objects..objects + 4000, |client, key| {
+    on_all(&server, objects..all, |client, key| {
         client.delete("limits", key).unwrap()
     });
     let deleted = Instant::now();
     // A mebibyte is too little for a compaction.
     let most = if objects > 50_000 {
-        250 * (objects + 4000)
+        250 * all
     } else {
-        250 * (objects + 4000) + (1 << 20)
+        250 * all + (1 << 20)
     };
     while index_bytes(&server) > most || !server.log().contains("compacted the index") {
         assert!(
@@ -173,7 +172,7 @@ fn space_comes_back() {
         );
         thread::sleep(Duration::from_millis(500));
     }
-    let left = index_bytes(&server) / (objects + 4000);
+    let left = index_bytes(&server) / all;
     println!(
         "{left} bytes for each tombstone {:?} after the last delete",
         deleted.elapsed()
