@@ -323,7 +323,7 @@ pub(super) struct Wait<T: Send + 'static> {
     limit: BoxFuture<()>,
 }
 
-/// What has come of a [`Wait`].
+/// Outcome of one step of a [`Wait`].
 pub(super) enum Waited<T> {
     /// A drive has answered.
     Answer(usize, Result<T, DriveError>),

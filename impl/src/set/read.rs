@@ -193,7 +193,7 @@ fn ask(set: &ErasureSet, key: &RegisterKey, index: usize, with_shard: bool) -> P
     set.pace.call(index, Work::Look, answer)
 }
 
-/// What a drive has answered; something else for a mutant.
+/// Returns a drive's answer; under a mutant, an empty one for an error.
 fn answered(set: &ErasureSet, answer: Result<KeyRead, DriveError>) -> Result<KeyRead, DriveError> {
     if answer.is_err() && set.rt.mutation().is(Mutant::OfflineIsAbsent) {
         let (snapshot, shard) = (nothing(), None);

@@ -12,7 +12,7 @@ pub struct Fetch {
     folder: Folder,
     data: u8,
     untried: Drives,
-    /// Those of `untried` that are tried last.
+    /// Members of `untried` that are tried last.
     slow: Drives,
     open: Drives,
     mutation: Mutation,
@@ -69,7 +69,7 @@ impl Fetch {
         self.open
     }
 
-    /// What to do now: data shards first, as they need no decoding, and slow ones last.
+    /// Returns the next step: data shards first, as they need no decoding, and slow ones last.
     #[must_use]
     pub fn next(&self) -> Next {
         let missing = usize::from(self.data).saturating_sub(self.open.count());

@@ -14,7 +14,7 @@ const THEN_MAX: Duration = Duration::from_millis(250);
 /// kind.
 const SUSPECTED: Duration = Duration::from_secs(3);
 
-/// What is known of drives that hang.
+/// Record of the drives that hang and of the operations that met them.
 #[derive(Debug, Default)]
 pub struct Hangs(Mutex<State>);
 

@@ -100,7 +100,7 @@ pub struct Plan {
     /// Whether keys are written once more when the faults are over, and whether on full drives.
     pub progress: bool,
     pub full_at_the_end: bool,
-    /// How often drives look whether they should compact their indexes, which they do for little.
+    /// Interval of the checks for a compaction, which is made for little then.
     pub compaction: Option<Duration>,
 }
 

@@ -15,7 +15,7 @@ pub(super) const LIVE: &str = "live";
 
 /// Bytes of rows that are counted in one step.
 const COUNT_BYTES: usize = 256 << 10;
-/// What redb keeps of a row beside its key and its value: where each of them ends.
+/// Overhead of a row in redb: the offsets of the ends of its key and its value.
 const ROW_BYTES: u64 = 8;
 
 /// Bytes of all rows, or of those that are counted so far.

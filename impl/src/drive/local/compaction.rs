@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// How often a drive looks whether its end keeps it from taking over a copy, and whether an old index is still read.
+/// Interval of the checks that the drive has not ended with a copy untaken, and that an old index is still read.
 const LOOK: Duration = Duration::from_secs(1);
 /// Pause after a compaction that the file system had no room for.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(600);
@@ -39,7 +39,7 @@ const CHANGED_BY: f64 = 1.5;
 pub struct CompactionPolicy {
     /// Bytes that it must give back at least.
     pub wasted_bytes_min: u64,
-    /// How often a drive looks.
+    /// Interval of the checks of a drive.
     pub interval: Duration,
 }
 

@@ -5,7 +5,7 @@ use crate::drive::{RegisterKey, index::Changes};
 use model::protocol::Folder;
 use std::{sync::Arc, time::Duration};
 
-/// How long a change that no reply requires may wait.
+/// Longest delay of a change that no reply requires.
 const LAZY_MAX: Duration = Duration::from_millis(100);
 
 /// Changes since the last commit, and what follows from the next one.

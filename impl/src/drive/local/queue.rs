@@ -19,7 +19,7 @@ const MESSAGES_MAX: usize = 4096;
 /// Bytes of small shards that may wait with them.
 const BYTES_MAX: usize = 32 << 20;
 
-/// Where the answer to a message goes.
+/// Sending side of the answer to a message.
 pub(super) type AnswerTo<T> = oneshot::Sender<Result<T, DriveError>>;
 
 /// A message to the commit task.

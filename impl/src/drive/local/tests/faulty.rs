@@ -31,7 +31,7 @@ pub(crate) struct Faults {
     pub(crate) mounts: u64,
     /// Free bytes to report.
     pub(crate) free_bytes: Option<u64>,
-    /// How the drive is broken when it is opened next.
+    /// Mutation of the drive when it is opened next.
     pub(crate) mutation: Option<Mutation>,
 }
 
