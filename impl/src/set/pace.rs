@@ -310,6 +310,11 @@ impl<T: Send + 'static> Drop for Paced<T> {
     }
 }
 
+/// Drives that have yet to answer.
+pub(super) fn waiting<T: Send + 'static>(calls: &FuturesUnordered<Paced<T>>) -> Vec<usize> {
+    calls.iter().map(|call| call.drive).collect()
+}
+
 /// Time after which stragglers that could not be given up are told of again.
 pub(super) const AGAIN: Duration = Duration::from_millis(50);
 
@@ -359,10 +364,6 @@ impl<T: Send + 'static> Wait<T> {
         self.calls.is_empty()
     }
 
-    fn waiting(&self) -> Vec<usize> {
-        self.calls.iter().map(|call| call.drive).collect()
-    }
-
     /// Waits until something has come of it. Nothing does while no drive has yet to answer.
     pub(super) async fn next(&mut self) -> Waited<T> {
         loop {
@@ -380,12 +381,12 @@ impl<T: Send + 'static> Wait<T> {
                     let at = self.pace.give_up_at(&self.round, stragglers, self.work);
                     if at <= now {
                         self.alarm.set(now + AGAIN);
-                        return Waited::Slow(self.waiting());
+                        return Waited::Slow(waiting(&self.calls));
                     }
                     self.alarm.set(at);
                 }
                 () = &mut self.limit => {
-                    let over = self.waiting();
+                    let over = waiting(&self.calls);
                     self.calls.clear();
                     return Waited::Over(over);
                 }

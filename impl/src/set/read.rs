@@ -3,7 +3,7 @@
 use super::{
     ErasureSet, StoreError,
     driver::{execute, settled},
-    pace::{Alarm, Paced, Round, Work},
+    pace::{Alarm, Paced, Round, Work, waiting},
 };
 use crate::{
     drive::{Answer, DriveError, KeyRead, RegisterKey},
@@ -158,11 +158,6 @@ async fn plain(
             }
         }
     }
-}
-
-/// Drives that have yet to answer.
-pub(super) fn waiting<T: Send + 'static>(calls: &FuturesUnordered<Paced<T>>) -> Vec<usize> {
-    calls.iter().map(|call| call.drive).collect()
 }
 
 fn is_chosen(decision: &ReadDecision<Record>) -> bool {

@@ -5,8 +5,8 @@
 
 use super::{
     ErasureSet, StoreError,
-    pace::{AGAIN, Alarm, Round, Work},
-    read::{self, waiting},
+    pace::{AGAIN, Alarm, Round, Work, waiting},
+    read,
 };
 use crate::{
     drive::{ListFrom, Page, RegisterKey, RowError, decode_register},

@@ -7,7 +7,8 @@
 //! holds (`drive.compaction-keeps-all`).
 
 use super::{
-    Changes, HELD, Index, IndexError, META, MakeRoom, Open, REGISTERS, SHARDS, View, contained, len_of, lock, rows,
+    Changes, HELD, Index, IndexError, MakeRoom, Open, REGISTERS, SHARDS, View, contained, len_of, lock, rows,
+    write_drive,
 };
 use crate::runtime::{File, Mutant, Mutation};
 use redb::{Durability, WriteTransaction};
@@ -207,10 +208,8 @@ impl Compaction {
                 .set_durability(durability)
                 .map_err(|error| IndexError::Redb(Box::new(error.into())))?;
             write_rows(&self.target, &transaction, rows)?;
-            if let Some((epoch, hi)) = drive {
-                let mut meta = transaction.open_table(META)?;
-                meta.insert("epoch", epoch)?;
-                meta.insert("hi", hi)?;
+            if let Some(drive) = drive {
+                write_drive(&transaction, drive)?;
             }
             lock(&self.target.live).store(&transaction, drive.is_some())?;
             Ok(transaction.commit()?)

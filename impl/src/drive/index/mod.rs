@@ -246,12 +246,12 @@ impl Index {
             if !changes.rows.is_empty() {
                 write_rows(&transaction, &changes.rows, &mut live)?;
             }
-            if let Some((epoch, hi)) = changes.drive {
-                let mut meta = transaction.open_table(META)?;
-                meta.insert("epoch", epoch)?;
-                meta.insert("hi", hi)?;
+            if let Some(drive) = changes.drive {
+                write_drive(&transaction, drive)?;
             }
             live.store(&transaction, rest)?;
+            // A count of all rows must not wait for the sync.
+            drop(live);
             Ok(transaction.commit()?)
         })?;
         // Readers that begin from here on see the commit.
@@ -319,6 +319,14 @@ impl fmt::Debug for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Index").finish_non_exhaustive()
     }
+}
+
+/// Writes the drive's epoch and `hi`.
+fn write_drive(transaction: &WriteTransaction, (epoch, hi): (u64, u64)) -> Result<(), IndexError> {
+    let mut meta = transaction.open_table(META)?;
+    meta.insert("epoch", epoch)?;
+    meta.insert("hi", hi)?;
+    Ok(())
 }
 
 fn write_registers(
