@@ -9,7 +9,7 @@ use madsim::{
 };
 use model::trace::{Entry, Replay, Violation};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
     io,
     net::{IpAddr, Ipv4Addr},
@@ -46,6 +46,35 @@ struct Replaying {
     replay: Replay,
     sequences: BTreeMap<u32, u64>,
     violation: Option<Violation>,
+    /// Operations that have begun, and those of them that a drive's floor has refused.
+    operations: u64,
+    refused: BTreeSet<u128>,
+}
+
+impl Replaying {
+    /// Counts operations, and those whose round was too low for a drive.
+    fn count(&mut self, event: &model::trace::Event) {
+        use model::{
+            protocol::{Event::Reply, Reply::Refused},
+            trace::Event::{Began, Reacted},
+        };
+        match event {
+            Began { .. } => self.operations += 1,
+            Reacted {
+                operation,
+                event:
+                    Reply {
+                        ballot,
+                        reply: Refused(nack),
+                        ..
+                    },
+                ..
+            } if nack.floor > *ballot => {
+                self.refused.insert(*operation);
+            }
+            _ => {}
+        }
+    }
 }
 
 #[derive(Default)]
@@ -288,20 +317,24 @@ impl World {
 
     pub(crate) fn replay(&self, node: u32, event: model::trace::Event) {
         let mut state = lock(&self.0.state);
-        let Some(Replaying {
-            replay,
-            sequences,
-            violation,
-        }) = &mut state.replay
-        else {
+        let Some(replaying) = &mut state.replay else {
             return;
         };
-        let sequence = sequences.entry(node).or_default();
+        replaying.count(&event);
+        let sequence = replaying.sequences.entry(node).or_default();
         *sequence += 1;
         let sequence = *sequence;
-        if violation.is_none() {
-            *violation = replay.take(Entry { sequence, node, event }).err();
+        if replaying.violation.is_none() {
+            replaying.violation = replaying.replay.take(Entry { sequence, node, event }).err();
         }
+    }
+
+    /// How many operations have begun while machines were run again, and how many of them some drive refused because
+    /// its floor was above their round.
+    pub fn refused_rounds(&self) -> (u64, u64) {
+        let state = lock(&self.0.state);
+        let counted = |replaying: &Replaying| (replaying.operations, replaying.refused.len() as u64);
+        state.replay.as_ref().map_or((0, 0), counted)
     }
 
     /// What did not follow when the machines were run again, and how many steps they were run.

@@ -2,13 +2,18 @@
 
 use crate::{
     background::stale_uploads::{self, Stale},
+    drive::RegisterKey,
     node::{self, CompactionPolicy, NodeConfig},
     runtime::{Rt, real::RealRuntime},
     store::{CompletedPart, PutOptions, Store, StoreError, WriteMeta},
 };
 use bytes::Bytes;
-use model::record::Precondition;
-use std::{sync::Arc, time::Duration};
+use model::{
+    protocol::{Ballot, Effect, Request},
+    record::Precondition,
+    trace::{Entry, Event},
+};
+use std::{path::Path, sync::Arc, time::Duration};
 
 const BUCKET: &str = "bucket";
 const EXPIRY: Duration = Duration::from_millis(1500);
@@ -40,8 +45,11 @@ async fn put_part(store: &Arc<Store>, key: &str, upload: u128) {
     committed.expect("committed");
 }
 
-async fn open_store(folder: &std::path::Path) -> (Rt, Arc<Store>) {
-    let rt = RealRuntime::new();
+async fn open_store(folder: &Path) -> (Rt, Arc<Store>) {
+    open_store_on(RealRuntime::new(), folder).await
+}
+
+async fn open_store_on(rt: Rt, folder: &Path) -> (Rt, Arc<Store>) {
     let drives = (1..=4).map(|number| folder.join(format!("d{number}"))).collect();
     let config = NodeConfig {
         drives,
@@ -110,4 +118,46 @@ async fn uploads_of_a_deleted_bucket_are_aborted() {
     assert_eq!(found, Stale { aborted: 1, left: 0 });
     assert_eq!(stale_uploads::abort(&store, Duration::ZERO).await, Stale::default());
     store.close().await;
+}
+
+/// Once drives have been found in a higher epoch, later operations begin in it, without a refusal and a Fence each.
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::disallowed_methods, reason = "reads what was recorded")]
+async fn an_epoch_is_settled_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trace = folder.path().join("trace");
+    let rt = RealRuntime::recording(&trace).expect("a file");
+    let (_, store) = open_store_on(rt, folder.path()).await;
+    let ballot = Ballot {
+        epoch: 3,
+        ..Ballot::ZERO
+    };
+    for drive in &store.sets()[0].drives {
+        let fenced = drive.register(&RegisterKey::bucket("another"), Request::Fence { ballot });
+        fenced.await.expect("fenced");
+    }
+    for key in ["first", "second", "third"] {
+        begin(&store, key).await;
+    }
+    let (mut settled, mut fences) = (Vec::new(), 0);
+    for line in std::fs::read_to_string(&trace).expect("written").lines() {
+        let entry: Entry = serde_json::from_str(line).expect("an event");
+        let (Event::Began { effects, .. } | Event::Reacted { effects, .. }) = &entry.event else {
+            continue;
+        };
+        let is_fence = |effect: &&Effect<_>| {
+            matches!(
+                effect,
+                Effect::Send {
+                    request: Request::Fence { .. },
+                    ..
+                }
+            )
+        };
+        fences += effects.iter().filter(is_fence).count();
+        if let Event::Began { settled: epoch, .. } = &entry.event {
+            settled.push(*epoch);
+        }
+    }
+    assert_eq!((settled.last(), fences), (Some(&3), 1), "{settled:?}");
 }

@@ -19,7 +19,7 @@ use model::{
 };
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -141,12 +141,15 @@ impl<'a> Run<'a> {
         let recorder = set.recorder.clone();
         let recorded = recorder.as_ref().map(|_| op.clone());
         let operation = op.change;
+        let settled = set.settled.load(Ordering::Relaxed);
         let (machine, todo) = Coordinator::new(set.quorums, op);
+        let machine = machine.with_settled(settled);
         if let (Some(recorder), Some(op)) = (&recorder, recorded) {
             recorder.record(trace::Event::Began {
                 set: set.index,
                 key: trace::Key(key.as_bytes().to_vec()),
                 quorums: set.quorums,
+                settled,
                 op,
                 effects: todo.clone(),
             });
@@ -183,6 +186,7 @@ impl<'a> Run<'a> {
             if let Some(outcome) = self.machine.outcome()
                 && let Some(ended) = ended.take()
             {
+                self.set.settled.fetch_max(self.machine.settled(), Ordering::Relaxed);
                 ended(Ended {
                     outcome: outcome.clone(),
                     full: self.lacks_room(),
@@ -257,6 +261,8 @@ impl<'a> Run<'a> {
                             let pause = random_below(&self.set.rt, self.set.patience.pause_max);
                             self.set.rt.sleep(pause).await;
                         }
+                        // Below an epoch that is settled, drives would refuse.
+                        let epoch = epoch.max(self.set.settled.load(Ordering::Relaxed));
                         let ballot = self.set.ballots.issue(epoch, round);
                         let effects = self.tell(Event::Begin(ballot));
                         self.todo.extend(effects);
@@ -295,7 +301,10 @@ impl<'a> Run<'a> {
 
     fn event(&mut self, (from, ballot, reply): Answered) -> Event<Record> {
         match reply {
-            Ok(reply) => Event::Reply { from, ballot, reply },
+            Ok(reply) => {
+                self.set.ballots.heard(&reply);
+                Event::Reply { from, ballot, reply }
+            }
             Err(error) => {
                 let drives = match error {
                     DriveError::Full => &mut self.full,

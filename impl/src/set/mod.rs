@@ -25,7 +25,10 @@ use crate::{
 use locks::KeyLocks;
 use model::protocol::Quorums;
 use pace::Pace;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 /// Time limits of operations on a set.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +61,8 @@ pub struct ErasureSet {
     pub(crate) drives: Vec<Arc<dyn Drive>>,
     pub(crate) quorums: Quorums,
     ballots: Arc<Ballots>,
+    /// The highest epoch that is known to be stored at A drives.
+    settled: AtomicU64,
     locks: KeyLocks,
     patience: Patience,
     pace: Arc<Pace>,
@@ -94,6 +99,7 @@ impl ErasureSet {
             drives,
             quorums,
             ballots,
+            settled: AtomicU64::new(0),
             locks: KeyLocks::default(),
             patience,
         }

@@ -125,6 +125,7 @@ async fn plain(
                 round.answered(set.rt.mono());
                 hedge.reset(|| set.pace.hedge_at(&round, &waiting(&calls), Work::Look));
                 if let Ok(KeyRead { snapshot, shard }) = answered(set, answer) {
+                    set.ballots.saw(&snapshot);
                     answers.insert(index as u8, snapshot);
                     shards.extend(shard.map(|shard| (index, shard)));
                 }

@@ -155,7 +155,12 @@ impl<V: Value> Acceptor<'_, V> {
             self.drive.epoch = ballot.epoch;
             // A refused round needs no cover: nothing is promised.
             let votes = self.would_vote(&request, mutation) && !mutation.is(Mutant::HiNotRaised);
-            let covers = votes && self.drive.cover(ballot.round);
+            // A vote is stored in any case: `hi` goes along, so that promises rarely wait for it.
+            let ahead = match request {
+                Request::Accept { .. } => DriveState::RESERVE / 2,
+                _ => 0,
+            };
+            let covers = votes && self.drive.cover(ballot.round, ahead);
             if joins || covers {
                 effects.push(DriveEffect::PersistDrive);
             }
@@ -308,7 +313,7 @@ impl<V: Value> Acceptor<'_, V> {
         if !promised || lower {
             return Reply::Refused(self.nack());
         }
-        if self.drive.cover(vote.ballot.round) {
+        if self.drive.cover(vote.ballot.round, DriveState::RESERVE / 2) {
             effects.push(DriveEffect::PersistDrive);
         }
         let replaced = if mutation.is(Mutant::InstallReplacesShards) {

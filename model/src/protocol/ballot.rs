@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Ballot {
     /// Epoch of the erasure set: raised when a wiped drive joins.
     pub epoch: u64,
-    /// One counter per process, raised by every round that it sees in a reply.
+    /// Above every round that its process has issued or seen in an answer; near its clock's microseconds.
     pub round: u64,
     /// The node that issued it.
     pub node: u32,

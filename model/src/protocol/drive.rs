@@ -74,10 +74,10 @@ impl DriveState {
         self.floor = self.floor.max(promised);
     }
 
-    /// Covers a round by `hi` before it is promised or voted for (`drive.hi-covers`); true if that has
-    /// to be stored.
-    pub(super) fn cover(&mut self, round: u64) -> bool {
-        let raise = round > self.hi;
+    /// Covers a round, and `ahead` more, by `hi` before it is promised or voted for (`drive.hi-covers`); true if that
+    /// has to be stored.
+    pub(super) fn cover(&mut self, round: u64, ahead: u64) -> bool {
+        let raise = round.saturating_add(ahead) > self.hi;
         if raise {
             self.hi = round.saturating_add(DriveState::RESERVE);
         }

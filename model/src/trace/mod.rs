@@ -147,6 +147,9 @@ pub enum Event {
         key: Key,
         /// The quorums of the set.
         quorums: Quorums,
+        /// The highest epoch that its node knows to be stored at A drives.
+        #[serde(default)]
+        settled: u64,
         /// The operation. [`Op::change`] names it from now on.
         op: Op,
         /// What its coordinator wants done.

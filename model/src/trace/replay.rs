@@ -141,9 +141,10 @@ impl Replay {
                 set,
                 key,
                 quorums,
+                settled,
                 op,
                 effects,
-            } => self.begin(set, key, quorums, op, effects),
+            } => self.begin(set, key, quorums, settled, op, effects),
             Event::Reacted {
                 operation,
                 event,
@@ -402,6 +403,7 @@ impl Replay {
         set: u32,
         key: Key,
         quorums: Quorums,
+        settled: u64,
         op: Op,
         effects: Vec<Effect<Record>>,
     ) -> Result<(), Violation> {
@@ -412,7 +414,7 @@ impl Replay {
             set,
             key: key.clone(),
             drives: quorums.drives,
-            machine,
+            machine: machine.with_settled(settled),
             sent: Vec::new(),
         };
         let earlier = self.operations.insert(name, operation);

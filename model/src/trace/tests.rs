@@ -52,6 +52,7 @@ impl Scribe {
             set: 0,
             key: key(),
             quorums,
+            settled: 0,
             op,
             effects: todo.clone(),
         });

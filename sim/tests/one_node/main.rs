@@ -29,19 +29,28 @@ fn acknowledged_objects_survive() {
         .check(|world| one_node(world, Kind::Honest));
 }
 
-/// The machines of a run are run again beside it (`trace.same-outputs`).
+/// The machines of a run are run again beside it (`trace.same-outputs`). Few operations begin in a round that a drive
+/// refuses, although the node is started again and again (`live.rounds-keep-up`).
 #[test]
 fn runs_are_replayed() {
-    let steps = Arc::new(AtomicU64::new(0));
-    let counted = steps.clone();
-    Scenario::new("runs_are_replayed").seeds(5).check(move |world| {
+    let counts: Arc<[AtomicU64; 3]> = Arc::default();
+    let counted = counts.clone();
+    Scenario::new("runs_are_replayed").seeds(10).check(move |world| {
         let counted = counted.clone();
         async move {
             one_node(world.clone(), Kind::Honest).await;
-            counted.fetch_add(world.replayed().1, Ordering::Relaxed);
+            let (operations, refused) = world.refused_rounds();
+            for (count, more) in counted.iter().zip([world.replayed().1, operations, refused]) {
+                count.fetch_add(more, Ordering::Relaxed);
+            }
         }
     });
-    assert!(steps.load(Ordering::Relaxed) > 1000);
+    let [steps, operations, refused] = counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+    assert!(steps > 1000);
+    assert!(
+        refused * 10 < operations,
+        "live.rounds-keep-up: {refused} of {operations} operations were below a drive's floor"
+    );
 }
 
 /// `live.one-hung-drive`: every seed asserts the bounds where they apply; here they apply all the time.

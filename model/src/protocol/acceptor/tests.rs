@@ -130,6 +130,16 @@ fn a_promise_is_for_higher_ballots_only_and_waits_for_hi_once() {
 }
 
 #[test]
+fn a_vote_raises_hi_before_promises_have_to_wait_for_it() {
+    let mut d = Drive::new();
+    d.check("prepare 2", "granted 0@0*<0@0 []; drive");
+    let round = DriveState::RESERVE / 2 + 3;
+    d.check(&format!("prepare {round}"), "granted 0@0*<0@0 []");
+    d.check(&format!("accept 1@{round}<0@0"), "accepted; drive; register");
+    assert_eq!(d.drive.hi, round + DriveState::RESERVE);
+}
+
+#[test]
 fn a_vote_is_a_promise_too_and_repeating_it_changes_nothing() {
     let mut d = Drive::new();
     d.check("accept 1@2<0@0", "accepted; drive; register");
