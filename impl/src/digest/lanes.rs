@@ -1,7 +1,11 @@
 //! The compression function of MD5, on several bodies at once.
 //!
 //! Every lane is a body: the arithmetic is written for arrays with an element for each lane, which a compiler turns
-//! into vector instructions wherever it may use them. No intrinsics, and the same code for one lane.
+//! into vector instructions wherever it may use them, and the same code is for one lane. With AVX2 it does that badly:
+//! there, [`super::avx2`] takes its place.
+
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
 
 /// Bytes of a block.
 pub(super) const BLOCK: usize = 64;
@@ -10,10 +14,10 @@ pub(super) const BLOCK: usize = 64;
 pub(super) const IV: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
 /// How far each step of a round rotates; the same four again and again.
-const ROTATIONS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
+pub(super) const ROTATIONS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
 
 /// The whole part of 2³² · |sin i|, i = 1..=64.
-const SINES: [u32; 64] = [
+pub(super) const SINES: [u32; 64] = [
     0xd76a_a478,
     0xe8c7_b756,
     0x2420_70db,
@@ -112,10 +116,10 @@ impl Kernels {
             if std::arch::is_x86_feature_detected!("avx2") {
                 return Kernels {
                     // SAFETY: both need only the feature just detected.
-                    eight: Some(|states, data| unsafe { avx2(states, data) }),
+                    eight: Some(|states, data| unsafe { avx2::compress::<8, 1>(states, data) }),
                     // SAFETY: as above.
-                    sixteen: |states, data| unsafe { avx2(states, data) },
-                    lanes_min: 3,
+                    sixteen: |states, data| unsafe { avx2::compress::<16, 2>(states, data) },
+                    lanes_min: 2,
                 };
             }
         }
@@ -159,12 +163,6 @@ pub(super) fn one(state: &mut [u32; 4], data: &[u8]) {
     let mut lanes = state.map(|word| [word]);
     compress(&mut lanes, &[data]);
     *state = lanes.map(|[word]| word);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn avx2<const L: usize>(states: &mut [[u32; L]; 4], data: &[&[u8]; L]) {
-    compress(states, data);
 }
 
 #[cfg(target_arch = "x86_64")]
