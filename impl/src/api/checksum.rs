@@ -77,6 +77,12 @@ impl Hasher {
         }
     }
 
+    /// Whether it is one of the three CRCs, which take some 0.1 ms for a MiB.
+    #[must_use]
+    pub fn is_crc(&self) -> bool {
+        matches!(self, Hasher::Crc(..))
+    }
+
     /// Appends bytes.
     pub fn update(&mut self, data: &[u8]) {
         match self {

@@ -3,7 +3,7 @@
 use super::{ApiError, Code, checksum};
 use crate::{
     digest::Md5,
-    runtime,
+    runtime::{self, Gone, Rt},
     store::{STRIPE_LEN, StagingWriter, Store},
 };
 use bytes::Bytes;
@@ -103,22 +103,14 @@ pub(super) async fn ingest(
         checksum: expected,
         also,
     } = incoming;
-    let kinds = [Some(expected.kind()), also.filter(|kind| *kind != expected.kind())];
-    let mut hashes = Hashes {
-        md5: Md5::default(),
-        checksums: kinds
-            .into_iter()
-            .flatten()
-            .map(|kind| (kind, Hasher::new(kind)))
-            .collect(),
-    };
+    let mut hashes = Hashes::new(expected.kind(), also);
     let mut received = 0;
     let mut batches = Batches {
         body,
         rest: Bytes::new(),
     };
     loop {
-        let (batch, ended) = batches.next(writer).await?;
+        let (batch, ended) = batches.next(writer, &mut hashes).await?;
         let batch_bytes: usize = batch.iter().map(Bytes::len).sum();
         received += batch_bytes as u64;
         if received > size {
@@ -147,7 +139,7 @@ struct Batches {
 
 impl Batches {
     /// The next [`BATCH_BYTES`], fewer at the end; and whether the body has ended.
-    async fn next(&mut self, writer: &mut StagingWriter) -> Result<(Vec<Bytes>, bool), ApiError> {
+    async fn next(&mut self, writer: &mut StagingWriter, hashes: &mut Hashes) -> Result<(Vec<Bytes>, bool), ApiError> {
         let mut batch = Vec::new();
         let mut room = BATCH_BYTES;
         let mut data = std::mem::take(&mut self.rest);
@@ -166,6 +158,7 @@ impl Batches {
                 Some(data) => data,
                 None => return Ok((batch, true)),
             };
+            update(&mut hashes.crcs, &data);
         }
     }
 
@@ -190,25 +183,36 @@ async fn hash_and_write(
     batch_bytes: usize,
 ) -> Result<Hashes, ApiError> {
     if batch_bytes < BATCH_BYTES_OFFLOADED {
-        batch.iter().for_each(|data| hashes.md5.update(data));
-        update(&mut hashes.checksums, &batch);
+        for data in &batch {
+            hashes.md5.update(data);
+            update(&mut hashes.shas, data);
+        }
         write_all(writer, batch).await?;
         return Ok(hashes);
     }
-    let Hashes { md5, mut checksums } = hashes;
-    let (to_hash, to_sum) = (batch.clone(), batch.clone());
-    let hashing = store.hashing().update(md5, to_hash);
-    let summing = runtime::cpu(store.rt(), move || {
-        update(&mut checksums, &to_sum);
-        checksums
-    });
-    let (md5, checksums, written) = join3(hashing, summing, write_all(writer, batch)).await;
+    let Hashes { md5, crcs, shas } = hashes;
+    let hashing = store.hashing().update(md5, batch.clone());
+    let summing = sum(store.rt(), shas, batch.clone());
+    let (md5, shas, written) = join3(hashing, summing, write_all(writer, batch)).await;
     written?;
     let gone = |_| ApiError::from(Code::InternalError);
     Ok(Hashes {
         md5: md5.map_err(gone)?,
-        checksums: checksums.map_err(gone)?,
+        crcs,
+        shas: shas.map_err(gone)?,
     })
+}
+
+/// Takes a batch into checksums, off the connection's thread if there are any.
+async fn sum(rt: &Rt, mut checksums: Checksums, batch: Vec<Bytes>) -> Result<Checksums, Gone> {
+    if checksums.is_empty() {
+        return Ok(checksums);
+    }
+    runtime::cpu(rt, move || {
+        batch.iter().for_each(|data| update(&mut checksums, data));
+        checksums
+    })
+    .await
 }
 
 async fn write_all(writer: &mut StagingWriter, batch: Vec<Bytes>) -> Result<(), ApiError> {
@@ -218,20 +222,37 @@ async fn write_all(writer: &mut StagingWriter, batch: Vec<Bytes>) -> Result<(), 
     Ok(())
 }
 
+type Checksums = Vec<(ChecksumKind, Hasher)>;
+
 struct Hashes {
     md5: Md5,
-    checksums: Vec<(ChecksumKind, Hasher)>,
+    /// Taken in piece by piece, on the connection's thread: that takes less time than a hand-over to another, as a
+    /// piece that has just come is still in the cache.
+    crcs: Checksums,
+    /// SHA-1 and SHA-256, which are slower than the network.
+    shas: Checksums,
 }
 
-fn update(checksums: &mut [(ChecksumKind, Hasher)], batch: &[Bytes]) {
-    for data in batch {
-        for (_, hasher) in checksums.iter_mut() {
-            hasher.update(data);
-        }
+fn update(checksums: &mut Checksums, data: &[u8]) {
+    for (_, hasher) in checksums {
+        hasher.update(data);
     }
 }
 
 impl Hashes {
+    fn new(kind: ChecksumKind, also: Option<ChecksumKind>) -> Hashes {
+        let also = also.filter(|also| *also != kind);
+        let all = [Some(kind), also].into_iter().flatten();
+        let (crcs, shas) = all
+            .map(|kind| (kind, Hasher::new(kind)))
+            .partition(|(_, hasher)| hasher.is_crc());
+        Hashes {
+            md5: Md5::default(),
+            crcs,
+            shas,
+        }
+    }
+
     fn verify(self, expected_md5: Option<[u8; 16]>, expected: &Expected) -> Result<Ingested, ApiError> {
         let md5 = self.md5.finish();
         if expected_md5.is_some_and(|expected| expected != md5) {
@@ -242,7 +263,9 @@ impl Hashes {
             full_object: true,
             value: checksum::encode(&hasher.finish()),
         };
-        let checksums: Vec<Checksum> = self.checksums.into_iter().map(finish).collect();
+        let mut checksums: Vec<Checksum> = self.crcs.into_iter().chain(self.shas).map(finish).collect();
+        // The one that is verified is the first.
+        checksums.sort_by_key(|checksum| checksum.kind != expected.kind());
         let announced = match expected {
             Expected::Compute(_) => None,
             Expected::Is(_, announced) => Some(announced.clone()),
