@@ -109,7 +109,8 @@ pub struct Encoder {
     codec: Codec,
     /// Bytes of the part still to come, as far as the caller knows.
     expected_len: Option<u64>,
-    /// The stripe's data frames, hashes still zero, for a stripe of `planned_len` bytes; then room for parity.
+    /// The stripe's data frames, without their hashes, for a stripe of `planned_len` bytes; then room for parity. Out
+    /// of the pool it has bytes of another stripe, all of which are overwritten.
     buffer: Vec<u8>,
     planned_len: usize,
     /// Bytes of the part in the buffer.
@@ -195,9 +196,10 @@ impl Encoder {
             _ => Vec::with_capacity(capacity),
         };
         let old = std::mem::replace(&mut self.buffer, new);
-        self.filled_len = 0;
-        for frame in old.chunks(HASH_LEN + old_len) {
-            self.fill(&mut &frame[HASH_LEN..]);
+        let filled_len = std::mem::take(&mut self.filled_len);
+        for start in (0..filled_len).step_by(old_len.max(1)) {
+            let frame = &old[start / old_len * (HASH_LEN + old_len)..];
+            self.fill(&mut &frame[HASH_LEN..][..old_len.min(filled_len - start)]);
         }
         if let Some(pool) = self.pool.as_ref().filter(|_| was_full) {
             pool.give(old);
@@ -208,13 +210,10 @@ impl Encoder {
     fn fill(&mut self, input: &mut &[u8]) {
         let block_len = self.codec.block_len(self.planned_len);
         while self.filled_len < self.planned_len && !input.is_empty() {
-            let at = self.filled_len % block_len;
-            if at == 0 {
-                self.buffer.extend_from_slice(&[0; HASH_LEN]);
-            }
+            let (shard, at) = (self.filled_len / block_len, self.filled_len % block_len);
             let room = (block_len - at).min(self.planned_len - self.filled_len);
             let (taken, rest) = input.split_at(room.min(input.len()));
-            self.buffer.extend_from_slice(taken);
+            write_at(&mut self.buffer, shard * (HASH_LEN + block_len) + HASH_LEN + at, taken);
             self.filled_len += taken.len();
             *input = rest;
         }
@@ -229,7 +228,12 @@ impl Encoder {
 
         let frame_len = HASH_LEN + block_len;
         let mut buffer = std::mem::take(&mut self.buffer);
+        // Parity and hashes are overwritten: only memory that is new has to be zeroed for them.
         buffer.resize(self.codec.total() * frame_len, 0);
+        for (shard, frame) in buffer.chunks_exact_mut(frame_len).take(self.codec.data()).enumerate() {
+            let padding_start = len.saturating_sub(shard * block_len).min(block_len);
+            frame[HASH_LEN + padding_start..].fill(0);
+        }
         let (data, parity) = buffer.split_at_mut(self.codec.data() * frame_len);
         let data: Vec<&[u8]> = data.chunks_exact(frame_len).map(|frame| &frame[HASH_LEN..]).collect();
         let mut parity: Vec<&mut [u8]> = parity
@@ -247,6 +251,16 @@ impl Encoder {
             frames: cut(&buffer, frame_len),
         }
     }
+}
+
+/// Writes `bytes` at offset `at`, over what is there or beyond the end; a gap before them is zeroed.
+fn write_at(buffer: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    if buffer.len() < at {
+        buffer.resize(at, 0);
+    }
+    let overlap = bytes.len().min(buffer.len() - at);
+    buffer[at..][..overlap].copy_from_slice(&bytes[..overlap]);
+    buffer.extend_from_slice(&bytes[overlap..]);
 }
 
 /// Writes the hash of each block in front of it, and cuts the buffer into its frames.
@@ -273,14 +287,20 @@ fn cut(buffer: &Bytes, frame_len: usize) -> Vec<Bytes> {
 mod tests {
     use super::*;
 
+    /// Whatever another part has left in the buffers, also where a code pads.
     #[test]
     fn stripes_out_of_a_pool_are_the_same() {
-        let (codec, pool) = (Codec::new(2, 2).unwrap(), StripePool::new(2));
-        let part: Vec<u8> = (0..2 * STRIPE_LEN + 7).map(|at| (at % 251) as u8).collect();
-        let expected = stripes_of(Encoder::new(codec), &part, usize::MAX);
-        for _ in 0..3 {
-            let encoder = Encoder::new(codec).with_pool(pool.clone());
-            assert_eq!(stripes_of(encoder, &part, 1 << 16), expected);
+        let pool = StripePool::new(2);
+        for (round, (data, parity)) in [(2, 2), (3, 2), (12, 4), (3, 2), (5, 0)].into_iter().enumerate() {
+            let codec = Codec::new(data, parity).unwrap();
+            let part: Vec<u8> = (0..2 * STRIPE_LEN + 7).map(|at| (at % 251 + round) as u8 | 1).collect();
+            for part in [&part[..], &part[..STRIPE_LEN + 7], &part[..100]] {
+                let expected = stripes_of(Encoder::new(codec), part, usize::MAX);
+                for _ in 0..3 {
+                    let encoder = Encoder::new(codec).with_pool(pool.clone());
+                    assert!(stripes_of(encoder, part, 1 << 16) == expected, "{codec:?}");
+                }
+            }
         }
     }
 

@@ -31,10 +31,11 @@ impl StripePool {
         })
     }
 
-    /// An empty buffer of at least this capacity.
+    /// A buffer of at least this capacity. It has the length and the bytes that its last user has left, so that the
+    /// next need not initialize it again.
     pub(super) fn take(&self, capacity: usize) -> Vec<u8> {
         let mut buffer = self.lock().pop().unwrap_or_default();
-        buffer.reserve_exact(capacity);
+        buffer.reserve_exact(capacity.saturating_sub(buffer.len()));
         buffer
     }
 
@@ -47,8 +48,7 @@ impl StripePool {
     }
 
     /// Takes a buffer back that was taken and not shared.
-    pub(super) fn give(&self, mut buffer: Vec<u8>) {
-        buffer.clear();
+    pub(super) fn give(&self, buffer: Vec<u8>) {
         let mut free = self.lock();
         if free.len() < self.kept_max {
             free.push(buffer);
@@ -95,7 +95,7 @@ mod tests {
         drop(part);
         assert_eq!(pool.lock().len(), 1);
         let again = pool.take(50);
-        assert_eq!((again.as_ptr(), again.len()), (address, 0));
+        assert_eq!((again.as_ptr(), &again[..]), (address, &b"some bytes"[..]));
         // It keeps no more than it was told.
         drop((pool.share(again), pool.share(pool.take(100))));
         assert_eq!(pool.lock().len(), 1);
