@@ -6,7 +6,7 @@
 
 use super::{SHARDS_MAX, ShardSet, matrix::Matrix};
 use reed_solomon_erasure::galois_8::{mul_slice, mul_slice_xor};
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 use thiserror::Error;
 
 /// Cells of the largest parity part of a matrix: K = M = 8.
@@ -160,6 +160,32 @@ impl fmt::Debug for Codec {
     }
 }
 
+/// Codes by K and M, each computed when it is first asked for: that inverts a matrix, too much for every request.
+#[derive(Debug, Default)]
+pub struct Codecs {
+    by_shape: [[OnceLock<Codec>; SHARDS_MAX / 2 + 1]; SHARDS_MAX + 1],
+}
+
+impl Codecs {
+    /// The code with K = `data` and M = `parity`.
+    ///
+    /// # Errors
+    /// As [`Codec::new`].
+    pub fn get(&self, data: u8, parity: u8) -> Result<Codec, CodecError> {
+        let kept = self
+            .by_shape
+            .get(usize::from(data))
+            .and_then(|by_parity| by_parity.get(usize::from(parity)));
+        if let Some(codec) = kept.and_then(OnceLock::get) {
+            return Ok(*codec);
+        }
+        let codec = Codec::new(data, parity)?;
+        // Another request may have been first, with the same code.
+        kept.map(|kept| kept.set(codec));
+        Ok(codec)
+    }
+}
+
 /// The N blocks of one stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shards {
@@ -278,6 +304,18 @@ mod tests {
             }
         }
         assert_eq!(Codec::new(255, 255), Err(CodecError::Shape { data: 255, parity: 255 }));
+    }
+
+    #[test]
+    fn kept_codes_are_those_asked_for() {
+        let codecs = Codecs::default();
+        for _ in 0..2 {
+            for data in 0..=20 {
+                for parity in (0..=20).chain([255]) {
+                    assert_eq!(codecs.get(data, parity), Codec::new(data, parity), "{data}+{parity}");
+                }
+            }
+        }
     }
 
     #[test]

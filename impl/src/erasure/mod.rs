@@ -20,7 +20,7 @@ mod shard_set;
 #[cfg(test)]
 mod tests;
 
-pub use codec::{Codec, CodecError, Shards};
+pub use codec::{Codec, CodecError, Codecs, Shards};
 pub use decode::{Decoded, Decoder, Rebuilt, TooFewShards};
 pub(crate) use frame::reseal;
 pub use frame::{Corrupt, Encoder, HASH_LEN, Stripe, verify_block};

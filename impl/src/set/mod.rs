@@ -19,7 +19,7 @@ pub use error::StoreError;
 
 use crate::{
     drive::Drive,
-    erasure::Distribution,
+    erasure::{Codec, Codecs, Distribution},
     runtime::{Mutant, Recorder, Rt},
 };
 use locks::KeyLocks;
@@ -66,6 +66,7 @@ pub struct ErasureSet {
     locks: KeyLocks,
     patience: Patience,
     pace: Arc<Pace>,
+    codecs: Codecs,
 }
 
 impl ErasureSet {
@@ -101,6 +102,7 @@ impl ErasureSet {
             ballots,
             settled: AtomicU64::new(0),
             locks: KeyLocks::default(),
+            codecs: Codecs::default(),
             patience,
         }
     }
@@ -120,6 +122,16 @@ impl ErasureSet {
             return Err(StoreError::Full);
         }
         Ok(())
+    }
+
+    /// Code with K = `data` and M = `parity`.
+    ///
+    /// # Errors
+    /// [`StoreError::Internal`] if there is no such code.
+    pub(crate) fn codec(&self, data: u8, parity: u8) -> Result<Codec, StoreError> {
+        self.codecs
+            .get(data, parity)
+            .map_err(|error| StoreError::Internal(error.to_string()))
     }
 
     /// Assignment of a key's shards to drives.

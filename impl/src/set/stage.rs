@@ -40,13 +40,13 @@ pub(crate) struct Erasure {
 }
 
 impl Erasure {
-    /// K and M of a set of `drives` at this parity.
+    /// K and M of `set` at this parity.
     ///
     /// # Errors
     /// [`StoreError::Internal`]: the configuration was checked at the start.
-    pub fn new(drives: usize, parity: u8) -> Result<Erasure, StoreError> {
-        let data = (drives as u8).saturating_sub(parity);
-        let codec = Codec::new(data, parity).map_err(|error| StoreError::Internal(error.to_string()))?;
+    pub fn new(set: &ErasureSet, parity: u8) -> Result<Erasure, StoreError> {
+        let data = (set.len() as u8).saturating_sub(parity);
+        let codec = set.codec(data, parity)?;
         Ok(Erasure { codec, data, parity })
     }
 }

@@ -125,7 +125,7 @@ impl ObjectReader {
         if let [part] = &reader.info.data.parts[..]
             && part.size > 0
         {
-            let codec = codec(&reader.info)?;
+            let codec = codec(&reader.set, &reader.info)?;
             let (set, key) = (&reader.set, &reader.info.key);
             reader.opened = Some(PartReader::open(set, bucket, key, codec, part, small, patient).await?);
         }
@@ -144,7 +144,7 @@ impl ObjectReader {
     /// # Errors
     /// Unavailable: fewer than K shards are left.
     pub async fn stream(self, range: Range<u64>) -> Result<ByteStream, StoreError> {
-        let codec = codec(&self.info)?;
+        let codec = codec(&self.set, &self.info)?;
         let mut parts = VecDeque::new();
         let mut start = 0;
         for part in &self.info.data.parts {
@@ -217,6 +217,6 @@ impl ByteStream {
     }
 }
 
-fn codec(info: &ObjectInfo) -> Result<Codec, StoreError> {
-    Codec::new(info.data.data_shards, info.data.parity_shards).map_err(|error| StoreError::Internal(error.to_string()))
+fn codec(set: &ErasureSet, info: &ObjectInfo) -> Result<Codec, StoreError> {
+    set.codec(info.data.data_shards, info.data.parity_shards)
 }

@@ -66,7 +66,7 @@ impl Store {
     ) -> Result<u128, StoreError> {
         let incarnation = self.incarnation(bucket).await?;
         let set = self.set_of(key);
-        let erasure = Erasure::new(set.len(), self.parity(options.class))?;
+        let erasure = Erasure::new(set, self.parity(options.class))?;
         set.check_room(write_quorum(erasure.data, erasure.parity))?;
         let upload = Upload {
             id: runtime::random_id(self.rt()),

@@ -28,7 +28,7 @@ impl Store {
     ) -> Result<ObjectWriter, StoreError> {
         let incarnation = self.incarnation(bucket).await?;
         let set = self.set_of(key).clone();
-        let erasure = Erasure::new(set.len(), self.parity(options.class))?;
+        let erasure = Erasure::new(&set, self.parity(options.class))?;
         let register = RegisterKey::object(incarnation, key);
         let staging = Staging {
             folder: new_folder(&set, &register),

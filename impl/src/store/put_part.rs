@@ -40,7 +40,7 @@ impl Store {
         let Step::Stage(open) = next(machine.on(Event::Key(record)))? else {
             return Err(astray());
         };
-        let erasure = Erasure::new(set.len(), open.parity_shards)?;
+        let erasure = Erasure::new(&set, open.parity_shards)?;
         let register = RegisterKey::part(incarnation, upload, number, key);
         let staging = Staging {
             folder: new_folder(&set, &register),
