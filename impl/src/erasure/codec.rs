@@ -1,9 +1,11 @@
 //! The Reed–Solomon code: K data and M parity blocks of a stripe, any K of which give it back.
 //!
 //! The matrix is the systematic Vandermonde matrix over GF(2^8), polynomial 0x11D: V·(top K rows of V)⁻¹ with
-//! V(r, c) = r^c. Only `multiply` touches the bytes of blocks, and only there does the multiplication of
-//! `reed-solomon-erasure` stand (`specs/decisions/0002-reed-solomon.md`): a faster kernel replaces that function.
+//! V(r, c) = r^c. Only `multiply` touches the bytes of blocks: with the kernel of [`super::avx2`] where it can, and
+//! with the multiplication of `reed-solomon-erasure` (`specs/decisions/0002-reed-solomon.md`).
 
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
 use super::{SHARDS_MAX, ShardSet, matrix::Matrix};
 use reed_solomon_erasure::galois_8::{mul_slice, mul_slice_xor};
 use std::{fmt, sync::OnceLock};
@@ -255,15 +257,30 @@ fn multiply(cells: &[u8], inputs: &[&[u8]], outputs: &mut [&mut [u8]]) {
         outputs.iter().all(|output| output.len() == block_len),
         "blocks of one length"
     );
-    // Never with an empty piece: the crate's accelerated multiplication does not take one.
     for start in (0..block_len).step_by(PIECE_LEN) {
         let piece = start..block_len.min(start + PIECE_LEN);
-        for (output, row) in outputs.iter_mut().zip(cells.chunks_exact(inputs.len())) {
-            let output = &mut output[piece.clone()];
-            mul_slice(row[0], &inputs[0][piece.clone()], output);
-            for (input, &factor) in inputs.iter().zip(row).skip(1) {
-                mul_slice_xor(factor, &input[piece.clone()], output);
-            }
+        let inputs: Vec<&[u8]> = inputs.iter().map(|input| &input[piece.clone()]).collect();
+        let mut outputs: Vec<&mut [u8]> = outputs.iter_mut().map(|output| &mut output[piece.clone()]).collect();
+        multiply_piece(cells, &inputs, &mut outputs);
+    }
+}
+
+/// [`multiply`] for a piece, which is not empty.
+fn multiply_piece(cells: &[u8], inputs: &[&[u8]], outputs: &mut [&mut [u8]]) {
+    #[cfg(target_arch = "x86_64")]
+    if inputs[0].len() >= avx2::CHUNK_LEN && std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: it needs only the feature just detected.
+        return unsafe { avx2::multiply(cells, inputs, outputs) };
+    }
+    multiply_plainly(cells, inputs, outputs);
+}
+
+/// [`multiply`] with the multiplication of the crate, which does not take empty blocks.
+fn multiply_plainly(cells: &[u8], inputs: &[&[u8]], outputs: &mut [&mut [u8]]) {
+    for (output, row) in outputs.iter_mut().zip(cells.chunks_exact(inputs.len())) {
+        mul_slice(row[0], inputs[0], output);
+        for (input, &factor) in inputs.iter().zip(row).skip(1) {
+            mul_slice_xor(factor, input, output);
         }
     }
 }
@@ -358,6 +375,36 @@ mod tests {
                     alone.block(shard)[0],
                     "shard {shard}, byte {at}"
                 );
+            }
+        }
+    }
+
+    /// The kernel of this processor against the plain multiplication, at every number of inputs and outputs, also for
+    /// lengths that are no multiple of what it takes at once.
+    #[test]
+    fn kernel_is_plain_multiplication() {
+        let lens = (1..200)
+            .step_by(7)
+            .chain([64, 128, PIECE_LEN - 1, PIECE_LEN, PIECE_LEN + 1, 2 * PIECE_LEN + 70]);
+        for len in lens {
+            let blocks: Vec<Vec<u8>> = (0..SHARDS_MAX)
+                .map(|block| (0..len).map(|at| (at * 31 + block * 7 + at / 5) as u8).collect())
+                .collect();
+            let shapes =
+                (1..=SHARDS_MAX).flat_map(|inputs| (1..=SHARDS_MAX - inputs).map(move |outputs| (inputs, outputs)));
+            for (inputs, outputs) in shapes {
+                let cells: Vec<u8> = (0..inputs * outputs).map(|cell| (cell * 89 + len) as u8).collect();
+                let sources: Vec<&[u8]> = blocks[..inputs].iter().map(Vec::as_slice).collect();
+                let [computed, expected] = [multiply, multiply_plainly].map(|multiply| {
+                    let mut products = vec![vec![0xEE; len]; outputs];
+                    multiply(
+                        &cells,
+                        &sources,
+                        &mut products.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>(),
+                    );
+                    products
+                });
+                assert!(computed == expected, "{inputs} inputs, {outputs} outputs, {len} bytes");
             }
         }
     }

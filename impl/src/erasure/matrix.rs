@@ -5,6 +5,20 @@
 
 use reed_solomon_erasure::galois_8::{div, exp, mul};
 
+/// The product of two elements of the field: shifted and added, for tables that are computed by the compiler.
+#[cfg(target_arch = "x86_64")]
+pub(super) const fn product(a: u8, b: u8) -> u8 {
+    let (mut shifted, mut sum, mut bit) = (a, 0, 0);
+    while bit < 8 {
+        if b >> bit & 1 == 1 {
+            sum ^= shifted;
+        }
+        shifted = shifted << 1 ^ if shifted & 0x80 == 0 { 0 } else { 0x1D };
+        bit += 1;
+    }
+    sum
+}
+
 /// A matrix over GF(2^8), in row order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Matrix {

@@ -9,6 +9,8 @@
 //! Bytes, matrix, hash key and placement are those of MinIO, so that its drives can be adopted without copying
 //! data.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 pub mod codec;
 pub mod decode;
 pub mod frame;
