@@ -56,8 +56,24 @@ pub(crate) fn new_folder(set: &ErasureSet, register: &RegisterKey) -> Folder {
     if set.rt.mutation().is(Mutant::FolderReused) {
         xxh3_128(register.as_bytes())
     } else {
-        runtime::random_id(&set.rt)
+        folder_name(set.rt.wall_nanos(), runtime::random_id(&set.rt))
     }
+}
+
+/// Number of the time's lowest bits, in nanoseconds, in which folder names have the same first byte: 1.07 s.
+const TURN_BITS: u32 = 30;
+/// Number of random bits of a folder name.
+const RANDOM_BITS: u32 = 56;
+
+/// Returns a folder name that begins with the time: one byte, which names the subfolder of its files and takes each
+/// value in turn, then the time in nanoseconds, then chance.
+///
+/// Drives keep the rows of shards in the order of these names. In order of time the rows of one commit share pages,
+/// where random names would change a page for each.
+fn folder_name(wall_nanos: u64, random: u128) -> Folder {
+    let turn = u128::from((wall_nanos >> TURN_BITS) as u8);
+    let random = random & ((1 << RANDOM_BITS) - 1);
+    turn << (u64::BITS + RANDOM_BITS) | u128::from(wall_nanos) << RANDOM_BITS | random.max(1)
 }
 
 /// Stages the body of one object or part. Dropped before [`Staged::commit`], nothing of it becomes visible and its
@@ -420,5 +436,24 @@ impl Tally {
             "{} drives take the data, {needed} are needed",
             self.kept
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_made_after_each_other_have_names_in_this_order_and_take_turns_with_subfolders() {
+        const SECOND: u64 = 1_000_000_000;
+        let began = 1_800_000_000 * SECOND;
+        let name = |nanos, random| format!("{:032x}", folder_name(nanos, random));
+        assert_eq!(name(began, u128::MAX), "da18fae27693b40000ffffffffffffff");
+        assert!(name(began, u128::MAX) < name(began + 1, 0));
+        assert_ne!(name(began, 1), name(began, 2));
+        assert_ne!(folder_name(0, 0), 0);
+        let subfolders: std::collections::BTreeSet<_> =
+            (0..275).map(|n| name(began + n * SECOND, 0)[..2].to_owned()).collect();
+        assert_eq!(subfolders.len(), 256);
     }
 }
