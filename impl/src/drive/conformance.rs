@@ -338,8 +338,16 @@ pub(super) async fn an_open_shard_stays_readable_while_its_folder_is_dropped(pla
 pub(super) async fn a_folder_is_not_staged_twice(place: &dyn Place) {
     let drive = place.open().await;
     stage(&*drive, staging(&key("a"), 11), &[bytes(10, 1)]).await;
-    let again = drive.stage_file(staging(&key("a"), 11)).await.err();
-    assert!(matches!(again, Some(DriveError::Invalid(_))), "{again:?}");
+    // Whether bytes are written or not, and also if it is dropped without having been used.
+    for framed in [None, Some(bytes(2 << 20, 2))] {
+        drop(drive.stage_file(staging(&key("a"), 11)).await.expect("begins"));
+        let mut writer = drive.stage_file(staging(&key("a"), 11)).await.expect("begins");
+        let again = match framed {
+            Some(framed) => writer.write(framed).await,
+            None => writer.sync().await,
+        };
+        assert!(matches!(again, Err(DriveError::Invalid(_))), "{again:?}");
+    }
     assert_eq!(shard(&*drive, 11, 1).await, Ok(bytes(10, 1)));
     assert!(drive.status().await.is_online());
 }

@@ -270,7 +270,8 @@ impl Drive for LocalDrive {
     }
 
     fn stage_file(&self, staging: Staging) -> Answer<Box<dyn ShardWriter>> {
-        Box::pin(shards::stage(self.shared.clone(), self.queue.clone(), staging))
+        let writer = shards::stage(self.shared.clone(), self.queue.clone(), staging);
+        Box::pin(async { writer })
     }
 
     fn open_shard(&self, folder: Folder, part: u16) -> Answer<Box<dyn ShardReader>> {

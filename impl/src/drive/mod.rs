@@ -156,8 +156,9 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
         then: Request<Record>,
     ) -> Answer<Reply<Record>>;
 
-    /// Begins to stage a shard as a file. Dropping the writer before it finished leaves no trace after
-    /// the next start at the latest.
+    /// Begins to stage a shard as a file. Nothing is made before the first bytes are handed to the file, or synced:
+    /// what keeps the file from being made, such as one that is there already ([`DriveError::Invalid`]), is told by the
+    /// writer. Dropping the writer before it finished leaves no trace after the next start at the latest.
     fn stage_file(&self, staging: Staging) -> Answer<Box<dyn ShardWriter>>;
 
     /// Opens a shard that the drive holds, small or not.

@@ -15,9 +15,9 @@ use model::{
     protocol::{Folder, Reply, Request},
     record::Record,
 };
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, mem, path::Path, sync::Arc};
 
-/// Writes are at least this long, but for the last.
+/// Bytes that are written at once at least, but for the last.
 const WRITE_BYTES_MIN: usize = 1 << 20;
 
 /// Opens a shard.
@@ -100,38 +100,20 @@ impl ShardReader for FileReader {
     }
 }
 
-/// Begins a shard in a file (`drive.staged-is-durable`).
-pub(super) async fn stage(
-    shared: Arc<Shared>,
-    queue: Queue,
-    staging: Staging,
-) -> Result<Box<dyn ShardWriter>, DriveError> {
+/// Creates the writer of a shard in a file (`drive.staged-is-durable`).
+///
+/// # Errors
+/// The drive has failed or is full.
+pub(super) fn stage(shared: Arc<Shared>, queue: Queue, staging: Staging) -> Result<Box<dyn ShardWriter>, DriveError> {
     shared.check_room()?;
-    // Before the folder exists: from here on the sweep leaves it alone.
-    let shard = Staged::new(shared.clone(), &staging);
-    let (folder, part) = (staging.folder, staging.part);
-    let held = shard.hold();
-    let job = move |shared: &Shared| {
-        let held = held;
-        let path = shared.part_path(folder, part);
-        let made = shared.files.create_dir_all(&shared.folder_path(folder));
-        let opened = made.and_then(|()| shared.files.open(&path, OpenMode::CreateNew));
-        opened.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                // Not ours to remove.
-                held.iter().for_each(|shard| shard.keep());
-                DriveError::Invalid(format!("{} is staged already", path.display()))
-            }
-            _ => shared.staging_failed(&path, &error),
-        })
-    };
-    let file = shared.run(job).await?;
     Ok(Box::new(FileWriter {
         queue,
+        // Before the folder exists: from here on the sweep leaves it alone.
+        shard: Staged::new(shared, &staging),
         staging,
-        shard,
-        file,
-        buffer: Vec::new(),
+        file: None,
+        gathered: Vec::new(),
+        gathered_bytes: 0,
         offset: 0,
         broken: false,
         synced: false,
@@ -142,8 +124,11 @@ struct FileWriter {
     queue: Queue,
     staging: Staging,
     shard: Arc<Staged>,
-    file: Arc<dyn File>,
-    buffer: Vec<u8>,
+    /// `None` before the first write: what fits in one write then costs one job.
+    file: Option<Arc<dyn File>>,
+    /// Frames that wait for a larger write.
+    gathered: Vec<Bytes>,
+    gathered_bytes: usize,
     offset: u64,
     /// A write has failed, or was given up before it ended: the file may have a hole.
     broken: bool,
@@ -160,20 +145,45 @@ impl fmt::Debug for FileWriter {
 }
 
 impl FileWriter {
-    async fn write_out(&mut self, framed: Bytes) -> Result<(), DriveError> {
+    /// Makes the file unless it is there, hands it what was gathered, and then makes it durable if `sync` says so.
+    ///
+    /// # Errors
+    /// [`DriveError::Invalid`] if another writer has made the file; full, offline, or an earlier call has failed.
+    async fn write_out(&mut self, sync: bool) -> Result<(), DriveError> {
         self.check()?;
-        let (file, offset) = (self.file.clone(), self.offset);
-        self.offset += framed.len() as u64;
+        let (file, frames, mut offset) = (self.file.take(), mem::take(&mut self.gathered), self.offset);
+        self.offset += mem::take(&mut self.gathered_bytes) as u64;
         let (folder, part) = (self.staging.folder, self.staging.part);
+        if file.is_none() {
+            self.shard.begin();
+        }
         let held = self.shard.hold();
         let job = move |shared: &Shared| {
-            let _held = held;
-            let written = file.write_at(offset, &framed);
-            written.map_err(|error| shared.staging_failed(&shared.part_path(folder, part), &error))
+            let path = shared.part_path(folder, part);
+            let file = match file {
+                Some(file) => file,
+                None => create(shared, folder, &path).inspect_err(|error| {
+                    if matches!(error, DriveError::Invalid(_)) {
+                        // Not ours to remove.
+                        held.iter().for_each(|shard| shard.keep());
+                    }
+                })?,
+            };
+            let write = || {
+                for frame in frames {
+                    file.write_at(offset, &frame)?;
+                    offset += frame.len() as u64;
+                }
+                if sync {
+                    sync_blocking(shared, &*file, folder)?;
+                }
+                Ok(file)
+            };
+            write().map_err(|error| shared.staging_failed(&path, &error))
         };
         self.broken = true;
-        self.shard.shared.run(job).await?;
-        self.broken = false;
+        self.file = Some(self.shard.shared.run(job).await?);
+        (self.broken, self.synced) = (false, sync);
         Ok(())
     }
 
@@ -187,57 +197,51 @@ impl FileWriter {
     }
 }
 
+/// Makes a shard's folder and its file, which is new.
+fn create(shared: &Shared, folder: Folder, path: &Path) -> Result<Arc<dyn File>, DriveError> {
+    let made = shared.files.create_dir_all(&shared.folder_path(folder));
+    let opened = made.and_then(|()| shared.files.open(path, OpenMode::CreateNew));
+    opened.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => DriveError::Invalid(format!("{} is staged already", path.display())),
+        _ => shared.staging_failed(path, &error),
+    })
+}
+
+/// Makes a shard's file and its name durable.
+fn sync_blocking(shared: &Shared, file: &dyn File, folder: Folder) -> io::Result<()> {
+    let began = shared.rt.mono();
+    if !shared.mutation.is(Mutant::ShardFileNotSynced) {
+        file.sync()?;
+    }
+    if !shared.mutation.is(Mutant::ShardFolderNotSynced) {
+        shared.files.sync_dir(&shared.folder_path(folder))?;
+    }
+    shared.meter.synced(shared.rt.mono().saturating_sub(began));
+    Ok(())
+}
+
 #[async_trait]
 impl ShardWriter for FileWriter {
     async fn write(&mut self, framed: Bytes) -> Result<(), DriveError> {
         self.synced = false;
-        if self.buffer.is_empty() && framed.len() >= WRITE_BYTES_MIN {
-            return self.write_out(framed).await;
-        }
-        self.buffer.extend_from_slice(&framed);
-        if self.buffer.len() < WRITE_BYTES_MIN {
+        self.gathered_bytes += framed.len();
+        // As they are: a copy of all into one buffer costs more than a call for each.
+        self.gathered.push(framed);
+        if self.gathered_bytes < WRITE_BYTES_MIN {
             return Ok(());
         }
-        let full = std::mem::take(&mut self.buffer);
-        self.write_out(full.into()).await
+        self.write_out(false).await
     }
 
     async fn flush(&mut self) -> Result<(), DriveError> {
-        let gathered = std::mem::take(&mut self.buffer);
-        if gathered.is_empty() {
+        if self.gathered.is_empty() {
             return self.check();
         }
-        self.write_out(gathered.into()).await
+        self.write_out(false).await
     }
 
     async fn sync(&mut self) -> Result<(), DriveError> {
-        self.check()?;
-        let (file, offset) = (self.file.clone(), self.offset);
-        let rest = std::mem::take(&mut self.buffer);
-        let (folder, part) = (self.staging.folder, self.staging.part);
-        let held = self.shard.hold();
-        let job = move |shared: &Shared| {
-            let _held = held;
-            let write = || {
-                if !rest.is_empty() {
-                    file.write_at(offset, &rest)?;
-                }
-                let began = shared.rt.mono();
-                if !shared.mutation.is(Mutant::ShardFileNotSynced) {
-                    file.sync()?;
-                }
-                if !shared.mutation.is(Mutant::ShardFolderNotSynced) {
-                    shared.files.sync_dir(&shared.folder_path(folder))?;
-                }
-                shared.meter.synced(shared.rt.mono().saturating_sub(began));
-                Ok(())
-            };
-            write().map_err(|error| shared.staging_failed(&shared.part_path(folder, part), &error))
-        };
-        self.broken = true;
-        self.shard.shared.run(job).await?;
-        (self.broken, self.synced) = (false, true);
-        Ok(())
+        self.write_out(true).await
     }
 
     fn finish(self: Box<Self>, key: &RegisterKey, then: Request<Record>) -> Answer<Reply<Record>> {

@@ -15,26 +15,27 @@ use std::{
     },
 };
 
-/// A shard that is being staged: the sweep leaves it alone, and its file is removed on drop unless it is kept. A writer
-/// may be dropped in the middle of a job, so each job holds the shard too: nothing is removed under a job
-/// (`drive.removed-after-jobs`).
+/// A shard that is being staged: the sweep leaves it alone, and its file is removed on drop, if it was begun and is not
+/// kept. A writer may be dropped in the middle of a job, so each job holds the shard too: nothing is removed under a
+/// job (`drive.removed-after-jobs`).
 pub(super) struct Staged {
     pub(super) shared: Arc<Shared>,
     folder: Folder,
     part: u16,
-    keep: AtomicBool,
+    /// There may be a file, and it is this shard's to remove.
+    remove: AtomicBool,
 }
 
 impl Staged {
     pub(super) fn new(shared: Arc<Shared>, staging: &Staging) -> Arc<Staged> {
         let (folder, part) = (staging.folder, staging.part);
         *lock(&shared.staging).entry(folder).or_default() += 1;
-        let keep = AtomicBool::new(false);
+        let remove = AtomicBool::new(false);
         Arc::new(Staged {
             shared,
             folder,
             part,
-            keep,
+            remove,
         })
     }
 
@@ -44,9 +45,14 @@ impl Staged {
         (!forgotten).then(|| self.clone())
     }
 
+    /// Has the file, which is about to be made, removed on drop.
+    pub(super) fn begin(&self) {
+        self.remove.store(true, Ordering::Release);
+    }
+
     /// Leaves the file in its place on drop.
     pub(super) fn keep(&self) {
-        self.keep.store(true, Ordering::Release);
+        self.remove.store(false, Ordering::Release);
     }
 }
 
@@ -60,7 +66,7 @@ impl Drop for Staged {
                 _ => drop(staging.remove(&folder)),
             }
         };
-        if self.keep.load(Ordering::Acquire) {
+        if !self.remove.load(Ordering::Acquire) {
             return forget(&self.shared);
         }
         let shared = self.shared.clone();

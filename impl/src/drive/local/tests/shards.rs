@@ -9,13 +9,25 @@ async fn a_staged_file_is_written_in_large_pieces() {
     let drive = bed.open().await;
     let (key, folder) = (key("a"), 0xabcd);
     let blocks: Vec<_> = (0..9).map(|n| bytes(300_000, n)).collect();
-    stage(&*drive, staging(&key, folder), &blocks).await;
+    let path = bed.path().join("data/00/0000000000000000000000000000abcd/part.1");
+    let mut writer = drive.stage_file(staging(&key, folder)).await.expect("begins");
+    let mut written = Vec::new();
+    for block in &blocks {
+        writer.write(block.clone()).await.expect("writes");
+        assert_eq!(path.exists(), written.len() >= 3, "made with the first write");
+        written.push(bed.faults().shard_writes.len());
+    }
+    // At least 1 MiB at once, but for the last of a file.
+    assert_eq!(written, [0, 0, 0, 4, 4, 4, 4, 8, 8]);
+    writer.sync().await.expect("syncs");
+    writer.finish(&key, Request::Read).await.expect("stages");
     stage(&*drive, staging(&key, 2), &[bytes(3 << 20, 1), bytes(10, 2)]).await;
     stage(&*drive, staging(&key, 3), &[]).await;
-    // At least 1 MiB each, but for the last of a file.
-    assert_eq!(bed.faults().shard_writes, [1_200_000, 1_200_000, 300_000, 3 << 20, 10]);
+    assert_eq!(
+        bed.faults().shard_writes,
+        [[300_000; 9].as_slice(), &[3 << 20, 10]].concat()
+    );
     assert_eq!(granted(drive.register(&key, prepare(1)).await).folders, [2, 3, folder]);
-    let path = bed.path().join("data/00/0000000000000000000000000000abcd/part.1");
     let whole = blocks.concat();
     assert_eq!(fs::read(&path).expect("a file"), whole);
     let drive = bed.reopen(drive).await;
