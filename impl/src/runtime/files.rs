@@ -97,6 +97,14 @@ pub trait Files: Send + Sync + 'static {
 pub trait File: Send + Sync + Debug + 'static {
     /// Fills `buf` from `offset`; the number of bytes read is less than asked for only at the end.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+    /// Reads `len` bytes from `offset` on; fewer only at the end. An implementation may spare itself the zeroes that
+    /// this one overwrites.
+    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        let n = self.read_at(offset, &mut bytes)?;
+        bytes.truncate(n);
+        Ok(bytes)
+    }
     /// Writes all of `data` at `offset`.
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()>;
     /// Its length in bytes.

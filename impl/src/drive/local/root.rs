@@ -231,6 +231,10 @@ impl File for OpenFile {
         self.call("read", |file| file.read_at(offset, buf))
     }
 
+    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.call("read", |file| file.read_vec(offset, len))
+    }
+
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.change("write", |file| file.write_at(offset, data))
     }

@@ -89,12 +89,9 @@ impl ShardReader for FileReader {
         let len = len.min(usize::try_from(left).unwrap_or(usize::MAX));
         let (file, folder, part) = (self.file.clone(), self.folder, self.part);
         let job = move |shared: &Shared| {
-            let mut buf = vec![0; len];
-            let n = file
-                .read_at(offset, &mut buf)
-                .map_err(|error| read_failed(shared, folder, part, &error))?;
-            buf.truncate(n);
-            Ok(Bytes::from(buf))
+            let read = file.read_vec(offset, len);
+            let framed = read.map_err(|error| read_failed(shared, folder, part, &error))?;
+            Ok(Bytes::from(framed))
         };
         self.shared.run(job).await
     }

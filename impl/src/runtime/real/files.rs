@@ -2,10 +2,11 @@
 
 use crate::runtime::{Entry, File, FileId, Files, Guard, Kind, OpenMode, Space};
 use rustix::{
+    buffer::spare_capacity,
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{AtFlags, CWD, Dir, FallocateFlags, FileType, FlockOperation, Mode, OFlags, Stat, StatxFlags},
     fs::{fallocate, flock, fstatvfs, fsync, mkdirat, openat, renameat, statat, statx, unlinkat},
-    io::{Errno, retry_on_intr},
+    io::{Errno, pread, retry_on_intr},
 };
 use std::{
     collections::BTreeSet,
@@ -239,6 +240,19 @@ impl File for HostFile {
             }
         }
         Ok(filled)
+    }
+
+    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let at = offset + bytes.len() as u64;
+            if retry_on_intr(|| pread(&self.0, spare_capacity(&mut bytes), at))? == 0 {
+                break;
+            }
+        }
+        // The vector may have come with more room than was asked for.
+        bytes.truncate(len);
+        Ok(bytes)
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
