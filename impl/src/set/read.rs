@@ -3,7 +3,7 @@
 use super::{
     ErasureSet, StoreError,
     driver::{execute, settled},
-    pace::{Alarm, Paced, Round, Work, waiting},
+    pace::{AGAIN, Alarm, Paced, Round, Work, waiting},
 };
 use crate::{
     drive::{Answer, DriveError, KeyRead, RegisterKey},
@@ -17,7 +17,7 @@ use model::{
     record::{Change, Op, Record},
     trace,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Reads the chosen value of a register.
@@ -115,7 +115,7 @@ async fn plain(
     let mut shards = SmallShards::new();
     let mut decision = ReadDecision::TooFew;
     let mut round = Round::new(set.rt.mono());
-    let mut hedge = Alarm::new(&set.rt);
+    let mut alarm = Alarm::new(&set.rt);
     let mut deadline = set.rt.sleep(set.patience.operation);
     let mut patient = true;
     loop {
@@ -123,23 +123,29 @@ async fn plain(
             biased;
             Some((index, answer)) = calls.next(), if !calls.is_empty() => {
                 round.answered(set.rt.mono());
-                hedge.reset(|| set.pace.hedge_at(&round, &waiting(&calls), Work::Look));
+                alarm.reset(|| alarm_at(set, &round, &waiting(&calls), patient));
                 if let Ok(KeyRead { snapshot, shard }) = answered(set, answer) {
                     set.ballots.saw(&snapshot);
                     answers.insert(index as u8, snapshot);
                     shards.extend(shard.map(|shard| (index, shard)));
                 }
             }
-            () = hedge.rings(), if patient => {
-                let at = set.pace.hedge_at(&round, &waiting(&calls), Work::Look);
-                if at > set.rt.mono() {
-                    hedge.set(at);
+            () = alarm.rings() => {
+                let now = set.rt.mono();
+                let at = alarm_at(set, &round, &waiting(&calls), patient);
+                if at > now {
+                    alarm.set(at);
                     continue;
+                }
+                if !patient && matches!(decision, ReadDecision::Undecided) {
+                    // A Prepare tells with those that answer.
+                    return (decision, shards);
                 }
                 patient = false;
                 if !is_chosen(&decision) {
                     calls.extend(order.by_ref().map(ask));
                 }
+                alarm.set(now + AGAIN);
             }
             () = &mut deadline => return (decision, shards),
         }
@@ -158,6 +164,15 @@ async fn plain(
                 return (decision, shards);
             }
         }
+    }
+}
+
+/// Time up to which a read waits before it asks further drives (`patient`), and then before it goes on without those
+/// that have not answered.
+fn alarm_at(set: &ErasureSet, round: &Round, waiting: &[usize], patient: bool) -> Duration {
+    match patient {
+        true => set.pace.hedge_at(round, waiting, Work::Look),
+        false => set.pace.give_up_at(round, waiting.iter().copied(), Work::Look),
     }
 }
 
