@@ -13,20 +13,23 @@ use madsim::{
 /// Room of a drive: enough, and little enough for the reserve not to take long.
 pub const CAPACITY_BYTES: u64 = 128 << 20;
 
-/// A drive without faults.
+/// Takes all faults from a drive.
 pub fn calm(drive: &SimDrive) {
-    drive.set_faults(|faults| {
-        *faults = Faults {
-            capacity_bytes: CAPACITY_BYTES,
-            ..Faults::default()
-        };
-    });
+    drive.set_faults(|faults| *faults = calm_faults());
+}
+
+/// What a drive without faults has.
+pub fn calm_faults() -> Faults {
+    Faults {
+        capacity_bytes: CAPACITY_BYTES,
+        ..Faults::default()
+    }
 }
 
 /// Lets things go wrong for `life`; whether a drive was cut off at its end.
 pub async fn haunt(shared: &Shared, drives: &[SimDrive], life: Duration) -> bool {
     let plan = &shared.plan;
-    let absentees: Vec<&SimDrive> = plan.absentees().into_iter().map(|n| &drives[n]).collect();
+    let absentees = plan.absentees();
     let mischief = async {
         loop {
             sleep(random(plan.quiet_max)).await;
@@ -40,7 +43,8 @@ pub async fn haunt(shared: &Shared, drives: &[SimDrive], life: Duration) -> bool
         .filter(|_| thread_rng().gen_bool(plan.cut));
     match cut {
         // In the middle of whatever is being written, an index commit more often than not.
-        Some(drive) => {
+        Some(&index) => {
+            let drive = &drives[index];
             drive.cut_after(thread_rng().gen_range(0..300));
             let until_cut = timeout(life, drive.until_cut());
             tokio::select! { biased; cut = until_cut => cut.is_ok(), () = mischief => false }
@@ -53,15 +57,19 @@ pub async fn haunt(shared: &Shared, drives: &[SimDrive], life: Duration) -> bool
 }
 
 /// One fault, for a while.
-async fn strike(shared: &Shared, drives: &[SimDrive], absentees: &[&SimDrive]) {
+async fn strike(shared: &Shared, drives: &[SimDrive], absentees: &[usize]) {
     let mut rng = thread_rng();
     let plan = &shared.plan;
     let Ok((fault, _)) = plan.faults.choose_weighted(&mut rng, |(_, weight)| *weight) else {
         return;
     };
-    let Some(drive) = absentees.choose(&mut rng) else {
+    let Some(&index) = absentees.choose(&mut rng) else {
         return;
     };
+    let drive = &drives[index];
+    if *fault != Fault::ClockStep {
+        shared.hangs.struck([index]);
+    }
     let chance = 10f64.powf(rng.gen_range(-3.0..-0.3));
     match fault {
         Fault::Hang => drive.set_faults(|faults| faults.hung = true),
@@ -91,11 +99,10 @@ async fn strike(shared: &Shared, drives: &[SimDrive], absentees: &[&SimDrive]) {
             shared.world.set_clock_drift(NODE, rng.gen_range(-100_000..100_000));
         }
     }
-    shared.hangs.changed();
     sleep(random(plan.quiet_max * 3)).await;
     match fault {
         // It serves again without a restart, or waits for one.
-        Fault::Pull if rng.gen_bool(0.5) => shared.put_back(std::slice::from_ref(*drive)),
+        Fault::Pull if rng.gen_bool(0.5) => shared.put_back(std::slice::from_ref(drive)),
         Fault::Pull => {}
         _ if rng.gen_bool(0.7) => calm(drive),
         _ => {}
@@ -119,7 +126,10 @@ pub fn maim(shared: &Shared, drives: &[SimDrive]) {
             drive.rot_anywhere();
         } else if rng.gen_bool(plan.data_rot) {
             drive.rot_below("data");
+        } else {
+            continue;
         }
+        shared.hangs.struck([victim]);
     }
 }
 

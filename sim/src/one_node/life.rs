@@ -222,10 +222,10 @@ async fn stand_still(shared: &Shared, drives: &[SimDrive]) {
     let spare = (plan.set_size - 1) / 2;
     let too_few = plan.sets.iter().all(|set| set.absentees.len() > spare);
     if plan.has(Fault::Hang) && too_few && shared.is_serving() && thread_rng().gen_bool(0.3) {
+        shared.hangs.struck(plan.absentees());
         for absentee in plan.absentees() {
             drives[absentee].set_faults(|faults| faults.hung = true);
         }
-        shared.hangs.changed();
         shared.standing.store(true, Ordering::Relaxed);
         sleep(OPERATION_MAX * 5 / 4).await;
         shared.standing.store(false, Ordering::Relaxed);
@@ -234,6 +234,9 @@ async fn stand_still(shared: &Shared, drives: &[SimDrive]) {
 
 fn end_life(shared: &Shared, drives: &[SimDrive], cut: bool) {
     let cut = cut || drives.iter().any(SimDrive::is_cut);
+    shared
+        .hangs
+        .struck((0..drives.len()).filter(|index| drives[*index].is_cut()));
     let world = &shared.world;
     if ends_with_power(&shared.plan, cut) {
         world.power_off(NODE);
@@ -245,7 +248,6 @@ fn end_life(shared: &Shared, drives: &[SimDrive], cut: bool) {
         calm(drive);
         drive.cut_after(u64::MAX);
     }
-    shared.hangs.changed();
     // Before all drives are formatted a start needs every one of them (`format.complete-after-all`).
     if shared.served.load(Ordering::Relaxed) {
         maim(shared, drives);
@@ -265,6 +267,7 @@ async fn between_lives(shared: &Arc<Shared>, drives: &[SimDrive]) {
         && thread_rng().gen_bool(plan.late_drive)
         && let Some(late) = plan.absentees().choose(&mut thread_rng())
     {
+        shared.hangs.struck([*late]);
         drives[*late].remove();
         shared.pulled(&drives[*late]);
     }
@@ -275,6 +278,7 @@ async fn between_lives(shared: &Arc<Shared>, drives: &[SimDrive]) {
         let mut swapped: Vec<usize> = intact.collect();
         swapped.shuffle(&mut thread_rng());
         *shared.swapped.lock().expect("no panic") = (swapped[0], swapped[1]);
+        shared.hangs.struck(swapped[..2].iter().copied());
         drives[swapped[0]].swap(&drives[swapped[1]]);
         pass(shared, Phase::Swapped).await;
         drives[swapped[0]].swap(&drives[swapped[1]]);
