@@ -82,6 +82,9 @@ struct Args {
     /// Process of that server, for its CPU time and memory
     #[arg(long, requires = "endpoint")]
     pid: Option<u32>,
+    /// Shell command to run before anything is measured, when the objects that are read have been written
+    #[arg(long, requires = "endpoint", value_name = "COMMAND")]
+    when_prepared: Option<String>,
     /// Seconds for each operation in each round
     #[arg(long, default_value_t = 5.0, value_parser = parse_seconds)]
     seconds: f64,
@@ -214,6 +217,16 @@ fn measure(args: &Args) -> Result<Vec<Report>, Box<dyn Error>> {
 fn measure_running(args: &Args, endpoint: &str) -> Result<Report, Box<dyn Error>> {
     let client = Client::new(resolve(endpoint)?, &args.access, &args.secret);
     let mut subject = Subject::new(args, endpoint.into(), &client, args.pid)?;
+    if let Some(command) = &args.when_prepared {
+        for Task { operation, connections } in args.tasks() {
+            let time = Duration::from_secs_f64(args.seconds);
+            subject.workload.prepare(operation, connections, time)?;
+        }
+        let status = Command::new("sh").args(["-c", command]).status()?;
+        if !status.success() {
+            return Err(format!("{command}: {status}").into());
+        }
+    }
     if run_all(args, std::slice::from_mut(&mut subject)) {
         subject.note_memory("peak RSS", "VmHWM")?;
         if let Err(error) = subject.workload.check() {

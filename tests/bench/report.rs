@@ -181,7 +181,19 @@ pub fn json_document(command: &str, reports: &[Report]) -> Value {
     json!({ "machine": machine(), "command": command, "reports": reports })
 }
 
-/// The machine in one line: processor, number of CPUs, memory, kernel.
+/// Instruction sets that the server's kernels choose by, as Linux names them.
+const FLAGS: [&str; 8] = [
+    "ssse3",
+    "avx2",
+    "avx512f",
+    "gfni",
+    "sha_ni",
+    "pclmulqdq",
+    "vaes",
+    "vpclmulqdq",
+];
+
+/// The machine in one line: processor and which of [`FLAGS`] it has, number of CPUs, memory, kernel.
 pub fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
@@ -192,10 +204,15 @@ pub fn machine() -> String {
         value.map_or_else(|| "unknown".to_string(), |(_, value)| value.trim().to_string())
     };
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-    let model = field(&read("/proc/cpuinfo"), "model name");
+    let processor = read("/proc/cpuinfo");
+    let model = field(&processor, "model name");
+    let flags = field(&processor, "flags");
+    let has = |flag: &&str| flags.split(' ').any(|other| other == *flag);
+    let flags: Vec<&str> = FLAGS.into_iter().filter(has).collect();
     let memory = field(&read("/proc/meminfo"), "MemTotal");
     format!(
-        "{model}, {cpus} CPUs, {memory} memory, Linux {}",
+        "{model} ({}), {cpus} CPUs, {memory} memory, Linux {}",
+        flags.join(" "),
         read("/proc/sys/kernel/osrelease").trim()
     )
 }
