@@ -3,6 +3,7 @@
 use super::{
     clients::{body_of, meta},
     life::{BUCKET, Shared},
+    plan::Kind,
 };
 use crate::linearizable::{Input, Recorder, Ticket};
 use bytes::Bytes;
@@ -146,7 +147,8 @@ impl Uploads {
         end.outcome = match &outcome {
             Ok(()) => Told::Done,
             Err(StoreError::NoSuchUpload) => Told::Gone,
-            // Each attempt names the parts as they are.
+            // Each attempt names the parts as they are. A drive that lies about its syncs forgets votes for them.
+            Err(StoreError::InvalidPart(_)) if shared.plan.kind == Kind::Lying => Told::NotDone,
             Err(StoreError::InvalidPart(number)) => panic!("multipart.invalid-part-is-known: {key}: part {number}"),
             Err(StoreError::Ambiguous(_) | StoreError::Internal(_)) => Told::Unknown,
             Err(_) => Told::NotDone,
