@@ -10,7 +10,7 @@ use crate::{
     runtime::{File, Mutant, OpenMode},
 };
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use model::{
     protocol::{Folder, Reply, Request},
     record::Record,
@@ -19,6 +19,10 @@ use std::{fmt, io, mem, path::Path, sync::Arc};
 
 /// Bytes that are written at once at least, but for the last.
 const WRITE_BYTES_MIN: usize = 1 << 20;
+
+/// Frames of at least this many bytes wait for their write as they are. Shorter ones are copied: a frame keeps the
+/// buffer of its whole stripe in memory, and on a drive that hangs the frames of many stripes wait.
+const KEPT_BYTES_MIN: usize = 512 << 10;
 
 /// Opens a shard.
 pub(super) async fn open(shared: Arc<Shared>, folder: Folder, part: u16) -> Result<Box<dyn ShardReader>, DriveError> {
@@ -109,8 +113,7 @@ pub(super) fn stage(shared: Arc<Shared>, queue: Queue, staging: Staging) -> Resu
         shard: Staged::new(shared, &staging),
         staging,
         file: None,
-        gathered: Vec::new(),
-        gathered_bytes: 0,
+        gathered: Gathered::default(),
         offset: 0,
         broken: false,
         synced: false,
@@ -124,8 +127,7 @@ struct FileWriter {
     /// `None` before the first write: what fits in one write then costs one job.
     file: Option<Arc<dyn File>>,
     /// Frames that wait for a larger write.
-    gathered: Vec<Bytes>,
-    gathered_bytes: usize,
+    gathered: Gathered,
     offset: u64,
     /// A write has failed, or was given up before it ended: the file may have a hole.
     broken: bool,
@@ -148,8 +150,8 @@ impl FileWriter {
     /// [`DriveError::Invalid`] if another writer has made the file; full, offline, or an earlier call has failed.
     async fn write_out(&mut self, sync: bool) -> Result<(), DriveError> {
         self.check()?;
-        let (file, frames, mut offset) = (self.file.take(), mem::take(&mut self.gathered), self.offset);
-        self.offset += mem::take(&mut self.gathered_bytes) as u64;
+        let (file, gathered, mut offset) = (self.file.take(), mem::take(&mut self.gathered), self.offset);
+        self.offset += gathered.bytes as u64;
         let (folder, part) = (self.staging.folder, self.staging.part);
         if file.is_none() {
             self.shard.begin();
@@ -167,9 +169,9 @@ impl FileWriter {
                 })?,
             };
             let write = || {
-                for frame in frames {
-                    file.write_at(offset, &frame)?;
-                    offset += frame.len() as u64;
+                for piece in gathered.pieces() {
+                    file.write_at(offset, &piece)?;
+                    offset += piece.len() as u64;
                 }
                 if sync {
                     sync_blocking(shared, &*file, folder)?;
@@ -191,6 +193,39 @@ impl FileWriter {
             ));
         }
         Ok(())
+    }
+}
+
+/// Frames that wait for a larger write, in order.
+#[derive(Default)]
+struct Gathered {
+    pieces: Vec<Bytes>,
+    /// Short frames behind the pieces, one after the other.
+    copied: BytesMut,
+    /// Total length in bytes.
+    bytes: usize,
+}
+
+impl Gathered {
+    fn push(&mut self, framed: Bytes) {
+        self.bytes += framed.len();
+        if framed.len() < KEPT_BYTES_MIN {
+            self.copied.extend_from_slice(&framed);
+            return;
+        }
+        self.end_copied();
+        self.pieces.push(framed);
+    }
+
+    fn end_copied(&mut self) {
+        if !self.copied.is_empty() {
+            self.pieces.push(self.copied.split().freeze());
+        }
+    }
+
+    fn pieces(mut self) -> Vec<Bytes> {
+        self.end_copied();
+        self.pieces
     }
 }
 
@@ -221,17 +256,15 @@ fn sync_blocking(shared: &Shared, file: &dyn File, folder: Folder) -> io::Result
 impl ShardWriter for FileWriter {
     async fn write(&mut self, framed: Bytes) -> Result<(), DriveError> {
         self.synced = false;
-        self.gathered_bytes += framed.len();
-        // As they are: a copy of all into one buffer costs more than a call for each.
         self.gathered.push(framed);
-        if self.gathered_bytes < WRITE_BYTES_MIN {
+        if self.gathered.bytes < WRITE_BYTES_MIN {
             return Ok(());
         }
         self.write_out(false).await
     }
 
     async fn flush(&mut self) -> Result<(), DriveError> {
-        if self.gathered.is_empty() {
+        if self.gathered.bytes == 0 {
             return self.check();
         }
         self.write_out(false).await

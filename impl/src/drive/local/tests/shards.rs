@@ -18,16 +18,29 @@ async fn a_staged_file_is_written_in_large_pieces() {
         written.push(bed.faults().shard_writes.len());
     }
     // At least 1 MiB at once, but for the last of a file.
-    assert_eq!(written, [0, 0, 0, 4, 4, 4, 4, 8, 8]);
+    assert_eq!(written, [0, 0, 0, 1, 1, 1, 1, 2, 2]);
     writer.sync().await.expect("syncs");
     writer.finish(&key, Request::Read).await.expect("stages");
     stage(&*drive, staging(&key, 2), &[bytes(3 << 20, 1), bytes(10, 2)]).await;
     stage(&*drive, staging(&key, 3), &[]).await;
+    // Long frames are not copied for it, and stay in their place between short ones.
+    let mixed = [
+        bytes(10, 3),
+        bytes(600_000, 4),
+        bytes(20, 5),
+        bytes(30, 6),
+        bytes(600_000, 7),
+    ];
+    stage(&*drive, staging(&key, 4), &mixed).await;
     assert_eq!(
         bed.faults().shard_writes,
-        [[300_000; 9].as_slice(), &[3 << 20, 10]].concat()
+        [1_200_000, 1_200_000, 300_000, 3 << 20, 10, 10, 600_000, 50, 600_000]
     );
-    assert_eq!(granted(drive.register(&key, prepare(1)).await).folders, [2, 3, folder]);
+    assert_eq!(shard(&*drive, 4, 1).await, Ok(mixed.concat().into()));
+    assert_eq!(
+        granted(drive.register(&key, prepare(1)).await).folders,
+        [2, 3, 4, folder]
+    );
     let whole = blocks.concat();
     assert_eq!(fs::read(&path).expect("a file"), whole);
     let drive = bed.reopen(drive).await;
