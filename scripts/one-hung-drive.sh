@@ -19,8 +19,8 @@ export MINIO_ROOT_USER=bench-user MINIO_ROOT_PASSWORD=bench-password MINIO_SHUTD
 server='' fuse=''
 
 clean_up() {
-    for n in 1 2 3 4; do fsfreeze --unfreeze "$folder/mount$n" 2>/dev/null || true; done
     if [ -n "$fuse" ]; then kill -CONT "$fuse"; fi
+    for n in 1 2 3 4; do fsfreeze --unfreeze "$folder/mount$n" 2>/dev/null || true; done
     if [ -n "$server" ]; then kill "$server" && wait "$server" || true; server=''; fi
     for n in 1 2 3 4; do umount "$folder/mount$n" 2>/dev/null || true; done
     if [ -n "$fuse" ]; then wait "$fuse" || true; fuse=''; fi
