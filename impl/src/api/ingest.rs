@@ -2,28 +2,28 @@
 
 use super::{ApiError, Code, checksum};
 use crate::{
-    digest::{BodyHash, Md5},
+    digest::Md5,
     runtime::{self, Gone, Rt},
-    store::{StagingWriter, Store},
+    store::{STRIPE_LEN, StagingWriter, Store},
 };
 use bytes::Bytes;
 use checksum::Hasher;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, future::join3};
 use model::record::{Checksum, ChecksumKind};
 use std::{fmt::Write as _, pin::Pin, time::Duration};
-use tokio::sync::oneshot;
 
 /// The largest object, and part, in bytes: 5 TiB.
 pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
 
+/// Bytes that are gathered before they are hashed and handed on: a stripe, so that nothing of a body waits anywhere
+/// else for the rest of one.
+const BATCH_BYTES: usize = STRIPE_LEN;
+
 /// A body that pauses for so long gives the memory back that the drives have gathered of it for larger writes.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Bodies of at least this many bytes are hashed off the connection's thread, beside those of others.
-const BODY_BYTES_OFFLOADED: u64 = 64 << 10;
-
-/// Bytes that are gathered for a checksum that is computed off the connection's thread.
-const BATCH_BYTES: usize = 1 << 20;
+/// Batches of at least this many bytes are hashed off the connection's thread, beside the write.
+const BATCH_BYTES_OFFLOADED: usize = 256 << 10;
 
 /// The bytes of a request, in order. An error ends them.
 pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, ApiError>> + Send>>;
@@ -96,50 +96,142 @@ pub(super) async fn ingest(
     writer: &mut StagingWriter,
     incoming: Incoming,
 ) -> Result<Ingested, ApiError> {
-    let mut digests = Digests::new(store, &incoming);
     let Incoming {
-        mut body,
+        body,
         size,
         md5: expected_md5,
         checksum: expected,
-        ..
+        also,
     } = incoming;
+    let mut hashes = Hashes::new(expected.kind(), also);
     let mut received = 0;
-    while let Some(data) = receive(&mut body, writer).await? {
-        received += data.len() as u64;
+    let mut batches = Batches {
+        body,
+        rest: Bytes::new(),
+    };
+    loop {
+        let (batch, ended) = batches.next(writer, &mut hashes).await?;
+        let batch_bytes: usize = batch.iter().map(Bytes::len).sum();
+        received += batch_bytes as u64;
         if received > size {
             return Err(ApiError::new(
                 Code::IncompleteBody,
                 "The body is longer than its declared length.",
             ));
         }
-        // Each piece goes everywhere at once, while it is in the cache.
-        digests.update(&data).await.map_err(gone)?;
-        writer.write(data).await?;
+        hashes = hash_and_write(store, writer, hashes, batch, batch_bytes).await?;
+        if ended {
+            break;
+        }
     }
     if received < size {
         return Err(Code::IncompleteBody.into());
     }
-    digests.finish().await.map_err(gone)?.verify(expected_md5, &expected)
+    hashes.verify(expected_md5, &expected)
 }
 
-fn gone(_: Gone) -> ApiError {
-    Code::InternalError.into()
+/// A body in batches.
+struct Batches {
+    body: Body,
+    /// Bytes received beyond the end of the last batch.
+    rest: Bytes,
 }
 
-/// The next bytes of the body, `None` at its end.
-async fn receive(body: &mut Body, writer: &mut StagingWriter) -> Result<Option<Bytes>, ApiError> {
-    if writer.has_gathered() {
-        let rt = writer.rt().clone();
-        match runtime::timeout(&rt, PAUSE, body.next()).await {
-            Some(received) => return received.transpose(),
-            None => writer.flush().await?,
+impl Batches {
+    /// The next [`BATCH_BYTES`], fewer at the end; and whether the body has ended.
+    async fn next(&mut self, writer: &mut StagingWriter, hashes: &mut Hashes) -> Result<(Vec<Bytes>, bool), ApiError> {
+        let mut batch = Vec::new();
+        let mut room = BATCH_BYTES;
+        let mut data = std::mem::take(&mut self.rest);
+        loop {
+            if data.len() > room {
+                self.rest = data.split_off(room);
+            }
+            room -= data.len();
+            if !data.is_empty() {
+                batch.push(data);
+            }
+            if room == 0 {
+                return Ok((batch, false));
+            }
+            data = match self.receive(writer).await? {
+                Some(data) => data,
+                None => return Ok((batch, true)),
+            };
+            update(&mut hashes.crcs, &data);
         }
     }
-    body.next().await.transpose()
+
+    /// The next bytes of the body, `None` at its end.
+    async fn receive(&mut self, writer: &mut StagingWriter) -> Result<Option<Bytes>, ApiError> {
+        if writer.has_gathered() {
+            let rt = writer.rt().clone();
+            match runtime::timeout(&rt, PAUSE, self.body.next()).await {
+                Some(received) => return received.transpose(),
+                None => writer.flush().await?,
+            }
+        }
+        self.body.next().await.transpose()
+    }
+}
+
+async fn hash_and_write(
+    store: &Store,
+    writer: &mut StagingWriter,
+    mut hashes: Hashes,
+    batch: Vec<Bytes>,
+    batch_bytes: usize,
+) -> Result<Hashes, ApiError> {
+    if batch_bytes < BATCH_BYTES_OFFLOADED {
+        for data in &batch {
+            hashes.md5.update(data);
+            update(&mut hashes.shas, data);
+        }
+        write_all(writer, batch).await?;
+        return Ok(hashes);
+    }
+    let Hashes { md5, crcs, shas } = hashes;
+    let hashing = store.hashing().update(md5, batch.clone());
+    let summing = sum(store.rt(), shas, batch.clone());
+    let (md5, shas, written) = join3(hashing, summing, write_all(writer, batch)).await;
+    written?;
+    let gone = |_| ApiError::from(Code::InternalError);
+    Ok(Hashes {
+        md5: md5.map_err(gone)?,
+        crcs,
+        shas: shas.map_err(gone)?,
+    })
+}
+
+/// Takes a batch into checksums, off the connection's thread if there are any.
+async fn sum(rt: &Rt, mut checksums: Checksums, batch: Vec<Bytes>) -> Result<Checksums, Gone> {
+    if checksums.is_empty() {
+        return Ok(checksums);
+    }
+    runtime::cpu(rt, move || {
+        batch.iter().for_each(|data| update(&mut checksums, data));
+        checksums
+    })
+    .await
+}
+
+async fn write_all(writer: &mut StagingWriter, batch: Vec<Bytes>) -> Result<(), ApiError> {
+    for data in batch {
+        writer.write(data).await?;
+    }
+    Ok(())
 }
 
 type Checksums = Vec<(ChecksumKind, Hasher)>;
+
+struct Hashes {
+    md5: Md5,
+    /// Taken in piece by piece, on the connection's thread: that takes less time than a hand-over to another, as a
+    /// piece that has just come is still in the cache.
+    crcs: Checksums,
+    /// SHA-1 and SHA-256, which are slower than the network.
+    shas: Checksums,
+}
 
 fn update(checksums: &mut Checksums, data: &[u8]) {
     for (_, hasher) in checksums {
@@ -147,144 +239,23 @@ fn update(checksums: &mut Checksums, data: &[u8]) {
     }
 }
 
-/// Digests of a body that comes in.
-struct Digests {
-    md5: BodyMd5,
-    /// Computed on the connection's thread: a piece that has just come is still in the cache, and is taken in faster
-    /// than it could be handed to another thread.
-    crcs: Checksums,
-    shas: Offloaded,
-}
-
-enum BodyMd5 {
-    Here(Md5),
-    Pooled(BodyHash),
-}
-
-impl Digests {
-    fn new(store: &Store, incoming: &Incoming) -> Digests {
-        let kind = incoming.checksum.kind();
-        let also = incoming.also.filter(|also| *also != kind);
+impl Hashes {
+    fn new(kind: ChecksumKind, also: Option<ChecksumKind>) -> Hashes {
+        let also = also.filter(|also| *also != kind);
         let all = [Some(kind), also].into_iter().flatten();
         let (crcs, shas) = all
             .map(|kind| (kind, Hasher::new(kind)))
             .partition(|(_, hasher)| hasher.is_crc());
-        let md5 = match incoming.size < BODY_BYTES_OFFLOADED {
-            true => BodyMd5::Here(Md5::default()),
-            false => BodyMd5::Pooled(store.hashing().begin()),
-        };
-        Digests {
-            md5,
+        Hashes {
+            md5: Md5::default(),
             crcs,
-            shas: Offloaded::new(store.rt().clone(), shas),
+            shas,
         }
     }
 
-    /// Takes a piece in. Waits if the slower digests are too far behind.
-    async fn update(&mut self, data: &Bytes) -> Result<(), Gone> {
-        update(&mut self.crcs, data);
-        match &mut self.md5 {
-            BodyMd5::Here(md5) => md5.update(data),
-            BodyMd5::Pooled(body) => body.push(data.clone()).await?,
-        }
-        self.shas.push(data).await
-    }
-
-    async fn finish(self) -> Result<Finished, Gone> {
-        let md5 = match self.md5 {
-            BodyMd5::Here(md5) => md5.finish(),
-            BodyMd5::Pooled(body) => body.finish().await?,
-        };
-        let mut checksums = self.crcs;
-        checksums.extend(self.shas.finish().await?);
-        Ok(Finished { md5, checksums })
-    }
-}
-
-/// Checksums that are slower than the network, SHA-1 and SHA-256: computed off the connection's thread, batch by batch,
-/// each while the next is received.
-struct Offloaded {
-    rt: Rt,
-    /// Empty while a batch is worked on.
-    checksums: Checksums,
-    worker: Option<oneshot::Receiver<Checksums>>,
-    batch: Vec<Bytes>,
-    batch_bytes: usize,
-}
-
-impl Offloaded {
-    fn new(rt: Rt, checksums: Checksums) -> Offloaded {
-        Offloaded {
-            rt,
-            checksums,
-            worker: None,
-            batch: Vec::new(),
-            batch_bytes: 0,
-        }
-    }
-
-    async fn push(&mut self, data: &Bytes) -> Result<(), Gone> {
-        if self.checksums.is_empty() && self.worker.is_none() {
-            return Ok(());
-        }
-        self.batch.push(data.clone());
-        self.batch_bytes += data.len();
-        if self.batch_bytes >= BATCH_BYTES {
-            self.settle().await?;
-            self.start();
-        }
-        Ok(())
-    }
-
-    /// Has the batch worked on.
-    fn start(&mut self) {
-        let (done, worker) = oneshot::channel();
-        let batch = std::mem::take(&mut self.batch);
-        let mut checksums = std::mem::take(&mut self.checksums);
-        let rt = self.rt.clone();
-        let work = async move {
-            let summed = runtime::cpu(&rt, move || {
-                batch.iter().for_each(|data| update(&mut checksums, data));
-                checksums
-            });
-            if let Ok(checksums) = summed.await {
-                // A request that was given up does not need them.
-                done.send(checksums).ok();
-            }
-        };
-        runtime::spawn(&self.rt, "checksum", work);
-        self.batch_bytes = 0;
-        self.worker = Some(worker);
-    }
-
-    /// Waits for the batch that is worked on.
-    async fn settle(&mut self) -> Result<(), Gone> {
-        if let Some(worker) = self.worker.take() {
-            self.checksums = worker.await.map_err(|_| Gone)?;
-        }
-        Ok(())
-    }
-
-    async fn finish(mut self) -> Result<Checksums, Gone> {
-        self.settle().await?;
-        if self.batch_bytes as u64 >= BODY_BYTES_OFFLOADED {
-            self.start();
-            self.settle().await?;
-        }
-        self.batch.iter().for_each(|data| update(&mut self.checksums, data));
-        Ok(self.checksums)
-    }
-}
-
-/// Digests of a whole body.
-struct Finished {
-    md5: [u8; 16],
-    checksums: Checksums,
-}
-
-impl Finished {
     fn verify(self, expected_md5: Option<[u8; 16]>, expected: &Expected) -> Result<Ingested, ApiError> {
-        if expected_md5.is_some_and(|expected| expected != self.md5) {
+        let md5 = self.md5.finish();
+        if expected_md5.is_some_and(|expected| expected != md5) {
             return Err(Code::BadDigest.into());
         }
         let finish = |(kind, hasher): (ChecksumKind, Hasher)| Checksum {
@@ -292,7 +263,7 @@ impl Finished {
             full_object: true,
             value: checksum::encode(&hasher.finish()),
         };
-        let mut checksums: Vec<Checksum> = self.checksums.into_iter().map(finish).collect();
+        let mut checksums: Vec<Checksum> = self.crcs.into_iter().chain(self.shas).map(finish).collect();
         // The one that is verified is the first.
         checksums.sort_by_key(|checksum| checksum.kind != expected.kind());
         let announced = match expected {
@@ -309,7 +280,7 @@ impl Finished {
             ));
         }
         Ok(Ingested {
-            md5: hex(&self.md5),
+            md5: hex(&md5),
             checksums,
         })
     }

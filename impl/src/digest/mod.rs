@@ -10,4 +10,4 @@ mod md5;
 mod pool;
 
 pub use md5::Md5;
-pub use pool::{BodyHash, HashPool};
+pub use pool::HashPool;
