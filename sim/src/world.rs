@@ -329,8 +329,8 @@ impl World {
         }
     }
 
-    /// How many operations have begun while machines were run again, and how many of them some drive refused because
-    /// its floor was above their round.
+    /// Numbers of operations: those that have begun while machines were run again, and those of them that some drive
+    /// refused because its floor was above their round.
     pub fn refused_rounds(&self) -> (u64, u64) {
         let state = lock(&self.0.state);
         let counted = |replaying: &Replaying| (replaying.operations, replaying.refused.len() as u64);

@@ -77,7 +77,7 @@ impl Hasher {
         }
     }
 
-    /// Whether it is one of the three CRCs, which take some 0.1 ms for a MiB.
+    /// Tells whether it is one of the three CRCs, which take some 0.1 ms for a MiB.
     #[must_use]
     pub fn is_crc(&self) -> bool {
         matches!(self, Hasher::Crc(..))

@@ -18,7 +18,7 @@ const INPUTS_MAX: usize = super::SHARDS_MAX;
 /// Products of a factor with 0..16, then with 0, 16, 32 and so on.
 type Table = [u8; 32];
 
-/// Of every factor.
+/// Tables of all factors, each at its index. Computed by the compiler.
 static TABLES: [Table; 256] = {
     let mut tables = [[0; 32]; 256];
     let mut factor = 0;

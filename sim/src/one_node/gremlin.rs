@@ -18,7 +18,7 @@ pub fn calm(drive: &SimDrive) {
     drive.set_faults(|faults| *faults = calm_faults());
 }
 
-/// What a drive without faults has.
+/// Switches of a drive without faults.
 pub fn calm_faults() -> Faults {
     Faults {
         capacity_bytes: CAPACITY_BYTES,
