@@ -224,9 +224,9 @@ fn what_is_left_at_the_path_of_a_drive_that_is_gone_is_offline_alone() {
     assert!(server.terminate().success());
     let (drive, away) = (server.drives()[1].clone(), server.folder().join("away"));
     fs::rename(&drive, &away).unwrap();
-    let shard = drive.join("data/ab/ab000000000000000000000000000000");
-    fs::create_dir_all(&shard).unwrap();
-    fs::write(shard.join("part.1"), "a shard").unwrap();
+    let shard = drive.join("data/ab/ab000000000000000000000000000000.1");
+    fs::create_dir_all(shard.parent().unwrap()).unwrap();
+    fs::write(&shard, "a shard").unwrap();
     server.restart();
     check_filled(&server);
     let log = server.log();
@@ -234,7 +234,7 @@ fn what_is_left_at_the_path_of_a_drive_that_is_gone_is_offline_alone() {
         log.contains("there is \"data\" and no format.json") || log.contains(r#"there is \"data\" and no format.json"#),
         "{log}"
     );
-    assert_eq!(fs::read(shard.join("part.1")).unwrap(), b"a shard");
+    assert_eq!(fs::read(&shard).unwrap(), b"a shard");
     assert_eq!(fs::read_dir(&drive).unwrap().count(), 1);
     // A format.json alone that is lost is no other case.
     assert!(server.terminate().success());

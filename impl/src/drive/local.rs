@@ -36,7 +36,10 @@ use state::{Health, Reserve, Shared, lock};
 use std::{
     collections::BTreeMap,
     fmt, io,
-    sync::{Arc, Mutex, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize},
+    },
     time::Duration,
 };
 use tokio::sync::{oneshot, watch};
@@ -128,6 +131,7 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
         meter: Meter::new(),
         drive: Mutex::new(drive),
         staging: Mutex::default(),
+        subfolders: [const { AtomicBool::new(false) }; 256],
         waiting_bytes: AtomicUsize::new(0),
         lock: Mutex::new(Some(slot.lock)),
         mutation,

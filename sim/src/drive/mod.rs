@@ -16,6 +16,7 @@ use crate::{lock, trace::Trace};
 use madsim::rand::{Rng, thread_rng};
 use state::{Below, State};
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -177,10 +178,7 @@ impl SimDrive {
     /// there is no such file, or when it has no byte on the media.
     pub fn rot(&self, path: impl AsRef<Path>, bits: usize) -> Vec<Rot> {
         let path = path.as_ref();
-        let below = Below {
-            folder: names::ROOT,
-            names: files::names(path).unwrap_or_default(),
-        };
+        let below = from_mount(path);
         let rotten = self.with(|state| {
             state
                 .walk(&below)
@@ -198,10 +196,7 @@ impl SimDrive {
 
     /// Bitrot at rest in a random byte of the files below a folder of the mount. Whether there was one.
     pub fn rot_below(&self, folder: impl AsRef<Path>) -> bool {
-        let below = Below {
-            folder: names::ROOT,
-            names: files::names(folder.as_ref()).unwrap_or_default(),
-        };
+        let below = from_mount(folder.as_ref());
         let struck = self.with(|state| {
             let inodes = state.files_below(&below);
             let total: u64 = inodes.iter().map(|inode| state.slots[inode].inode.media_len()).sum();
@@ -224,6 +219,12 @@ impl SimDrive {
         });
         self.event(&format!("bitrot: {struck:?}"));
         struck.is_some()
+    }
+
+    /// The inodes of the files below a folder of the mount.
+    pub fn files_below(&self, folder: impl AsRef<Path>) -> BTreeSet<u64> {
+        let below = from_mount(folder.as_ref());
+        self.with(|state| state.files_below(&below).into_iter().collect())
     }
 
     /// Space taken by files, in bytes.
@@ -261,4 +262,12 @@ fn rot(state: &mut State, inode: u64, bits: usize) -> Vec<Rot> {
         struck
     };
     (0..bits).map(strike).collect()
+}
+
+/// A path within the mount.
+fn from_mount(path: &Path) -> Below {
+    Below {
+        folder: names::ROOT,
+        names: files::names(path).unwrap_or_default(),
+    }
 }

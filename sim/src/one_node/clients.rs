@@ -124,6 +124,16 @@ pub async fn put_value(store: &Arc<Store>, shared: &Shared, key: &str) -> Result
     outcome.map(drop)
 }
 
+/// Puts a value, and vanishes before the put has ended.
+pub async fn vanish(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), StoreError> {
+    let value = shared.new_value();
+    let writer = write_body(store, key, &body_of(value)).await?;
+    shared.invoke(key, Input::Put(value));
+    let commit = writer.commit(meta(value), Precondition::default());
+    timeout(random(Duration::from_millis(60)), commit).await.ok();
+    Ok(())
+}
+
 async fn write_body(store: &Arc<Store>, key: &str, body: &[u8]) -> Result<ObjectWriter, StoreError> {
     let size = thread_rng().gen_bool(0.5).then_some(body.len() as u64);
     let options = PutOptions {

@@ -291,7 +291,18 @@ async fn calm_down(shared: &Arc<Shared>, drives: &[SimDrive]) {
     shared.put_back(drives);
     lie(shared, drives, false);
     pass(shared, Phase::Settle).await;
+    let stopped: Vec<_> = drives.iter().map(|drive| drive.files_below("data")).collect();
     pass(shared, Phase::Verify).await;
+    if shared.plan.kind == Kind::Honest {
+        for (drive, files) in drives.iter().zip(stopped) {
+            let swept = files.difference(&drive.files_below("data")).count();
+            let path = drive.mount().display();
+            assert_eq!(
+                swept, 0,
+                "drive.removed-after-jobs: files that a clean stop left on {path}"
+            );
+        }
+    }
     if shared.plan.progress {
         pass(shared, Phase::Progress).await;
         pass(shared, Phase::Settle).await;
@@ -392,6 +403,11 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
             std::future::pending::<()>().await;
         }
         Phase::Settle => {
+            if shared.plan.vanish > 0.0 {
+                leave(&store, &shared).await;
+            }
+            // The sweep of what the last life left has ended.
+            sleep(TEND).await;
             let recovered: Recovered = shared.ends("recovery", node.recover(Duration::ZERO)).await;
             let lies = shared.plan.kind == Kind::Lying;
             assert!(recovered.left == 0 || lies, "live.resolves: {recovered:?}");
@@ -407,7 +423,11 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
             assert!(again.dropped == 0 || lies, "drive.no-garbage: {again:?}");
             shared.ends("close", store.close()).await;
         }
-        Phase::Verify => verify(&store, &shared).await,
+        Phase::Verify => {
+            verify(&store, &shared).await;
+            // The sweep has ended.
+            sleep(TEND).await;
+        }
         Phase::Progress => progress(&store, &shared).await,
         Phase::Swapped => {}
     }
@@ -422,6 +442,14 @@ fn compaction(plan: &Plan) -> CompactionPolicy {
             interval,
         },
         None => CompactionPolicy::default(),
+    }
+}
+
+/// Clients come and vanish.
+async fn leave(store: &Arc<Store>, shared: &Arc<Shared>) {
+    for key in KEYS {
+        // Without a bucket there is nothing to leave.
+        shared.ends("a put", clients::vanish(store, shared, key)).await.ok();
     }
 }
 

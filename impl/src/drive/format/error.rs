@@ -138,6 +138,15 @@ pub enum Refusal {
         /// The newest version known here.
         known: u64,
     },
+    /// It was formatted by a program from before the first release.
+    #[error(
+        "its format has version {found}, from before the first release, which this program does not read: copy its \
+         objects with the program that wrote them"
+    )]
+    OlderVersion {
+        /// Its version.
+        found: u64,
+    },
     /// It belongs to another deployment.
     #[error("it is of deployment {}, this one is {}", uuid(*found), uuid(*expected))]
     OtherDeployment {

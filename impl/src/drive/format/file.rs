@@ -7,8 +7,9 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// The value of `format` that is ours. MinIO's are refused by name, and it refuses ours.
 pub const FORMAT: &str = "erasure-register";
-/// The newest version of the file that this program reads, and the one that it writes.
-pub const VERSION: u64 = 1;
+/// The version of a drive's layout that this program reads and writes. Version 1, with a folder for each shard's file,
+/// was never released.
+pub const VERSION: u64 = 2;
 
 /// What a `format.json` of ours says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +129,7 @@ fn is_sealed(bytes: &[u8], checksum: &str) -> bool {
 }
 
 /// # Errors
-/// The format of somebody else, or of a newer version.
+/// The format of somebody else, or of another version.
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Refusal> {
     let corrupt = |error: &dyn std::fmt::Display| Ok(Parsed::Corrupt(error.to_string()));
     let kind: Kind = match serde_json::from_slice(bytes) {
@@ -150,6 +151,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Refusal> {
             let known = VERSION;
             return Err(Refusal::NewerVersion { found, known });
         }
+        Ok(found) if found > 0 => return Err(Refusal::OlderVersion { found }),
         _ => return corrupt(&format_args!("version {:?}", kind.version)),
     }
     let file: FormatFile = match serde_json::from_slice(bytes) {

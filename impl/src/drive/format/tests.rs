@@ -240,7 +240,7 @@ fn a_drive_without_its_format_is_offline_alone_and_left_as_it_is() {
         ("there is \"data\" and no format.json", |drives| {
             // As a server leaves it that makes shards at the path of a drive that is gone.
             drives.wipe(2);
-            fs::create_dir_all(drives.path(2).join("data/ab/part.1")).expect("creates");
+            fs::create_dir_all(drives.path(2).join("data/ab/cd.1")).expect("creates");
         }),
         ("there is \"data\" and no format.json", |drives| {
             fs::remove_file(drives.json(2)).expect("removes");
@@ -296,7 +296,7 @@ fn a_drive_with_anything_on_it_is_not_formatted() {
 
 // `format.minio`
 #[test]
-fn formats_of_others_and_newer_ones_are_refused_by_name() {
+fn formats_of_others_and_of_other_versions_are_refused_by_name() {
     let cases = [
         (
             r#"{"version":"1","format":"xl","id":"x","xl":{"version":"3"}}"#,
@@ -309,10 +309,17 @@ fn formats_of_others_and_newer_ones_are_refused_by_name() {
         (r#"{"version":"1","format":"other"}"#, "the unknown format \"other\""),
         (
             &file::seal(format!(
-                r#"{{"version":"2","format":"erasure-register","new":1,"checksum":"{:032}"}}"#,
+                r#"{{"version":"3","format":"erasure-register","new":1,"checksum":"{:032}"}}"#,
                 0
             )),
-            "format has version 2, this program knows versions up to 1",
+            "format has version 3, this program knows versions up to 2",
+        ),
+        (
+            &file::seal(format!(
+                r#"{{"version":"1","format":"erasure-register","old":1,"checksum":"{:032}"}}"#,
+                0
+            )),
+            "format has version 1, from before the first release",
         ),
     ];
     for (json, message) in cases {
@@ -355,7 +362,7 @@ fn a_damaged_format_takes_its_drive_offline_alone() {
     for damage in [
         "",
         "{",
-        r#"{"version":"1","format":"erasure-register"}"#,
+        r#"{"version":"2","format":"erasure-register"}"#,
         r#"{"version":"x","format":"erasure-register"}"#,
     ] {
         let mut drives = Drives::formatted(4, 4);
@@ -492,7 +499,7 @@ fn the_file_is_these_lines() {
     let format = Format::new(0, 4, 4, &mut fresh);
     let this = format.drives().next().expect("a drive");
     let expected = r#"{
-  "version": "1",
+  "version": "2",
   "format": "erasure-register",
   "complete": false,
   "id": "00000000-0000-4000-8000-000000000000",
@@ -505,7 +512,7 @@ fn the_file_is_these_lines() {
       "00000000-0000-4004-8000-000000000000"
     ]
   ],
-  "checksum": "fe98584254b3c0693969c63fe2ce2c51"
+  "checksum": "472f2455cac8a4d12f8b110d999c5832"
 }
 "#;
     let format = Format { this, ..format };

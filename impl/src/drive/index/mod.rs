@@ -433,19 +433,6 @@ impl View {
         })
     }
 
-    /// Whether any part of a folder is held.
-    pub(crate) fn holds_folder(&self, folder: Folder) -> Result<bool, IndexError> {
-        let (first, last) = (rows::shard_key(folder, 0), rows::shard_key(folder, u16::MAX));
-        contained(|| {
-            Ok(self
-                .shards
-                .range::<&[u8; rows::SHARD_KEY_BYTES]>(&first..=&last)?
-                .next()
-                .transpose()?
-                .is_some())
-        })
-    }
-
     /// Registers below `prefix`, in order of their keys. At least one if there is any and `limit` allows,
     /// fewer than `limit` when they are long.
     pub(crate) fn list(&self, prefix: &[u8], from: &ListFrom, limit: usize) -> Result<Listed, IndexError> {

@@ -122,7 +122,7 @@ fn changes_are_there_after_a_restart() {
     let view = index.view().expect("view");
     assert_eq!(view.register(&key(7)).expect("reads"), Register::absent());
     assert!(view.held(&key(7)).expect("reads").is_empty());
-    assert!(!view.holds_folder(8).expect("reads") && view.holds_folder(9).expect("reads"));
+    assert!(view.shard(8, 1).expect("reads").is_none() && view.shard(9, 1).expect("reads").is_some());
     assert_eq!(view.shard(8, 1).expect("reads"), None);
     assert_eq!(view.register(&key(8)).expect("reads").accepted, register(8, 5).accepted);
 }
@@ -511,7 +511,7 @@ fn a_compaction_keeps_what_commits_change_meanwhile_and_views_stay_readable() {
             if removed {
                 assert_eq!(view.register(&key(n)).expect("reads"), Register::absent(), "key {n}");
                 assert!(
-                    held.is_empty() && !view.holds_folder(u128::from(n) + 1).expect("reads"),
+                    held.is_empty() && view.shard(u128::from(n) + 1, 1).expect("reads").is_none(),
                     "key {n}"
                 );
             } else {

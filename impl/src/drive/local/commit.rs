@@ -264,8 +264,7 @@ impl Core {
         let removal = async move {
             let job = move |shared: &Shared| {
                 for (folder, part) in unnamed {
-                    let paths = (shared.part_path(folder, part), shared.folder_path(folder));
-                    remove_shard(shared, paths);
+                    remove_shard(shared, folder, part);
                 }
                 Ok(())
             };

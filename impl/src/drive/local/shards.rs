@@ -3,7 +3,7 @@
 use super::{
     queue::{Message, Queue},
     staged::Staged,
-    state::Shared,
+    state::{Shared, subfolder_of},
 };
 use crate::{
     drive::{Answer, DriveError, RegisterKey, ShardReader, ShardWriter, SmallShard, Staging, fail, index::Shard},
@@ -15,7 +15,11 @@ use model::{
     protocol::{Folder, Reply, Request},
     record::Record,
 };
-use std::{fmt, io, mem, path::Path, sync::Arc};
+use std::{
+    fmt, io, mem,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 /// Bytes that are written at once at least, but for the last.
 const WRITE_BYTES_MIN: usize = 1 << 20;
@@ -52,7 +56,7 @@ fn open_blocking(shared: &Shared, folder: Folder, part: u16) -> Result<Found, Dr
         Some(Shard::Small(framed)) => Ok(Found::Small(framed)),
         Some(Shard::File) => {
             let open = || {
-                let file = shared.files.open(&shared.part_path(folder, part), OpenMode::Read)?;
+                let file = shared.files.open(&shared.shard_path(folder, part), OpenMode::Read)?;
                 let len = file.len()?;
                 Ok(Found::File(file, len))
             };
@@ -69,7 +73,7 @@ fn read_failed(shared: &Shared, folder: Folder, part: u16, error: &io::Error) ->
     if error.kind() == io::ErrorKind::NotFound {
         return DriveError::NotFound;
     }
-    let path = shared.part_path(folder, part);
+    let path = shared.shard_path(folder, part);
     tracing::warn!(path = %path.display(), %error, "cannot read a shard");
     DriveError::Damaged(format!("cannot read {}: {error}", path.display()))
 }
@@ -109,7 +113,7 @@ pub(super) fn stage(shared: Arc<Shared>, queue: Queue, staging: Staging) -> Resu
     shared.check_room()?;
     Ok(Box::new(FileWriter {
         queue,
-        // Before the folder exists: from here on the sweep leaves it alone.
+        // Before the file exists: from here on the sweep leaves it alone.
         shard: Staged::new(shared, &staging),
         staging,
         file: None,
@@ -131,7 +135,7 @@ struct FileWriter {
     offset: u64,
     /// A write has failed, or was given up before it ended: the file may have a hole.
     broken: bool,
-    /// File and folder are durable, with all that was written.
+    /// The file is durable, with its name and all that was written.
     synced: bool,
 }
 
@@ -158,10 +162,10 @@ impl FileWriter {
         }
         let held = self.shard.hold();
         let job = move |shared: &Shared| {
-            let path = shared.part_path(folder, part);
+            let path = shared.shard_path(folder, part);
             let file = match file {
                 Some(file) => file,
-                None => create(shared, folder, &path).inspect_err(|error| {
+                None => create(shared, subfolder_of(folder), &path).inspect_err(|error| {
                     if matches!(error, DriveError::Invalid(_)) {
                         // Not ours to remove.
                         held.iter().for_each(|shard| shard.keep());
@@ -229,11 +233,22 @@ impl Gathered {
     }
 }
 
-/// Makes a shard's folder and its file, which is new.
-fn create(shared: &Shared, folder: Folder, path: &Path) -> Result<Arc<dyn File>, DriveError> {
-    let made = shared.files.create_dir_all(&shared.folder_path(folder));
-    let opened = made.and_then(|()| shared.files.open(path, OpenMode::CreateNew));
-    opened.map_err(|error| match error.kind() {
+/// Makes a shard's file, which is new, and the subfolder that it is in.
+fn create(shared: &Shared, subfolder: u8, path: &Path) -> Result<Arc<dyn File>, DriveError> {
+    let known = &shared.subfolders[usize::from(subfolder)];
+    let create = || {
+        if !known.load(Ordering::Acquire) {
+            shared.files.create_dir_all(&shared.subfolder_path(subfolder))?;
+            known.store(true, Ordering::Release);
+        }
+        shared.files.open(path, OpenMode::CreateNew)
+    };
+    let created = create().or_else(|error| match error.kind() {
+        // Somebody has tidied up empty folders.
+        io::ErrorKind::NotFound if known.swap(false, Ordering::AcqRel) => create(),
+        _ => Err(error),
+    });
+    created.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => DriveError::Invalid(format!("{} is staged already", path.display())),
         _ => shared.staging_failed(path, &error),
     })
@@ -246,7 +261,7 @@ fn sync_blocking(shared: &Shared, file: &dyn File, folder: Folder) -> io::Result
         file.sync()?;
     }
     if !shared.mutation.is(Mutant::ShardFolderNotSynced) {
-        shared.files.sync_dir(&shared.folder_path(folder))?;
+        shared.files.sync_dir(&shared.subfolder_path(subfolder_of(folder)))?;
     }
     shared.meter.synced(shared.rt.mono().saturating_sub(began));
     Ok(())

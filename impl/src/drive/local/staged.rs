@@ -8,7 +8,6 @@ use crate::{
 use model::protocol::Folder;
 use std::{
     io,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -29,7 +28,7 @@ pub(super) struct Staged {
 impl Staged {
     pub(super) fn new(shared: Arc<Shared>, staging: &Staging) -> Arc<Staged> {
         let (folder, part) = (staging.folder, staging.part);
-        *lock(&shared.staging).entry(folder).or_default() += 1;
+        *lock(&shared.staging).entry((folder, part)).or_default() += 1;
         let remove = AtomicBool::new(false);
         Arc::new(Staged {
             shared,
@@ -61,9 +60,9 @@ impl Drop for Staged {
         let (folder, part) = (self.folder, self.part);
         let forget = move |shared: &Shared| {
             let mut staging = lock(&shared.staging);
-            match staging.get_mut(&folder) {
-                Some(shards) if *shards > 1 => *shards -= 1,
-                _ => drop(staging.remove(&folder)),
+            match staging.get_mut(&(folder, part)) {
+                Some(writers) if *writers > 1 => *writers -= 1,
+                _ => drop(staging.remove(&(folder, part))),
             }
         };
         if !self.remove.load(Ordering::Acquire) {
@@ -72,7 +71,7 @@ impl Drop for Staged {
         let shared = self.shared.clone();
         let removal = async move {
             let job = move |shared: &Shared| {
-                remove_shard(shared, (shared.part_path(folder, part), shared.folder_path(folder)));
+                remove_shard(shared, folder, part);
                 forget(shared);
                 Ok(())
             };
@@ -82,19 +81,16 @@ impl Drop for Staged {
     }
 }
 
-/// Removes a shard's file, and its folder once that is empty.
-pub(super) fn remove_shard(shared: &Shared, (part, folder): (PathBuf, PathBuf)) {
+/// Removes a shard's file.
+pub(super) fn remove_shard(shared: &Shared, folder: Folder, part: u16) {
     if shared.health.check().is_err() {
         // What is left of a failed drive goes when it is opened again.
         return;
     }
-    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    if let Err(error) = shared.files.remove_file(&part)
-        && !gone(&error)
+    let path = shared.shard_path(folder, part);
+    if let Err(error) = shared.files.remove_file(&path)
+        && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(path = %part.display(), %error, "cannot remove a shard; the next start tries again");
-        return;
+        tracing::warn!(path = %path.display(), %error, "cannot remove a shard; the next start tries again");
     }
-    // Other parts may still be in it.
-    shared.files.remove_dir(&folder).ok();
 }

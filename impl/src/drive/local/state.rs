@@ -55,8 +55,10 @@ pub(super) struct Shared {
     pub(super) meter: Meter,
     /// As the last batch left it. Readers take their floor from it after they have read.
     pub(super) drive: Mutex<DriveState>,
-    /// Folders that are being staged as files, and how many shards of each.
-    pub(super) staging: Mutex<BTreeMap<Folder, usize>>,
+    /// Shards that are being staged as files, each with the number of its writers.
+    pub(super) staging: Mutex<BTreeMap<(Folder, u16), usize>>,
+    /// Which subfolders of `data/` exist and have durable names.
+    pub(super) subfolders: [AtomicBool; 256],
     /// Bytes of small shards that wait in the queue.
     pub(super) waiting_bytes: AtomicUsize,
     /// Taken out when the drive is closed.
@@ -124,16 +126,29 @@ impl Shared {
         Ok(())
     }
 
-    /// Where a folder of larger shards is.
-    pub(super) fn folder_path(&self, folder: Folder) -> PathBuf {
-        let name = format!("{folder:032x}");
-        self.path.join(DATA_FOLDER).join(&name[..2]).join(name)
+    /// The path of a subfolder of `data/`.
+    pub(super) fn subfolder_path(&self, subfolder: u8) -> PathBuf {
+        self.path.join(DATA_FOLDER).join(subfolder_name(subfolder))
     }
 
-    /// Where a larger shard is.
-    pub(super) fn part_path(&self, folder: Folder, part: u16) -> PathBuf {
-        self.folder_path(folder).join(format!("part.{part}"))
+    /// The path of a larger shard's file.
+    pub(super) fn shard_path(&self, folder: Folder, part: u16) -> PathBuf {
+        self.subfolder_path(subfolder_of(folder)).join(shard_name(folder, part))
     }
+}
+
+/// The subfolder of `data/` that the shards of a data folder are in: the first byte of its name.
+pub(super) fn subfolder_of(folder: Folder) -> u8 {
+    folder.to_be_bytes()[0]
+}
+
+pub(super) fn subfolder_name(subfolder: u8) -> String {
+    format!("{subfolder:02x}")
+}
+
+/// The name of a larger shard's file.
+pub(super) fn shard_name(folder: Folder, part: u16) -> String {
+    format!("{folder:032x}.{part}")
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -84,10 +84,10 @@ async fn an_error_of_a_staged_file_fails_the_drive() {
     let bed = Bed::new();
     let drive = bed.open().await;
     let mut writer = drive.stage_file(staging(&key("a"), 11)).await.expect("begins");
-    bed.faults().fail = Some(("/part.", io::ErrorKind::Other));
+    bed.faults().fail = Some(("/data/", io::ErrorKind::Other));
     writer.write(Bytes::from_static(b"x")).await.expect("buffers");
     let error = writer.sync().await.expect_err("failed");
-    assert!(reason(error).contains("part.1"));
+    assert!(reason(error).contains("0000000000000000000000000000000b.1"));
     assert!(offline(&drive).await.contains("cannot stage "));
 }
 
@@ -141,7 +141,7 @@ async fn a_file_that_meets_a_full_drive_is_refused_and_goes() {
     let bed = Bed::new();
     let drive = bed.open().await;
     let mut writer = drive.stage_file(staging(&key("a"), 11)).await.expect("begins");
-    bed.faults().fail = Some(("/part.", io::ErrorKind::StorageFull));
+    bed.faults().fail = Some(("/data/", io::ErrorKind::StorageFull));
     assert_eq!(writer.write(Bytes::from(vec![1; 2 << 20])).await, Err(DriveError::Full));
     // Whatever the caller makes of the error, a file with a hole is never staged.
     bed.faults().fail = None;
@@ -149,7 +149,7 @@ async fn a_file_that_meets_a_full_drive_is_refused_and_goes() {
     assert!(matches!(error, DriveError::Damaged(_)), "{error}");
     let error = writer.finish(&key("a"), prepare(1)).await.expect_err("a hole");
     assert!(matches!(error, DriveError::Invalid(_)), "{error}");
-    let path = bed.path().join("data/00/0000000000000000000000000000000b");
+    let path = bed.path().join("data/00/0000000000000000000000000000000b.1");
     eventually("the file goes", || !path.exists()).await;
     assert!(drive.status().await.is_online());
 }
@@ -162,7 +162,7 @@ async fn a_file_system_that_refuses_a_shard_is_full_until_it_has_more() {
     // As with a quota: the file system says that it has room.
     bed.faults().free_bytes = Some(1 << 30);
     let mut writer = drive.stage_file(staging(&key("a"), 11)).await.expect("begins");
-    bed.faults().fail = Some(("/part.", io::ErrorKind::QuotaExceeded));
+    bed.faults().fail = Some(("/data/", io::ErrorKind::QuotaExceeded));
     assert_eq!(writer.write(Bytes::from(vec![1; 2 << 20])).await, Err(DriveError::Full));
     bed.faults().fail = None;
     sleep(2500).await;

@@ -176,7 +176,7 @@ impl File for FaultyFile {
     }
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.check()?;
-        if self.path.contains("/part.") {
+        if self.path.contains("/data/") {
             self.faults.lock().expect("lock").shard_writes.push(data.len());
         }
         self.file.write_at(offset, data)

@@ -9,7 +9,7 @@ async fn a_staged_file_is_written_in_large_pieces() {
     let drive = bed.open().await;
     let (key, folder) = (key("a"), 0xabcd);
     let blocks: Vec<_> = (0..9).map(|n| bytes(300_000, n)).collect();
-    let path = bed.path().join("data/00/0000000000000000000000000000abcd/part.1");
+    let path = bed.path().join("data/00/0000000000000000000000000000abcd.1");
     let mut writer = drive.stage_file(staging(&key, folder)).await.expect("begins");
     let mut written = Vec::new();
     for block in &blocks {
@@ -53,8 +53,8 @@ async fn an_unfinished_file_leaves_nothing() {
     let drive = bed.open().await;
     let mut writer = drive.stage_file(staging(&key("a"), 11)).await.expect("begins");
     writer.write(bytes(2 << 20, 1)).await.expect("writes");
-    let path = bed.path().join("data/00/0000000000000000000000000000000b");
-    assert!(path.join("part.1").exists());
+    let path = bed.path().join("data/00/0000000000000000000000000000000b.1");
+    assert!(path.exists());
     drop(writer);
     eventually("the file goes", || !path.exists()).await;
     assert_eq!(
@@ -71,12 +71,12 @@ async fn a_writer_that_goes_away_while_its_file_is_synced_leaves_nothing_and_the
     let drive = bed.open().await;
     let mut writer = drive.stage_file(staging(&key("a"), 11)).await.expect("begins");
     writer.write(bytes(10, 1)).await.expect("writes");
-    let path = bed.path().join("data/00/0000000000000000000000000000000b");
-    bed.faults().slow_sync = Some(("/part.", Duration::from_millis(300)));
+    let path = bed.path().join("data/00/0000000000000000000000000000000b.1");
+    bed.faults().slow_sync = Some(("/data/", Duration::from_millis(300)));
     let given_up = tokio::time::timeout(Duration::from_millis(50), writer.sync()).await;
     assert!(given_up.is_err(), "the sync took its time");
     drop(writer);
-    assert!(path.join("part.1").exists(), "removed under the sync");
+    assert!(path.exists(), "removed under the sync");
     eventually("the file goes", || !path.exists()).await;
     assert!(drive.status().await.is_online());
     bed.faults().slow_sync = None;
@@ -94,13 +94,26 @@ async fn the_next_start_removes_what_no_row_names_and_nothing_else() {
     drive.close().await;
     let data = bed.path().join("data");
     let left = |name: &str| {
-        let folder = data.join(&name[..2]).join(name);
-        fs::create_dir_all(&folder).expect("creates");
-        fs::write(folder.join("part.1"), "x").expect("writes");
-        folder
+        let path = data.join(&name[..2]).join(name);
+        fs::create_dir_all(path.parent().expect("a subfolder")).expect("creates");
+        fs::write(&path, "x").expect("writes");
+        path
     };
-    let orphans = ["01000000000000000000000000000006", "ff000000000000000000000000000001"].map(left);
-    let not_ours = ["0f-notes", "ZZ000000000000000000000000000001"].map(left);
+    // The last is another part of a folder that is held.
+    let orphans = [
+        "01000000000000000000000000000006.1",
+        "ff000000000000000000000000000001.10000",
+        "01000000000000000000000000000005.2",
+    ]
+    .map(left);
+    let not_ours = [
+        "0f-notes",
+        "0f000000000000000000000000000001",
+        "0f000000000000000000000000000001.01",
+        "0F000000000000000000000000000001.1",
+        "ZZ000000000000000000000000000001.1",
+    ]
+    .map(left);
     let drive = bed.open().await;
     // Staged while the sweep is under way.
     stage(&*drive, staging(&key("a"), 0x21 << 120), &[bytes(10, 1)]).await;
@@ -108,7 +121,7 @@ async fn the_next_start_removes_what_no_row_names_and_nothing_else() {
     eventually("the orphans go", || orphans.iter().all(|orphan| !orphan.exists())).await;
     unfinished.sync().await.expect("syncs");
     unfinished.finish(&key("a"), Request::Read).await.expect("stages");
-    assert!(not_ours.iter().all(|folder| folder.exists()));
+    assert!(not_ours.iter().all(|path| path.exists()));
     for folder in (1..=20).map(|folder| folder << 120 | 5).chain([0x21 << 120]) {
         assert_eq!(shard(&*drive, folder, 1).await, Ok(bytes(10, 1)));
     }
@@ -120,7 +133,7 @@ async fn a_shard_that_has_vanished_is_missing_alone() {
     let bed = Bed::new();
     let drive = bed.open().await;
     stage(&*drive, staging(&key("a"), 11), &[bytes(10, 1)]).await;
-    fs::remove_file(bed.path().join("data/00/0000000000000000000000000000000b/part.1")).expect("removes");
+    fs::remove_file(bed.path().join("data/00/0000000000000000000000000000000b.1")).expect("removes");
     assert!(matches!(drive.open_shard(11, 1).await, Err(DriveError::NotFound)));
     assert!(drive.status().await.is_online());
 }
@@ -134,7 +147,7 @@ async fn the_file_of_a_dropped_folder_goes() {
     let first = accept(1, vote(1, 11).value, Vote::absent());
     assert_eq!(drive.register(&key, first).await, Ok(Reply::Accepted));
     drive.register(&key, finalize(1)).await.expect("finalizes");
-    let path = bed.path().join("data/00/0000000000000000000000000000000b");
+    let path = bed.path().join("data/00/0000000000000000000000000000000b.1");
     assert!(path.exists());
     put(&*drive, &key, 2, 12, vote(1, 11)).await;
     eventually("the file goes", || !path.exists()).await;
