@@ -162,7 +162,8 @@ impl PartReader {
         shard.unwrap_or_default()
     }
 
-    /// Reads the next run of stripes of `range` into `out`, and moves the range's start behind it.
+    /// Reads the next run of stripes of `range` into `out`, and moves the range's start behind it. Unless `patient`,
+    /// shards that only suspected drives could have are not waited for.
     ///
     /// # Errors
     /// [`StoreError::Unreadable`]: fewer than K shards are left.
@@ -171,13 +172,14 @@ impl PartReader {
         set: &ErasureSet,
         range: &mut Range<u64>,
         out: &mut VecDeque<Bytes>,
+        patient: bool,
     ) -> Result<(), StoreError> {
         let all = self.layout.stripes_of(range.clone());
         let stripes = all.start..all.end.min(all.start + STRIPES_AT_ONCE);
         let bytes = self.layout.frames_range(stripes.clone());
         let mut runs: Vec<Option<Bytes>> = vec![None; self.shards.len()];
         loop {
-            self.ensure(set, true).await?;
+            self.ensure(set, patient).await?;
             self.read_runs(set, &bytes, &mut runs).await;
             match self.decode(&stripes, range, &runs) {
                 Ok(segments) => {

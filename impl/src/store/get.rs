@@ -25,30 +25,30 @@ impl Store {
     /// [`StoreError::NoSuchBucket`], [`StoreError::NoSuchKey`], or unavailable.
     pub async fn get(self: &Arc<Self>, bucket: &str, key: &str) -> Result<ObjectReader, StoreError> {
         let set = self.set_of(key);
-        let (mut info, mut small) = self.look_up(bucket, key).await?;
+        let (mut register, mut info, mut small) = self.look_up(bucket, key).await?;
         let mut patient = false;
         loop {
-            match ObjectReader::open(set.clone(), bucket, info.clone(), small, patient).await {
+            match ObjectReader::open(set.clone(), bucket, register, info.clone(), small, patient).await {
                 // The data folder may have been dropped by an overwrite since the key was read.
                 Err(StoreError::Unreadable(_)) if self.rt.mutation().is(Mutant::UnreadableIsAbsent) => {
                     return Err(StoreError::NoSuchKey);
                 }
                 Err(StoreError::Unreadable(why)) => {
-                    let (now, again) = self.look_up(bucket, key).await?;
+                    let (of, now, again) = self.look_up(bucket, key).await?;
                     let unchanged = now == info;
                     if unchanged && patient {
                         return Err(StoreError::Unreadable(why));
                     }
                     // Only of a version that is still the latest are shards on slow drives worth a wait.
-                    (info, small, patient) = (now, again, unchanged);
+                    (register, info, small, patient) = (of, now, again, unchanged);
                 }
                 opened => return opened,
             }
         }
     }
 
-    /// An object's latest version, and small shards of it that came along.
-    async fn look_up(&self, bucket: &str, key: &str) -> Result<(ObjectInfo, SmallShards), StoreError> {
+    /// An object's register, its latest version, and small shards of it that came along.
+    async fn look_up(&self, bucket: &str, key: &str) -> Result<(RegisterKey, ObjectInfo, SmallShards), StoreError> {
         let register = RegisterKey::object(self.incarnation(bucket).await?, key);
         let set = self.set_of(key);
         let distribution = set.distribution(bucket, key);
@@ -56,7 +56,7 @@ impl Store {
         let enough = usize::from(self.set_size() - self.standard_parity);
         let (record, small) = read::read_object(set, &register, order, enough).await?;
         let info = latest_info(key, &record).ok_or(StoreError::NoSuchKey)?;
-        Ok((info, small))
+        Ok((register, info, small))
     }
 
     /// Describes an object's latest version.
@@ -75,6 +75,7 @@ impl Store {
 pub struct ObjectReader {
     set: Arc<ErasureSet>,
     bucket: String,
+    register: RegisterKey,
     info: ObjectInfo,
     /// The shards of a one-part object, opened before anything is answered: they stay readable when the
     /// object is replaced meanwhile (`read.one-data-folder`).
@@ -112,6 +113,7 @@ impl ObjectReader {
     async fn open(
         set: Arc<ErasureSet>,
         bucket: &str,
+        register: RegisterKey,
         info: ObjectInfo,
         small: SmallShards,
         patient: bool,
@@ -119,6 +121,7 @@ impl ObjectReader {
         let mut reader = ObjectReader {
             set,
             bucket: bucket.to_owned(),
+            register,
             info,
             opened: None,
         };
@@ -142,7 +145,8 @@ impl ObjectReader {
     /// that cannot be read is an error here and not a broken response.
     ///
     /// # Errors
-    /// Unavailable: fewer than K shards are left.
+    /// Unavailable: fewer than K shards are left, or those of a version that has been replaced are on drives that are
+    /// suspected to hang.
     pub async fn stream(self, range: Range<u64>) -> Result<ByteStream, StoreError> {
         let codec = codec(&self.set, &self.info)?;
         let mut parts = VecDeque::new();
@@ -157,7 +161,7 @@ impl ObjectReader {
         let source = Source {
             set: self.set,
             bucket: self.bucket,
-            key: self.info.key,
+            key: self.info.key.clone(),
             codec,
             parts,
             current: None,
@@ -168,7 +172,14 @@ impl ObjectReader {
             ready: VecDeque::new(),
             failed: false,
         };
-        stream.fill().await?;
+        if let Err(error) = stream.fill(false).await {
+            // Only of a version that is still the latest are shards on slow drives worth a wait.
+            let now = latest_info(&self.info.key, &read::read(&stream.source.set, &self.register).await?);
+            if now.as_ref() != Some(&self.info) {
+                return Err(error);
+            }
+            stream.fill(true).await?;
+        }
         Ok(stream)
     }
 }
@@ -180,7 +191,7 @@ impl ByteStream {
             return None;
         }
         if self.ready.is_empty()
-            && let Err(error) = self.fill().await
+            && let Err(error) = self.fill(true).await
         {
             self.failed = true;
             return Some(Err(error));
@@ -188,27 +199,28 @@ impl ByteStream {
         self.ready.pop_front().map(Ok)
     }
 
-    /// Reads the next run of stripes.
-    async fn fill(&mut self) -> Result<(), StoreError> {
+    /// Reads the next run of stripes. Unless `patient`, it does not wait for drives that are suspected to hang.
+    async fn fill(&mut self, patient: bool) -> Result<(), StoreError> {
         while self.ready.is_empty() {
             let source = &mut self.source;
             if source.current.is_none() {
-                let Some((part, range)) = source.parts.pop_front() else {
+                let Some((part, range)) = source.parts.front() else {
                     return Ok(());
                 };
                 let reader = match source.opened.take() {
                     Some(reader) => reader,
                     None => {
                         let Source { set, bucket, key, .. } = &*source;
-                        PartReader::open(set, bucket, key, source.codec, &part, SmallShards::new(), true).await?
+                        PartReader::open(set, bucket, key, source.codec, part, SmallShards::new(), patient).await?
                     }
                 };
-                source.current = Some((reader, range));
+                source.current = Some((reader, range.clone()));
+                source.parts.pop_front();
             }
             let Some((reader, range)) = &mut source.current else {
                 return Ok(());
             };
-            reader.read(&source.set, range, &mut self.ready).await?;
+            reader.read(&source.set, range, &mut self.ready, patient).await?;
             if range.is_empty() {
                 source.current = None;
             }
