@@ -2,9 +2,11 @@
 
 use crate::runtime::{BoxFuture, Executor, Job, Lane};
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
+    time::{Duration, Instant},
 };
 use tokio::{
     runtime::Handle,
@@ -15,14 +17,20 @@ use tokio::{
 /// so the number times the drives of a node stays well below tokio's 512 blocking threads.
 const DATA_JOBS_MAX: usize = 16;
 
+/// Jobs that take less time than this are left to threads that are at work already.
+const SHORT: Duration = Duration::from_micros(300);
+/// So many of them for each thread.
+const LEFT_MAX: usize = 16;
+/// How long a job is left before it gets a thread of its own.
+const PATIENCE: Duration = Duration::from_millis(1);
+
 /// The threads of one drive.
 ///
 /// A job of [`Lane::Commit`] that was handed over runs, whatever becomes of the future. A job of
 /// [`Lane::Data`] whose future is dropped before the job began never runs.
 pub(super) struct DriveExecutor {
     commit: mpsc::Sender<Commit>,
-    data: Arc<Semaphore>,
-    tokio: Handle,
+    data: Arc<DataQueue>,
 }
 
 struct Commit {
@@ -41,8 +49,7 @@ impl DriveExecutor {
         }
         DriveExecutor {
             commit,
-            data: Arc::new(Semaphore::new(DATA_JOBS_MAX)),
-            tokio,
+            data: Arc::new(DataQueue::new(tokio)),
         }
     }
 }
@@ -58,11 +65,116 @@ impl Executor for DriveExecutor {
                     ended.await.ok();
                 })
             }
-            Lane::Data => {
-                let (tokio, data) = (self.tokio.clone(), self.data.clone());
-                Box::pin(async move { run_blocking(&tokio, data, job).await })
+            Lane::Data => Box::pin(self.data.clone().run(job)),
+        }
+    }
+}
+
+/// Jobs of a drive that run side by side.
+///
+/// To wake a thread costs more than to read a block from memory. So while jobs are short, the next one is left to a
+/// thread that is at work already; one that has waited for [`PATIENCE`] nevertheless gets a thread of its own.
+struct DataQueue {
+    tokio: Handle,
+    jobs: Mutex<DataJobs>,
+}
+
+#[derive(Default)]
+struct DataJobs {
+    waiting: VecDeque<Waiting>,
+    /// Threads at work.
+    workers: usize,
+    /// Moving average of the time that a job takes.
+    usual: Duration,
+    /// When a thread last took a job.
+    taken: Option<Instant>,
+}
+
+impl DataJobs {
+    /// Whether a job is left to the threads at work: they take one soon.
+    fn leaves(&self) -> bool {
+        self.workers > 0
+            && self.usual < SHORT
+            && self.waiting.len() <= self.workers * LEFT_MAX
+            && self.taken.is_some_and(|taken| taken.elapsed() < PATIENCE)
+    }
+}
+
+struct Waiting {
+    job: Job,
+    /// Closed when nobody waits for the job any more.
+    done: oneshot::Sender<()>,
+}
+
+impl DataQueue {
+    fn new(tokio: Handle) -> DataQueue {
+        let jobs = Mutex::default();
+        DataQueue { tokio, jobs }
+    }
+
+    async fn run(self: Arc<Self>, job: Job) {
+        let (done, mut ended) = oneshot::channel();
+        let mut left = {
+            let mut jobs = self.lock();
+            if jobs.waiting.len() >= DATA_JOBS_MAX {
+                // A drive that hangs takes none of them.
+                jobs.waiting.retain(|waiting| !waiting.done.is_closed());
+            }
+            jobs.waiting.push_back(Waiting { job, done });
+            let leave = jobs.leaves();
+            !self.employ(jobs, !leave)
+        };
+        while left {
+            match tokio::time::timeout(PATIENCE, &mut ended).await {
+                Ok(_) => return,
+                Err(_) => left = !self.employ(self.lock(), true),
             }
         }
+        ended.await.ok();
+    }
+
+    /// Starts one more thread, if it is wanted and may be. Whether there is no other to wait for.
+    fn employ(self: &Arc<Self>, mut jobs: MutexGuard<'_, DataJobs>, wanted: bool) -> bool {
+        if jobs.workers == DATA_JOBS_MAX || jobs.waiting.is_empty() {
+            return true;
+        }
+        if !wanted {
+            return false;
+        }
+        jobs.workers += 1;
+        drop(jobs);
+        let queue = self.clone();
+        self.tokio.spawn_blocking(move || queue.work());
+        true
+    }
+
+    /// Works until nothing waits.
+    fn work(&self) {
+        let mut began: Option<Instant> = None;
+        loop {
+            let next = {
+                let mut jobs = self.lock();
+                let now = Instant::now();
+                if let Some(began) = began {
+                    jobs.usual = (jobs.usual * 7 + (now - began)) / 8;
+                }
+                let Some(next) = jobs.waiting.pop_front() else {
+                    jobs.workers -= 1;
+                    return;
+                };
+                jobs.taken = Some(now);
+                began = Some(now);
+                next
+            };
+            if !next.done.is_closed() {
+                run_contained(next.job);
+                next.done.send(()).ok();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, DataJobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,10 +210,8 @@ fn run_contained(job: Job) {
 mod tests {
     use super::*;
     use crate::runtime::{Gone, run};
-    use std::sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    };
+    use futures::FutureExt;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn executor() -> Arc<dyn Executor> {
         Arc::new(DriveExecutor::new("/drive", Handle::current()))
@@ -139,6 +249,60 @@ mod tests {
             );
             assert_eq!(run(&executor, lane, || 5).await, Ok(5));
         }
+    }
+
+    /// However short jobs usually are, none waits for one that hangs.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_data_job_waits_for_one_that_hangs() {
+        let executor = executor();
+        for _ in 0..50 {
+            run(&executor, Lane::Data, || ()).await.expect("runs");
+        }
+        let (free, hung) = mpsc::channel::<()>();
+        let (hangs, is_hung) = oneshot::channel();
+        let first = run(&executor, Lane::Data, move || {
+            hangs.send(()).ok();
+            hung.recv().ok();
+        });
+        let rest = async {
+            is_hung.await.expect("it has begun");
+            // Only when they have run does the first end.
+            for _ in 0..50 {
+                run(&executor, Lane::Data, || ()).await.expect("runs");
+            }
+            drop(free);
+        };
+        futures::future::join(first, rest).await.0.expect("runs");
+    }
+
+    /// Jobs that nobody waits for any more do not pile up behind threads that hang.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn abandoned_data_jobs_are_dropped() {
+        let queue = Arc::new(DataQueue::new(Handle::current()));
+        let (free, hung) = mpsc::channel::<()>();
+        let hung = Arc::new(Mutex::new(hung));
+        let held: Vec<_> = (0..DATA_JOBS_MAX)
+            .map(|_| {
+                let hung = hung.clone();
+                tokio::spawn(
+                    queue
+                        .clone()
+                        .run(Box::new(move || drop(hung.lock().map(|hung| hung.recv())))),
+                )
+            })
+            .collect();
+        while queue.lock().workers < DATA_JOBS_MAX {
+            tokio::time::sleep(PATIENCE).await;
+        }
+        for _ in 0..1000 {
+            assert!(queue.clone().run(Box::new(|| ())).now_or_never().is_none());
+        }
+        assert!(queue.lock().waiting.len() <= DATA_JOBS_MAX);
+        drop(free);
+        for job in held {
+            job.await.expect("ends");
+        }
+        queue.clone().run(Box::new(|| ())).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]
