@@ -68,7 +68,7 @@ pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
     }
     let opened = format(&rt, &config).await?;
     let found = opened.drives.into_iter().zip(opened.identities);
-    let slots = found.map(|(found, identity)| DriveSlot::open(&rt, found, identity, config.compaction));
+    let slots = found.map(|(found, identity)| DriveSlot::open(&rt, found, identity, config.compaction.clone()));
     let drives: Vec<Arc<dyn Drive>> = join_all(slots).await.into_iter().map(|slot| slot as _).collect();
     let mut drives_online = 0;
     for drive in &drives {

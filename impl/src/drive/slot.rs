@@ -64,7 +64,7 @@ impl DriveSlot {
         let path = found.path().to_owned();
         let current = match found {
             format::Slot::Offline { reason, .. } => Err(reason),
-            format::Slot::Ready(ready) => LocalDrive::open(rt, ready, policy).await.map_err(reason_of),
+            format::Slot::Ready(ready) => LocalDrive::open(rt, ready, policy.clone()).await.map_err(reason_of),
         };
         let current = match current {
             Ok(drive) => Current::Serving(drive),
@@ -155,7 +155,7 @@ impl DriveSlot {
             Some(Err(reason)) => return self.stays_offline(&current, reason),
             None => return,
         };
-        match LocalDrive::open(&self.rt, ready, self.policy).await {
+        match LocalDrive::open(&self.rt, ready, self.policy.clone()).await {
             Ok(drive) => {
                 self.retry().opened = self.rt.mono();
                 if self.replace(&current, Current::Serving(drive.clone())) {

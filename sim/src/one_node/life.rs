@@ -440,6 +440,7 @@ fn compaction(plan: &Plan) -> CompactionPolicy {
         Some(interval) => CompactionPolicy {
             wasted_bytes_min: 0,
             interval,
+            ..CompactionPolicy::default()
         },
         None => CompactionPolicy::default(),
     }

@@ -7,7 +7,7 @@ use crate::{
         format::index_path,
         index::{Compaction, Index},
     },
-    runtime::{Mutant, OpenMode},
+    runtime::{Mutant, OpenMode, timeout},
 };
 use std::{
     path::{Path, PathBuf},
@@ -17,12 +17,14 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Interval of the checks that the drive has not ended with a copy untaken, and that an old index is still read.
 const LOOK: Duration = Duration::from_secs(1);
 /// Pause after a compaction that the file system had no room for.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(600);
+/// How long a drive waits for its turn: another may hang in the middle of a compaction.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(600);
 /// Shortest and longest pause between two steps.
 const STEP_PAUSE_MIN: Duration = Duration::from_millis(1);
 const STEP_PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -35,12 +37,14 @@ const IN_VAIN: f64 = 0.75;
 const CHANGED_BY: f64 = 1.5;
 
 /// When an index is worth a compaction.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CompactionPolicy {
     /// Bytes that it must give back at least.
     pub wasted_bytes_min: u64,
     /// Interval of the checks of a drive.
     pub interval: Duration,
+    /// Held during a compaction, which takes up the memory of a second cache: the drives of a node take turns.
+    pub turn: Arc<Semaphore>,
 }
 
 impl Default for CompactionPolicy {
@@ -48,6 +52,7 @@ impl Default for CompactionPolicy {
         CompactionPolicy {
             wasted_bytes_min: 1 << 20,
             interval: Duration::from_secs(5),
+            turn: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -65,7 +70,7 @@ impl CompactionPolicy {
     ///
     /// Pages of a tree that grows in no order are two thirds full: an index that takes up twice its rows has lost
     /// little.
-    fn is_due(self, now: Sizes, in_vain: Option<Sizes>) -> bool {
+    fn is_due(&self, now: Sizes, in_vain: Option<Sizes>) -> bool {
         let changed = in_vain.is_none_or(|last| {
             now.allocated as f64 >= last.allocated as f64 * CHANGED_BY
                 || now.live as f64 <= last.live as f64 / CHANGED_BY
@@ -87,7 +92,7 @@ pub(super) async fn tend(shared: Arc<Shared>, policy: CompactionPolicy) {
     let mut in_vain = None;
     loop {
         shared.rt.sleep(policy.interval).await;
-        match look(&shared, policy, &mut in_vain).await {
+        match look(&shared, &policy, &mut in_vain).await {
             Ok(()) => {}
             Err(DriveError::Full) => {
                 let drive = shared.path.display();
@@ -100,7 +105,7 @@ pub(super) async fn tend(shared: Arc<Shared>, policy: CompactionPolicy) {
     }
 }
 
-async fn look(shared: &Arc<Shared>, policy: CompactionPolicy, in_vain: &mut Option<Sizes>) -> Result<(), DriveError> {
+async fn look(shared: &Arc<Shared>, policy: &CompactionPolicy, in_vain: &mut Option<Sizes>) -> Result<(), DriveError> {
     let sizes = loop {
         let counted = |shared: &Shared| match index(shared, Index::count_rows)? {
             true => sizes_of(shared).map(Some),
@@ -113,8 +118,14 @@ async fn look(shared: &Arc<Shared>, policy: CompactionPolicy, in_vain: &mut Opti
     if !policy.is_due(sizes, *in_vain) {
         return Ok(());
     }
+    let turn = timeout(&shared.rt, TURN_WAIT_MAX, policy.turn.acquire()).await;
+    let sizes = shared.run(sizes_of).await?;
+    if !policy.is_due(sizes, *in_vain) {
+        return Ok(());
+    }
     let began = shared.rt.mono();
     let compacted = compact(shared, sizes).await;
+    drop(turn);
     if compacted.is_err() {
         shared.index.stop_tracking();
         shared.run(remove_unfinished).await?;

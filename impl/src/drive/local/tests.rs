@@ -56,7 +56,7 @@ impl Bed {
     async fn try_open(&self) -> Result<Arc<LocalDrive>, DriveError> {
         let opened = open_all(&self.rt.files(), &[self.path()], 1, &mut || 7).expect("formats");
         match opened.drives.into_iter().next() {
-            Some(Slot::Ready(slot)) => LocalDrive::open(&self.rt, slot, self.policy).await,
+            Some(Slot::Ready(slot)) => LocalDrive::open(&self.rt, slot, self.policy.clone()).await,
             other => panic!("{other:?}"),
         }
     }

@@ -13,6 +13,7 @@ impl Bed {
         let policy = CompactionPolicy {
             wasted_bytes_min: 64 << 10,
             interval: Duration::from_millis(200),
+            ..CompactionPolicy::default()
         };
         Bed { policy, ..Bed::new() }
     }
