@@ -4,6 +4,7 @@
 //! check that has gone silent is noticed. Everything is textual: quick, and good enough for this code.
 #![allow(clippy::disallowed_methods, reason = "it reads the workspace, outside of any server")]
 
+mod decisions;
 mod imports;
 mod links;
 mod lints;
@@ -71,6 +72,11 @@ fn mutants_stand_for_bugs_of_the_field() {
 #[test]
 fn files_and_lines_are_short() {
     expect_none(shape::check(&tree::load()));
+}
+
+#[test]
+fn decisions_are_dated_and_listed() {
+    expect_none(decisions::check(&tree::load()));
 }
 
 #[test]
