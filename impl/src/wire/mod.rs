@@ -14,6 +14,7 @@ mod cors;
 mod dates;
 mod elements;
 mod fields;
+mod front;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -68,21 +69,21 @@ use std::{
 use timer::RtTimer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-/// How many connections are served at once, at most; more wait in the system's queue.
+/// Maximum number of concurrent connections; more wait in the listen backlog.
 const CONNECTIONS_MAX: usize = 4096;
 
-/// How long requests in flight may still take after the server was told to end.
+/// Time limit for requests in flight at shutdown.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The pause after a connection could not be accepted (out of descriptors, as a rule).
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// How much time passes at least between two log lines about that.
+/// Minimum interval between two log lines about that.
 const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What [`serve`] needs beside a store.
+/// Configuration of [`serve`].
 pub struct WireConfig {
-    /// Where connections come from.
+    /// Source of connections.
     pub listener: Box<dyn Listener>,
     /// The root user.
     pub credentials: Credentials,
@@ -92,20 +93,20 @@ pub struct WireConfig {
     pub domains: Domains,
     /// The origins whose pages may read answers.
     pub origins: Origins,
-    /// How much may be served at once.
+    /// Limits of concurrency and memory.
     pub limits: Limits,
-    /// How long clients may take.
+    /// Timeouts of clients.
     pub timeouts: Timeouts,
     /// The certificates; without them it is plain HTTP.
     pub tls: Option<Arc<Tls>>,
-    /// What others may see of the requests.
+    /// Visibility of requests: access log and metrics.
     pub watch: WatchConfig,
     /// Set while the server still serves but will soon be told to end: it is not ready then, so that load balancers
     /// send requests elsewhere before its port is closed.
     pub is_leaving: Arc<AtomicBool>,
 }
 
-/// What is shown of a server's work, and to whom.
+/// Visibility of a server's work: access log and metrics.
 #[derive(Clone, Debug, Default)]
 pub struct WatchConfig {
     /// Anybody may scrape metrics; otherwise a bearer token is needed.
@@ -213,7 +214,7 @@ pub async fn serve(
     Ok(cut)
 }
 
-/// How the server calls itself in labels: a wildcard address is nobody's, this host's own is.
+/// Returns the server's address for labels: a wildcard address is replaced by the host's own.
 fn endpoint(bound: SocketAddr) -> String {
     let host = match bound.ip() {
         ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -227,7 +228,7 @@ struct Acceptor<'a> {
     rt: &'a Rt,
     listener: &'a dyn Listener,
     permits: &'a Arc<Semaphore>,
-    /// When it was last logged that there is none, and how often it was not logged since.
+    /// Time of the last log line about exhaustion, and the number of lines suppressed since.
     logged: Option<Duration>,
     untold: u64,
 }

@@ -1,11 +1,11 @@
-//! One request: from hyper through s3s to the operations, and back.
+//! Request handler: from hyper through s3s to the operations, and back.
 
 use super::{
     admin::{self, AdminApi},
     body::{BodyState, NOT_CHUNKED, RequestBody},
     convert::{IsTls, decoded_length},
     cors::Origins,
-    dates, gate, health,
+    dates, front, gate, health,
     hosts::Domains,
     interim,
     limits::{Budget, Lease},
@@ -51,7 +51,7 @@ use std::{
 /// The largest XML body, in bytes: room for 1,000 keys to delete or 10,000 parts to complete.
 pub(super) const XML_BYTES_MAX: usize = 8 << 20;
 
-/// What paths that are no buckets begin with.
+/// Prefix of paths that are not buckets.
 const OWN_PREFIX: &str = "/minio/";
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -69,19 +69,19 @@ pub(super) struct Service {
     domains: Arc<Domains>,
     origins: Arc<Origins>,
     s3: S3Service,
-    /// Who is at the other end of the connection.
+    /// Address of the peer.
     remote: SocketAddr,
     budget: Budget,
-    /// For how long a request's body may stand still.
+    /// Longest pause of a request's body.
     body_idle: Duration,
     /// The server is about to close its port.
     is_leaving: Arc<AtomicBool>,
-    /// Those of its connection.
+    /// In-flight streams of this connection.
     streams: Option<Streams>,
     is_tls: bool,
 }
 
-/// What requests are served with.
+/// Configuration of the request handler.
 pub(super) struct Serves {
     pub(super) access: Access,
     /// The deployment's region, if one is configured.
@@ -89,9 +89,9 @@ pub(super) struct Serves {
     pub(super) domains: Domains,
     pub(super) origins: Arc<Origins>,
     pub(super) budget: Budget,
-    /// For how long a request's body may stand still.
+    /// Longest pause of a request's body.
     pub(super) body_idle: Duration,
-    /// Whether connections are encrypted.
+    /// Connections are encrypted.
     pub(super) is_tls: bool,
     /// The server is about to close its port.
     pub(super) is_leaving: Arc<AtomicBool>,
@@ -165,6 +165,7 @@ impl Service {
             streams.interim().send().await;
         }
         let virtual_bucket = self.domains.bucket_of(&request);
+        let page = front::page(&request, virtual_bucket.is_some());
         let asked = Arc::new(Asked::of(&request, self.request_id(), virtual_bucket));
         let is_probe = [health::PREFIX, scrape::PREFIX]
             .iter()
@@ -176,9 +177,10 @@ impl Service {
         let origins = Some(&self.origins).filter(|_| !asked.path.starts_with(OWN_PREFIX));
         let origin = request.headers().get(header::ORIGIN).cloned();
         let preflight = origins.and_then(|origins| origins.preflight(&request));
-        let answered = match preflight {
-            Some(answer) => Some(answer.unwrap_or_else(|error| refuse(&request, &error, &asked))),
-            None => self.probe(&request, &asked).await,
+        let answered = match (preflight, page) {
+            (Some(answer), _) => Some(answer.unwrap_or_else(|error| refuse(&request, &error, &asked))),
+            (None, Some(page)) => Some(page),
+            (None, None) => self.probe(&request, &asked).await,
         };
         let response = match answered {
             Some(response) => response,
@@ -292,7 +294,7 @@ impl Service {
         called.unwrap_or_else(|_| reply::error(&Code::InternalError.into(), asked))
     }
 
-    /// Whether a body of unknown length has no bytes. One that has is not readable any more.
+    /// Returns whether a body of unknown length is empty. One that is not cannot be read any more.
     async fn is_empty(&self, incoming: &mut Incoming) -> bool {
         if incoming.is_end_stream() {
             return true;
@@ -333,7 +335,7 @@ fn refuse(request: &Request<Incoming>, error: &ApiError, asked: &Asked) -> Respo
     response
 }
 
-/// What is wrong with a body that s3s cannot read, from what it was said to be.
+/// Returns the error for a body that s3s cannot read, by what the request says of it.
 fn unreadable<B>(request: &Request<B>) -> Option<ApiError> {
     let sha256 = request.headers().get("x-amz-content-sha256")?.as_bytes();
     if sha256.starts_with(b"STREAMING-") {
