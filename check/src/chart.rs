@@ -68,7 +68,7 @@ pub fn client(index: u8, wants: &str) -> String {
     format!("client {} ({wants})", index + 1)
 }
 
-/// What a client was told in a step: that of the answers which makes of the history before it the one after it.
+/// Returns what a client was told in a step: that of the answers which makes of the history before it the one after it.
 pub fn told<S>(
     (last, next): (&LinearizabilityTester<u8, S>, &LinearizabilityTester<u8, S>),
     (client, asked): (u8, S::Op),
@@ -108,7 +108,7 @@ pub fn vote<V: InWords>(vote: &Vote<V>) -> String {
     format!("{} in {}", vote.value.in_words(), ballot(vote.ballot))
 }
 
-/// What is sent to a drive.
+/// Returns what is sent to a drive.
 pub fn message<V: InWords>(request: &Request<V>) -> String {
     match request {
         Request::Prepare { ballot: of } => format!("Prepare {}", ballot(*of)),
@@ -125,7 +125,7 @@ pub fn message<V: InWords>(request: &Request<V>) -> String {
     }
 }
 
-/// What a drive answers.
+/// Returns what a drive answers.
 pub fn answer<V: InWords>(reply: &Reply<V>) -> String {
     match reply {
         Reply::Granted(snapshot) => format!("granted, has {}", held(snapshot)),

@@ -32,7 +32,8 @@ pub trait Charted: Model {
     }
 }
 
-/// What departs from the plain case, in words behind the rest of a world's bounds: each with how often, unless never.
+/// Returns what departs from the plain case, in words behind the rest of a world's bounds: each with how often, unless
+/// never.
 #[must_use]
 pub fn departures(counts: &[(u8, &str)]) -> String {
     let mut words = String::new();
@@ -187,8 +188,8 @@ where
     way
 }
 
-/// How each of the broken rules comes to be broken, as charts with numbered lines: on the shortest way, if that is
-/// found within the limit, else on the checker's.
+/// Returns how each of the broken rules comes to be broken, as charts with numbered lines: on the shortest way, if that
+/// is found within the limit, else on the checker's.
 pub fn counterexamples<M>(world: &M, found: &Found, limit: Duration) -> String
 where
     M: Charted,

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Broken(u64);
 
 impl Broken {
-    /// Whether this rule was broken.
+    /// Returns whether this rule was broken.
     #[must_use]
     pub fn has(self, rule: u32) -> bool {
         self.0 >> rule & 1 == 1
@@ -21,7 +21,7 @@ impl Broken {
         self.0 |= u64::from(!holds) << rule;
     }
 
-    /// Whether all rules were kept.
+    /// Returns whether all rules were kept.
     #[must_use]
     pub fn is_none(self) -> bool {
         self.0 == 0
@@ -38,7 +38,7 @@ impl Seen {
         self.0.fetch_or(1 << occasion, Ordering::Relaxed);
     }
 
-    /// Whether it arose.
+    /// Returns whether it arose.
     #[must_use]
     pub fn has(&self, occasion: u32) -> bool {
         self.0.load(Ordering::Relaxed) >> occasion & 1 == 1
@@ -101,7 +101,7 @@ macro_rules! rules {
             /// All of them.
             pub const ALL: &[Occasion] = &[$(Occasion::$occasion,)*];
 
-            /// What arises.
+            /// Returns what arises.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self { $(Occasion::$occasion => $seen,)* }
@@ -109,7 +109,7 @@ macro_rules! rules {
         }
 
         impl $state {
-            /// Whether a rule was broken on the way to this state.
+            /// Returns whether a rule was broken on the way to this state.
             #[must_use]
             pub fn is_broken(&self, rule: Rule) -> bool {
                 self.broken.has(rule as u32)
@@ -148,7 +148,7 @@ macro_rules! rules {
                 self.seen.see(occasion as u32);
             }
 
-            /// Whether an occasion arose in some state.
+            /// Returns whether an occasion arose in some state.
             #[must_use]
             pub fn has_seen(&self, occasion: Occasion) -> bool {
                 self.seen.has(occasion as u32)

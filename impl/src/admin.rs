@@ -5,7 +5,7 @@ use crate::store::{DriveSurvey, Survey};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 
-/// Where a server tells of itself and its drives.
+/// Path of the server's information.
 pub const INFO_PATH: &str = "/minio/admin/v3/info";
 
 /// The program's version.
@@ -20,15 +20,15 @@ pub struct Info {
     /// The deployment's UUID.
     #[serde(rename = "deploymentID")]
     pub deployment_id: String,
-    /// How many buckets there are.
+    /// Number of buckets.
     pub buckets: Count,
-    /// How objects are kept.
+    /// Erasure coding of objects.
     pub backend: Backend,
     /// Each server with its drives.
     pub servers: Vec<Server>,
 }
 
-/// What a deployment can do now.
+/// Mode of a deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -46,7 +46,7 @@ pub struct Count {
     /// The number.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub count: Option<u64>,
-    /// Why there is none.
+    /// Error, if there is none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
 }
@@ -84,9 +84,9 @@ pub struct Server {
     pub state: String,
     /// Host and port of its S3 API.
     pub endpoint: String,
-    /// For how long it has run, in seconds.
+    /// Uptime in seconds.
     pub uptime: u64,
-    /// Its program's version.
+    /// Version of the program.
     pub version: String,
     /// State of each server by endpoint: `online` or `offline`.
     #[serde(default)]
@@ -106,25 +106,25 @@ pub struct Drive {
     pub endpoint: String,
     /// Its path.
     pub path: String,
-    /// Whether what it lacks is being rebuilt.
+    /// It is being healed.
     #[serde(default)]
     pub healing: bool,
-    /// Whether it is one of the server that tells of it.
+    /// It is local to the server that answers.
     #[serde(default)]
     pub local: bool,
     /// `ok` or `offline`.
     pub state: String,
-    /// Why it is offline, or what keeps it from serving all requests: it is full, or a call to the operating system
-    /// does not return.
+    /// Reason why it is offline, or of what keeps it from serving all requests: it is full, or a call to the operating
+    /// system does not return.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
     /// Size of its file system in bytes, 0 while offline.
     #[serde(rename = "totalspace")]
     pub total_bytes: u64,
-    /// What is taken of it.
+    /// Used bytes.
     #[serde(rename = "usedspace")]
     pub used_bytes: u64,
-    /// What is left.
+    /// Free bytes.
     #[serde(rename = "availspace")]
     pub free_bytes: u64,
     /// Inodes that are taken; 0 while offline, and where the file system has no limit.

@@ -18,7 +18,7 @@ use crate::{
 use futures::future::join_all;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-/// What a node is opened with.
+/// Configuration of a node.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
     /// The drives' folders: absolute, in the order of the arguments.
@@ -29,11 +29,11 @@ pub struct NodeConfig {
     pub standard_parity: u8,
     /// M of new objects of reduced redundancy.
     pub reduced_parity: u8,
-    /// When drives compact their indexes.
+    /// Policy of index compactions.
     pub compaction: CompactionPolicy,
 }
 
-/// Why a node does not open.
+/// Error of opening a node.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The drives are not those of one deployment in their places.
@@ -50,7 +50,7 @@ pub enum OpenError {
 /// An open node.
 #[derive(Debug)]
 pub struct Node {
-    /// Its objects.
+    /// Store over its drives.
     pub store: Arc<Store>,
     /// Drives that serve.
     pub drives_online: usize,

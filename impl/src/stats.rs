@@ -21,7 +21,7 @@ const SIZE_BOUNDS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256];
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// One more.
+    /// Adds one.
     pub fn count(&self) {
         self.add(1);
     }
@@ -31,33 +31,33 @@ impl Counter {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// How many so far.
+    /// Returns how many so far.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// How many of something are going on at the moment.
+/// Gauge of concurrent activities.
 #[derive(Debug, Default)]
 pub struct Level(AtomicU64);
 
 impl Level {
-    /// One more, until what is returned is dropped.
+    /// Adds one until the returned guard is dropped.
     #[must_use]
     pub fn enter(&self) -> Entered<'_> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Entered(self)
     }
 
-    /// How many now.
+    /// Returns how many now.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// One of those that a [`Level`] counts.
+/// Guard of an activity that a [`Level`] counts.
 #[derive(Debug)]
 pub struct Entered<'a>(&'a Level);
 
@@ -67,23 +67,23 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// How often values fell below which bound, and their sum.
+/// Histogram: counts of values by bound, and their sum.
 #[derive(Debug)]
 pub struct Histogram {
     bounds: &'static [u64],
-    /// One for each bound, and one for what is above all.
+    /// Counts by bound, and the count above the last.
     counts: Box<[Counter]>,
     sum: Counter,
 }
 
 impl Histogram {
-    /// For durations, which it counts in microseconds.
+    /// Creates a histogram of durations, in microseconds.
     #[must_use]
     pub fn of_durations() -> Histogram {
         Histogram::with(DURATION_BOUNDS_MICROS)
     }
 
-    /// For sizes of up to a few hundred.
+    /// Creates a histogram of sizes of up to a few hundred.
     #[must_use]
     pub fn of_sizes() -> Histogram {
         Histogram::with(SIZE_BOUNDS)
@@ -109,7 +109,7 @@ impl Histogram {
         self.observe(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// What it has counted. Values that come in meanwhile may be in it or not.
+    /// Returns what it has counted. Values that come in meanwhile may be in it or not.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut below = 0;
@@ -130,14 +130,14 @@ impl Histogram {
 pub struct Snapshot {
     /// The bounds, ascending.
     pub bounds: &'static [u64],
-    /// How many values were at most each bound; the last, how many there were.
+    /// Numbers of values up to each bound; the last is the total.
     pub cumulative: Vec<u64>,
     /// The sum of all values.
     pub sum: u64,
 }
 
 impl Snapshot {
-    /// How many values there were.
+    /// Returns how many values there were.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.cumulative.last().copied().unwrap_or(0)

@@ -21,7 +21,7 @@ impl<M: Copy + PartialEq> Mutation<M> {
     #[cfg(not(feature = "mutants"))]
     pub const NONE: Mutation<M> = Mutation(PhantomData);
 
-    /// Whether the break is `mutant`.
+    /// Returns whether the break is `mutant`.
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn is(self, mutant: M) -> bool {

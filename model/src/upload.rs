@@ -87,7 +87,7 @@ impl UploadPart {
         self
     }
 
-    /// What to do after what was asked for was done; `None` if it was not asked for.
+    /// Returns what to do after what was asked for was done; `None` if it was not asked for.
     pub fn on(&mut self, event: Event) -> Option<Step> {
         match event {
             Event::Key(record) => Some(match (open_upload(&record, self.upload), &self.part) {
@@ -165,7 +165,7 @@ impl Complete {
         (self, first)
     }
 
-    /// What to do after what was asked for was done; `None` if it was not asked for.
+    /// Returns what to do after what was asked for was done; `None` if it was not asked for.
     pub fn on(&mut self, event: Event) -> Option<Step> {
         match event {
             Event::Parts(parts) => {
@@ -261,7 +261,7 @@ impl Abort {
         (Abort, Step::Vote(Change::AbortUpload(upload)))
     }
 
-    /// What to do after what was asked for was done; `None` if it was not asked for.
+    /// Returns what to do after what was asked for was done; `None` if it was not asked for.
     pub fn on(&mut self, event: Event) -> Option<Step> {
         match event {
             Event::Voted(Outcome::Written(record), ballot) => Some(Step::Ended { record, ballot }),
@@ -335,7 +335,7 @@ pub enum CleanUp {
     Drop,
 }
 
-/// What to do about a folder that was staged for `upload`, if for one, when `chosen` is the key's value under a
+/// Returns what to do about a folder that was staged for `upload`, if for one, when `chosen` is the key's value under a
 /// ballot of the clean-up's own: whoever staged the folder before has lost their turn.
 #[must_use]
 pub fn clean_up(chosen: &Record, folder: Folder, upload: Option<u128>) -> CleanUp {

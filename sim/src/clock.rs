@@ -26,12 +26,12 @@ impl Clock {
         self.drift_ppm = drift_ppm.clamp(-900_000, 900_000);
     }
 
-    /// What the monotonic clock shows at virtual time `now`.
+    /// Returns what the monotonic clock shows at virtual time `now`.
     pub(crate) fn mono(&self, now: Duration) -> Duration {
         Duration::from_nanos(self.mono_nanos(now.as_nanos() as i128) as u64)
     }
 
-    /// What the wall clock shows at virtual time `now` when the simulation's shows `wall`, both in
+    /// Returns what the wall clock shows at virtual time `now` when the simulation's shows `wall`, both in
     /// nanoseconds since the epoch.
     pub(crate) fn wall_nanos(&self, now: Duration, wall_nanos: u64) -> u64 {
         let now_nanos = now.as_nanos() as i128;
@@ -39,7 +39,7 @@ impl Clock {
         (i128::from(wall_nanos) + ahead).clamp(0, i128::from(u64::MAX)) as u64
     }
 
-    /// How long in virtual time a node waits that wants to wait this long.
+    /// Returns how long in virtual time a node waits that wants to wait this long.
     pub(crate) fn to_virtual(self, local: Duration) -> Duration {
         let nanos = local.as_nanos() as i128 * MILLION / (MILLION + i128::from(self.drift_ppm));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))

@@ -116,7 +116,7 @@ pub(crate) fn run_contained(world: &World, node: u32, job: Job) {
     }
 }
 
-/// What a panic said.
+/// Returns what a panic said.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());

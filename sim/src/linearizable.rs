@@ -214,7 +214,7 @@ enum StepKind {
 }
 
 impl StepKind {
-    /// Whether the step leaves every value as it is.
+    /// Returns whether the step leaves every value as it is.
     fn is_read(self) -> bool {
         matches!(self, StepKind::Read(_) | StepKind::Refused(_))
     }
@@ -340,7 +340,7 @@ impl Search {
             .collect()
     }
 
-    /// Whether a step leads to a configuration that was not tried; remembers it.
+    /// Returns whether a step leads to a configuration that was not tried; remembers it.
     fn is_new(&mut self, step: usize, value: Id) -> bool {
         self.done[step] = true;
         let before = self.steps[step].is_ambiguous().then_some(self.value);

@@ -64,7 +64,7 @@ impl Listing {
         key.starts_with(&self.prefix) && self.after.as_deref().is_none_or(|after| key > after)
     }
 
-    /// Whether the page would hold the key if it is there.
+    /// Returns whether the page would hold the key if it is there.
     fn covers(&self, key: &str) -> bool {
         let end = if self.truncated { self.keys.last() } else { None };
         // A page that is truncated before its first key says nothing of any key.
@@ -77,7 +77,7 @@ impl Listing {
     }
 }
 
-/// What a key's history says of its presence during a listing.
+/// Returns what a key's history says of its presence during a listing.
 ///
 /// Of the writes that may be the last one at some moment of the listing, all that are certain to be
 /// overwritten before it began are left out. If the rest agree, the answer is known.

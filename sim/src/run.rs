@@ -105,7 +105,7 @@ impl Scenario {
         }
     }
 
-    /// How many seeds to run unless the environment says otherwise.
+    /// Returns how many seeds to run unless the environment says otherwise.
     pub fn seeds(self, seeds: u64) -> Self {
         Scenario { seeds, ..self }
     }
@@ -116,7 +116,7 @@ impl Scenario {
         Scenario { known, ..self }
     }
 
-    /// How long a run may take in virtual time.
+    /// Returns how long a run may take in virtual time.
     pub fn limit(self, limit: Duration) -> Self {
         Scenario { limit, ..self }
     }
@@ -203,7 +203,7 @@ impl Scenario {
         );
     }
 
-    /// What runs a seed of `scenario`.
+    /// Returns what runs a seed of `scenario`.
     fn runner<F, S>(&self, scenario: S) -> impl Fn(u64) -> Result<Vec<String>, Failure> + Sync
     where
         S: Fn(World) -> F + Send + Sync + 'static,

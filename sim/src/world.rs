@@ -295,7 +295,7 @@ impl World {
         lock(&self.0.state).mutation = mutation;
     }
 
-    /// Whether they are broken.
+    /// Returns whether they are broken.
     pub fn is_mutated(&self) -> bool {
         self.mutation() != Mutation::NONE
     }
@@ -310,7 +310,7 @@ impl World {
         lock(&self.0.state).replay = Some(Replaying::default());
     }
 
-    /// Whether that is done.
+    /// Returns whether that is done.
     pub fn replays(&self) -> bool {
         lock(&self.0.state).replay.is_some()
     }
@@ -337,7 +337,7 @@ impl World {
         state.replay.as_ref().map_or((0, 0), counted)
     }
 
-    /// What did not follow when the machines were run again, and how many steps they were run.
+    /// Returns what did not follow when the machines were run again, and how many steps they were run.
     pub fn replayed(&self) -> (Option<Violation>, u64) {
         let state = lock(&self.0.state);
         let replaying = state.replay.as_ref();

@@ -22,8 +22,8 @@ fn clients() -> &'static Path {
     })
 }
 
-/// Whether the part of the clients with this name could be installed. If not, that is told even where the output
-/// of passing tests is not.
+/// Returns whether the part of the clients with this name could be installed. If not, that is told even where the
+/// output of passing tests is not.
 ///
 /// # Panics
 /// If it could not, and `REQUIRE_CLIENTS` is set.

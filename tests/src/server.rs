@@ -246,7 +246,7 @@ impl Server {
         panic!("the server is not ready:\n{}", self.log());
     }
 
-    /// Where clients reach it.
+    /// Returns where clients reach it.
     #[must_use]
     pub fn endpoint(&self) -> String {
         let scheme = if self.authority.is_some() { "https" } else { "http" };
@@ -374,7 +374,7 @@ impl Drop for Server {
     }
 }
 
-/// Whether whoever listens takes a connection and says something to what is not TLS.
+/// Returns whether whoever listens takes a connection and says something to what is not TLS.
 fn refuses_plain_text(port: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
         return false;

@@ -24,7 +24,7 @@ pub fn worlds() -> Vec<World> {
     ]
 }
 
-/// What takes minutes or more.
+/// Returns what takes minutes or more.
 #[must_use]
 pub fn larger() -> Vec<World> {
     let lossy = Faults { losses: 1, ..NONE };

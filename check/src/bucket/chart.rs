@@ -49,7 +49,7 @@ impl World {
         client(index, &wants)
     }
 
-    /// Who does what, to whom.
+    /// Returns who does what, to whom.
     pub(super) fn asks(&self, action: Action, names: &Names) -> String {
         let client = |index| self.client(index);
         match action {
@@ -81,7 +81,7 @@ impl World {
         }
     }
 
-    /// What comes of it.
+    /// Returns what comes of it.
     fn came_of(&self, last: &State, next: &State, action: Action) -> String {
         match action {
             Action::Invoke(index) | Action::Look(index) | Action::LookAway(index) | Action::Hurry(index) => {
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    /// What a client wants done after a step, where that is news.
+    /// Returns what a client wants done after a step, where that is news.
     fn does(&self, last: &State, next: &State, index: u8) -> String {
         let client = &next.clients[usize::from(index)];
         if last.clients[usize::from(index)] == *client {
@@ -173,7 +173,7 @@ impl World {
     }
 }
 
-/// What a writer has sent.
+/// Returns what a writer has sent.
 fn proposal(s: &State, index: u8) -> String {
     let Some(sent) = s.proposals.get(&index) else {
         return String::new();

@@ -19,7 +19,7 @@ impl World {
         s.demand(Rule::Usable, by_writer && by_deletion);
     }
 
-    /// Whether a writer gets in, or is told that the bucket is gone.
+    /// Returns whether a writer gets in, or is told that the bucket is gone.
     fn writer_gets_in(&self, s: &State, incarnation: Incarnation) -> bool {
         let mut left = s.clone();
         for _ in 0..PATIENCE {
@@ -41,7 +41,7 @@ impl World {
         false
     }
 
-    /// Whether another deletion comes to an end, and leaves the bucket live or gone.
+    /// Returns whether another deletion comes to an end, and leaves the bucket live or gone.
     fn deletion_ends(&self, s: &State) -> bool {
         let mut left = s.clone();
         let (machine, _) = Deletion::new(vec![Quorums::of(self.drives); usize::from(self.sets)]);

@@ -60,7 +60,7 @@ impl World {
         }
     }
 
-    /// Whether an Accept that arrives now changes anything: else it may as well arrive later, or never.
+    /// Returns whether an Accept that arrives now changes anything: else it may as well arrive later, or never.
     fn would_vote(&self, s: &State, client: u8, set: u8, drive: u8) -> bool {
         s.proposals.get(&client).is_some_and(|sent| {
             self.lets_in(s.drive(set, drive), sent.incarnation) || self.mutation.is(Mutant::VoteUngated)
@@ -78,7 +78,7 @@ impl World {
         usize::from(self.drives) / 2 + 1
     }
 
-    /// What the registers of an incarnation's keys are named by.
+    /// Returns what the registers of an incarnation's keys are named by.
     fn named(&self, incarnation: Incarnation) -> Incarnation {
         if self.named { incarnation } else { 0 }
     }
@@ -389,7 +389,7 @@ impl World {
         }
     }
 
-    /// What the drives say all together.
+    /// Returns what the drives say all together.
     fn vacancy(&self, s: &State, incarnation: Incarnation) -> Vacancy {
         let of_set = |set| {
             let listings = (0..self.drives).map(|drive| (drive, self.listing(s, set, drive, incarnation)));

@@ -358,13 +358,13 @@ impl State {
         &mut self.sets[usize::from(set)][usize::from(drive)]
     }
 
-    /// What a drive has read if it asks for the bucket of this incarnation now.
+    /// Returns what a drive has read if it asks for the bucket of this incarnation now.
     fn would_tell(&self, incarnation: Incarnation) -> Record {
         let own = self.bucket.filter(|bucket| bucket.incarnation == incarnation);
         own.map_or(Record::Gone, |bucket| Record::At(bucket.turn, bucket.phase))
     }
 
-    /// Whether a drive asks, for the sake of some writer, and would learn something.
+    /// Returns whether a drive asks, for the sake of some writer, and would learn something.
     fn would_ask(&self, world: &World, set: u8, drive: u8, incarnation: Incarnation) -> bool {
         let state = self.drive(set, drive);
         let gate = state.gates.get(&incarnation);

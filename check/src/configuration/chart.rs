@@ -40,7 +40,7 @@ impl World {
         }
     }
 
-    /// Who does what, to whom.
+    /// Returns who does what, to whom.
     pub(super) fn asks(&self, action: Action) -> String {
         let client = |index| self.client(index);
         let drive = |index: u8, drive: u8| match self.kinds[usize::from(index)] {
@@ -61,7 +61,7 @@ impl World {
         }
     }
 
-    /// What comes of it.
+    /// Returns what comes of it.
     fn came_of(&self, last: &State, next: &State, action: Action) -> String {
         let served = |index: u8| match self.kinds[usize::from(index)] {
             Kind::Serve(node, _) => Some(node),
@@ -96,7 +96,7 @@ impl World {
     }
 }
 
-/// What a node has.
+/// Returns what a node has.
 fn has(s: &State, node: u32) -> String {
     match s.version(node) {
         Some(version) => format!("node {node} has version {version}"),

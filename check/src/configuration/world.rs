@@ -421,7 +421,7 @@ impl World {
                 })
     }
 
-    /// Whether a change is answered without a node, if more than half of each set's drives are on others.
+    /// Returns whether a change is answered without a node, if more than half of each set's drives are on others.
     fn changes_without(&self, dead: u32) -> bool {
         let left = |drives: &Vec<u32>| drives.iter().filter(|node| **node != dead).count();
         let can = self.layout.iter().all(|drives| left(drives) * 2 > drives.len());

@@ -9,8 +9,8 @@ use model::list::mutant::Mutation;
 use model::protocol::Quorums;
 use model::protocol::mutant::Mutation as RegisterMutation;
 
-/// How a key starts, by letter: `p` put on all drives, a digit put on all but that drive, `o` put on A drives that do
-/// not know that it is chosen, `d` deleted on all but the last drive, `n` never written.
+/// Returns how a key starts, by letter: `p` put on all drives, a digit put on all but that drive, `o` put on A drives
+/// that do not know that it is chosen, `d` deleted on all but the last drive, `n` never written.
 fn start(letter: char) -> Start {
     match letter {
         'n' => Start::Never,
@@ -88,7 +88,7 @@ pub fn worlds() -> Vec<World> {
     ]
 }
 
-/// What takes minutes.
+/// Returns what takes minutes.
 #[must_use]
 pub fn larger() -> Vec<World> {
     vec![

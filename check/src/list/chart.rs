@@ -51,7 +51,7 @@ impl World {
         client(index, &format!("{} key {key}", wants(kind)))
     }
 
-    /// Who does what, to whom; and what comes of it at a drive, if the state before is known.
+    /// Returns who does what, to whom; and what comes of it at a drive, if the state before is known.
     pub(super) fn asks(&self, action: Action, last: Option<&State>, names: &Names) -> String {
         let client = |index| self.client(index);
         let set_of = |index: u8| self.spec(self.ops[usize::from(index)].1).set;
@@ -89,7 +89,7 @@ impl World {
         }
     }
 
-    /// What a drive would answer.
+    /// Returns what a drive would answer.
     fn reply_to(&self, last: &State, key: u8, drive: u8, request: &Request<Content>) -> Reply<Content> {
         let state = last.drive(self.spec(key).set, drive);
         let (mut own, key) = (state.own, state.keys.get(&key));
@@ -101,7 +101,7 @@ impl World {
         acceptor.step_mutated(request.clone(), self.register_mutation).0
     }
 
-    /// How far the listing has come that it had not.
+    /// Returns how far the listing has come that it had not.
     fn news(&self, last: &State, next: &State) -> String {
         let (before, after) = (&last.listing, &next.listing);
         if after.stage == Stage::Over {
@@ -127,7 +127,7 @@ impl World {
         words
     }
 
-    /// What a listing that has ended has told of every key.
+    /// Returns what a listing that has ended has told of every key.
     fn verdict(&self, last: &State, next: &State) -> String {
         let asked = (last.reader(), last.client(last.reader()).change);
         let names = self.names_of_values();
@@ -156,7 +156,7 @@ fn listed(key: u8, name: u8) -> String {
     format!("key {key}: {}", value_named(name))
 }
 
-/// What a page says, and how far it speaks.
+/// Returns what a page says, and how far it speaks.
 fn page(page: &Page) -> String {
     let row = |(key, said): &(u8, _)| format!("key {key}: {}", answer(&Reply::Read(Clone::clone(said))));
     let rows: Vec<String> = page.rows.iter().map(row).collect();

@@ -32,7 +32,7 @@ pub(super) fn order(world: &World, state: &State, set: u8) -> Vec<u8> {
     order
 }
 
-/// Whether a client has to do with the drives of a set.
+/// Returns whether a client has to do with the drives of a set.
 fn is_of(world: &World, client: &Client, set: u8) -> bool {
     (client.machine.is_some() || !client.mail.is_empty()) && world.spec(client.key).set == set
 }

@@ -74,7 +74,7 @@ impl World {
         subsets.filter(move |group| group.count() == needed || *group == all)
     }
 
-    /// Whether the pages of a set are too few yet.
+    /// Returns whether the pages of a set are too few yet.
     fn wants_pages<'a>(&self, pages: impl Iterator<Item = &'a Page>) -> bool {
         pages.filter(|page| page.span > Span::Nothing).count() < usize::from(self.quorums.prepare)
     }
@@ -291,7 +291,7 @@ impl World {
         self.put_together(s);
     }
 
-    /// Whether a key is there, or is not, whatever becomes of what has begun.
+    /// Returns whether a key is there, or is not, whatever becomes of what has begun.
     fn stands(&self, s: &State, key: u8) -> Throughout {
         let own: Vec<_> = s
             .clients

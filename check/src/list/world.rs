@@ -277,7 +277,7 @@ impl World {
         Some(s)
     }
 
-    /// How many sets there are.
+    /// Returns how many sets there are.
     pub(super) fn sets(&self) -> u8 {
         self.keys.iter().map(|key| key.set).max().map_or(0, |set| set + 1)
     }
@@ -379,7 +379,7 @@ impl World {
         Drive { own, keys, recovering }
     }
 
-    /// What a drive holds of a key that starts so.
+    /// Returns what a drive holds of a key that starts so.
     fn held(&self, start: Start, drive: u8) -> KeyState<Content> {
         let has = match start {
             Start::Never => false,
@@ -398,7 +398,7 @@ impl World {
         key
     }
 
-    /// What a drive holds that has all that is chosen.
+    /// Returns what a drive holds that has all that is chosen.
     fn healed(&self, start: Start) -> KeyState<Content> {
         let mut key = KeyState::empty();
         match start {

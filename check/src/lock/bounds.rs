@@ -19,7 +19,7 @@ pub fn worlds() -> Vec<World> {
     ]
 }
 
-/// What takes minutes or more.
+/// Returns what takes minutes or more.
 #[must_use]
 pub fn larger() -> Vec<World> {
     let restarting = Faults { restarts: 1, ..NONE };

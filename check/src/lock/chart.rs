@@ -40,7 +40,7 @@ impl Charted for World {
 }
 
 impl World {
-    /// Who does what, to whom.
+    /// Returns who does what, to whom.
     pub(super) fn asks(&self, action: Action, names: &Names) -> String {
         let client = |index| format!("client {}", names.of(CLIENTS, index) + 1);
         let server = |index| format!("server {}", names.of(SERVERS, index));
@@ -68,13 +68,13 @@ impl World {
         }
     }
 
-    /// Which of its client's attempts an owner stands for, from 1.
+    /// Returns which of its client's attempts an owner stands for, from 1.
     fn attempt(&self, owner: Owner) -> u8 {
         let attempts = self.attempts[usize::from(client_of(owner))];
         attempts - (owner % 10) as u8
     }
 
-    /// What clients and servers believe now that they did not.
+    /// Returns what clients and servers believe now that they did not.
     fn news(&self, last: &State, next: &State, names: &Names) -> String {
         let mut words = String::new();
         for (index, (before, after)) in (0..).zip(last.clients.iter().zip(&next.clients)) {
@@ -107,7 +107,7 @@ fn client_of(owner: Owner) -> u8 {
     (owner / 10) as u8
 }
 
-/// Where a clock stands that is looked at again.
+/// Returns where a clock stands that is looked at again.
 fn stands(at: i64) -> String {
     match at {
         0 => String::new(),
@@ -116,7 +116,7 @@ fn stands(at: i64) -> String {
     }
 }
 
-/// What a server is asked for, and what it answers.
+/// Returns what a server is asked for, and what it answers.
 fn answer(last: &State, server: u8, owner: Owner) -> Option<String> {
     let node = &last.nodes[usize::from(server)];
     let kind = *node.mail.get(&owner)?;

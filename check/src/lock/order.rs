@@ -49,7 +49,7 @@ fn exchanged(mut s: State) -> State {
     s
 }
 
-/// Which server is called which makes no difference. Returns their order, each by its place before.
+/// Returns which server is called which makes no difference. Returns their order, each by its place before.
 fn sort_nodes(s: &mut State) -> Vec<u8> {
     let sight = |server: u8| -> Vec<(bool, bool)> {
         s.attempts()

@@ -6,7 +6,7 @@ use model::lock::mutant::Mutation;
 use model::lock::{Client, Effect, Kind, Over, Owner, Request, Server};
 
 impl World {
-    /// What is longer ago is over, whatever it is.
+    /// Returns what is longer ago is over, whatever it is.
     fn oldest(&self) -> u64 {
         NOW - self.terms.expiry
     }
@@ -81,13 +81,13 @@ impl World {
         server
     }
 
-    /// How far ahead of the slowest, or behind, a clock may be.
+    /// Returns how far ahead of the slowest, or behind, a clock may be.
     pub(super) fn offsets(&self) -> impl Iterator<Item = i64> {
         let lead = self.lead as i64;
         -lead..=lead
     }
 
-    /// Where a server's clock stands that is looked at again.
+    /// Returns where a server's clock stands that is looked at again.
     fn enter_server(&self, s: &mut State, at: i64) -> Option<u64> {
         match s.nodes.iter().find(|node| looks(node)) {
             Some(node) if self.one_clock => (at == 0).then_some(node.ahead),
@@ -233,7 +233,7 @@ impl World {
         self.rescue(s);
     }
 
-    /// Whether a server would grant the lock to one who comes new.
+    /// Returns whether a server would grant the lock to one who comes new.
     fn would_grant(&self, node: &Node) -> bool {
         let kind = Kind::Lock;
         let request = Request {

@@ -206,13 +206,13 @@ impl Model for World {
 }
 
 impl Wanting {
-    /// Whether it looks at its clock.
+    /// Returns whether it looks at its clock.
     pub(super) fn looks(&self) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| attempt.over().is_none())
     }
 }
 
-/// Whether a server looks at its clock.
+/// Returns whether a server looks at its clock.
 pub(super) fn looks(node: &Node) -> bool {
     node.server.is_quiet(NOW) || node.server.owner(&RESOURCE, NOW).is_some()
 }
@@ -235,7 +235,7 @@ impl World {
         Some(s)
     }
 
-    /// Whether which client is called which makes no difference.
+    /// Returns whether which client is called which makes no difference.
     pub(super) fn are_clients_alike(&self) -> bool {
         self.attempts.iter().all(|attempts| *attempts == self.attempts[0])
     }

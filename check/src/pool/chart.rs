@@ -57,7 +57,7 @@ impl World {
         client(index, &wants)
     }
 
-    /// Who does what, to whom; and which message it is and what comes of it, if the state before is known.
+    /// Returns who does what, to whom; and which message it is and what comes of it, if the state before is known.
     pub(super) fn asks(&self, action: Action, last: Option<&State>, names: &Names) -> String {
         let client = |index| self.client(index);
         match action {
@@ -90,7 +90,7 @@ impl World {
     }
 }
 
-/// What a drive would answer.
+/// Returns what a drive would answer.
 fn reply_to(last: &State, pool: u8, drive: u8, request: &Request<Placed<Content>>) -> Reply<Placed<Content>> {
     let state = &last.sets[usize::from(pool)][usize::from(drive)];
     let (mut own, mut key) = (state.own, state.key.clone());

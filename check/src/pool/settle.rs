@@ -44,7 +44,7 @@ impl World {
         }
     }
 
-    /// Whether a request may change anything on a drive; what it would not change, it may as well not reach.
+    /// Returns whether a request may change anything on a drive; what it would not change, it may as well not reach.
     pub(super) fn is_of_use(drive: &Drive, request: &Request<Placed<Content>>) -> bool {
         let register = &drive.key.register;
         match request {
@@ -87,7 +87,7 @@ fn forget_spent_mail(s: &mut State) {
     }
 }
 
-/// Whether a drive's answer to a request is the same from now on, and changes nothing.
+/// Returns whether a drive's answer to a request is the same from now on, and changes nothing.
 fn is_settled(drive: &Drive, request: &Request<Placed<Content>>) -> bool {
     match request {
         Request::Prepare { ballot } => *ballot <= highest(drive),
@@ -99,7 +99,7 @@ fn is_settled(drive: &Drive, request: &Request<Placed<Content>>) -> bool {
     }
 }
 
-/// Whether a request will never again change anything on the drive.
+/// Returns whether a request will never again change anything on the drive.
 fn is_void(drive: &Drive, request: &Request<Placed<Content>>) -> bool {
     let register = &drive.key.register;
     match request {

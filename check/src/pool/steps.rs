@@ -263,7 +263,7 @@ impl World {
     }
 }
 
-/// Whether a request is of no use once its round is over.
+/// Returns whether a request is of no use once its round is over.
 fn is_prepare(mail: &Mail) -> bool {
     matches!(mail.request, Request::Prepare { .. })
 }

@@ -211,19 +211,19 @@ impl State {
         Arc::make_mut(&mut self.clients[usize::from(client)])
     }
 
-    /// How many drives of a pool hold a folder.
+    /// Returns how many drives of a pool hold a folder.
     pub fn holding(&self, pool: u8, folder: Folder) -> usize {
         let drives = self.sets[usize::from(pool)].iter();
         drives.filter(|drive| drive.key.folders.contains(&folder)).count()
     }
 
-    /// Whether K shards of a value are in some set.
+    /// Returns whether K shards of a value are in some set.
     pub fn is_readable(&self, value: &Content) -> bool {
         let mut pools = 0..self.sets.len() as u8;
         pools.any(|pool| self.holding(pool, value.folder()) >= usize::from(value.data()))
     }
 
-    /// What the highest chosen ballot of a pool carries.
+    /// Returns what the highest chosen ballot of a pool carries.
     pub fn chosen_in(&self, pool: u8) -> Placed<Content> {
         let votes = self.votes.range((pool, Ballot::ZERO)..(pool + 1, Ballot::ZERO));
         let last = votes.rev().find(|(_, record)| record.chosen);
@@ -337,7 +337,7 @@ impl World {
         }
     }
 
-    /// What its coordinator is to do. A mover copies what it finds.
+    /// Returns what its coordinator is to do. A mover copies what it finds.
     pub fn task(&self, client: u8, found: Option<Content>) -> Task<Content, Change> {
         match self.jobs[usize::from(client)].clone() {
             Job::Change(op, pool) => {
@@ -357,7 +357,7 @@ impl World {
         }
     }
 
-    /// What a mover makes of a value.
+    /// Returns what a mover makes of a value.
     fn copy_of(&self, client: u8, of: Content, to: u8) -> Content {
         let drives = self.sizes[usize::from(to)];
         let kept = of.absent || self.mutation.is(Mutant::FolderNamesKept);
@@ -365,7 +365,7 @@ impl World {
         Content { copy, drives, ..of }
     }
 
-    /// What is chosen at the start, by pool.
+    /// Returns what is chosen at the start, by pool.
     fn first_values(&self) -> Vec<(u8, Placed<Content>)> {
         let of = Content {
             name: INITIAL,
@@ -384,7 +384,7 @@ impl World {
         }
     }
 
-    /// What the tombstone of the start follows.
+    /// Returns what the tombstone of the start follows.
     fn deleted(&self) -> Vote<Placed<Content>> {
         let ballot = Ballot {
             node: 1,

@@ -109,7 +109,7 @@ impl World {
         actions.extend(unfenced.map(|other| Action::Fence(drive, other)));
     }
 
-    /// Whether these drives are just enough to tell a joining one the epoch.
+    /// Returns whether these drives are just enough to tell a joining one the epoch.
     fn may_tell(&self, s: &State, told: Drives) -> bool {
         let whole = |drive| s.drives[usize::from(drive)].own.standing == Standing::Whole;
         told.count() + self.majority() == usize::from(self.drives) + 1 && told.iter().all(whole)

@@ -26,7 +26,7 @@ impl World {
         usize::from(self.faults.losses - s.faults.losses + self.faults.wipes - s.faults.wipes)
     }
 
-    /// Whether a version outlives all losses that there may be.
+    /// Returns whether a version outlives all losses that there may be.
     fn survives(&self, value: &Content) -> bool {
         let losses = usize::from(self.faults.losses + self.faults.wipes);
         usize::from(value.data) + losses <= self.enough_staged(value.data)

@@ -175,7 +175,7 @@ pub fn worlds() -> Vec<World> {
     ]
 }
 
-/// What takes minutes or more.
+/// Returns what takes minutes or more.
 #[must_use]
 pub fn larger() -> Vec<World> {
     let boots = Faults { boots: 1, ..NONE };

@@ -140,22 +140,22 @@ pub struct Change {
 }
 
 impl Change {
-    /// Whether a client is told a value.
+    /// Returns whether a client is told a value.
     pub fn is_get(self) -> bool {
         matches!(self.kind, Kind::Get | Kind::Head | Kind::PreparedGet | Kind::Fetch)
     }
 
-    /// Whether it stages shards.
+    /// Returns whether it stages shards.
     pub fn has_data(self) -> bool {
         matches!(self.kind, Kind::Put | Kind::Create | Kind::Match(_))
     }
 
-    /// Whether clients wait for it.
+    /// Returns whether clients wait for it.
     pub fn is_asked_for(self) -> bool {
         !matches!(self.kind, Kind::Recover | Kind::Heal | Kind::Purge | Kind::CleanUp(_))
     }
 
-    /// Whether its precondition holds on `base`.
+    /// Returns whether its precondition holds on `base`.
     pub fn may_follow(self, base: &Content) -> bool {
         match self.kind {
             Kind::Create => base.absent,

@@ -72,7 +72,7 @@ impl World {
         line + &next.broken_since(last)
     }
 
-    /// What a drive would answer.
+    /// Returns what a drive would answer.
     fn reply_to(&self, last: &State, drive: u8, request: &Request<Content>) -> Reply<Content> {
         let state = &last.drives[usize::from(drive)];
         let (mut own, mut key) = (state.own, state.key.clone());
@@ -85,7 +85,7 @@ impl World {
     }
 }
 
-/// What a client asks for, in words.
+/// Returns what a client asks for, in words.
 pub(crate) fn wants(kind: Kind) -> String {
     match kind {
         Kind::Put => "put".to_owned(),

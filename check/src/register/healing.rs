@@ -7,7 +7,7 @@ use model::protocol::mutant::Mutant;
 use model::protocol::{Ballot, Drives, Folder, KeyState, Standing, Vote};
 
 impl State {
-    /// Whether every drive has the value, knows that it is chosen and holds a shard.
+    /// Returns whether every drive has the value, knows that it is chosen and holds a shard.
     pub fn is_healed(&self, value: &Content) -> bool {
         self.drives.iter().all(|drive| {
             let Drive { own, key, .. } = &**drive;

@@ -17,12 +17,12 @@ impl World {
         self
     }
 
-    /// Whether this client is the one that rescues.
+    /// Returns whether this client is the one that rescues.
     pub(super) fn is_rescuer(&self, client: u8) -> bool {
         self.rescues && usize::from(client) + 1 == self.changes.len()
     }
 
-    /// What each state of a world that is rescued must lead to.
+    /// Returns what each state of a world that is rescued must lead to.
     pub(super) fn rescues() -> [Property<World>; 2] {
         [
             Property::always("live.resolves", |world: &World, s: &State| {
@@ -47,7 +47,7 @@ impl World {
         s
     }
 
-    /// Whether the rescuer's operation comes to an end, whatever that is, when only these drives answer.
+    /// Returns whether the rescuer's operation comes to an end, whatever that is, when only these drives answer.
     fn ends(&self, s: &mut State, connected: Drives) -> bool {
         let rescuer = self.changes.len() as u8 - 1;
         let connected = connected.without(s.outside());
@@ -79,8 +79,8 @@ impl World {
         true
     }
 
-    /// Whether nothing is left to mend after the rescuer has had all drives. A value that may be chosen and has lost
-    /// too many shards is beyond that (`put.acked-survives` says when): it is unavailable until it is replaced.
+    /// Returns whether nothing is left to mend after the rescuer has had all drives. A value that may be chosen and has
+    /// lost too many shards is beyond that (`put.acked-survives` says when): it is unavailable until it is replaced.
     fn heals(&self, s: &State) -> bool {
         let mut s = self.at_rest(s);
         let votes = s.drives.iter().map(|drive| drive.key.register.accepted.value);
@@ -92,7 +92,7 @@ impl World {
         s.broken.is_none() && (lost || s.is_healed(&s.latest()))
     }
 
-    /// Whether the drives that were wiped come back.
+    /// Returns whether the drives that were wiped come back.
     pub(super) fn come_back(&self, s: &mut State) -> bool {
         for _ in 0..STEPS {
             let mut actions = Vec::new();

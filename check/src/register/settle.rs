@@ -40,7 +40,7 @@ impl World {
         }
     }
 
-    /// Whether what a drive refuses now it might accept later.
+    /// Returns whether what a drive refuses now it might accept later.
     fn promises_fall(&self) -> bool {
         let mutants = [
             Mutant::NoFencing,
@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    /// Whether an Install is on its way to a drive that has promised more since.
+    /// Returns whether an Install is on its way to a drive that has promised more since.
     fn is_late(&self, s: &State, mail: &Mail) -> bool {
         let promised = |drive: u8| s.drives[usize::from(drive)].key.promised;
         let ballot = mail.request.ballot().unwrap_or(Ballot::ZERO);
@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    /// Whether a request may change anything on a drive; what it would not change, it may as well not reach.
+    /// Returns whether a request may change anything on a drive; what it would not change, it may as well not reach.
     pub(super) fn is_of_use(drive: &Drive, request: &Request<Content>) -> bool {
         let register = &drive.key.register;
         match request {
@@ -167,7 +167,7 @@ impl World {
     }
 }
 
-/// Whether a drive's answer to a request is the same from now on, and changes nothing.
+/// Returns whether a drive's answer to a request is the same from now on, and changes nothing.
 fn is_settled(drive: &Drive, request: &Request<Content>) -> bool {
     if drive.own.standing == Standing::Outside {
         return false;
@@ -183,12 +183,12 @@ fn is_settled(drive: &Drive, request: &Request<Content>) -> bool {
     }
 }
 
-/// Whether a ballot's epoch is one that the drive takes no more.
+/// Returns whether a ballot's epoch is one that the drive takes no more.
 fn is_of_the_past(drive: &Drive, ballot: Ballot) -> bool {
     ballot.epoch < drive.own.epoch
 }
 
-/// Whether a request will never again change anything on the drive.
+/// Returns whether a request will never again change anything on the drive.
 fn is_void(drive: &Drive, request: &Request<Content>) -> bool {
     let register = &drive.key.register;
     if drive.own.standing == Standing::Outside {

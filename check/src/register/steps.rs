@@ -359,7 +359,7 @@ impl World {
     }
 }
 
-/// Whether a request is of no use once its round is over.
+/// Returns whether a request is of no use once its round is over.
 pub(super) fn is_of_its_round(request: &Request<Content>) -> bool {
     matches!(request, Request::Prepare { .. } | Request::Fence { .. })
 }

@@ -105,7 +105,8 @@ pub fn walk(world: &World, seed: u64) -> usize {
     state.clients.iter().filter(|client| client.answered).count()
 }
 
-/// Whether as many drives can speak for the key as meet every majority: where they cannot, nothing is voted for.
+/// Returns whether as many drives can speak for the key as meet every majority: where they cannot, nothing is voted
+/// for.
 fn enough_know(state: &State) -> bool {
     let drives = state.drives.len();
     let know = state.drives.iter().filter(|drive| drive.key.known).count();

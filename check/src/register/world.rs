@@ -109,7 +109,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Whether a floor may yet come out of what a drive has reserved.
+    /// Returns whether a floor may yet come out of what a drive has reserved.
     pub fn need_hi(self) -> bool {
         self.boots > 0 || self.rots > 0
     }
@@ -323,13 +323,13 @@ impl State {
         self.drives[usize::from(drive)].key.register.accepted.ballot
     }
 
-    /// Whether a drive has nothing, or a tombstone of which it knows that it is chosen.
+    /// Returns whether a drive has nothing, or a tombstone of which it knows that it is chosen.
     pub fn is_deleted_on(&self, drive: u8) -> bool {
         let register = &self.drives[usize::from(drive)].key.register;
         register.committed && register.accepted.value.absent
     }
 
-    /// How many drives hold a folder.
+    /// Returns how many drives hold a folder.
     pub fn holding(&self, name: u8) -> usize {
         let holds = |d: &&Arc<Drive>| d.key.folders.contains(&Folder::from(name));
         self.drives.iter().filter(holds).count()
@@ -393,7 +393,7 @@ impl Model for World {
 }
 
 impl World {
-    /// What an action leads to, the drives in the order that they had.
+    /// Returns what an action leads to, the drives in the order that they had.
     pub(super) fn step(&self, last: &State, action: Action) -> Option<State> {
         let mut s = last.clone();
         match action {

@@ -1,4 +1,4 @@
-//! Who may do what. For now one identity, the root user of the deployment, may do everything, and a
+//! Authorization. For now one identity, the root user of the deployment, may do everything, and a
 //! request without a signature may do nothing.
 
 pub mod token;
@@ -23,10 +23,10 @@ impl fmt::Debug for Credentials {
 /// A request that is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// It carries no signature.
+    /// Unsigned request.
     #[error("requests must be signed")]
     Anonymous,
-    /// Nobody has this access key.
+    /// Unknown access key.
     #[error("unknown access key")]
     UnknownKey,
 }
@@ -58,10 +58,10 @@ impl Access {
         (access_key == self.root.access_key).then_some(&self.root)
     }
 
-    /// Whether the identity whose signature was verified (`None`: none) may do the S3 or admin operation `action`.
+    /// Checks that the identity whose signature was verified (`None`: none) may do the S3 or admin operation `action`.
     ///
     /// # Errors
-    /// Why not.
+    /// The denial.
     pub fn authorize(&self, access_key: Option<&str>, _action: &str) -> Result<(), Denied> {
         match access_key {
             None => Err(Denied::Anonymous),

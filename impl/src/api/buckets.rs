@@ -8,7 +8,7 @@ use crate::store::{BucketInfo, Store};
 pub struct BucketPage {
     /// By name.
     pub buckets: Vec<BucketInfo>,
-    /// If there are more: the last name of this page, to go on after.
+    /// Last name of this page, to go on after; `None` at the end.
     pub next: Option<String>,
 }
 

@@ -16,7 +16,7 @@ pub const KINDS: [(ChecksumKind, &str); 5] = [
     (ChecksumKind::Sha256, "SHA256"),
 ];
 
-/// What S3 computes when the client asks for nothing else.
+/// Algorithm unless the client asks for another.
 pub const DEFAULT_KIND: ChecksumKind = ChecksumKind::Crc64Nvme;
 
 /// The algorithm of this name, in any case.
@@ -64,7 +64,7 @@ pub enum Hasher {
 }
 
 impl Hasher {
-    /// Of no bytes yet.
+    /// Creates a hasher.
     #[must_use]
     pub fn new(kind: ChecksumKind) -> Hasher {
         match kind {
@@ -115,7 +115,7 @@ pub fn decode<const N: usize>(value: &str) -> Option<[u8; N]> {
     BASE64.decode_to_vec(value).ok()?.try_into().ok()
 }
 
-/// Whether `value` is the Base64 form of a checksum of this kind; with `-<parts>` behind it if `composite`.
+/// Returns whether `value` is the Base64 form of a checksum of this kind; with `-<parts>` behind it if `composite`.
 #[must_use]
 pub fn is_well_formed(kind: ChecksumKind, value: &str) -> bool {
     let len = match kind {
@@ -170,7 +170,7 @@ pub fn combine(kind: ChecksumKind, full_object: bool, parts: &[&PartData]) -> Re
     })
 }
 
-/// Which checksum a new upload's parts carry, and whether the object's is over the whole object, from what
+/// Returns which checksum a new upload's parts carry, and whether the object's is over the whole object, from what
 /// the client asked for.
 ///
 /// # Errors

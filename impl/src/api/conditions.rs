@@ -17,7 +17,7 @@ pub struct ReadConditions {
     pub if_unmodified_since: Option<i64>,
 }
 
-/// Which condition decided against the object.
+/// Condition that does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failed {
     /// The object is not what the client wants.
@@ -65,7 +65,7 @@ impl ReadConditions {
     }
 }
 
-/// When an object was last modified, in whole seconds since the Unix epoch: all that HTTP dates carry.
+/// Returns when an object was last modified, in whole seconds since the Unix epoch: all that HTTP dates carry.
 #[must_use]
 pub fn seconds(info: &ObjectInfo) -> i64 {
     i64::try_from(info.time_nanos / 1_000_000_000).unwrap_or(i64::MAX)

@@ -13,14 +13,14 @@ use futures::stream;
 use model::record::{Checksum, ChecksumKind, Precondition};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// What to copy, and to where.
+/// Request to copy an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopyRequest {
     /// The source's bucket.
     pub source_bucket: String,
     /// The source's key.
     pub source_key: String,
-    /// On what conditions on the source.
+    /// Conditions on the source.
     pub source_conditions: ReadConditions,
     /// The destination's bucket.
     pub bucket: String,
@@ -32,7 +32,7 @@ pub struct CopyRequest {
     pub storage_class: Option<String>,
     /// The checksum that the destination is to have; the source's by default.
     pub checksum: Option<ChecksumKind>,
-    /// On what condition on the destination.
+    /// Condition on the destination.
     pub precondition: Precondition,
 }
 
@@ -86,9 +86,9 @@ pub struct CopyPartRequest {
     pub source_bucket: String,
     /// The source's key.
     pub source_key: String,
-    /// On what conditions on the source.
+    /// Conditions on the source.
     pub source_conditions: ReadConditions,
-    /// Which bytes of it: first and last; all of them by default.
+    /// First and last byte of the source; all by default.
     pub source_range: Option<(u64, u64)>,
     /// The upload's bucket.
     pub bucket: String,

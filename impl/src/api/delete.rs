@@ -5,11 +5,11 @@ use crate::store::Store;
 use futures::{StreamExt, stream};
 use model::record::Precondition;
 
-/// How many keys one request may delete.
+/// Maximum number of keys in a request.
 pub const KEYS_MAX: usize = 1000;
 
-/// How many of them are deleted at once: enough that few commits of the drives take all, and no more requests in
-/// their queues than many clients would make.
+/// Number of keys that are deleted concurrently: enough that few commits of the drives take all, and no more requests
+/// in their queues than many clients would make.
 const CONCURRENT: usize = 128;
 
 /// A key to delete.
@@ -17,7 +17,7 @@ const CONCURRENT: usize = 128;
 pub struct DeleteRequest {
     /// The key.
     pub key: String,
-    /// On what condition.
+    /// Condition on the version to be deleted.
     pub precondition: Precondition,
 }
 

@@ -3,13 +3,13 @@
 use crate::store::StoreError;
 use std::borrow::Cow;
 
-/// What an operation answers when it fails.
+/// Error answer of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", code.name())]
 pub struct ApiError {
     /// The S3 code.
     pub code: Code,
-    /// For people.
+    /// Message for people.
     pub message: Cow<'static, str>,
     /// Response headers that belong to the answer (ETag of a 304, Content-Range of a 416).
     pub headers: Vec<(&'static str, String)>,
@@ -92,7 +92,7 @@ macro_rules! codes {
             /// All of them.
             pub const ALL: &'static [Code] = &[$(Code::$variant),*];
 
-            /// As it stands in the answer.
+            /// Returns the code's name in the answer.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self { $(Code::$variant => $name,)* }

@@ -4,13 +4,13 @@ use super::{ApiError, Code};
 use crate::store::StorageClass;
 use std::collections::BTreeMap;
 
-/// What user metadata may take up: names after `x-amz-meta-`, and values, in bytes.
+/// Maximum size of user metadata: names after `x-amz-meta-`, and values, in bytes.
 pub const METADATA_BYTES_MAX: usize = 2048;
 
-/// What the names of user metadata begin with.
+/// Prefix of names of user metadata.
 pub const METADATA_PREFIX: &str = "x-amz-meta-";
 
-/// Where the storage class is kept unless it is STANDARD.
+/// Stored header of the storage class, unless it is STANDARD.
 pub const STORAGE_CLASS: &str = "x-amz-storage-class";
 
 /// Standard headers that are stored with an object and come back on reads.

@@ -32,23 +32,23 @@ pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, ApiError>> + Send>>;
 pub struct Incoming {
     /// The bytes.
     pub body: Body,
-    /// How many bytes the client has announced.
+    /// Announced length in bytes.
     pub size: u64,
     /// `Content-MD5`, decoded.
     pub md5: Option<[u8; 16]>,
     /// The checksum to verify or to compute.
     pub checksum: Expected,
-    /// One more to compute, if it is another.
+    /// Another algorithm to compute.
     pub also: Option<ChecksumKind>,
 }
 
-/// What is known of the checksum of a body before its end.
+/// Checksum of a body, as far as it is known before its end.
 pub enum Expected {
     /// Compute this one.
     Compute(ChecksumKind),
-    /// It must be this one (Base64).
+    /// Must be this one (Base64).
     Is(ChecksumKind, String),
-    /// It must be the one that follows the body in its trailer, which is there when the body has ended.
+    /// Must be the one in the trailer, which is known when the body has ended.
     InTrailer(ChecksumKind, Box<dyn Fn() -> Option<String> + Send + Sync>),
 }
 
@@ -81,7 +81,7 @@ impl Incoming {
     }
 }
 
-/// What a body was.
+/// Digests of an ingested body.
 pub(super) struct Ingested {
     /// MD5, in hex.
     pub md5: String,

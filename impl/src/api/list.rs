@@ -6,7 +6,7 @@ use crate::store::{ListQuery, Listing, Store};
 /// The largest page.
 pub const PAGE_MAX: usize = 1000;
 
-/// How many entries a client may have when it asks for `wanted`.
+/// Returns how many entries a client may have when it asks for `wanted`.
 ///
 /// # Errors
 /// [`Code::InvalidArgument`] for a negative number.
@@ -44,7 +44,7 @@ pub fn token(last: &str) -> String {
     checksum::encode(last.as_bytes())
 }
 
-/// Where a continuation token goes on.
+/// Returns where a continuation token goes on.
 ///
 /// # Errors
 /// [`Code::InvalidArgument`] for one that is not ours.

@@ -63,7 +63,7 @@ pub struct CompleteRequest {
     pub checksum_type: Option<String>,
     /// The whole object's size in bytes, if the client knows it.
     pub size: Option<u64>,
-    /// On what condition.
+    /// Condition on the version to be replaced.
     pub precondition: Precondition,
 }
 

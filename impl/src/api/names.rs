@@ -1,4 +1,4 @@
-//! Which bucket names and object keys are valid.
+//! Validation of bucket names and object keys.
 
 use super::{ApiError, Code};
 use std::net::Ipv4Addr;
@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 /// The longest key, in bytes of UTF-8.
 pub const KEY_BYTES_MAX: usize = 1024;
 
-/// Whether a bucket may have this name: 3 to 63 of `a-z`, `0-9`, `-` and `.`, beginning and ending with a
+/// Returns whether a bucket may have this name: 3 to 63 of `a-z`, `0-9`, `-` and `.`, beginning and ending with a
 /// letter or digit, no two dots in a row, no dot beside a hyphen, not like an IPv4 address, and none of the names
 /// that S3 or this server keeps for itself.
 #[must_use]
@@ -29,7 +29,7 @@ pub fn is_bucket_name(name: &str) -> bool {
 /// Checks an object key: not empty, at most [`KEY_BYTES_MAX`] bytes, no NUL.
 ///
 /// # Errors
-/// What S3 says about such a key.
+/// The S3 error for the key.
 pub fn check_key(key: &str) -> Result<(), ApiError> {
     if key.len() > KEY_BYTES_MAX {
         let error = ApiError::from(Code::KeyTooLong).with_field("Size", key.len());

@@ -8,13 +8,13 @@ use super::{
 use crate::store::{ByteStream, ObjectInfo, ObjectReader, Store};
 use std::{ops::Range, sync::Arc};
 
-/// Which bytes of an object are wanted.
+/// Section of an object's bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Section {
     /// All of them.
     #[default]
     Whole,
-    /// From `first` on, to `last` inclusive if that is given.
+    /// Bytes from `first` on, to `last` inclusive if that is given.
     Span {
         /// The first byte.
         first: u64,
@@ -23,7 +23,7 @@ pub enum Section {
     },
     /// The last so many.
     Suffix(u64),
-    /// Those of one part, 1 to 10,000.
+    /// Bytes of one part, 1 to 10,000.
     Part(u16),
 }
 
@@ -36,29 +36,29 @@ pub enum IfRange {
     Date(i64),
 }
 
-/// What to read.
+/// Request to read an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadRequest {
     /// The bucket.
     pub bucket: String,
     /// The key.
     pub key: String,
-    /// On what conditions.
+    /// Conditions on the object.
     pub conditions: ReadConditions,
-    /// Which bytes.
+    /// Bytes to read.
     pub section: Section,
     /// `If-Range`.
     pub if_range: Option<IfRange>,
 }
 
-/// What is read.
+/// Object that was found, and the bytes of it to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The object.
     pub info: ObjectInfo,
     /// The bytes of it that are sent.
     pub range: Range<u64>,
-    /// Whether they were asked for as a part or a range (206).
+    /// A part or a range was asked for (206).
     pub partial: bool,
 }
 
@@ -81,7 +81,7 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// What is read.
+    /// Returns what is read.
     #[must_use]
     pub fn found(&self) -> &Found {
         &self.found

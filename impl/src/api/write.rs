@@ -19,9 +19,9 @@ pub struct PutRequest {
     pub headers: BTreeMap<String, String>,
     /// Its storage class, by its S3 name.
     pub storage_class: Option<String>,
-    /// On what condition.
+    /// Condition on the version to be replaced.
     pub precondition: Precondition,
-    /// Its bytes.
+    /// Body.
     pub incoming: Incoming,
 }
 

@@ -177,7 +177,7 @@ fn parity_report(pool: &Pool, code: Code, default: bool, drive_bytes: Option<u64
     }
 }
 
-/// Whether the layout says which node has which drive.
+/// Returns whether the layout says which node has which drive.
 fn on_nodes(pool: &Pool) -> bool {
     pool.endpoints
         .iter()
@@ -218,7 +218,7 @@ mod tests {
         calculate(&Line::try_parse_from(words).unwrap().args).map_err(|error| error.to_string())
     }
 
-    /// What the program prints for `impl erasure LINE`.
+    /// Returns what the program prints for `impl erasure LINE`.
     fn shown(line: &str) -> String {
         run(line).map_or_else(|error| format!("error: {error}\n"), |pools| report::to_text(&pools))
     }

@@ -228,7 +228,7 @@ fn access_log(env: &Env) -> Result<bool, ConfigError> {
     choice(env, "MINIO_ACCESS_LOG", "on", "off", "on or off")
 }
 
-/// Whether a variable is `yes`; `no`, or not set.
+/// Returns whether a variable is `yes`; `no`, or not set.
 fn choice(env: &Env, name: &'static str, yes: &str, no: &str, expected: &'static str) -> Result<bool, ConfigError> {
     match env.get(name) {
         None => Ok(false),

@@ -13,7 +13,7 @@ pub(super) const BLOCK: usize = 64;
 /// The state before the first block.
 pub(super) const IV: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
-/// How far each step of a round rotates; the same four again and again.
+/// Rotations of the steps of each round, four by turns.
 pub(super) const ROTATIONS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
 
 /// The whole part of 2³² · |sin i|, i = 1..=64.
@@ -100,7 +100,7 @@ pub(super) struct Kernels {
 }
 
 impl Kernels {
-    /// Those that suit this processor.
+    /// Returns the kernels that suit this processor.
     pub(super) fn detect() -> Kernels {
         #[cfg(target_arch = "x86_64")]
         {

@@ -76,7 +76,7 @@ impl Md5 {
         rest
     }
 
-    /// So many bytes of whole blocks have gone into `state`.
+    /// Notes that this many bytes of whole blocks have gone into `state`.
     pub(super) fn took(&mut self, bytes: usize) {
         self.len += bytes as u64;
     }

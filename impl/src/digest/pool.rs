@@ -30,7 +30,7 @@ pub struct HashPool {
 struct Waiting {
     jobs: VecDeque<Job>,
     workers: usize,
-    /// Those that wait and those that are worked on.
+    /// Number of jobs that wait or are worked on.
     jobs_total: usize,
 }
 
@@ -127,7 +127,7 @@ impl HashPool {
         !jobs.is_empty()
     }
 
-    /// As many bytes of each body as all have at hand, at most a turn's.
+    /// Hashes as many bytes of each body as all have at hand, at most a turn's.
     fn turn_together(&self, jobs: &mut [Job]) {
         let mut left = TURN_BYTES;
         while left >= BLOCK {

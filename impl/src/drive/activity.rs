@@ -1,4 +1,4 @@
-//! What a drive counts of its own work. Who shows it to operators is not its business.
+//! Metrics of a drive's own work; their presentation is elsewhere.
 
 use crate::stats::{Histogram, Snapshot};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub(super) struct Meter {
     commit_messages: Histogram,
     commit_time: Histogram,
     sync_time: Histogram,
-    /// When the commit under way began, in nanoseconds of the monotonic clock; 0 while there is none.
+    /// Start of the commit under way, in nanoseconds of the monotonic clock; 0 while there is none.
     commit_since: AtomicU64,
 }
 
@@ -34,7 +34,7 @@ impl Meter {
         self.commit_since.store(nanos(now).max(1), Ordering::Relaxed);
     }
 
-    /// It has ended, after `took`; `messages` have waited for it.
+    /// Notes the end of a commit that took `took`, and that `messages` waited for.
     pub(super) fn commit_ended(&self, took: Duration, messages: u64) {
         self.commit_since.store(0, Ordering::Relaxed);
         self.commit_messages.observe(messages);
@@ -71,16 +71,16 @@ fn nanos(mono: Duration) -> u64 {
     u64::try_from(mono.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What a drive has done since it was opened.
+/// Metrics of a drive since it was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activity {
     /// Group commits by how many messages waited for each.
     pub commit_messages: Snapshot,
-    /// How long group commits took, their sync of the index included.
+    /// Durations of group commits, including the sync of the index.
     pub commit_time: Snapshot,
-    /// How long the syncs of shards' files took.
+    /// Durations of the syncs of shards' files.
     pub sync_time: Snapshot,
-    /// For how long the commit under way has run; zero if none is.
+    /// Age of the commit under way; zero if there is none.
     pub commit_under_way: Duration,
     /// The call to the operating system that has been under way for longest.
     pub longest_call: Option<Call>,
@@ -89,7 +89,7 @@ pub struct Activity {
 /// A call to the operating system that has not returned yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
-    /// Its name.
+    /// Name of the call.
     pub what: Cow<'static, str>,
     /// The file or folder.
     pub path: String,

@@ -39,12 +39,12 @@ const FORMAT_TEMP_FILE: &str = "format.json.tmp";
 const INDEX_FILE: &str = "index.redb";
 const INDEX_TEMP_FILE: &str = "index.redb.tmp";
 
-/// Where a drive's `format.json` is.
+/// Returns the path of a drive's `format.json`.
 pub(crate) fn format_path(drive: &Path) -> PathBuf {
     drive.join(SYSTEM_FOLDER).join(FORMAT_FILE)
 }
 
-/// Where a drive's index is.
+/// Returns the path of a drive's index.
 pub(crate) fn index_path(drive: &Path) -> PathBuf {
     drive.join(SYSTEM_FOLDER).join(INDEX_FILE)
 }
@@ -54,7 +54,7 @@ pub(crate) fn index_path(drive: &Path) -> PathBuf {
 pub struct Opened {
     /// The deployment's UUID, big-endian.
     pub deployment: u128,
-    /// In the order of the deployment; `set_size` of them make an erasure set.
+    /// Slots in the order of the deployment; `set_size` of them make an erasure set.
     pub drives: Vec<Slot>,
     /// The expected drive of each place.
     pub identities: Vec<Identity>,
@@ -109,16 +109,16 @@ pub(super) fn find_again(files: &Arc<dyn Files>, path: &Path, identity: &Identit
     }
 }
 
-/// One drive's place in the deployment.
+/// Slot of one drive in the deployment.
 #[derive(Debug)]
 pub enum Slot {
-    /// It has the drive that belongs there.
+    /// Filled by the drive that belongs there.
     Ready(ReadySlot),
-    /// What it has cannot be told or used: unknown, never absent.
+    /// Offline: what it has is unknown, never absent.
     Offline {
         /// The path given.
         path: PathBuf,
-        /// Why, for operators.
+        /// Reason, for operators.
         reason: String,
     },
 }
@@ -143,7 +143,7 @@ pub struct ReadySlot {
     pub set: usize,
     /// The drive's index within the set.
     pub index: u8,
-    /// Of the folder that was at the path, whatever has become of the path since.
+    /// Files below the folder that was opened, whatever has become of its path since.
     pub(crate) files: Arc<dyn Files>,
     /// Held while the drive is open.
     pub(crate) lock: Guard,

@@ -1,4 +1,4 @@
-//! How registers are named in a drive's index: bytes whose order is the order of listings.
+//! Names of registers in a drive's index: bytes whose order is the order of listings.
 
 use std::fmt;
 
@@ -37,13 +37,13 @@ impl RegisterKey {
         RegisterKey(bytes)
     }
 
-    /// What the registers of all buckets begin with.
+    /// Returns what the registers of all buckets begin with.
     #[must_use]
     pub fn buckets_prefix() -> Vec<u8> {
         b"b".to_vec()
     }
 
-    /// What the registers of a bucket's keys with this prefix begin with.
+    /// Returns what the registers of a bucket's keys with this prefix begin with.
     #[must_use]
     pub fn objects_prefix(incarnation: u128, prefix: &str) -> Vec<u8> {
         RegisterKey::object(incarnation, prefix).0
@@ -55,13 +55,13 @@ impl RegisterKey {
         b"o".to_vec()
     }
 
-    /// What the registers of an upload's parts begin with.
+    /// Returns what the registers of an upload's parts begin with.
     #[must_use]
     pub fn parts_prefix(incarnation: u128, upload: u128) -> Vec<u8> {
         [b"p", &incarnation.to_be_bytes()[..], &upload.to_be_bytes()[..]].concat()
     }
 
-    /// From stored bytes.
+    /// Wraps stored bytes.
     #[must_use]
     pub fn from_bytes(bytes: Vec<u8>) -> RegisterKey {
         RegisterKey(bytes)
@@ -104,7 +104,7 @@ impl RegisterKey {
     }
 }
 
-/// What a part's register says by its name.
+/// Name of a part's register, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartOf {
     /// The object key whose upload it is.
@@ -116,7 +116,7 @@ pub struct PartOf {
 }
 
 impl RegisterKey {
-    /// Whether it is an object key's.
+    /// Returns whether it is an object key's.
     #[must_use]
     pub fn is_object(&self) -> bool {
         self.0.first() == Some(&b'o') && self.0.len() >= 17
@@ -132,14 +132,14 @@ impl RegisterKey {
         Some(RegisterKey(bytes))
     }
 
-    /// What the registers of an upload's parts of this object key begin with. Uploads have random names, so
+    /// Returns what the registers of an upload's parts of this object key begin with. Uploads have random names, so
     /// they are no other key's.
     pub(crate) fn parts_of(&self, upload: u128) -> Option<Vec<u8>> {
         let incarnation = self.incarnation().filter(|_| self.is_object())?;
         Some(RegisterKey::parts_prefix(incarnation, upload))
     }
 
-    /// Of which upload it is a part, if it is a part's.
+    /// Decodes the name, if it is a part's.
     #[must_use]
     pub fn part_of(&self) -> Option<PartOf> {
         let number = self.part_number()?;

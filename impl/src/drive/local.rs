@@ -142,14 +142,14 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
 
 /// A drive that has failed, and holds nothing any more.
 pub(super) struct Released {
-    /// Why it has failed.
+    /// Reason of the failure.
     pub(super) reason: DriveError,
     /// The mount through which it must not be opened again (`drive.reopened-from-media`).
     pub(super) stale_mount: Option<u64>,
 }
 
 impl LocalDrive {
-    /// Whether the drive has failed and all is released; not while a commit has yet to return.
+    /// Returns whether the drive has failed and all is released; not while a commit has yet to return.
     pub(super) fn released(&self) -> Option<Released> {
         let shared = &self.shared;
         let released = *shared.released.borrow();

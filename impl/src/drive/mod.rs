@@ -106,7 +106,7 @@ pub trait ShardWriter: Send + Sync {
 pub trait ShardReader: Send + Sync {
     /// The shard's framed length in bytes.
     fn len(&self) -> u64;
-    /// Whether it has no byte.
+    /// Returns whether it has no byte.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -184,28 +184,28 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// Every key returned starts with `prefix`.
     fn list(&self, prefix: &[u8], from: ListFrom, limit: usize) -> Answer<Page>;
 
-    /// Whether it is known to have no room for objects. Asks nothing of the drive.
+    /// Returns whether it is known to have no room for objects. Asks nothing of the drive.
     fn is_full(&self) -> bool;
 
-    /// Its path, for operators. Asks nothing of the drive.
+    /// Returns the path, for operators. Asks nothing of the drive.
     fn path(&self) -> String;
 
-    /// What it has done since it was opened; `None` if it was not. Asks nothing of the drive.
+    /// Returns what it has done since it was opened; `None` if it was not. Asks nothing of the drive.
     fn activity(&self) -> Option<Activity>;
 
-    /// Its state and space.
+    /// Returns state and space.
     fn status(&self) -> BoxFuture<DriveStatus>;
 
     /// Takes no more mutations, ends those at hand, and closes the index cleanly.
     fn close(&self) -> BoxFuture<()>;
 }
 
-/// Where a listing begins, within its prefix.
+/// Start of a listing within its prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListFrom {
-    /// At the prefix's first key.
+    /// The first key of the prefix.
     Start,
-    /// At this encoded key, if it is there.
+    /// This encoded key, if it is there.
     At(Vec<u8>),
     /// After this encoded key.
     After(Vec<u8>),

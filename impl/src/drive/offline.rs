@@ -17,7 +17,7 @@ use std::{future::ready, path::PathBuf};
 pub struct OfflineDrive {
     path: PathBuf,
     reason: String,
-    /// Why it could not be used when it was last looked for, if that is another reason.
+    /// Reason found at the last attempt to reopen it, if that is another.
     latest: Option<String>,
     /// The mount through which its page cache may be ahead of its media.
     stale_mount: Option<u64>,
@@ -54,7 +54,7 @@ impl OfflineDrive {
         self.latest.as_ref().unwrap_or(&self.reason)
     }
 
-    /// For operators: why it went offline, and what keeps it so.
+    /// Returns for operators why it went offline, and what keeps it so.
     fn text(&self) -> String {
         match &self.latest {
             None => self.reason.clone(),

@@ -15,7 +15,7 @@ use model::{
 pub(crate) struct Rows {
     /// Each key and its row, one after the other.
     bytes: Vec<u8>,
-    /// Where in `bytes` each key ends, and its row.
+    /// Ends of each key and of its row in `bytes`.
     ends: Vec<(usize, usize)>,
 }
 
@@ -31,7 +31,7 @@ impl Rows {
         self.ends.len()
     }
 
-    /// How many bytes its keys and rows have.
+    /// Returns how many bytes its keys and rows have.
     pub(crate) fn byte_len(&self) -> usize {
         self.bytes.len()
     }
@@ -53,11 +53,11 @@ impl Rows {
     }
 }
 
-/// What a drive holds of the keys of one range, in order of the keys.
+/// Page of a drive's registers in a range, in order of the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     pub(crate) rows: Rows,
-    /// Whether the range ends here; otherwise the drive speaks only up to the last key returned.
+    /// The range ends here; otherwise the page covers keys up to the last one returned.
     pub complete: bool,
     /// The drive's floor.
     pub(crate) floor: Ballot,
@@ -77,13 +77,13 @@ impl Page {
         }
     }
 
-    /// How many registers there are in it.
+    /// Returns how many registers there are in it.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

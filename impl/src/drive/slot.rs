@@ -46,14 +46,14 @@ enum Current {
     Closed(Arc<dyn Drive>),
 }
 
-/// When the drive is tried again.
+/// Schedule of the attempts to reopen the drive.
 struct Retry {
     /// Looks for it, beside whatever hangs in the drive itself.
     executor: Option<Arc<dyn Executor>>,
     pause: Duration,
     /// No try before this time.
     not_before: Duration,
-    /// When it was last opened.
+    /// Time at which it was last opened.
     opened: Duration,
 }
 
@@ -212,7 +212,7 @@ impl DriveSlot {
     }
 }
 
-/// Why a drive that is back at its path is not opened.
+/// Reason why a drive that is back at its path is not opened.
 const STALE: &str = "a write or a sync has failed, so what is cached of it may not be on the media: it is opened again \
                      when its file system has been unmounted and mounted anew";
 

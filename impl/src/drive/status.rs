@@ -4,22 +4,22 @@ use super::{Call, DriveError};
 use crate::runtime::Space;
 use serde::{Deserialize, Serialize};
 
-/// Whether a drive serves.
+/// State of a drive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DriveState {
-    /// It serves.
+    /// Serving.
     Online,
-    /// It did not tell its state in time.
+    /// No answer in time.
     Silent {
         /// The call to the operating system that it hangs in, if that is known.
         call: Option<Call>,
     },
-    /// It does not serve, with the reason for operators.
+    /// Not serving, with the reason for operators.
     Offline(String),
 }
 
 impl DriveState {
-    /// Why the drive does not serve, for operators; `None` while it does.
+    /// Returns why the drive does not serve, for operators; `None` while it does.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         match self {
@@ -45,9 +45,9 @@ impl From<DriveError> for DriveState {
 /// State and space of a drive, for operators.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DriveStatus {
-    /// Its path.
+    /// Path of the drive.
     pub path: String,
-    /// Whether it serves. The space below is zero unless it is [`DriveState::Online`].
+    /// State. The space below is zero unless it is [`DriveState::Online`].
     pub state: DriveState,
     /// Size of its file system.
     pub total_bytes: u64,
@@ -57,7 +57,7 @@ pub struct DriveStatus {
     pub total_inodes: u64,
     /// Free inodes.
     pub free_inodes: u64,
-    /// It takes no more objects, only deletes.
+    /// Full: it takes no more objects, only deletes.
     pub full: bool,
     /// The device of its file system, `None` unless it serves. Drives on one device share its space, and its fate.
     pub device: Option<u64>,
@@ -94,7 +94,7 @@ impl DriveStatus {
         }
     }
 
-    /// Whether the drive serves.
+    /// Returns whether the drive serves.
     #[must_use]
     pub fn is_online(&self) -> bool {
         self.state == DriveState::Online

@@ -121,7 +121,7 @@ impl Codec {
         multiply(&self.cells[..data.len() * parity.len()], data, parity);
     }
 
-    /// How to compute the blocks of `wanted` from K blocks of `valid`, or `None` if `valid` has fewer than K.
+    /// Returns how to compute the blocks of `wanted` from K blocks of `valid`, or `None` if `valid` has fewer than K.
     /// It depends on the shards alone: compute it once for all stripes with the same losses.
     pub fn reconstruction(&self, valid: ShardSet, wanted: ShardSet) -> Option<Reconstruction> {
         let k = self.data();
@@ -285,8 +285,8 @@ fn multiply_plainly(cells: &[u8], inputs: &[&[u8]], outputs: &mut [&mut [u8]]) {
     }
 }
 
-/// Whether this CPU has what the feature `simd-accel` was compiled with, `-march=haswell` on x86-64. An error at
-/// start is better than a process that is killed by its first object.
+/// Returns whether this CPU has what the feature `simd-accel` was compiled with, `-march=haswell` on x86-64. An error
+/// at start is better than a process that is killed by its first object.
 fn cpu_can_multiply() -> bool {
     #[cfg(target_arch = "x86_64")]
     {

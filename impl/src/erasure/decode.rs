@@ -142,7 +142,7 @@ impl Decoder {
         Ok(buffer)
     }
 
-    /// How to compute `wanted` from `valid`: the last answer if the question is the last one, too.
+    /// Returns how to compute `wanted` from `valid`: the last answer if the question is the last one, too.
     fn plan(&mut self, valid: ShardSet, wanted: ShardSet) -> Option<&Reconstruction> {
         let is_last = self
             .last

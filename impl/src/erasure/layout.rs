@@ -68,7 +68,7 @@ impl Layout {
         }
     }
 
-    /// Where a stripe's frame begins in each shard file, in bytes. The end of the file beyond the last stripe.
+    /// Returns where a stripe's frame begins in each shard file, in bytes. The end of the file beyond the last stripe.
     pub fn frame_offset(&self, stripe: u64) -> u64 {
         let full_frame_len = (HASH_LEN + self.codec.block_len(STRIPE_LEN)) as u64;
         match self.stripes() {
@@ -92,12 +92,12 @@ impl Layout {
         range.start / STRIPE_LEN as u64..end.div_ceil(STRIPE_LEN as u64)
     }
 
-    /// Where the frames of consecutive stripes are in each shard file, in bytes.
+    /// Returns where the frames of consecutive stripes are in each shard file, in bytes.
     pub fn frames_range(&self, stripes: Range<u64>) -> Range<u64> {
         self.frame_offset(stripes.start)..self.frame_offset(stripes.end)
     }
 
-    /// Which bytes of a stripe belong to the bytes `range` of the part; empty if none does.
+    /// Returns which bytes of a stripe belong to the bytes `range` of the part; empty if none does.
     pub fn range_in_stripe(&self, stripe: u64, range: Range<u64>) -> Range<usize> {
         let start = stripe.saturating_mul(STRIPE_LEN as u64);
         let stripe_len = self.stripe_len(stripe) as u64;

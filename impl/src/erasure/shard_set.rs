@@ -20,7 +20,7 @@ impl ShardSet {
         self.0 |= 1 << shard;
     }
 
-    /// Whether the shard is in the set.
+    /// Returns whether the shard is in the set.
     pub const fn contains(self, shard: usize) -> bool {
         shard < SHARDS_MAX && self.0 >> shard & 1 == 1
     }
@@ -30,7 +30,7 @@ impl ShardSet {
         self.0.count_ones() as usize
     }
 
-    /// Whether the set has no shard.
+    /// Returns whether the set has no shard.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }

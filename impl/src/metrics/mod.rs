@@ -1,4 +1,4 @@
-//! What a server counts of its requests, and how numbers are written for Prometheus.
+//! Metrics of a server's requests, and the text format of Prometheus.
 //!
 //! There is no registry that anything could reach from anywhere: a server makes one [`Requests`], hands it
 //! on by `Arc`, and two servers in one process count apart.
@@ -33,7 +33,7 @@ pub struct Requests {
     apis: Vec<Api>,
     /// Bytes of bodies that came in, and that went out.
     pub received_bytes: Counter,
-    /// As before.
+    /// Bytes of bodies sent.
     pub sent_bytes: Counter,
     /// Requests that nobody was found to have sent.
     pub rejected_auth: Counter,
@@ -45,7 +45,7 @@ pub struct Requests {
     codes: Mutex<BTreeMap<String, u64>>,
 }
 
-/// What is counted of one operation.
+/// Metrics of one operation.
 #[derive(Debug)]
 pub struct Api {
     /// The operation in lower case, as MinIO labels it.
@@ -61,9 +61,9 @@ pub struct Api {
     /// The answer could not be completed: its length or the connection says so, its status cannot.
     pub broken: Counter,
     begun: Counter,
-    /// Until the answer begins.
+    /// Times until the answer begins.
     pub first_byte: Histogram,
-    /// Until the answer ends.
+    /// Times until the answer ends.
     pub whole: Histogram,
 }
 
@@ -96,20 +96,20 @@ impl Api {
     }
 }
 
-/// How a request ended.
+/// Outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended<'a> {
     /// The answer's status; `None` if the client left before there was one.
     pub status: Option<u16>,
     /// The S3 error code, if the answer was one.
     pub code: Option<&'a str>,
-    /// Whether the answer was sent to its end.
+    /// The answer was sent to its end.
     pub complete: bool,
-    /// Whether it is the server who could not go on.
+    /// The server could not go on with the answer.
     pub broken: bool,
-    /// Until the answer began.
+    /// Time until the answer began.
     pub first_byte: Option<Duration>,
-    /// Until it ended.
+    /// Time until it ended.
     pub whole: Duration,
     /// Bytes of the request's body.
     pub received_bytes: u64,
@@ -118,7 +118,7 @@ pub struct Ended<'a> {
 }
 
 impl Requests {
-    /// For operations with these names: in lower case, without separators.
+    /// Creates the metrics of operations with these names: in lower case, without separators.
     #[must_use]
     pub fn new(operations: impl IntoIterator<Item = String>) -> Requests {
         let mut names: Vec<String> = operations.into_iter().collect();
@@ -150,7 +150,7 @@ impl Requests {
         self.apis.get(id.0).unwrap_or(&self.apis[0])
     }
 
-    /// Those that have been asked for.
+    /// Returns the operations that have been asked for.
     pub fn used(&self) -> impl Iterator<Item = &Api> {
         self.apis.iter().filter(|api| api.begun.get() > 0)
     }
@@ -200,7 +200,7 @@ impl Requests {
         }
     }
 
-    /// How often which S3 error code was answered.
+    /// Returns how often which S3 error code was answered.
     #[must_use]
     pub fn codes(&self) -> BTreeMap<String, u64> {
         self.lock_codes().clone()

@@ -1,11 +1,11 @@
-//! What is left of a server's limits, and whom they kept waiting.
+//! Statistics of admission control.
 
 use super::{Kind, Text};
 
-/// What a request may have to wait for.
+/// Resource that a request may have to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// To be one of those that are served at once.
+    /// Slot of a request that is being served.
     Slot,
     /// Memory for a stream, a listing or XML.
     Memory,
@@ -23,7 +23,7 @@ impl Want {
     }
 }
 
-/// Those who wanted one thing.
+/// Statistics of waiting for one resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
     /// Requests that wait for it now.
@@ -37,17 +37,17 @@ pub struct Queue {
 pub struct Room {
     /// Requests that have come, let in or not.
     pub incoming: u64,
-    /// Those that are being served.
+    /// Requests that are being served.
     pub slots_used: u64,
-    /// How many may be at once.
+    /// Limit of concurrent requests.
     pub slots_limit: u64,
     /// Memory that requests hold, in bytes, with what was set aside for the first of those that wait.
     pub memory_used_bytes: u64,
-    /// How much they may hold together.
+    /// Limit of their memory in bytes.
     pub memory_limit_bytes: u64,
-    /// Those who wanted a slot.
+    /// Waiting for slots.
     pub slot: Queue,
-    /// Those who wanted memory.
+    /// Waiting for memory.
     pub memory: Queue,
 }
 

@@ -6,12 +6,12 @@ use std::fmt::{Display, Write};
 /// The media type of what [`Text`] writes.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What the numbers of a family are.
+/// Type of a metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows, until the process ends.
+    /// Monotonic until the process ends.
     Counter,
-    /// It goes up and down.
+    /// Current value.
     Gauge,
 }
 
@@ -30,7 +30,7 @@ impl Text {
         Text::default()
     }
 
-    /// From here on every sample has this label in front.
+    /// Adds a label to every sample from here on.
     pub fn set_common(&mut self, name: &'static str, value: &str) {
         self.common = Some((name, value.to_owned()));
     }
@@ -91,7 +91,7 @@ pub struct Family<'a> {
 }
 
 impl Family<'_> {
-    /// One sample. `labels` tell it from the others of the family.
+    /// Writes a sample. `labels` tell it from the others of the family.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
         self.text.sample(self.name, "", labels, value);
     }
@@ -111,12 +111,12 @@ pub struct Histograms<'a> {
 }
 
 impl Histograms<'_> {
-    /// One of durations, in seconds.
+    /// Writes a histogram of durations, in seconds.
     pub fn durations(&mut self, labels: &[(&str, &str)], snapshot: &Snapshot) {
         self.one(labels, snapshot, MICROS);
     }
 
-    /// One of sizes.
+    /// Writes a histogram of sizes.
     pub fn sizes(&mut self, labels: &[(&str, &str)], snapshot: &Snapshot) {
         self.one(labels, snapshot, 1.0);
     }

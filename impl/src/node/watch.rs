@@ -7,10 +7,10 @@ use crate::{
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// How often the drives are asked.
+/// Interval of asking the drives.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// What there is to say.
+/// Change of a drive's state to log.
 #[derive(Debug, PartialEq, Eq)]
 enum News<'a> {
     Silent(&'a str),

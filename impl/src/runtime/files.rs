@@ -3,7 +3,7 @@
 use super::Guard;
 use std::{fmt::Debug, io, path::Path, sync::Arc};
 
-/// How to open a file.
+/// Mode of opening a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
     /// Read only; it must exist.
@@ -16,7 +16,7 @@ pub enum OpenMode {
     Create,
 }
 
-/// What a path names.
+/// Kind of what a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A regular file.
@@ -27,12 +27,12 @@ pub enum Kind {
     Other,
 }
 
-/// One entry of a folder.
+/// Entry of a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
-    /// Its name within the folder.
+    /// Name within the folder.
     pub name: String,
-    /// What it is.
+    /// Kind.
     pub kind: Kind,
 }
 
@@ -50,11 +50,11 @@ pub struct FileId {
 pub struct Space {
     /// All of it.
     pub total_bytes: u64,
-    /// What this process may still write.
+    /// Bytes that this process may still write.
     pub free_bytes: u64,
-    /// How many files and folders it may hold; 0 where there is no such limit.
+    /// Total number of inodes; 0 where there is no such limit.
     pub total_inodes: u64,
-    /// How many may still be made.
+    /// Number of free inodes.
     pub free_inodes: u64,
 }
 
@@ -69,11 +69,12 @@ pub trait Files: Send + Sync + 'static {
     fn rooted(&self, root: &Path) -> io::Result<Arc<dyn Files>>;
     /// Opens a file.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
-    /// What `path` names; `NotFound` when nothing.
+    /// Returns what `path` names; `NotFound` when nothing.
     fn kind(&self, path: &Path) -> io::Result<Kind>;
     /// The identity of what `path` names now.
     fn id(&self, path: &Path) -> io::Result<FileId>;
-    /// Which mount `path` is reached through: another number after its file system was unmounted and mounted again.
+    /// Returns which mount `path` is reached through: another number after its file system was unmounted and mounted
+    /// again.
     fn mount(&self, path: &Path) -> io::Result<u64>;
     /// Makes a folder and those above it that are missing. The new names are durable when this returns.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
@@ -107,9 +108,9 @@ pub trait File: Send + Sync + Debug + 'static {
     }
     /// Writes all of `data` at `offset`.
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()>;
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     fn len(&self) -> io::Result<u64>;
-    /// Whether it holds no byte.
+    /// Returns whether it holds no byte.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
@@ -125,6 +126,6 @@ pub trait File: Send + Sync + Debug + 'static {
     fn punch(&self, _offset: u64, _len: u64) -> io::Result<()> {
         Ok(())
     }
-    /// Its identity.
+    /// Returns the identity.
     fn id(&self) -> io::Result<FileId>;
 }

@@ -1,4 +1,4 @@
-//! Everything nondeterministic that the server touches: clock, randomness, tasks, network, files.
+//! Abstraction of everything nondeterministic: clock, randomness, tasks, network, files.
 //!
 //! One small object-safe trait with two implementations: [`real::RealRuntime`] (tokio and the host's
 //! file system) and `sim`'s (madsim, simulated drives). Dynamic dispatch on purpose: the calls behind
@@ -30,7 +30,7 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
 
-/// What a listener accepted: the connection, and the address of its other side.
+/// Accepted connection, with the address of the peer.
 pub type Accepted = (Box<dyn Stream>, SocketAddr);
 
 /// A bound listening socket.
@@ -41,7 +41,7 @@ pub trait Listener: Send + Sync + 'static {
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
-/// Which of a drive's lanes a job runs in.
+/// Lane of a drive's executor that a job runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
     /// Mutations of the index: one after the other, in the order in which they were handed over.
@@ -96,23 +96,23 @@ pub trait Runtime: Send + Sync + 'static {
     fn files(&self) -> Arc<dyn Files>;
     /// An executor of its own for the drive mounted at `drive`.
     fn executor(&self, drive: &str) -> Arc<dyn Executor>;
-    /// What the operating system knows of this process; nothing in the simulation.
+    /// Returns what the operating system knows of this process; nothing in the simulation.
     fn process(&self) -> Process {
         Process::default()
     }
     /// Records an event of the simulation's trace. Does nothing in production.
     fn trace(&self, _event: &dyn Fn() -> String) {}
-    /// Who records what the machines of the protocol are fed and answer, if anybody does.
+    /// Returns who records what the machines of the protocol are fed and answer, if anybody does.
     fn recorder(&self) -> Option<Arc<dyn Recorder>> {
         None
     }
-    /// In which way the server is broken, in a simulation that must notice it.
+    /// Returns the mutant that is switched on, in a simulation that must notice it.
     fn mutation(&self) -> Mutation {
         Mutation::NONE
     }
 }
 
-/// What the operating system knows of a process. What it does not tell is `None`.
+/// Statistics of a process from the operating system; `None` where it tells nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Process {
     /// Time that it has spent on processors.
@@ -121,7 +121,7 @@ pub struct Process {
     pub resident_bytes: Option<u64>,
     /// Descriptors that it has open.
     pub files_open: Option<u64>,
-    /// How many it may have.
+    /// Limit of open files.
     pub files_max: Option<u64>,
 }
 
@@ -181,5 +181,5 @@ pub fn random_id(rt: &Rt) -> u128 {
     u128::from_le_bytes(bytes).max(1)
 }
 
-/// Something that is released when it is dropped (an exclusive lock on a folder).
+/// RAII guard of an exclusive lock on a folder.
 pub type Guard = Box<dyn Any + Send + Sync>;

@@ -5,7 +5,7 @@
 
 use model::protocol::mutant;
 
-/// One way to break the server.
+/// Deliberate break of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
 pub enum Mutant {
@@ -51,7 +51,7 @@ pub enum Mutant {
     WriteQuorumTooSmall,
     /// A vote counts as chosen with one acceptance fewer than A.
     AcceptQuorumTooSmall,
-    /// One grant, or answer to a read, fewer than Q is enough.
+    /// Q is taken one too small, for grants and for answers to a read.
     PrepareQuorumTooSmall,
     /// The completion of an upload votes on the version first, and then takes the upload out.
     CompleteInTwoVotes,
@@ -81,10 +81,10 @@ pub enum Mutant {
     Unlocked(mutant::Mutant),
 }
 
-/// Which break is switched on, if any.
+/// The break that is switched on, if any.
 pub type Mutation = model::mutation::Mutation<Mutant>;
 
-/// Whether every lock is granted to everyone.
+/// Returns whether every lock is granted to everyone.
 #[cfg(feature = "mutants")]
 pub(crate) fn grants_every_lock(mutation: Mutation) -> bool {
     matches!(mutation.get(), Some(Mutant::LocksGranted | Mutant::Unlocked(_)))
@@ -96,7 +96,7 @@ pub(crate) fn grants_every_lock(_: Mutation) -> bool {
     false
 }
 
-/// What is broken in the machines of the protocol.
+/// Returns what is broken in the machines of the protocol.
 #[cfg(feature = "mutants")]
 pub(crate) fn of_protocol(mutation: Mutation) -> mutant::Mutation {
     match mutation.get() {
@@ -107,7 +107,7 @@ pub(crate) fn of_protocol(mutation: Mutation) -> mutant::Mutation {
     }
 }
 
-/// What is broken in the machines of uploads.
+/// Returns what is broken in the machines of uploads.
 #[cfg(feature = "mutants")]
 pub(crate) fn of_uploads(mutation: Mutation) -> model::record::mutant::Mutation {
     use model::record::mutant::{Mutant as Broken, Mutation as Break};

@@ -5,7 +5,7 @@ use model::protocol::Unavailable;
 /// Error of an operation on a set, or on buckets and objects.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// There is no such bucket.
+    /// No such bucket.
     #[error("no such bucket")]
     NoSuchBucket,
     /// The bucket exists.
@@ -14,10 +14,10 @@ pub enum StoreError {
     /// The bucket holds objects.
     #[error("the bucket is not empty")]
     BucketNotEmpty,
-    /// There is no such key.
+    /// No such key.
     #[error("no such key")]
     NoSuchKey,
-    /// There is no such open upload.
+    /// No such open upload.
     #[error("no such upload")]
     NoSuchUpload,
     /// A part is missing or has another ETag than the one named.

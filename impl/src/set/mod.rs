@@ -1,4 +1,4 @@
-//! One erasure set: registers, staged shards and scans over its drives.
+//! Erasure set: registers, staged shards and scans over its drives.
 //!
 //! Runs `model`'s machines against drives and knows nothing of buckets, versions or uploads beyond their records.
 //! Safety rests on the machines; the locks here only save wasted work.
@@ -51,10 +51,10 @@ impl Default for Patience {
     }
 }
 
-/// One erasure set.
+/// Erasure set.
 #[derive(Debug)]
 pub struct ErasureSet {
-    /// Its place among the sets.
+    /// Index among the sets.
     index: u32,
     pub(crate) rt: Rt,
     recorder: Option<Arc<dyn Recorder>>,

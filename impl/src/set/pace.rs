@@ -72,14 +72,14 @@ struct Calls {
     /// Starts of those under way, in their order.
     under_way: BTreeMap<u64, Duration>,
     started: u64,
-    /// One whose caller has gone is waited for, so that it is known when the drive answers again.
+    /// A call whose caller has gone is waited for in the background, to know when the drive answers again.
     watched: bool,
     /// Smoothed time of an answer.
     typical: Duration,
 }
 
 impl Calls {
-    /// When the oldest call under way becomes suspect.
+    /// Returns when the oldest call under way becomes suspect.
     fn suspect_at(&self, max: Duration) -> Option<Duration> {
         let (_, oldest) = self.under_way.first_key_value()?;
         let limit = match max > SUSPECT_MAX {
@@ -136,7 +136,7 @@ impl Pace {
         calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When a drive will be suspected if it does not answer; `None` while nothing is under way.
+    /// Returns when a drive will be suspected if it does not answer; `None` while nothing is under way.
     pub(super) fn suspect_at(&self, drive: usize, work: Work) -> Option<Duration> {
         let kinds = work.together().into_iter();
         let suspect_at = |work| self.calls(drive, work).suspect_at(self.suspect_max);

@@ -141,7 +141,7 @@ impl ObjectReader {
         &self.info
     }
 
-    /// Its bytes in `range` (within its size). The first stripe is read before this returns, so an object
+    /// Streams the bytes in `range` (within the size). The first stripe is read before this returns, so an object
     /// that cannot be read is an error here and not a broken response.
     ///
     /// # Errors

@@ -125,7 +125,7 @@ enum Taken {
     Prefix,
 }
 
-/// One register of the walk.
+/// Step of the walk: a register.
 enum Step {
     /// A key.
     Key(String, Record),

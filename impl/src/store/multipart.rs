@@ -32,7 +32,7 @@ pub struct OpenUpload {
     /// Description of the upload.
     pub info: UploadInfo,
     incarnation: u128,
-    /// In order of their numbers.
+    /// Parts in order of their numbers.
     parts: Vec<Part>,
     /// The value of its key.
     record: Record,

@@ -28,7 +28,7 @@ pub struct PutOptions {
 /// Properties that are known when a write ends.
 #[derive(Clone, Debug, Default)]
 pub struct WriteMeta {
-    /// Without quotes.
+    /// ETag, without quotes.
     pub etag: String,
     /// By lower-case name, as [`ObjectData::headers`].
     pub headers: BTreeMap<String, String>,
@@ -41,7 +41,7 @@ pub struct WriteMeta {
 pub struct BucketInfo {
     /// Its name.
     pub name: String,
-    /// In nanoseconds since the Unix epoch.
+    /// Time of creation, in nanoseconds since the Unix epoch.
     pub created_nanos: u64,
 }
 
@@ -74,18 +74,18 @@ pub struct ListQuery {
     pub delimiter: Option<String>,
     /// Only keys and common prefixes after this one.
     pub after: Option<String>,
-    /// At most this many keys and common prefixes together.
+    /// Maximum number of keys and common prefixes together.
     pub limit: usize,
 }
 
 /// Answer to [`ListQuery`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// In order.
+    /// Objects in order.
     pub objects: Vec<ObjectInfo>,
-    /// In order, each ending with the delimiter.
+    /// Common prefixes in order, each ending with the delimiter.
     pub common_prefixes: Vec<String>,
-    /// If there is more: the last key or common prefix returned, to go on `after`.
+    /// Last key or common prefix returned, to go on `after`; `None` at the end.
     pub next: Option<String>,
 }
 
@@ -96,7 +96,7 @@ pub struct UploadInfo {
     pub key: String,
     /// Its id.
     pub id: u128,
-    /// When it was begun, in nanoseconds since the Unix epoch.
+    /// Time at which it was begun, in nanoseconds since the Unix epoch.
     pub started_nanos: u64,
     /// Headers of the object to be.
     pub headers: BTreeMap<String, String>,
@@ -115,25 +115,25 @@ pub struct UploadsQuery {
     pub key_after: Option<String>,
     /// … or of this very key after this upload.
     pub upload_after: Option<u128>,
-    /// At most this many uploads and common prefixes together.
+    /// Maximum number of uploads and common prefixes together.
     pub limit: usize,
 }
 
 /// Answer to [`UploadsQuery`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uploads {
-    /// In order.
+    /// Uploads in order.
     pub uploads: Vec<UploadInfo>,
-    /// In order.
+    /// Common prefixes in order.
     pub common_prefixes: Vec<String>,
-    /// If there is more: key (or common prefix) and upload to go on after.
+    /// Key (or common prefix) and upload to go on after; `None` at the end.
     pub next: Option<(String, Option<u128>)>,
 }
 
 /// A stored part of an open upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartInfo {
-    /// When it was written, in nanoseconds since the Unix epoch.
+    /// Time of the write, in nanoseconds since the Unix epoch.
     pub time_nanos: u64,
     /// Number, size, ETag, checksums.
     pub data: PartData,

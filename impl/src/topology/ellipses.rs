@@ -5,7 +5,7 @@ use super::TopologyError;
 /// The most drives that one argument may name.
 pub const DRIVES_MAX: usize = 4096;
 
-/// Whether `argument` has a pattern, well formed or not.
+/// Returns whether `argument` has a pattern, well formed or not.
 #[must_use]
 pub fn has_ellipses(argument: &str) -> bool {
     argument.contains(['{', '}']) || argument.contains("...")
@@ -41,7 +41,7 @@ enum Piece {
 }
 
 impl Piece {
-    /// How many values it takes; saturates, for the caller refuses such numbers anyway.
+    /// Returns how many values it takes; saturates, for the caller refuses such numbers anyway.
     fn len(&self) -> usize {
         match self {
             Piece::Text(_) => 1,

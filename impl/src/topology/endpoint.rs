@@ -59,7 +59,7 @@ impl Endpoint {
         }
     }
 
-    /// How it is written: the scheme of a URL, `None` for a path. One layout has one style.
+    /// Returns how it is written: the scheme of a URL, `None` for a path. One layout has one style.
     #[must_use]
     pub fn style(&self) -> Option<&str> {
         match self {
@@ -132,7 +132,7 @@ fn folder(path: &str, argument: &str) -> Result<PathBuf, TopologyError> {
     Ok(folder)
 }
 
-/// Whether a path without scheme begins with an IP address, perhaps with a port: a URL cut short.
+/// Returns whether a path without scheme begins with an IP address, perhaps with a port: a URL cut short.
 fn starts_with_ip(argument: &str) -> bool {
     let first = argument.split('/').next().unwrap_or_default();
     let host = first.rsplit_once(':').map_or(first, |(host, _)| host);

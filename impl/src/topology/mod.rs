@@ -73,13 +73,13 @@ impl Topology {
         })
     }
 
-    /// How objects of the class `STANDARD` are cut.
+    /// Returns how objects of the class `STANDARD` are cut.
     #[must_use]
     pub fn standard(&self) -> Code {
         self.code(self.standard_parity)
     }
 
-    /// How objects of the class `REDUCED_REDUNDANCY` are cut.
+    /// Returns how objects of the class `REDUCED_REDUNDANCY` are cut.
     #[must_use]
     pub fn reduced(&self) -> Code {
         self.code(self.reduced_parity)

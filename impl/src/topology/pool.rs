@@ -31,19 +31,19 @@ impl Pool {
         Ok(Pool { endpoints, set_size })
     }
 
-    /// How many erasure sets it has.
+    /// Returns how many erasure sets it has.
     #[must_use]
     pub fn sets(&self) -> usize {
         self.endpoints.len() / self.set_size
     }
 
-    /// How many nodes serve it; 1 for folders of this host.
+    /// Returns how many nodes serve it; 1 for folders of this host.
     #[must_use]
     pub fn nodes(&self) -> usize {
         per_node(&self.endpoints).len()
     }
 
-    /// How many nodes may fail, whichever they are, while every set keeps `quorum` drives.
+    /// Returns how many nodes may fail, whichever they are, while every set keeps `quorum` drives.
     #[must_use]
     pub fn node_failures_tolerated(&self, quorum: usize) -> usize {
         let of_set = |set: &[Endpoint]| {

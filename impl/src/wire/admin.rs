@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 const PREFIXES: [&str; 2] = ["/minio/admin/", "/minio/kms/"];
 
-/// Whether a path is one of them.
+/// Returns whether a path is of the admin API.
 pub(super) fn is_own(path: &str) -> bool {
     PREFIXES.iter().any(|prefix| path.starts_with(prefix))
 }
@@ -56,5 +56,5 @@ impl S3Route for AdminApi {
     }
 }
 
-/// How metrics label its requests.
+/// Label of its requests in metrics.
 pub(super) const API: &str = "admin";

@@ -31,16 +31,16 @@ use std::{
     time::Duration,
 };
 
-/// How much of an unread body is swallowed so that the client reads the answer, in bytes.
+/// Bytes of an unread body that are drained at most, so that the client reads the answer.
 const LEFTOVER_BYTES_MAX: usize = 16 << 20;
 
-/// For how long.
+/// Time limit for draining an unread body.
 const LEFTOVER_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Of a body whose frames cannot be read.
+/// Message for a body whose chunk framing is malformed.
 pub(super) const NOT_CHUNKED: &str = "The body is no valid aws-chunked data.";
 
-/// Why a body ended early. Its text survives the layers of s3s, which its type does not: see [`classify`].
+/// Reason why a body ended early. Its text survives the layers of s3s, which its type does not: see [`classify`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("RequestBody: TimedOut")]
@@ -100,7 +100,7 @@ pub(super) fn classify(error: &(dyn std::error::Error + 'static)) -> ApiError {
     }
 }
 
-/// What is known of a body after the request was handled.
+/// State of a body, readable after the request was handled.
 #[derive(Clone, Default)]
 pub(super) struct BodyState(Arc<Mutex<State>>);
 
@@ -117,12 +117,12 @@ impl BodyState {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on keeps what comes in, for an operation that must see what s3s leaves out of an XML body.
+    /// Keeps the bytes from here on, for operations that need elements which s3s drops from an XML body.
     pub(super) fn keep_text(&self) {
         self.lock().text.get_or_insert_default();
     }
 
-    /// What was kept.
+    /// Returns the bytes that were kept.
     pub(super) fn text(&self) -> Vec<u8> {
         self.lock().text.clone().unwrap_or_default()
     }
@@ -138,7 +138,7 @@ impl BodyState {
         self.lock().verdict
     }
 
-    /// Whether the body was read to its end, as far as it is known.
+    /// Returns whether the body is known to have been read to its end.
     pub(super) fn is_read(&self) -> bool {
         self.lock().leftover.is_none()
     }
@@ -170,7 +170,7 @@ pub(super) struct RequestBody {
     idle: IdleTimer,
     digests: Option<Digests>,
     chunks: Option<Chunks>,
-    /// What is ready to be handed on.
+    /// Decoded bytes, ready for the reader.
     ready: VecDeque<Bytes>,
     memory: Memory,
     state: BodyState,
@@ -179,9 +179,9 @@ pub(super) struct RequestBody {
 
 /// The memory that a body takes on its way to the drives.
 enum Memory {
-    /// It is reserved, or there is no need.
+    /// Reserved, or not needed.
     Enough,
-    /// To be reserved once the body proves to be more than a few bytes: a client that sends one byte a second
+    /// Reserved once the body exceeds a few bytes: a client that sends one byte a second
     /// must not hold what others could use.
     Later {
         lease: Lease,
@@ -189,7 +189,7 @@ enum Memory {
         received: u64,
     },
     Awaited(BoxFuture<Result<(), ApiError>>),
-    /// It is XML, of so many bytes more at most.
+    /// XML, bounded by its size instead.
     Text {
         left: usize,
     },
@@ -218,7 +218,7 @@ impl RequestBody {
         }
     }
 
-    /// From now on it reserves at most `bytes` for itself before it hands on more than a little; less if it was
+    /// Has the body reserve at most `bytes` for itself before it hands on more than a little; less if it was
     /// `announced` to be short.
     pub(super) fn reserves(&mut self, lease: &Lease, bytes: u64, announced: Option<u64>) {
         // As it comes in, as a stripe, and as shards.
@@ -262,12 +262,12 @@ impl RequestBody {
         }))
     }
 
-    /// Where its fate can be read later.
+    /// Returns a handle to the body's state, for after the request was handled.
     pub(super) fn state(&self) -> BodyState {
         self.state.clone()
     }
 
-    /// At the end: whether it is one, and the digests are right.
+    /// Checks that the body may end here, and its digests.
     fn finish(&mut self) -> Result<(), BodyError> {
         if let Some(chunks) = &self.chunks {
             chunks.finish()?;
@@ -406,7 +406,7 @@ impl Digests {
         }
     }
 
-    /// What S3 says if one of them is wrong.
+    /// Returns the S3 error for a digest that does not match.
     fn wrong(self) -> Option<Code> {
         if let Some((hasher, expected)) = self.sha256
             && crate::api::hex(&hasher.finish()) != expected

@@ -16,14 +16,14 @@ const LINE_BYTES_MAX: usize = 1024;
 /// The field of a trailer that signs the others.
 const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature";
 
-/// Why a body is refused before s3s has seen all of it.
+/// Error of the framing, found before s3s has seen the whole body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChunkError {
     /// A signed chunk is too large to be held until its signature is verified.
     TooLarge,
-    /// It is not aws-chunked, or ends before its last chunk.
+    /// Not aws-chunked, or truncated before the last chunk.
     Malformed,
-    /// What follows the last chunk is no trailer.
+    /// Malformed trailer.
     Trailer,
 }
 
@@ -35,7 +35,7 @@ const TRAILER_BYTES_MAX: usize = 16 << 10;
 /// digit, and would hold the 4 GiB of a chunk of `ffffffffx` bytes.
 pub(super) struct Chunks {
     signed: bool,
-    /// Whether a trailer was announced.
+    /// A trailer was announced.
     has_trailer: bool,
     at: At,
     /// The line before a chunk; behind the last one the trailer.
@@ -45,18 +45,18 @@ pub(super) struct Chunks {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
-    /// In the line before a chunk.
+    /// In the header line of a chunk.
     Line,
-    /// So many bytes before the end of a chunk.
+    /// In a chunk, with this many bytes left.
     Data(u64),
-    /// So many bytes before the end of the line end after a chunk.
+    /// In the line end after a chunk, with this many bytes left.
     LineEnd(usize),
     /// Behind the last chunk.
     Rest,
 }
 
 impl Chunks {
-    /// For a body with this `x-amz-content-sha256`; `None` if it is not aws-chunked.
+    /// Creates the decoder for a value of `x-amz-content-sha256`; `None` if that is not aws-chunked.
     pub(super) fn of(content_sha256: &str) -> Option<Chunks> {
         content_sha256.starts_with("STREAMING-").then(|| Chunks {
             signed: !content_sha256.starts_with("STREAMING-UNSIGNED-"),
@@ -104,7 +104,7 @@ impl Chunks {
         Ok(())
     }
 
-    /// At the end of the body: whether it may end there. (s3s takes a body without its last chunk for whole, and
+    /// Checks that the body may end here. (s3s takes a body without its last chunk for whole, and
     /// has one error for a broken frame and a broken trailer.)
     pub(super) fn finish(&self) -> Result<(), ChunkError> {
         if self.at != At::Rest {

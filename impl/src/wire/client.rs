@@ -18,11 +18,11 @@ use sha2::{Digest, Sha256};
 use std::{error::Error, io, net::SocketAddr, time::Duration};
 use time::OffsetDateTime;
 
-/// How long a server may take to answer.
+/// Time limit for an answer.
 const TIME_MAX: Duration = Duration::from_secs(30);
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
-/// What is signed in place of a body's hash.
+/// Signed in place of a body's hash.
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 /// Whom to ask, and as whom.
@@ -32,7 +32,7 @@ pub struct Asking<'a> {
     pub authority: &'a str,
     /// The host alone, as a certificate names it.
     pub host: &'a str,
-    /// How TLS is spoken with it; without, it is plain HTTP.
+    /// TLS settings; `None` for plain HTTP.
     pub tls: Option<&'a ClientTls>,
     /// The addresses of the host, in the order in which they are tried.
     pub addresses: &'a [SocketAddr],
@@ -42,16 +42,16 @@ pub struct Asking<'a> {
     pub region: &'a str,
 }
 
-/// Why there is no answer.
+/// Error of a request.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody listens there, or the network does not lead there.
+    /// Connection refused, or no route.
     #[error("cannot connect: {0}")]
     Connect(#[source] io::Error),
     /// TLS.
     #[error(transparent)]
     Tls(#[from] HandshakeError),
-    /// It took too long.
+    /// Timed out.
     #[error("no answer within {} s", TIME_MAX.as_secs())]
     TimedOut,
     /// The connection broke, or what came is no HTTP.
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(amz_date(951_868_799_999_999_999), "20000229T235959Z");
     }
 
-    /// That the signature is right, the server says in the black-box tests. Here: nothing of it leaks.
+    /// The black-box tests check that the signature is right; this one that no secret leaks.
     #[test]
     fn the_secret_stays_out_of_the_request() {
         let credentials = credentials();

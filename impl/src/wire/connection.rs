@@ -16,30 +16,30 @@ use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, watch},
 };
 
-/// How long the handshake may take.
+/// Time limit of the TLS handshake.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How much of a connection's input is buffered, in bytes.
+/// Input buffer of a connection, in bytes.
 const READ_BUFFER_BYTES: usize = 128 << 10;
 
 /// Requests that one HTTP/2 connection may have open at once.
 const STREAMS_MAX: u32 = 128;
 
-/// What an HTTP/2 client may send before it is read, for a request and for a connection, in bytes.
+/// HTTP/2 receive windows of a stream and of a connection, in bytes.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
 /// The largest frame of HTTP/2, in bytes.
 const FRAME_BYTES: u32 = 64 << 10;
 
-/// What is buffered of an HTTP/2 answer, in bytes.
+/// Send buffer of an HTTP/2 stream, in bytes.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
 
 /// The largest headers of a request, with its first line, in bytes. hyper's bound on its buffer does not bound them:
 /// they may come whole with the read that crosses it.
 const HEADERS_BYTES: u32 = 64 << 10;
 
-/// How often an HTTP/2 connection is looked at, at least: whether it is idle, and whether answers stand still.
+/// Longest interval between checks of an HTTP/2 connection for idleness and stalled answers.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// The life of the server, as its connections see it.
@@ -60,7 +60,7 @@ pub(super) struct Connection {
     pub(super) _alive: (mpsc::Sender<Infallible>, Option<OwnedSemaphorePermit>),
 }
 
-/// What is served on a connection, whatever its protocol.
+/// Configuration of connections, independent of their protocol.
 pub(super) struct Talk {
     pub(super) rt: Rt,
     pub(super) service: Service,
@@ -175,7 +175,7 @@ impl Talk {
     }
 }
 
-/// What the server does now. Without a sender it is gone.
+/// Returns the current shutdown phase; a closed channel means that the server has ended.
 fn next(changed: &Result<(), watch::error::RecvError>, phase: &mut watch::Receiver<Phase>) -> Phase {
     let now = *phase.borrow_and_update();
     if changed.is_err() { Phase::Ended } else { now }

@@ -26,7 +26,7 @@ use s3s::{
 };
 use std::collections::BTreeMap;
 
-/// What stays as it is under `encoding-type=url`.
+/// Characters that `encoding-type=url` leaves as they are.
 const KEY_CHARACTERS: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -122,7 +122,7 @@ pub(super) fn owner() -> dto::Owner {
     }
 }
 
-/// What `encoding-type=url` makes of a key, prefix, marker or delimiter.
+/// Encodes a key, prefix, marker or delimiter for `encoding-type=url`.
 pub(super) fn encode(text: &str, url: bool) -> String {
     if url {
         utf8_percent_encode(text, KEY_CHARACTERS).to_string()
@@ -163,7 +163,7 @@ pub(super) fn copy_source(source: dto::CopySource) -> Result<(String, String), A
     }
 }
 
-/// Whether `encoding-type` asks for URL encoding.
+/// Returns whether `encoding-type` asks for URL encoding.
 ///
 /// # Errors
 /// `InvalidArgument` for an encoding that S3 does not know.
@@ -407,7 +407,7 @@ fn contradiction() -> ApiError {
     )
 }
 
-/// Whether a request came over TLS. It travels with the request, as an extension.
+/// Marks requests that came over TLS. It travels with the request, as an extension.
 #[derive(Clone, Copy)]
 pub(super) struct IsTls(pub bool);
 

@@ -11,14 +11,14 @@ use std::{borrow::Cow, str::FromStr};
 /// The methods of S3.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, PUT, POST, HEAD, DELETE");
 
-/// For how long browsers may remember the answer to a preflight, in seconds.
+/// Time for which browsers may cache the answer to a preflight, in seconds.
 const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("600");
 
 /// Headers that scripts may read, beside those that they may anyway and the `x-amz-` ones.
 const EXPOSED: &str =
     "ETag, Accept-Ranges, Content-Range, Content-Encoding, Content-Disposition, Content-Length, Date, Retry-After";
 
-/// What a preflight's answer depends on.
+/// Request headers that a preflight's answer depends on.
 const VARY_PREFLIGHT: HeaderValue =
     HeaderValue::from_static("Origin, Access-Control-Request-Method, Access-Control-Request-Headers");
 const VARY: HeaderValue = HeaderValue::from_static("Origin");
@@ -118,7 +118,7 @@ impl Origins {
     }
 }
 
-/// Whether a text has the form of a pattern in which `*` stands for any text.
+/// Returns whether a text matches a pattern in which `*` stands for any text.
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else {
         return pattern == text;

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 /// before the answer leaves.
 const FIELD: HeaderName = HeaderName::from_static("x-error-field");
 
-/// How far clocks may differ.
+/// Maximum clock skew of a request.
 const SKEW_MILLISECONDS_MAX: u32 = 15 * 60 * 1000;
 
 /// Codes about a bucket: their documents name it.
@@ -56,7 +56,7 @@ pub(super) fn take(headers: &mut HeaderMap) -> Vec<(String, String)> {
     fields
 }
 
-/// What an error with this code says of its request. `wall_nanos` is the time.
+/// Returns the fields that an error with this code takes from its request. `wall_nanos` is the current time.
 pub(super) fn implied(code: &str, asked: &Asked, wall_nanos: impl FnOnce() -> u64) -> Vec<(&'static str, String)> {
     let query = parse_query(&asked.uri);
     let parameter = |name: &str| query_value(&query, name).map(str::to_owned);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 use std::collections::VecDeque;
 
-/// What s3s is to see of an aws-chunked body that comes in `pieces`; `None` once it is refused. Also the most
+/// Decodes an aws-chunked body that comes in `pieces`; `None` once it is refused. Also returns the most
 /// bytes that were ready at once, beyond those of the piece that had just come.
 pub fn pass_chunks(content_sha256: &str, pieces: &[Bytes]) -> Option<(Vec<Bytes>, usize)> {
     let mut chunks = Chunks::of(content_sha256)?;
@@ -21,10 +21,10 @@ pub fn pass_chunks(content_sha256: &str, pieces: &[Bytes]) -> Option<(Vec<Bytes>
     Some((passed, held_max))
 }
 
-/// What the gate says about a request to `operation` with a right signature.
+/// Runs the gate for a correctly signed request to `operation`.
 ///
 /// # Errors
-/// Why it is refused.
+/// The refusal.
 pub fn gate(operation: &str, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     let query = gate::parse_query(uri);
     gate::check_signature_scope(headers, &query)?;
@@ -32,10 +32,10 @@ pub fn gate(operation: &str, method: &Method, uri: &Uri, headers: &HeaderMap) ->
     gate::check_query(operation, method, &query)
 }
 
-/// What the check of a signature's form says about a request.
+/// Checks the form of a request's signature.
 ///
 /// # Errors
-/// Why it is refused.
+/// The refusal.
 pub fn form(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     signature::check_form(uri, headers)
 }

@@ -1,5 +1,5 @@
-//! What every request must pass before its operation runs: who asks, whether the signature covers what it
-//! must, and whether it asks for something that is not built. Such a request is refused, never half done.
+//! Checks of every request before its operation runs: the caller, what the signature covers, and whether it asks for
+//! something that is not built. Such a request is refused, never half done.
 
 use super::{
     limits::{BATCH_BYTES, LIST_BYTES},
@@ -204,7 +204,7 @@ pub(super) fn check_asked(sent: &Sent<'_>, cx: &S3AccessContext<'_>) -> Result<(
     check_query(cx.s3_op().name(), cx.method(), &query)
 }
 
-/// What S3 says to somebody who is not allowed.
+/// Maps a denial to the S3 error.
 pub(super) fn denied(denied: Denied) -> ApiError {
     ApiError::new(Code::AccessDenied, denied.to_string())
 }
@@ -363,7 +363,7 @@ pub(super) fn check_query(operation: &str, method: &Method, query: &[(String, St
     Ok(())
 }
 
-/// Whether a name is one by which extensions of HTTP are asked for.
+/// Returns whether a header asks for an extension of HTTP.
 fn is_extension(name: &str) -> bool {
     name.starts_with("x-amz-") || name.starts_with("x-minio-")
 }

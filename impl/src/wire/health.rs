@@ -39,7 +39,8 @@ pub(super) async fn answer<B>(store: &Store, is_leaving: bool, request: &Request
     })
 }
 
-/// With `maintenance` the question is whether this node could be taken away. It holds all drives.
+/// Health of the cluster. With `maintenance` the question is whether this node could be taken away; it holds all
+/// drives.
 fn of_cluster(fails: Option<String>, maintenance: bool, (name, drives): (&'static str, u8)) -> Response<Body> {
     let mut response = match (fails, maintenance) {
         (Some(reason), _) => refuse(reason),

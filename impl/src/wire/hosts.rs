@@ -24,13 +24,13 @@ pub enum DomainError {
 }
 
 impl Domains {
-    /// Whether there is none.
+    /// Returns whether there are no domains.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether a URL is that of a bucket, and not of a key or of all buckets.
+    /// Returns whether a URL names a bucket, rather than a key or all buckets.
     pub(super) fn is_of_bucket(&self, host: &str, path: &str) -> bool {
         let path = percent_decode_str(path).decode_utf8_lossy();
         let path = path.strip_prefix('/').unwrap_or(&path);

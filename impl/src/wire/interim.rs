@@ -21,7 +21,7 @@ pub(super) struct Interim(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// What is still to be written of it.
+    /// Bytes of it that are still to be written.
     left: &'static [u8],
     /// The request that waits for it to be written.
     waiting: Option<Waker>,
@@ -64,7 +64,7 @@ impl Interim {
     }
 }
 
-/// Whether a request asks for `100 Continue`. HTTP/1.0 does not know it.
+/// Returns whether a request asks for `100 Continue`. HTTP/1.0 does not know it.
 pub(super) fn is_expected(version: Version, headers: &HeaderMap) -> bool {
     let expect = headers.get(header::EXPECT);
     version == Version::HTTP_11 && expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))

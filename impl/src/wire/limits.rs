@@ -1,5 +1,5 @@
-//! How much is served at once: requests, and the memory of their streams. Who finds no room waits a moment,
-//! and is then told to slow down; the server never takes more than it was given.
+//! Admission control: limits of concurrent requests and of the memory of their streams. A request without room waits
+//! a moment, and is then answered `SlowDown`; the server never takes more than it was given.
 
 use crate::{
     api::{ApiError, Code},
@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Memory is reserved in units of so many bytes.
 const UNIT_BYTES: u64 = 64 << 10;
 
-/// What a connection and its request take at most beside reserved memory, in bytes: buffers of input and
+/// Bytes that a connection and its request take at most beside reserved memory: buffers of input and
 /// output, headers, and a small body.
 const REQUEST_BYTES: u64 = 256 << 10;
 
@@ -28,25 +28,25 @@ const REQUESTS_MIN: u64 = 64;
 /// A body of at most so many bytes needs no reservation.
 pub(super) const UNRESERVED_BYTES: u64 = UNIT_BYTES;
 
-/// What a page of a listing takes, in bytes: a thousand records from each drive of a set.
+/// Bytes that a page of a listing takes: a thousand records from each drive of a set.
 pub(super) const LIST_BYTES: u64 = 4 << 20;
 
-/// What an operation on many keys or parts takes beside its XML.
+/// Bytes that an operation on many keys or parts takes beside its XML.
 pub(super) const BATCH_BYTES: u64 = 4 << 20;
 
-/// How much a server may take.
+/// Limits of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Requests that are served at once, and half of the connections.
     pub requests: usize,
     /// Memory of streams, in bytes.
     pub stream_bytes: u64,
-    /// For how long a request waits for room.
+    /// Longest wait of a request for admission.
     pub wait: Duration,
 }
 
 impl Limits {
-    /// For a process that may take `memory_bytes`: half of it for streams, a quarter for connections and their
+    /// Derives limits from `memory_bytes` of the process: half of it for streams, a quarter for connections and their
     /// requests. The last quarter is for the index, the program, and what an allocator wastes.
     #[must_use]
     pub fn new(memory_bytes: u64, requests: Option<usize>, wait: Duration) -> Limits {
@@ -59,13 +59,13 @@ impl Limits {
     }
 }
 
-/// How long clients may take.
+/// Timeouts of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For how long nothing may happen: on a connection without a request, within the body of one, and while an
+    /// Longest time without progress: on a connection without a request, within the body of one, and while an
     /// answer waits to be read.
     pub idle: Duration,
-    /// For how long the headers of a request may come.
+    /// Time limit for the headers of a request.
     pub headers: Duration,
 }
 
@@ -78,7 +78,7 @@ impl Default for Timeouts {
     }
 }
 
-/// What is left of the limits. Cheap to clone.
+/// Admission: what is left of the limits. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Budget {
     rt: Rt,
@@ -90,7 +90,7 @@ pub(super) struct Budget {
     counts: Arc<Counts>,
 }
 
-/// How many have come, and whom the limits have held up.
+/// Counters of admission.
 #[derive(Default)]
 struct Counts {
     incoming: Counter,
@@ -128,7 +128,7 @@ impl Budget {
         }
     }
 
-    /// How full it is.
+    /// Returns the current usage.
     pub fn room(&self) -> Room {
         let memory_used = self.memory_units.saturating_sub(self.memory.available_permits() as u64);
         Room {
@@ -174,7 +174,7 @@ impl Budget {
     }
 }
 
-/// What one request holds, until its answer was sent. Cheap to clone; the last clone gives it back.
+/// Admission permit of one request, held until its answer was sent. Cheap to clone; the last clone releases it.
 #[derive(Clone)]
 pub(super) struct Lease(Arc<Held>);
 

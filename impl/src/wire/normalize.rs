@@ -1,4 +1,4 @@
-//! What S3 reads more tolerantly than s3s: how the head of such a request is put to s3s.
+//! Normalization of request heads that S3 accepts and s3s does not.
 
 use super::dates;
 use crate::api::headers::{METADATA_PREFIX, STORED};
@@ -16,23 +16,23 @@ const BLANKABLE: &[&str] = &[
     "part-number-marker",
 ];
 
-/// What makes a query a signature for s3s.
+/// Query parameters that s3s takes for a signature.
 const SIGNATURES: &[&str] = &["Signature", "X-Amz-Signature"];
 
-/// What must be escaped in a copy source that is escaped already: bytes that are no ASCII, too.
+/// Characters that must be escaped in a copy source that is escaped already, beside non-ASCII bytes.
 const UNESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'+');
 
 /// The head of a request as s3s is to read it.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     pub headers: HeaderMap,
-    /// Whether the body is XML.
+    /// The body is XML.
     pub is_xml: bool,
-    /// Without what is a signature to s3s.
+    /// The URI without parameters that s3s takes for a signature.
     pub uri: Uri,
 }
 
-/// How a header is put to s3s.
+/// Normalization of a header.
 enum Reading {
     AsItIs,
     As(HeaderValue),
@@ -198,7 +198,7 @@ fn name_of(parameter: &str) -> &str {
     parameter.split_once('=').map_or(parameter, |(name, _)| name)
 }
 
-/// Whether s3s is not to see a parameter.
+/// Returns whether a parameter is hidden from s3s.
 fn is_left_out(parameter: &str) -> bool {
     let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
     // The answer takes it from what the client has sent.
@@ -228,7 +228,7 @@ mod tests {
             .collect()
     }
 
-    /// How s3s reads a header; `None` if not at all.
+    /// Returns the value of a header as s3s reads it; `None` if it cannot.
     fn read(name: &'static str, values: &[&[u8]]) -> Option<String> {
         let sent = headers(name, values);
         let read = head(&Method::GET, &"/b/k".parse().unwrap(), &sent, false).map_or(sent, |head| head.headers);

@@ -26,11 +26,11 @@ use std::{
 pub(super) struct Observer {
     pub(super) rt: Rt,
     pub(super) requests: Arc<Requests>,
-    /// Whether each request gets a line.
+    /// Each request gets a log line.
     pub(super) access_log: bool,
 }
 
-/// What becomes known of a request while it is handled. It travels with the request, as an extension.
+/// Facts of a request that become known while it is handled. It travels with the request, as an extension.
 pub(super) struct Progress {
     requests: Arc<Requests>,
     api: OnceLock<ApiId>,
@@ -61,10 +61,10 @@ impl Progress {
     }
 }
 
-/// What a request is to the counters.
+/// Class of a request for the counters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// One of S3 or the admin API: it is counted.
+    /// Of S3 or the admin API: counted.
     Counted,
     /// A probe or a scrape: it is not.
     Probe,
@@ -81,7 +81,7 @@ pub(super) struct Tracker {
     first_byte: Option<Duration>,
     status: Option<StatusCode>,
     code: Option<String>,
-    /// How long the answer's body is to be, if that is known.
+    /// Announced length of the answer's body in bytes.
     expected_bytes: Option<u64>,
     sent_bytes: u64,
     at_end: bool,
@@ -112,7 +112,7 @@ impl Tracker {
         }
     }
 
-    /// What its handler fills in.
+    /// Returns what its handler fills in.
     pub(super) fn progress(&self) -> Arc<Progress> {
         self.progress.clone()
     }

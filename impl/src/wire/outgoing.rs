@@ -29,9 +29,9 @@ pub(super) struct Answer {
     /// None: it was given up.
     body: Option<s3s::Body>,
     lease: Option<Lease>,
-    /// When it was last asked for, and answered.
+    /// Time of the last poll that returned data.
     taken_at: Duration,
-    /// It was asked for, and has not answered yet.
+    /// A poll is pending.
     is_awaited: bool,
 }
 

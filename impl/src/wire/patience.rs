@@ -19,7 +19,7 @@ pub(super) struct Patience<S> {
     /// The requests of this connection.
     streams: Streams,
     timeouts: Timeouts,
-    /// When the first byte of a request came, and how many requests had come before.
+    /// Arrival time of the first byte of a request, and the number of requests before it.
     head: Option<(Duration, u64)>,
     /// Wakes the reader, not after this time.
     alarm: Option<(Duration, BoxFuture<()>)>,
@@ -45,7 +45,7 @@ impl<S> Patience<S> {
         }
     }
 
-    /// Until when the next bytes must come.
+    /// Deadline for the next bytes.
     fn deadline(&self) -> Option<Duration> {
         let now = self.streams.activity();
         match self.head {
@@ -141,7 +141,7 @@ mod tests {
         )
     }
 
-    /// Whether a read ends because it is late; a byte is no end.
+    /// Reads one byte; returns whether that timed out.
     async fn is_late(near: &mut Patience<DuplexStream>) -> bool {
         match near.read_u8().await {
             Ok(_) => false,

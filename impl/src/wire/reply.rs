@@ -8,9 +8,9 @@ use percent_encoding::percent_decode_str;
 use s3s::Body;
 use std::fmt::Write as _;
 
-/// How the server names itself.
+/// Value of the `Server` header.
 const SERVER: HeaderValue = HeaderValue::from_static("impl-object-store");
-/// Of an error about a region: the right one.
+/// Header of an error about a region: the right one.
 pub(super) const REGION: &str = "x-amz-bucket-region";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -24,7 +24,7 @@ pub(super) struct ErrorCode(pub(super) String);
 #[derive(Clone, Copy)]
 pub(super) struct BareEtag;
 
-/// What an answer must know of its request.
+/// Facts of a request that its answer needs.
 pub(super) struct Asked {
     pub(super) method: Method,
     /// Still percent-encoded.
@@ -113,7 +113,7 @@ pub(super) fn finish(mut response: Response<Body>, asked: &Asked, wall_nanos: im
     response
 }
 
-/// Whether s3s says that it could not read a body that is XML: it has neither a code nor words for that.
+/// Returns whether s3s failed to read an XML body: its answer has neither code nor message then.
 pub(super) fn is_unreadable_body(response: &Response<Body>) -> bool {
     let is_wordless = |bytes: Bytes| {
         let text = String::from_utf8_lossy(&bytes);

@@ -15,7 +15,7 @@ use http::{Extensions, HeaderMap, Method, Request, Uri, header};
 use s3s::{Body, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, TrailingHeaders, route::S3Route};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Where a request waits for its second pass. It travels with the request, as an extension.
+/// Slot for a request that needs a second pass. It travels with the request, as an extension.
 #[derive(Clone, Default)]
 pub(super) struct Again(Arc<Mutex<Option<Request<Body>>>>);
 
@@ -26,7 +26,7 @@ impl Again {
     }
 }
 
-/// What is known of a request in its second pass. It travels with the request, as an extension that nothing else
+/// Facts of a request in its second pass. It travels with the request, as an extension that nothing else
 /// makes.
 #[derive(Clone)]
 pub(super) struct Authenticated(Arc<Sent>);
@@ -82,7 +82,7 @@ pub(super) struct Routes {
 }
 
 impl Routes {
-    /// Whether the body of a request is XML: all that is posted, and what is put to a bucket.
+    /// Returns whether the body of a request is XML: every POST, and a PUT to a bucket.
     fn is_xml(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
         let text = |name: header::HeaderName| headers.get(name)?.to_str().ok();
         let is_empty = text(header::CONTENT_LENGTH) == Some("0");

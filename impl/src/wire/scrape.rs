@@ -1,4 +1,4 @@
-//! What Prometheus scrapes: `/minio/v2/metrics/cluster` and `/minio/v2/metrics/node`.
+//! Prometheus metrics: `/minio/v2/metrics/cluster` and `/minio/v2/metrics/node`.
 //!
 //! `node` tells of this server and its drives; `cluster` of the deployment too. With one node the second holds
 //! all of the first, so that scraping either is enough.
@@ -28,11 +28,11 @@ pub(super) struct Server {
     pub(super) budget: Budget,
     /// Host and port, by which it is known in labels.
     pub(super) endpoint: String,
-    /// Whether anybody may scrape.
+    /// Scrapes need no token.
     pub(super) public: bool,
     /// Log lines that were lost.
     pub(super) log_lines_dropped: Arc<Counter>,
-    /// When it began to serve: by the wall clock, and by the monotonic one.
+    /// Start of service, by the wall clock and by the monotonic one.
     pub(super) started: (Duration, Duration),
 }
 
@@ -258,7 +258,7 @@ fn drives(text: &mut Text, survey: &Survey) {
     );
 }
 
-/// Of the drives that serve.
+/// Writes the space of the drives that serve.
 fn room(text: &mut Text, survey: &Survey) {
     let serving = |drive: &DriveSurvey, value: u64| drive.status.is_online().then_some(value);
     let help = "1 if the drive is full: it takes no more objects, only deletes.";
@@ -283,7 +283,7 @@ fn room(text: &mut Text, survey: &Survey) {
     );
 }
 
-/// One sample for each drive that has the number.
+/// Writes a sample for each drive that has the number.
 fn each(mut family: Family<'_>, survey: &Survey, get: impl Fn(&DriveSurvey) -> Option<u64>) {
     for (_, _, drive) in survey.drives() {
         if let Some(value) = get(drive) {
@@ -292,7 +292,7 @@ fn each(mut family: Family<'_>, survey: &Survey, get: impl Fn(&DriveSurvey) -> O
     }
 }
 
-/// How the drives' group commits and syncs go.
+/// Writes metrics of the drives' group commits and syncs.
 fn activity(text: &mut Text, survey: &Survey) {
     let opened = || {
         let drives = survey.drives().map(|(_, _, drive)| drive);

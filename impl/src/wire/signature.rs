@@ -211,7 +211,7 @@ fn ecdsa() -> ApiError {
     )
 }
 
-/// Whether it is a day, as `yyyyMMdd`.
+/// Returns whether a text is a day, as `yyyyMMdd`.
 fn is_day(text: &str) -> bool {
     let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u16>().ok();
     let parse = || {
@@ -221,7 +221,7 @@ fn is_day(text: &str) -> bool {
     text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) && parse().is_some()
 }
 
-/// Whether it is a time, as `yyyyMMdd'T'HHmmss'Z'`.
+/// Returns whether a text is a time, as `yyyyMMdd'T'HHmmss'Z'`.
 fn is_long_date(text: &str) -> bool {
     let parse = || {
         let clock = text

@@ -12,20 +12,20 @@ use std::{
 #[derive(Clone)]
 pub(super) struct Streams {
     rt: Rt,
-    /// For how long a client may take nothing of an answer.
+    /// Longest time for which a client may read nothing of an answer.
     stall_max: Duration,
     state: Arc<Mutex<State>>,
     interim: Interim,
 }
 
-/// What was asked on a connection.
+/// Activity of a connection.
 #[derive(Clone, Copy)]
 pub(super) struct Activity {
     /// Requests under way.
     pub open: usize,
     /// Requests that have come so far.
     pub count: u64,
-    /// When the last of them ended; before the first, when the connection began.
+    /// End of the last request; before the first, the start of the connection.
     pub active_at: Duration,
 }
 
@@ -69,7 +69,7 @@ impl Streams {
         &self.interim
     }
 
-    /// What was asked so far.
+    /// Returns the activity so far.
     pub fn activity(&self) -> Activity {
         self.lock().activity
     }
@@ -81,7 +81,7 @@ impl Streams {
         answers.push(Arc::downgrade(answer));
     }
 
-    /// Whether nothing was asked for so long.
+    /// Returns whether there was no request for this long.
     pub fn are_idle(&self, limit: Duration) -> bool {
         let Activity { open, active_at, .. } = self.activity();
         open == 0 && self.rt.mono().saturating_sub(active_at) >= limit

@@ -5,9 +5,9 @@ use http::HeaderValue;
 
 struct Known {
     name: &'static str,
-    /// What is done, or holds anyway.
+    /// Values that are served, or hold anyway.
     served: &'static [&'static str],
-    /// What S3 has beside that.
+    /// Other values that S3 defines: 501.
     others: &'static [&'static str],
 }
 
@@ -94,8 +94,8 @@ const KNOWN: &[Known] = &[
     },
 ];
 
-/// Whether what a header asks for is served; `None` for one that is not judged by its value. An empty one asks for
-/// nothing.
+/// Returns whether what a header asks for is served; `None` for one that is not judged by its value. An empty one asks
+/// for nothing.
 ///
 /// # Errors
 /// [`Code::InvalidArgument`] for what is no value of it, [`Code::NoObjectLock`] for a retention or a legal hold,
@@ -135,7 +135,7 @@ pub(super) fn is_served(name: &str, value: &HeaderValue) -> Result<Option<bool>,
     }
 }
 
-/// Whether a header may as well stand in the query of a presigned URL: nothing needs to read it.
+/// Returns whether a header has no effect, so that it may stand unread in the query of a presigned URL.
 ///
 /// # Errors
 /// As [`is_served`].

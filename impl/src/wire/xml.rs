@@ -20,7 +20,7 @@ pub(super) struct XmlBody {
 }
 
 impl XmlBody {
-    /// What is larger than [`XML_BYTES_MAX`] is passed on as it comes, for s3s to refuse.
+    /// Wraps a body. One larger than [`XML_BYTES_MAX`] is passed on unread, for s3s to refuse.
     pub fn new(inner: s3s::Body) -> XmlBody {
         XmlBody {
             inner: Some(inner),
@@ -147,7 +147,7 @@ impl Writer {
     }
 }
 
-/// What is before and behind the first `end`.
+/// Splits around the first `end`.
 fn split_at<'a>(text: &'a [u8], end: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let at = text.windows(end.len()).position(|window| window == end)?;
     Some((&text[..at], &text[at + end.len()..]))

@@ -106,7 +106,7 @@ impl<K: Ord + Clone, V: Value> Deletion<K, V> {
         self
     }
 
-    /// How it ended, once it has.
+    /// Returns how it ended, once it has.
     #[must_use]
     pub fn ended(&self) -> Option<Ended> {
         match self.step {
@@ -238,7 +238,7 @@ impl<K: Ord + Clone, V: Value> Deletion<K, V> {
 /// What the checker needs to treat states alike that differ only in which drive is called which.
 #[cfg(feature = "mutants")]
 impl<K: Clone, V: Clone> Deletion<K, V> {
-    /// What a drive has listed.
+    /// Returns what a drive has listed.
     #[must_use]
     pub fn listing_of(&self, set: u8, drive: u8) -> Option<&Listing<K, V>> {
         match &self.step {

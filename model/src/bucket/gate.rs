@@ -35,13 +35,13 @@ impl Gate {
         Gate { record, life }
     }
 
-    /// What the drive knows: all that it has to store.
+    /// Returns what the drive knows: all that it has to store.
     #[must_use]
     pub fn record(self) -> Option<Record> {
         self.record
     }
 
-    /// Whether keys may be voted on. If not, the drive asks for the bucket before it refuses.
+    /// Returns whether keys may be voted on. If not, the drive asks for the bucket before it refuses.
     #[must_use]
     pub fn is_open(self, mutation: Mutation) -> bool {
         match self.record {

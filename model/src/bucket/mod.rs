@@ -65,7 +65,7 @@ pub enum Refusal {
 pub type Changed = Outcome<Option<Bucket>, Refusal>;
 
 impl Change {
-    /// What the register's operation decides on a base that is known to be chosen.
+    /// Returns what the register's operation decides on a base that is known to be chosen.
     #[must_use]
     pub fn decide(self, base: Option<Bucket>, mutation: Mutation) -> Decision<Option<Bucket>, Refusal> {
         let bucket = match (self, base) {
@@ -113,7 +113,7 @@ pub enum Held {
     Again,
 }
 
-/// What a writer that drives refuse does: no deletion keeps a bucket closed for ever (`live.bucket-is-usable`).
+/// Returns what a writer that drives refuse does: no deletion keeps a bucket closed for ever (`live.bucket-is-usable`).
 #[must_use]
 pub fn held(incarnation: Incarnation, bucket: Option<Bucket>, mutation: Mutation) -> Held {
     match bucket.filter(|bucket| bucket.incarnation == incarnation) {

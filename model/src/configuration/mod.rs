@@ -38,8 +38,8 @@ impl<C: Clone> Keeper<C> {
         Keeper { copy, life }
     }
 
-    /// What the node serves from, and what its drives answer with. Without a copy they do not answer: what they had
-    /// may be all that a change was answered by.
+    /// Returns what the node serves from, and what its drives answer with. Without a copy they do not answer: what they
+    /// had may be all that a change was answered by.
     #[must_use]
     pub fn copy(&self) -> Option<&Chosen<C>> {
         self.copy.as_ref()
@@ -107,7 +107,7 @@ impl Spread {
         }
     }
 
-    /// Whether every request that begins from now on meets it: the change may be answered.
+    /// Returns whether every request that begins from now on meets it: the change may be answered.
     #[must_use]
     pub fn is_everywhere(&self) -> bool {
         let enough = |(drives, stored): (&Vec<u32>, &Drives)| {
@@ -177,7 +177,7 @@ impl Serving {
         *told = version.max(*told);
     }
 
-    /// Whether the node may answer by the version that it has.
+    /// Returns whether the node may answer by the version that it has.
     #[must_use]
     pub fn judge(&self, own: u64, mutation: Mutation) -> Verdict {
         let fewer = usize::from(mutation.is(Mutant::HeardFewer));
@@ -197,7 +197,7 @@ impl Serving {
 /// What the checker needs to treat states alike that differ only in which drive is called which.
 #[cfg(feature = "mutants")]
 impl Serving {
-    /// What a drive has told.
+    /// Returns what a drive has told.
     #[must_use]
     pub fn told_by(&self, drive: u8) -> Option<u64> {
         self.told.get(&drive).copied()

@@ -29,7 +29,7 @@ pub enum Found<V> {
     Ask,
 }
 
-/// What a listing makes of a key, from what is decided on what its pages say of it.
+/// Returns what a listing makes of a key, from what is decided on what its pages say of it.
 #[must_use]
 pub fn found<V: Value>(decision: ReadDecision<V>) -> Found<V> {
     made_of(decision, Mutation::NONE)
@@ -51,7 +51,7 @@ fn made_of<V: Value>(decision: ReadDecision<V>, mutation: Mutation) -> Found<V> 
     }
 }
 
-/// What a drive says of a key that its page passes over: it has nothing, and may have purged whatever it had.
+/// Returns what a drive says of a key that its page passes over: it has nothing, and may have purged whatever it had.
 #[must_use]
 pub fn unlisted<V: Value>() -> Snapshot<V> {
     Snapshot {

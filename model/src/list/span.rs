@@ -17,7 +17,7 @@ pub enum Span<K> {
 }
 
 impl<K: Ord> Span<K> {
-    /// Whether a key behind the marker is in it.
+    /// Returns whether a key behind the marker is in it.
     pub fn covers(&self, key: &K) -> bool {
         match self {
             Span::Nothing => false,
@@ -35,7 +35,7 @@ impl<K: Ord> Span<K> {
         }
     }
 
-    /// What all of these spans cover; all the rest if there are none.
+    /// Returns what all of these spans cover; all the rest if there are none.
     pub fn common(spans: impl IntoIterator<Item = Span<K>>) -> Span<K> {
         spans.into_iter().min().unwrap_or(Span::Rest)
     }

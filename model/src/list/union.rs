@@ -13,7 +13,7 @@ pub trait Page {
     /// The key at a place; none behind the last.
     fn key(&self, at: usize) -> Option<&Self::Key>;
 
-    /// How far it speaks.
+    /// Returns how far it speaks.
     fn span(&self) -> Span<&Self::Key>;
 }
 
@@ -71,7 +71,7 @@ impl<'a, P: Page> Union<'a, P> {
         Some(Union { places, span, mutation })
     }
 
-    /// How far all of the pages speak.
+    /// Returns how far all of the pages speak.
     #[must_use]
     pub fn span(&self) -> Span<&'a P::Key> {
         self.span

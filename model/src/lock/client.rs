@@ -74,8 +74,8 @@ impl Client {
         self.owner
     }
 
-    /// Whether the lock is held, as far as its holder can know. It asks before each step that the lock is to save from
-    /// being done twice.
+    /// Returns whether the lock is held, as far as its holder can know. It asks before each step that the lock is to
+    /// save from being done twice.
     #[must_use]
     pub fn holds(&self, now: u64) -> bool {
         match self.step {
@@ -84,7 +84,7 @@ impl Client {
         }
     }
 
-    /// Why it is over, if it is.
+    /// Returns why it is over, if it is.
     #[must_use]
     pub fn over(&self) -> Option<Over> {
         match self.step {
@@ -182,7 +182,7 @@ impl Client {
         }
     }
 
-    /// Whether the next look at the clock ends it.
+    /// Returns whether the next look at the clock ends it.
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn has_run_out(&self, now: u64) -> bool {
@@ -193,7 +193,7 @@ impl Client {
         }
     }
 
-    /// When that was sent whose answers it waits for.
+    /// Returns when that was sent whose answers it waits for.
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn sent(&self) -> Option<u64> {
@@ -220,7 +220,7 @@ impl Client {
         }
     }
 
-    /// Whether a server has granted or refused what was sent last.
+    /// Returns whether a server has granted or refused what was sent last.
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn answer_of(&self, server: u32) -> (bool, bool) {

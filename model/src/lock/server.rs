@@ -97,13 +97,13 @@ impl<R: Ord + Clone> Server<R> {
         }
     }
 
-    /// Whether it has started so lately that it grants nothing.
+    /// Returns whether it has started so lately that it grants nothing.
     #[must_use]
     pub fn is_quiet(&self, now: u64) -> bool {
         now < self.quiet_until
     }
 
-    /// Who has a lock.
+    /// Returns who has a lock.
     #[must_use]
     pub fn owner(&self, resource: &R, now: u64) -> Option<Owner> {
         let lease = self.leases.get(resource).filter(|lease| now < lease.expires);

@@ -181,7 +181,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         self
     }
 
-    /// How it ended, once it has.
+    /// Returns how it ended, once it has.
     pub fn outcome(&self) -> Option<&Outcome<V, O::Refusal>> {
         self.outcome.as_ref()
     }

@@ -26,22 +26,22 @@ pub enum Placed<V> {
 }
 
 impl<V: Value> Placed<V> {
-    /// Whether the key lives here.
+    /// Returns whether the key lives here.
     pub fn is_live(&self) -> bool {
         matches!(self, Placed::Here(value) if !value.is_absent())
     }
 
-    /// Whether this speaks of the key itself, live or absent.
+    /// Returns whether this speaks of the key itself, live or absent.
     pub fn is_here(&self) -> bool {
         matches!(self, Placed::Here(_))
     }
 
-    /// Whether this is a copy.
+    /// Returns whether this is a copy.
     pub fn is_incoming(&self) -> bool {
         matches!(self, Placed::Incoming { .. })
     }
 
-    /// Whether this is a copy of that value.
+    /// Returns whether this is a copy of that value.
     pub fn is_copy_of(&self, value: &V) -> bool {
         matches!(self, Placed::Incoming { of, .. } if of == value)
     }

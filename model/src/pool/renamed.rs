@@ -7,7 +7,7 @@ use crate::protocol::renamed::{Renaming, Sight};
 use crate::protocol::{Operation, Value};
 
 impl<V: Value, O: Operation<V>> Coordinator<V, O> {
-    /// What the machine knows of a drive of a pool in this round.
+    /// Returns what the machine knows of a drive of a pool in this round.
     #[must_use]
     pub fn sight_of(&self, of: u8, drive: u8) -> Sight<'_, Placed<V>> {
         match &self.phase {
@@ -28,7 +28,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         }
     }
 
-    /// Whether the machine waits for grants.
+    /// Returns whether the machine waits for grants.
     #[must_use]
     pub fn is_preparing(&self) -> bool {
         matches!(self.phase, Phase::Preparing { .. })

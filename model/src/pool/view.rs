@@ -73,8 +73,8 @@ impl<V: Value> Set<V> {
         matches!(self.resolution, Resolution::Repeat { .. } | Resolution::Stuck { .. })
     }
 
-    /// Whether the highest vote, not known to be chosen, is a matter of this set alone: the key lived here before it,
-    /// or its copy did, and after it is here or forwarded. Whoever voted so knew that.
+    /// Returns whether the highest vote, not known to be chosen, is a matter of this set alone: the key lived here
+    /// before it, or its copy did, and after it is here or forwarded. Whoever voted so knew that.
     fn is_alone(&self, mutation: Mutation) -> bool {
         let (top, prev) = (&self.top.value, &self.prev.value);
         let moves = matches!(top, Placed::Forward { .. }) || mutation.is(Mutant::TombstoneAlone);
@@ -114,7 +114,7 @@ impl<V: Value> View<V> {
         }
     }
 
-    /// Where the key is.
+    /// Returns where the key is.
     pub fn placement(&self) -> Placement<V> {
         if let Some(home) = self.live() {
             return home;
@@ -179,7 +179,7 @@ impl<V: Value> View<V> {
         None
     }
 
-    /// What may be built on in a set that is not the key's home.
+    /// Returns what may be built on in a set that is not the key's home.
     pub fn base(&self, pool: u8) -> Base<V> {
         let set = &self.sets[usize::from(pool)];
         let superseded = set.top.value.is_here() && self.is_superseded(pool);
@@ -205,8 +205,8 @@ impl<V: Value> View<V> {
         Base::Repeat { value, prev }
     }
 
-    /// Whether a higher vote of another set speaks of the key itself. Copies, forwards and withdrawals do not: whoever
-    /// cast them may have known a creation below to be chosen.
+    /// Returns whether a higher vote of another set speaks of the key itself. Copies, forwards and withdrawals do not:
+    /// whoever cast them may have known a creation below to be chosen.
     fn is_superseded(&self, pool: u8) -> bool {
         let any = self.mutation.is(Mutant::AnyVoteSupersedes);
         let ballot = self.sets[usize::from(pool)].top.ballot;

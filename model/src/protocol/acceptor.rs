@@ -181,7 +181,7 @@ impl<V: Value> Acceptor<'_, V> {
         (reply, effects)
     }
 
-    /// Whether the request will be granted, or accepted as a new vote.
+    /// Returns whether the request will be granted, or accepted as a new vote.
     fn would_vote(&self, request: &Request<V>, mutation: Mutation) -> bool {
         match request {
             Request::Prepare { ballot } => self.may_promise(*ballot) || mutation.is(Mutant::NoFencing),
@@ -365,7 +365,7 @@ impl<V: Value> Acceptor<'_, V> {
         Reply::Done
     }
 
-    /// Whether a ballot is above all that was promised, voted for or forgotten.
+    /// Returns whether a ballot is above all that was promised, voted for or forgotten.
     fn may_promise(&self, ballot: Ballot) -> bool {
         ballot
             > self
@@ -384,7 +384,7 @@ impl<V: Value> Acceptor<'_, V> {
             && (self.holds_new_shards(vote, prev) || mutation.is(Mutant::AcceptWithoutShard))
     }
 
-    /// Whether the drive has every new shard that the vote says it has (`put.accepted-means-staged`).
+    /// Returns whether the drive has every new shard that the vote says it has (`put.accepted-means-staged`).
     ///
     /// What it has since lost of older values is the business of heal: neither a replaced drive nor a
     /// lost shard may keep a key from being written. So folders that `prev` names are not asked for, nor

@@ -37,7 +37,7 @@ impl Ballot {
         }
     }
 
-    /// Whether this is [`Ballot::ZERO`].
+    /// Returns whether this is [`Ballot::ZERO`].
     #[must_use]
     pub fn is_zero(self) -> bool {
         self == Ballot::ZERO

@@ -20,7 +20,7 @@ pub trait Chained: Value {
     /// Its name.
     fn name(&self) -> Self::Name;
 
-    /// What makes it of `base`. Whatever the base, [`Chained::changed`] makes the same value of it again.
+    /// Returns what makes it of `base`. Whatever the base, [`Chained::changed`] makes the same value of it again.
     fn change_of(&self, base: &Self) -> Self::Change;
 
     /// The value that a change makes of `base`.

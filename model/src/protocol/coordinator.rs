@@ -130,7 +130,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         self
     }
 
-    /// Whether the Accepts of this round are sent as changes.
+    /// Returns whether the Accepts of this round are sent as changes.
     #[must_use]
     pub fn sends_changes(&self) -> bool {
         self.changes
@@ -142,7 +142,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         self.settled
     }
 
-    /// How it ended, once it has.
+    /// Returns how it ended, once it has.
     pub fn outcome(&self) -> Option<&Outcome<V, O::Refusal>> {
         self.outcome.as_ref()
     }

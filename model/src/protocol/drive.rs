@@ -108,7 +108,7 @@ impl<K: Ord> Recovering<K> {
         }
     }
 
-    /// Whether the drive knows a key; `voted` if it has a vote for it, cast or installed: since it joined then.
+    /// Returns whether the drive knows a key; `voted` if it has a vote for it, cast or installed: since it joined then.
     #[must_use]
     pub fn knows(&self, key: &K, voted: bool) -> bool {
         voted || self.cursor.as_ref().is_some_and(|cursor| key <= cursor) && !self.unknown.contains(key)
@@ -139,7 +139,7 @@ impl<K: Ord> Recovering<K> {
         self.unknown.remove(key);
     }
 
-    /// Whether nothing that it has gone past is unknown: once it is past the last key, the drive is whole.
+    /// Returns whether nothing that it has gone past is unknown: once it is past the last key, the drive is whole.
     #[must_use]
     pub fn is_clear(&self) -> bool {
         self.unknown.is_empty()

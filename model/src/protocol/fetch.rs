@@ -107,7 +107,7 @@ impl Fetch {
         self.open.remove(shard);
     }
 
-    /// What is numbered by shard.
+    /// Returns what is numbered by shard.
     #[cfg(feature = "mutants")]
     pub(crate) fn numbers(&mut self) -> (&mut Drives, &mut Drives) {
         (&mut self.untried, &mut self.open)

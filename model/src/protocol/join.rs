@@ -33,14 +33,14 @@ fn epoch_above(quorums: Quorums, whole: &BTreeMap<u8, u64>, mutation: Mutation) 
     (whole.len() >= usize::from(quorums.prepare)).then_some(highest + u64::from(!old))
 }
 
-/// Whether the drive may come in: the other drives that have stored its epoch make A together with itself.
+/// Returns whether the drive may come in: the other drives that have stored its epoch make A together with itself.
 #[must_use]
 pub fn may_join(quorums: Quorums, fenced: Drives) -> bool {
     fenced.count() + 1 >= usize::from(quorums.accept)
 }
 
-/// Whether an answer to a Read counts for a key's absence. The drive has to have been fenced before: until then it
-/// may still cast the vote that makes an old ballot chosen (`heal.no-negative-evidence`).
+/// Returns whether an answer to a Read counts for a key's absence. The drive has to have been fenced before: until then
+/// it may still cast the vote that makes an old ballot chosen (`heal.no-negative-evidence`).
 #[must_use]
 pub fn lacks<V: Value>(join: u64, snapshot: &Snapshot<V>) -> bool {
     is_without(join, snapshot, Mutation::NONE)
@@ -58,7 +58,7 @@ fn is_without<V: Value>(join: u64, snapshot: &Snapshot<V>, mutation: Mutation) -
     snapshot.authoritative && fenced && snapshot.accepted.ballot.is_zero()
 }
 
-/// Whether a recovering drive may take a key for absent: `lacking` are the other drives of which an answer
+/// Returns whether a recovering drive may take a key for absent: `lacking` are the other drives of which an answer
 /// [`lacks`] it. If one of them has a vote, the key has to be resolved and installed instead.
 #[must_use]
 pub fn absence_is_known(quorums: Quorums, lacking: Drives) -> bool {

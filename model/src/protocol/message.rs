@@ -77,8 +77,8 @@ pub enum Request<V> {
 }
 
 impl<V> Request<V> {
-    /// Whether a drive's epoch says if it is taken, and is raised by it. What tells of a ballot that is chosen is true
-    /// in every epoch.
+    /// Returns whether a drive's epoch says if it is taken, and is raised by it. What tells of a ballot that is chosen
+    /// is true in every epoch.
     #[must_use]
     pub fn is_fenced(&self) -> bool {
         !matches!(self, Request::Finalize { .. } | Request::Purge { .. })

@@ -12,24 +12,24 @@ pub trait Operation<V>: Clone + Debug {
     /// The folder that was staged for it, and W: Accept may leave only when W of the grants hold it.
     fn staged(&self) -> Option<(Folder, u8)>;
 
-    /// What to do on `base`. `holders` are the drives among the grants that hold the staged folder.
+    /// Returns what to do on `base`. `holders` are the drives among the grants that hold the staged folder.
     fn decide(&self, base: &V, holders: Drives) -> Decision<V, Self::Refusal>;
 
-    /// Whether `value` shows that this operation took effect. Asked only after an Accept has left.
+    /// Returns whether `value` shows that this operation took effect. Asked only after an Accept has left.
     fn is_in(&self, value: &V) -> bool;
 
-    /// Whether it mends the drives that lack something of the chosen value: such an operation keeps every base.
+    /// Returns whether it mends the drives that lack something of the chosen value: such an operation keeps every base.
     fn heals(&self) -> bool {
         false
     }
 
-    /// Whether it is for every drive that answers, and goes on under a higher ballot than those that refuse know of:
-    /// what lags may be what it is about.
+    /// Returns whether it is for every drive that answers, and goes on under a higher ballot than those that refuse
+    /// know of: what lags may be what it is about.
     fn is_for_all(&self) -> bool {
         self.heals()
     }
 
-    /// Whether the value that [`Operation::decide`] makes of `top` names no data of `top`'s last change:
+    /// Returns whether the value that [`Operation::decide`] makes of `top` names no data of `top`'s last change:
     /// then a `top` that may be chosen but has lost its shards may be carried on without them, so that a
     /// wedged key can be replaced.
     fn replaces(&self, _top: &V) -> bool {

@@ -55,19 +55,19 @@ impl Drives {
         self.0 &= !(1 << index);
     }
 
-    /// Whether a drive is in.
+    /// Returns whether a drive is in.
     #[must_use]
     pub fn contains(self, index: u8) -> bool {
         self.0 >> index & 1 == 1
     }
 
-    /// How many drives are in.
+    /// Returns how many drives are in.
     #[must_use]
     pub fn count(self) -> usize {
         self.0.count_ones() as usize
     }
 
-    /// Whether none is in.
+    /// Returns whether none is in.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0

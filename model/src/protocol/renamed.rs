@@ -16,7 +16,7 @@ impl Renaming<'_> {
         drives.iter().map(|old| self.0[usize::from(old)]).collect()
     }
 
-    /// What drives said, under their new names.
+    /// Returns what drives said, under their new names.
     #[must_use]
     pub fn snapshots<V: Clone>(self, snapshots: &BTreeMap<u8, Snapshot<V>>) -> BTreeMap<u8, Snapshot<V>> {
         let renamed = snapshots.iter().map(|(old, s)| (self.0[usize::from(*old)], s.clone()));
@@ -43,14 +43,14 @@ impl Fetch {
 pub type Sight<'a, V> = (Option<&'a Snapshot<V>>, [bool; 4]);
 
 impl Missing {
-    /// Whether a drive is among those that know of a higher ballot, and among those that failed.
+    /// Returns whether a drive is among those that know of a higher ballot, and among those that failed.
     pub(crate) fn sight_of(&self, drive: u8) -> (bool, bool) {
         (self.contended.contains(drive), self.failed.contains(drive))
     }
 }
 
 impl<V: Value, O: Operation<V>> Coordinator<V, O> {
-    /// What the machine knows of a drive in this round.
+    /// Returns what the machine knows of a drive in this round.
     #[must_use]
     pub fn sight_of(&self, drive: u8) -> Sight<'_, V> {
         match &self.phase {
@@ -78,7 +78,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         }
     }
 
-    /// Whether the machine waits for grants.
+    /// Returns whether the machine waits for grants.
     #[must_use]
     pub fn is_preparing(&self) -> bool {
         matches!(self.phase, Phase::Preparing { .. })

@@ -174,12 +174,12 @@ impl<'a, V: Value> Tally<'a, V> {
         self.committed || self.votes_for_top >= self.accept || self.top.accepted.ballot.is_zero()
     }
 
-    /// Whether the drives that voted for its value, with all that have not spoken, could be A.
+    /// Returns whether the drives that voted for its value, with all that have not spoken, could be A.
     fn may_be_chosen(&self) -> bool {
         self.lineage + self.unknown >= self.accept
     }
 
-    /// Whether the shards of `top` that are seen rebuild it.
+    /// Returns whether the shards of `top` that are seen rebuild it.
     fn top_is_readable(&self, answers: &BTreeMap<u8, Snapshot<V>>) -> bool {
         self.top.accepted.value.folders().iter().all(|need| {
             let holders = answers.values().filter(|s| s.folders.contains(&need.folder));

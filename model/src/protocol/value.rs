@@ -25,19 +25,19 @@ pub trait Value: Clone + Debug + Eq + Ord + Hash {
     /// The value of a key that was never written.
     fn absent() -> Self;
 
-    /// Whether it hides the key: never written, or deleted (a tombstone).
+    /// Returns whether it hides the key: never written, or deleted (a tombstone).
     fn is_absent(&self) -> bool;
 
     /// The data folders that it names.
     fn folders(&self) -> Vec<FolderNeed>;
 
-    /// Whether Finalize drops the folders that the value before it named and this one does not. Parts of
+    /// Returns whether Finalize drops the folders that the value before it named and this one does not. Parts of
     /// an open upload say no: their folders live until the upload is gone from its key's value.
     fn drops_unnamed(&self) -> bool {
         true
     }
 
-    /// Whether data that it does not name is still to be named: parts of an open upload. A vote that was never
+    /// Returns whether data that it does not name is still to be named: parts of an open upload. A vote that was never
     /// chosen may have named them, so that it is no longer enough that this value does not (`multipart.parts-kept`).
     fn awaits_parts(&self) -> bool {
         false

@@ -81,7 +81,7 @@ impl Chained for Record {
     }
 }
 
-/// Which of `before` are not in `after` as they were, by their ids, and which of `after` are new.
+/// Returns which of `before` are not in `after` as they were, by their ids, and which of `after` are new.
 fn difference<T: Clone + PartialEq>(before: &[T], after: &[T], id: impl Fn(&T) -> u128) -> (Vec<u128>, Vec<T>) {
     let gone = before.iter().filter(|item| !after.contains(item)).map(id).collect();
     let new = after.iter().filter(|item| !before.contains(item)).cloned().collect();

@@ -59,7 +59,7 @@ impl Record {
         self.0.name
     }
 
-    /// What it says.
+    /// Returns what it says.
     #[must_use]
     pub fn content(&self) -> &Content {
         &self.0.content

@@ -25,7 +25,7 @@ pub enum EtagMatch {
 }
 
 impl EtagMatch {
-    /// Whether an existing object's ETag matches.
+    /// Returns whether an existing object's ETag matches.
     #[must_use]
     pub fn matches(&self, etag: &str) -> bool {
         match self {
@@ -318,7 +318,7 @@ impl Op {
         self.write(object)
     }
 
-    /// Whether the operation takes out of the history whatever `top`'s last change brought in.
+    /// Returns whether the operation takes out of the history whatever `top`'s last change brought in.
     fn removes_last(&self, top: &Record, mutation: Mutation) -> bool {
         let removed = match &self.kind {
             Change::Put {

@@ -85,19 +85,19 @@ impl Books {
         }
     }
 
-    /// Whether more than half of the drives have at some moment voted durably in a ballot. Absence before the first
-    /// write is chosen from the start.
+    /// Returns whether more than half of the drives have at some moment voted durably in a ballot. Absence before the
+    /// first write is chosen from the start.
     pub(super) fn was_chosen(&self, ballot: Ballot) -> bool {
         ballot.is_zero() || self.ballots.get(&ballot).is_some_and(|votes| votes.was_chosen)
     }
 
-    /// Whether that may be so: a reader may see a commit before its drive has told that it is durable.
+    /// Returns whether that may be so: a reader may see a commit before its drive has told that it is durable.
     pub(super) fn may_be_chosen(&self, ballot: Ballot, drives: u8) -> bool {
         let votes = self.ballots.get(&ballot);
         self.was_chosen(ballot) || votes.is_some_and(|votes| is_majority(&votes.voters, drives))
     }
 
-    /// Whether a value is chosen by votes that are durable.
+    /// Returns whether a value is chosen by votes that are durable.
     pub(super) fn has_chosen(&self, value: &Record, drives: u8) -> bool {
         let mut of_value = self.ballots.values().filter(|votes| votes.value == *value);
         of_value.any(|votes| votes.is_chosen(drives))
@@ -127,7 +127,7 @@ impl Books {
 }
 
 impl Votes {
-    /// Whether more than half of the drives have voted durably.
+    /// Returns whether more than half of the drives have voted durably.
     fn is_chosen(&self, drives: u8) -> bool {
         self.given || is_majority(&self.durable, drives)
     }

@@ -103,7 +103,7 @@ impl Replay {
         Replay::default()
     }
 
-    /// How many steps of machines were run again.
+    /// Returns how many steps of machines were run again.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps

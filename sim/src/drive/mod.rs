@@ -109,7 +109,7 @@ impl SimDrive {
         self.event(&format!("will be cut off after {writes} writes"));
     }
 
-    /// Whether the moment that [`SimDrive::cut_after`] set has come.
+    /// Returns whether the moment that [`SimDrive::cut_after`] set has come.
     pub fn is_cut(&self) -> bool {
         self.with(|state| state.cut)
     }

@@ -52,7 +52,7 @@ impl Names {
         self.cache.get(&inode)
     }
 
-    /// Whether processes see a name of this inode.
+    /// Returns whether processes see a name of this inode.
     pub(super) fn is_named(&self, inode: u64) -> bool {
         self.cache
             .values()

@@ -327,7 +327,7 @@ fn random_operation() -> Op {
     }
 }
 
-/// Whether any order of the operations explains the answers; `left` are those without a place.
+/// Returns whether any order of the operations explains the answers; `left` are those without a place.
 fn tries_every_order(value: Option<u64>, left: &mut Vec<Op>) -> bool {
     let Some(deadline) = left
         .iter()

@@ -133,7 +133,7 @@ pub fn maim(shared: &Shared, drives: &[SimDrive]) {
     }
 }
 
-/// How a life ends. A sync that failed has left the page cache ahead of the media for good, as on Linux; a
+/// Returns how a life ends. A sync that failed has left the page cache ahead of the media for good, as on Linux; a
 /// process that starts over that cache takes it for durable. So a life with such errors ends with the power.
 pub fn ends_with_power(plan: &Plan, cut: bool) -> bool {
     cut || plan.has(Fault::SyncErrors) || thread_rng().gen_bool(plan.power)

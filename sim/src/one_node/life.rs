@@ -101,7 +101,7 @@ impl Shared {
         self.serving.load(Ordering::Relaxed)
     }
 
-    /// Whether the node works without faults.
+    /// Returns whether the node works without faults.
     fn is_calm(&self) -> bool {
         *self.phase.lock().expect("no panic") != Phase::Work
     }
@@ -140,7 +140,7 @@ impl Shared {
         }
     }
 
-    /// What `operation` comes to, which it does in time (`live.resolves`).
+    /// Returns what `operation` comes to, which it does in time (`live.resolves`).
     pub async fn ends<T>(&self, what: &str, operation: impl Future<Output = T>) -> T {
         let limit = if self.is_calm() {
             CALM_OPERATION_MAX

@@ -167,7 +167,7 @@ impl Plan {
         }
     }
 
-    /// Whether a fault is on.
+    /// Returns whether a fault is on.
     pub fn has(&self, fault: Fault) -> bool {
         self.faults.iter().any(|(on, _)| *on == fault)
     }

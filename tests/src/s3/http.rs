@@ -34,7 +34,7 @@ impl Response {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Whether the status is 2xx.
+    /// Returns whether the status is 2xx.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
@@ -52,7 +52,7 @@ impl Connection {
         Connection { addr, stream: None }
     }
 
-    /// Where it leads.
+    /// Returns where it leads.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -120,7 +120,7 @@ impl Connection {
     }
 }
 
-/// Whether the connection is open and nothing has arrived on it that nobody asked for.
+/// Returns whether the connection is open and nothing has arrived on it that nobody asked for.
 fn is_idle(stream: &TcpStream) -> bool {
     let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
     let blocking = stream.set_nonblocking(false);

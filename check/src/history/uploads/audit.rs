@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// How many clients with such a request were told that it is done.
+    /// Returns how many clients with such a request were told that it is done.
     fn told_done(&self, s: &State, wanted: impl Fn(Request) -> bool) -> usize {
         let clients = self.requests.iter().zip(&s.clients);
         clients

@@ -68,7 +68,7 @@ pub fn worlds() -> Vec<World> {
     ]
 }
 
-/// What takes minutes or more.
+/// Returns what takes minutes or more.
 #[must_use]
 pub fn larger() -> Vec<World> {
     vec![

@@ -60,7 +60,7 @@ impl World {
         client(index, &wants)
     }
 
-    /// Who does what, to whom; and whose vote it is, if the state before is known.
+    /// Returns who does what, to whom; and whose vote it is, if the state before is known.
     pub(super) fn asks(&self, action: Action, last: Option<&State>, names: &Names) -> String {
         let client = |index| self.client(index);
         let drive = |index| names.drive(0, index);
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// What comes of it.
+    /// Returns what comes of it.
     fn came_of(&self, last: &State, next: &State, action: Action) -> String {
         match action {
             Action::Go(index) => self.went_on(last, next, index),
@@ -130,7 +130,7 @@ impl World {
         }
     }
 
-    /// What a client's machine does with its next step.
+    /// Returns what a client's machine does with its next step.
     fn went_on(&self, last: &State, next: &State, index: u8) -> String {
         let Some(running) = last.running(index) else {
             return String::new();
@@ -155,7 +155,7 @@ impl World {
         }
     }
 
-    /// What clients are told.
+    /// Returns what clients are told.
     fn told(&self, last: &State, next: &State) -> String {
         let mut words = String::new();
         for (index, (before, after)) in (0..).zip(last.clients.iter().zip(&next.clients)) {
@@ -191,7 +191,7 @@ fn order(s: &State) -> Vec<u8> {
     order
 }
 
-/// What a drive has removed in a step.
+/// Returns what a drive has removed in a step.
 fn removed(last: &State, next: &State, drive: u8) -> String {
     let held = |s: &State| s.drives[usize::from(drive)].key.folders.clone();
     let gone: Vec<String> = held(last).difference(&held(next)).map(|gone| folder(*gone)).collect();

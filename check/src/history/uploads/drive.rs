@@ -102,7 +102,7 @@ impl World {
         self.audit_removed(s, drive, &before);
     }
 
-    /// Whether whoever sweeps a drive for what no value names would let it clean up after this upload.
+    /// Returns whether whoever sweeps a drive for what no value names would let it clean up after this upload.
     pub(super) fn is_swept(&self, s: &State, drive: &Drive, upload: u8) -> bool {
         let latest = s.value(s.latest());
         let of_upload = |folder: &&Folder| upload_of(**folder) == u128::from(upload);

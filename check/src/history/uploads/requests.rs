@@ -152,7 +152,7 @@ fn part_data(folder: Folder, number: u16) -> PartData {
     }
 }
 
-/// What a client puts.
+/// Returns what a client puts.
 #[must_use]
 pub fn object(client: u8) -> ObjectData {
     ObjectData {
@@ -165,7 +165,7 @@ pub fn object(client: u8) -> ObjectData {
     }
 }
 
-/// What a client completes: these folders' parts.
+/// Returns what a client completes: these folders' parts.
 #[must_use]
 pub fn completion(client: u8, folders: &[Folder]) -> Completion {
     let named = |folder: &Folder| Some((part_of(*folder)?.1, etag_of(*folder)));

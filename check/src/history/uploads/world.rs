@@ -355,7 +355,7 @@ impl State {
         }
     }
 
-    /// Whether an upload is open in the latest chosen value.
+    /// Returns whether an upload is open in the latest chosen value.
     pub(super) fn is_open(&self, upload: u8) -> bool {
         let record = self.value(self.latest());
         let object = record.object();
@@ -375,7 +375,7 @@ impl State {
         after.find(|at| !has(&self.votes[*at]))
     }
 
-    /// How many drives hold a folder.
+    /// Returns how many drives hold a folder.
     pub(super) fn holding(&self, folder: Folder) -> usize {
         self.drives
             .iter()
@@ -383,7 +383,7 @@ impl State {
             .count()
     }
 
-    /// Whether some drive has forgotten an upload's parts.
+    /// Returns whether some drive has forgotten an upload's parts.
     pub(super) fn is_forgotten(&self, upload: u8) -> bool {
         self.drives.iter().any(|drive| drive.forgot >> upload & 1 == 1)
     }

@@ -77,7 +77,7 @@ impl World {
         client(index, &format!("{what}{of}{how}"))
     }
 
-    /// Who does what.
+    /// Returns who does what.
     pub(super) fn asks(&self, action: Action) -> String {
         match action {
             Action::Do(index) => format!("{} asks", self.client(index)),

@@ -191,7 +191,7 @@ fn precondition(when: When) -> Precondition {
     precondition
 }
 
-/// What a client puts.
+/// Returns what a client puts.
 #[must_use]
 pub fn object(client: u8) -> ObjectData {
     let part = PartData {

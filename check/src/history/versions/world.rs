@@ -342,7 +342,7 @@ impl State {
     }
 }
 
-/// What a client sees of a key's versions, the current one first.
+/// Returns what a client sees of a key's versions, the current one first.
 pub(super) fn versions_of(record: &Record) -> Vec<(u8, (u8, bool))> {
     let versions = record.object().map_or(&[][..], |object| &object.versions);
     let seen = |version: &Version| {

@@ -45,7 +45,7 @@ impl Endpoint {
         &self.host
     }
 
-    /// Whether it is reached over TLS.
+    /// Returns whether it is reached over TLS.
     pub fn is_tls(&self) -> bool {
         self.is_tls
     }

@@ -1,9 +1,9 @@
-//! Why a start is refused.
+//! Errors that refuse a start.
 
 use std::{io, path::PathBuf};
 use uuid::Uuid;
 
-/// How many drives, in sets of how many.
+/// Numbers of drives and of drives in a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Given {
     /// Drives.
@@ -12,7 +12,7 @@ pub struct Given {
     pub set_size: usize,
 }
 
-/// Why a start is refused. Each names what an operator has to look at.
+/// Error that refuses a start. Each names what an operator has to look at.
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
     /// Two or three drives, or none.
@@ -46,7 +46,7 @@ pub enum FormatError {
     Refused {
         /// The path.
         path: PathBuf,
-        /// What it is.
+        /// The refusal.
         refusal: Refusal,
     },
     /// Some drives of a set are refused, and the others cannot read.
@@ -54,7 +54,7 @@ pub enum FormatError {
     NoQuorum {
         /// The set, from 0.
         set: usize,
-        /// Its formatted drives.
+        /// Number of its formatted drives.
         found: usize,
         /// Read quorum.
         needed: usize,
@@ -66,12 +66,12 @@ pub enum FormatError {
     Topology {
         /// The path.
         path: PathBuf,
-        /// What was given.
+        /// The topology given.
         given: Given,
-        /// What its format says.
+        /// The topology of its format.
         found: Given,
     },
-    /// As many drives are of one deployment as of another.
+    /// No majority: as many drives are of one deployment as of another.
     #[error(
         "{}: this drive is of deployment {}, and as many others are of {}",
         path.display(), uuid(*found), uuid(*expected)
@@ -101,15 +101,15 @@ pub enum FormatError {
     FirstStart {
         /// The path.
         path: PathBuf,
-        /// Why.
+        /// The error.
         error: io::Error,
     },
 }
 
-/// Why a drive is not taken for one of the deployment's. Nothing on it is changed.
+/// Reason why a drive is not taken for one of the deployment's. Nothing on it is changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It holds something and no `format.json`.
+    /// Data without a `format.json`.
     #[error(
         "there is {name:?} and no format.json: it is no drive of this store, or its file system is not mounted, or \
          format.json is lost"
@@ -118,19 +118,19 @@ pub enum Refusal {
         /// A name in it.
         name: String,
     },
-    /// It has the format of MinIO.
+    /// Format of MinIO.
     #[error("it has the format {format:?} of MinIO, which cannot be adopted yet")]
     MinioFormat {
         /// The format's name.
         format: String,
     },
-    /// It has a format of nobody known.
+    /// Unknown format.
     #[error("it has the unknown format {format:?}")]
     UnknownFormat {
         /// The format's name.
         format: String,
     },
-    /// It was formatted by a newer version of this program.
+    /// Format of a newer version of this program.
     #[error("its format has version {found}, this program knows versions up to {known}")]
     NewerVersion {
         /// Its version.
@@ -138,7 +138,7 @@ pub enum Refusal {
         /// The newest version known here.
         known: u64,
     },
-    /// It was formatted by a program from before the first release.
+    /// Format from before the first release.
     #[error(
         "its format has version {found}, from before the first release, which this program does not read: copy its \
          objects with the program that wrote them"
@@ -147,15 +147,15 @@ pub enum Refusal {
         /// Its version.
         found: u64,
     },
-    /// It belongs to another deployment.
+    /// Drive of another deployment.
     #[error("it is of deployment {}, this one is {}", uuid(*found), uuid(*expected))]
     OtherDeployment {
         /// Its deployment.
         found: u128,
-        /// That of the others.
+        /// Deployment of the others.
         expected: u128,
     },
-    /// It belongs to another erasure set.
+    /// Drive of another erasure set.
     #[error(
         "it is drive {} of erasure set {}, and its path is one of set {}: mount it at a path of its own set",
         uuid(*drive), found + 1, expected + 1

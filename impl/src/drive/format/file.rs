@@ -11,14 +11,14 @@ pub const FORMAT: &str = "erasure-register";
 /// was never released.
 pub const VERSION: u64 = 2;
 
-/// What a `format.json` of ours says.
+/// Content of a `format.json` of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Format {
     pub(super) deployment: u128,
     pub(super) this: u128,
     /// Never empty, and of one size.
     pub(super) sets: Vec<Vec<u128>>,
-    /// Whether every drive of the deployment has been formatted.
+    /// Every drive of the deployment has been formatted.
     pub(super) complete: bool,
 }
 
@@ -33,7 +33,7 @@ impl Format {
         }
     }
 
-    /// In the order of the paths.
+    /// Returns the drives' UUIDs in the order of the paths.
     pub(super) fn drives(&self) -> impl Iterator<Item = u128> {
         self.sets.iter().flatten().copied()
     }
@@ -47,7 +47,7 @@ impl Format {
         Given { drives, set_size }
     }
 
-    /// Whether both are of drives of one deployment, which agree on its drives.
+    /// Returns whether both are of drives of one deployment, which agree on its drives.
     pub(super) fn is_of_same(&self, other: &Format) -> bool {
         self.deployment == other.deployment && self.sets == other.sets
     }
@@ -83,7 +83,7 @@ impl Format {
 
 pub(super) enum Parsed {
     Ours(Format),
-    /// Why it is not to be used. The drive is offline: others may still serve.
+    /// Not usable, with the reason. The drive is offline: others may still serve.
     Corrupt(String),
 }
 
@@ -98,7 +98,7 @@ struct FormatFile {
     checksum: String,
 }
 
-/// What every version and every kind of `format.json` has. Those of ours have a checksum.
+/// Fields common to every version and kind of `format.json`. Ours have a checksum.
 #[derive(Deserialize)]
 struct Kind {
     version: String,

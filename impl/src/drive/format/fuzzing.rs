@@ -20,10 +20,10 @@ pub fn format_document(drives: usize, set_size: usize, this: usize, complete: bo
     format.to_json()
 }
 
-/// What a document says, as the document that this program would write; `None` if it is damaged.
+/// Returns what a document says, as the document that this program would write; `None` if it is damaged.
 ///
 /// # Errors
-/// It is somebody else's, or newer.
+/// The format of somebody else, or of another version.
 pub fn format_meaning(bytes: &[u8]) -> Result<Option<String>, Refusal> {
     Ok(match file::parse(bytes)? {
         Parsed::Ours(format) => Some(format.to_json()),

@@ -15,7 +15,7 @@ use std::{
 /// State of a drive's path.
 pub(super) struct Found {
     pub(super) path: PathBuf,
-    /// Of the folder that was found there; of the host if there was none.
+    /// Files below the folder that was found; the host's if there was none.
     pub(super) files: Arc<dyn Files>,
     pub(super) state: State,
 }
@@ -27,9 +27,9 @@ pub(super) enum State {
     Formatted { format: Format, lock: Guard },
     /// Something that is not a drive of this deployment's, or not one that this program can use.
     Refused(Refusal),
-    /// It cannot be read.
+    /// I/O error.
     Unreadable(String),
-    /// Its `format.json` has been read, and is not to be used.
+    /// Damaged `format.json`, with the reason.
     Damaged(String),
 }
 
@@ -45,12 +45,12 @@ impl Found {
         matches!(self.state, State::Refused(_))
     }
 
-    /// Whether it is refused as one of several copies of a drive.
+    /// Returns whether it is refused as one of several copies of a drive.
     pub(super) fn is_copy_of(&self, drive: u128) -> bool {
         matches!(&self.state, State::Refused(Refusal::Copy { drive: copied, .. }) if *copied == drive)
     }
 
-    /// Why the drive is not taken; `None` if it is empty or formatted.
+    /// Returns why the drive is not taken; `None` if it is empty or formatted.
     pub(super) fn reason(&self) -> Option<String> {
         match &self.state {
             State::Clean { .. } | State::Formatted { .. } => None,

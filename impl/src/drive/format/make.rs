@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-/// Why a first start is refused: a drive is anything but missing or empty (`format.first-start`).
+/// Returns why a first start is refused: a drive is anything but missing or empty (`format.first-start`).
 pub(super) fn refusal(drives: &[Found]) -> Option<FormatError> {
     let refused = drives.iter().find_map(|drive| match &drive.state {
         State::Refused(refusal) => Some(FormatError::Refused {
@@ -42,7 +42,7 @@ pub(super) fn finish_first_start(drives: Vec<Found>, format: &Format) -> Result<
     }
 }
 
-/// Of a deployment that has been formatted.
+/// Makes the slot of a drive in a deployment that has been formatted.
 pub(super) fn slot(drive: Found) -> Slot {
     let reason = drive.reason();
     let Found { path, files, state } = drive;

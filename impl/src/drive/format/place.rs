@@ -97,7 +97,7 @@ pub(super) fn place(mut drives: Vec<Found>, reference: &Format, set_size: usize)
     Ok(places.into_iter().flatten().collect())
 }
 
-/// Why a formatted drive has no place here.
+/// Returns why a formatted drive has no place here.
 fn refusal(drives: &[Found], position: usize, reference: &Format, set_size: usize) -> Option<Refusal> {
     let format = drives[position].format()?;
     if !format.is_of_same(reference) {

@@ -58,11 +58,11 @@ struct State {
     sums: Sums,
     /// Blocks that did not match while redb verified, and have yet to get their checksums.
     suspects: BTreeSet<u64>,
-    /// How many have got them since redb began to verify.
+    /// Number of blocks that have got them since redb began to verify.
     sealed: usize,
 }
 
-/// What redb owns of the blocks.
+/// Handle of redb to the blocks.
 #[derive(Debug, Clone)]
 pub(super) struct Backend(pub(super) Arc<Blocks>);
 
@@ -105,7 +105,7 @@ impl Blocks {
         }
     }
 
-    /// From here on redb verifies every page that it will use.
+    /// Notes that redb verifies every page from here on.
     pub(super) fn verify_by_redb(&self) {
         self.lenient.store(true, Ordering::Release);
     }
@@ -300,7 +300,7 @@ impl StorageBackend for Backend {
     }
 }
 
-/// Whether an error says that the file system, or the share of it that is allowed, is used up.
+/// Returns whether an error says that the file system, or the share of it that is allowed, is used up.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct IndexDoor(Index);
 
-/// What the index holds of one key.
+/// Rows of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// The key.
@@ -69,7 +69,7 @@ impl IndexDoor {
         self.0.drive_state()
     }
 
-    /// What is held of a key; `None` in place of a folder or shard that is lost.
+    /// Returns what is held of a key; `None` in place of a folder or shard that is lost.
     pub fn get(&self, key: &RegisterKey) -> Result<Option<Row>, IndexError> {
         let view = self.0.view()?;
         let register = view.register(key)?;

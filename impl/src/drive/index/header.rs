@@ -14,14 +14,14 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// Bytes of a copy: one sector.
 const COPY_BYTES: usize = 512;
-/// Where the copies lie: each in a block of its own, those of one pair apart from each other.
+/// File offsets of the copies: each in a block of its own, those of one pair apart from each other.
 const COPY_OFFSETS: [[u64; 2]; 2] = [[0, 2 * 4096], [4096, 3 * 4096]];
 /// Bytes of the file that the copies take.
 pub(super) const AREA_BYTES: u64 = 4 * 4096;
 const MAGIC: [u8; 8] = *b"idxhead1";
 /// checksum 16, magic 8, generation 8, length 8.
 const PREFIX_BYTES: usize = 40;
-/// What a copy holds of the first block; redb uses 320 bytes of it.
+/// Bytes of the first block in a copy; redb uses 320 of them.
 pub(super) const HEADER_BYTES: usize = COPY_BYTES - PREFIX_BYTES;
 
 /// The first block and the index's length, as last written.
@@ -36,7 +36,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Of a new index: its first write fills both pairs.
+    /// Creates the header of a new index: its first write fills both pairs.
     pub(super) fn new() -> Header {
         Header {
             generation: 0,

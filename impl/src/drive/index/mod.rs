@@ -49,7 +49,7 @@ const HELD: TableDefinition<&[u8], &[u8]> = TableDefinition::new("held");
 const SHARDS: TableDefinition<ShardKey, &[u8]> = TableDefinition::new("shards");
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
-/// Why the index does not answer: the drive that it is of fails (`drive.index-verified`).
+/// Error of an index. Its drive fails with it (`drive.index-verified`).
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// redb, or the file below it.
@@ -61,19 +61,19 @@ pub enum IndexError {
     /// A row.
     #[error(transparent)]
     Row(#[from] RowError),
-    /// It is of a newer version.
+    /// Format of a newer version.
     #[error("it is of version {0}, this program knows versions up to {VERSION}")]
     Version(u64),
     /// A panic inside redb, which damaged bytes can cause.
     #[error("panic: {0}")]
     Panic(String),
-    /// It has been closed.
+    /// Closed.
     #[error("it is closed")]
     Closed,
 }
 
 impl IndexError {
-    /// Whether its file system, or the share of it that is allowed, is used up.
+    /// Returns whether its file system, or the share of it that is allowed, is used up.
     pub(crate) fn is_full(&self) -> bool {
         match self {
             IndexError::Io(error) => is_full(error),
@@ -117,7 +117,7 @@ impl Changes {
     }
 }
 
-/// One change of what is held.
+/// Change of a held folder.
 #[derive(Clone, Debug)]
 pub(crate) struct RowChange {
     pub(crate) owner: RegisterKey,
@@ -126,7 +126,7 @@ pub(crate) struct RowChange {
     pub(crate) change: Hold,
 }
 
-/// What becomes of a held folder.
+/// New state of a held folder.
 #[derive(Clone, Debug)]
 pub(crate) enum Hold {
     /// Held from now on, with these bytes in the index.
@@ -141,7 +141,7 @@ pub(crate) enum Hold {
 pub(crate) struct Index {
     /// `None` once closed. Held only while a transaction begins.
     open: RwLock<Option<Open>>,
-    /// What readers share until the next commit.
+    /// View that readers share until the next commit.
     view: Mutex<Option<Arc<View>>>,
     /// Bytes of all rows.
     live: Mutex<Live>,
@@ -181,7 +181,7 @@ impl Index {
     /// Opens an index. After a crash redb verifies or reads back its state first.
     ///
     /// # Errors
-    /// What is damaged, or newer than this program.
+    /// Damage, or a format newer than this program.
     pub(crate) fn open(file: Arc<dyn File>, make_room: MakeRoom, mutation: Mutation) -> Result<Index, IndexError> {
         let index = Index::start(file.clone(), Blocks::open(file, make_room, mutation)?)?;
         match index.meta("version")? {
@@ -263,7 +263,7 @@ impl Index {
         Ok(())
     }
 
-    /// What is committed now.
+    /// Returns a view of the last commit.
     pub(crate) fn view(&self) -> Result<Arc<View>, IndexError> {
         let mut view = lock(&self.view);
         if let Some(view) = &*view {
@@ -383,7 +383,7 @@ fn len_of(row: Option<AccessGuard<'_, &[u8]>>) -> Option<usize> {
     row.map(|row| row.value().len())
 }
 
-/// What one commit left, unchanged by those after it.
+/// Snapshot of one commit.
 pub(crate) struct View {
     registers: ReadOnlyTable<&'static [u8], &'static [u8]>,
     held: ReadOnlyTable<&'static [u8], &'static [u8]>,

@@ -19,14 +19,14 @@ const FILE: u8 = 2;
 /// Bytes of a key of the table of shards.
 pub(super) const SHARD_KEY_BYTES: usize = 18;
 
-/// Why a row of the index cannot be read. Its block matched its checksum, so a newer version wrote it, or
+/// Error of decoding a row. Its block matched its checksum, so a newer version wrote it, or
 /// a bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     /// Written by a newer version.
     #[error("row of version {0}, which is newer than this program")]
     Version(u8),
-    /// Not what this version writes.
+    /// Malformed.
     #[error("malformed row")]
     Malformed,
 }
@@ -38,16 +38,16 @@ pub(crate) struct Held {
     pub(crate) upload: u128,
     /// The part's number.
     pub(crate) part: u16,
-    /// Whether the shard is a file rather than in the index.
+    /// The shard is a file rather than in the index.
     pub(crate) file: bool,
 }
 
 /// A shard as the index has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Shard {
-    /// Its framed bytes.
+    /// In the index: its framed bytes.
     Small(Bytes),
-    /// They are a file.
+    /// In a file.
     File,
 }
 
@@ -130,7 +130,7 @@ pub fn decode_register(row: &[u8]) -> Result<Register<Record>, RowError> {
     })
 }
 
-/// What the keys of all folders held for `owner` begin with, and those of no other key (`format.held-key`).
+/// Returns the prefix of the keys of all folders held for `owner`, and of no others (`format.held-key`).
 pub(super) fn held_prefix(owner: &RegisterKey) -> Vec<u8> {
     let owner = owner.as_bytes();
     let mut key = Vec::with_capacity(4 + owner.len() + 34);
@@ -140,7 +140,7 @@ pub(super) fn held_prefix(owner: &RegisterKey) -> Vec<u8> {
     key
 }
 
-/// What the keys of the folders of one part of an upload begin with.
+/// Returns the prefix of the keys of the folders of one part of an upload.
 pub(super) fn held_part_prefix(owner: &RegisterKey, upload: u128, part: u16) -> Vec<u8> {
     let mut key = held_prefix(owner);
     key.extend_from_slice(&upload.to_be_bytes());
@@ -167,7 +167,7 @@ pub(super) fn held_owner(key: &[u8]) -> Result<RegisterKey, RowError> {
     Ok(RegisterKey::from_bytes(owner.to_vec()))
 }
 
-/// From the end of a key, and its row.
+/// Decodes the end of a key, and its row.
 pub(super) fn decode_held(key: &[u8], row: &[u8]) -> Result<(Folder, Held), RowError> {
     let (rest, folder) = key.split_last_chunk().ok_or(RowError::Malformed)?;
     let (rest, part) = rest.split_last_chunk().ok_or(RowError::Malformed)?;

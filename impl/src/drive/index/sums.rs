@@ -18,12 +18,12 @@ const SUM_BYTES: usize = 16;
 /// Groups in memory: 2 MiB, for the checksums of 512 MiB.
 const CACHED_GROUPS: usize = 512;
 
-/// Where block `block` lies in the file.
+/// Returns the file offset of a block.
 pub(super) fn block_offset(block: u64) -> u64 {
     group_offset(block / GROUP_BLOCKS) + (1 + block % GROUP_BLOCKS) * BLOCK_BYTES as u64
 }
 
-/// Where the checksums of a group lie in the file.
+/// Returns the file offset of a group's checksums.
 fn group_offset(group: u64) -> u64 {
     super::header::AREA_BYTES + group * (GROUP_BLOCKS + 1) * BLOCK_BYTES as u64
 }
@@ -103,7 +103,7 @@ impl Sums {
         Ok(group)
     }
 
-    /// One step of the clock's hand.
+    /// Advances the clock's hand by one step.
     fn evict(&mut self, file: &dyn File) -> io::Result<()> {
         let Some(number) = self.clock.pop_front() else {
             return Ok(());
@@ -125,7 +125,7 @@ impl Sums {
     }
 }
 
-/// Where a block's checksum lies in its group's.
+/// Returns the range of a block's checksum within its group's.
 fn slot(block: u64) -> std::ops::Range<usize> {
     let start = (block % GROUP_BLOCKS) as usize * SUM_BYTES;
     start..start + SUM_BYTES

@@ -84,7 +84,7 @@ fn fill(index: &Index, keys: u64) {
     }
 }
 
-/// How the keys `0..keys` read: the number that are right; a wrong or missing one is a panic.
+/// Returns how the keys `0..keys` read: the number that are right; a wrong or missing one is a panic.
 fn read_all(index: &Index, keys: u64) -> Result<u64, IndexError> {
     for n in 0..keys {
         let view = index.view()?;
@@ -349,7 +349,7 @@ fn a_torn_commit_is_there_or_is_not() {
     assert!(seen[0] > 0 && seen[1] > 0, "{seen:?}");
 }
 
-/// What a crash leaves of a file: of each sector the bytes before or after.
+/// Returns what a crash leaves of a file: of each sector the bytes before or after.
 fn torn(before: &[u8], after: &[u8], mut keeps: impl FnMut() -> bool) -> Vec<u8> {
     let mut crashed = before.to_vec();
     crashed.resize(after.len().max(before.len()), 0);

@@ -1,4 +1,4 @@
-//! Which held folders no register names.
+//! Orphaned folders: held ones that no register names.
 
 use super::{IndexError, View, contained, rows};
 use crate::drive::{RegisterKey, Unnamed};
@@ -43,7 +43,7 @@ impl View {
     }
 }
 
-/// Where it was held does not matter for its key.
+/// Returns where it was held does not matter for its key.
 fn held_of(unnamed: &Unnamed) -> rows::Held {
     rows::Held {
         upload: unnamed.upload.unwrap_or(0),
@@ -52,7 +52,7 @@ fn held_of(unnamed: &Unnamed) -> rows::Held {
     }
 }
 
-/// What an object key's register names.
+/// Folders that an object key's register names.
 struct Owner {
     key: RegisterKey,
     folders: BTreeSet<u128>,

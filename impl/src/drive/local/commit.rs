@@ -37,7 +37,7 @@ use tokio::sync::mpsc;
 const BATCH_MESSAGES_MAX: usize = 256;
 /// Bytes of small shards of one batch.
 const BATCH_BYTES_MAX: usize = 4 << 20;
-/// How often a drive looks after itself.
+/// Interval of housekeeping.
 const TICK: Duration = Duration::from_secs(1);
 /// Part registers looked at at once when an upload ends.
 const PARTS_PAGE: usize = 1000;
@@ -49,7 +49,7 @@ enum Outgoing {
 }
 
 impl Outgoing {
-    /// Whoever has stopped waiting does not get it.
+    /// Sends the answer. A dropped receiver (cancelled caller) is ignored.
     fn send(self, failed: Option<&DriveError>) {
         fn tell<T>(to: AnswerTo<T>, result: Result<T, DriveError>, failed: Option<&DriveError>) {
             to.send(failed.cloned().map_or(result, Err)).ok();

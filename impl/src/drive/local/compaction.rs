@@ -1,4 +1,4 @@
-//! When a drive compacts its index, and how fast.
+//! Schedule and pace of index compactions.
 
 use super::state::{Shared, lock};
 use crate::{
@@ -23,7 +23,7 @@ use tokio::sync::{Semaphore, oneshot};
 const LOOK: Duration = Duration::from_secs(1);
 /// Pause after a compaction that the file system had no room for.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(600);
-/// How long a drive waits for its turn: another may hang in the middle of a compaction.
+/// Longest wait for the turn: another drive may hang in the middle of a compaction.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(600);
 /// Shortest and longest pause between two steps.
 const STEP_PAUSE_MIN: Duration = Duration::from_millis(1);
@@ -36,7 +36,7 @@ const IN_VAIN: f64 = 0.75;
 /// After one in vain the index is not compacted again before it has grown, or its rows have shrunk, by half.
 const CHANGED_BY: f64 = 1.5;
 
-/// When an index is worth a compaction.
+/// Policy of index compactions.
 #[derive(Clone, Debug)]
 pub struct CompactionPolicy {
     /// Bytes that it must give back at least.
@@ -65,8 +65,8 @@ struct Sizes {
 }
 
 impl CompactionPolicy {
-    /// Whether an index of these sizes is to be compacted. `in_vain` are its sizes after a compaction that was in
-    /// vain, as on a file system that tells more than the file needs.
+    /// Returns whether an index of these sizes is to be compacted. `in_vain` are its sizes after a compaction that was
+    /// in vain, as on a file system that tells more than the file needs.
     ///
     /// Pages of a tree that grows in no order are two thirds full: an index that takes up twice its rows has lost
     /// little.
@@ -205,7 +205,7 @@ fn index<T>(shared: &Shared, work: impl FnOnce(&Index) -> Result<T, IndexError>)
     work(&shared.index).map_err(|error| failed(shared, &error))
 }
 
-/// Without room the copy is given up; any other error is one of the drive.
+/// Maps an error of the copy: a full file system ends the compaction, any other fails the drive.
 fn failed(shared: &Shared, error: &IndexError) -> DriveError {
     match error.is_full() {
         true => DriveError::Full,

@@ -1,4 +1,4 @@
-//! The keys that a drive has in memory: their promises, and what the index says of them.
+//! Key cache of a drive with CLOCK eviction: volatile promises, and the index's rows.
 //!
 //! A promise is nowhere else. When a key leaves, its promise becomes part of the floor
 //! (`drive.promise-holds`), unless the vote for it is in the index.
@@ -23,7 +23,7 @@ const WEIGHT_MAX: usize = 4096;
 /// A key in memory.
 pub(super) struct Entry {
     pub(super) state: KeyState<Record>,
-    /// How each of `state.folders` is held.
+    /// Location of each of `state.folders`.
     pub(super) held: BTreeMap<Folder, Held>,
     /// The register has changed since the last commit.
     pub(super) dirty: bool,
@@ -180,7 +180,7 @@ impl Keys {
     }
 }
 
-/// Whether a change of what is held is one of a key's folders.
+/// Returns whether a change of what is held is one of a key's folders.
 fn concerns(row: &RowChange, key: &RegisterKey) -> bool {
     row.owner == *key || row.owner.part_register(row.held.upload, row.held.part).as_ref() == Some(key)
 }

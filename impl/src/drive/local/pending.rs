@@ -28,12 +28,12 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// When the changes are to be committed at the latest, if there are any that no reply requires.
+    /// Returns the deadline of the changes that no reply requires, if there are any.
     pub(super) fn deadline(&self) -> Option<Duration> {
         self.lazy_since.map(|since| since + LAZY_MAX)
     }
 
-    /// Whether it is time for a commit. Changes that no reply requires begin to wait.
+    /// Returns whether it is time for a commit. Changes that no reply requires begin to wait.
     pub(super) fn is_due(&mut self, now: Duration) -> bool {
         let has_changes = self.drive || !self.keys.is_empty() || !self.changes.is_empty();
         if has_changes && !self.durable {

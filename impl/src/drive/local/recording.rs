@@ -1,4 +1,4 @@
-//! What a drive tells a recorder of its machine's steps, if there is one.
+//! Trace of a drive's machine, if a recorder is attached.
 
 use crate::{
     drive::RegisterKey,

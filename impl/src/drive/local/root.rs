@@ -67,8 +67,8 @@ impl Root {
         }
     }
 
-    /// Whether a write or a sync has failed for another reason than a full file system: the page cache may be ahead
-    /// of the media for good (`drive.reopened-from-media`).
+    /// Returns whether a write or a sync has failed for another reason than a full file system: the page cache may be
+    /// ahead of the media for good (`drive.reopened-from-media`).
     pub(super) fn write_failed(&self) -> bool {
         self.0.write_failed.load(Ordering::Acquire)
     }

@@ -65,7 +65,7 @@ fn open_blocking(shared: &Shared, folder: Folder, part: u16) -> Result<Found, Dr
     }
 }
 
-/// One shard that cannot be read is that shard's damage, unless the whole drive is gone.
+/// Maps an error of a read: damage of this shard alone, unless the whole drive is gone.
 fn read_failed(shared: &Shared, folder: Folder, part: u16, error: &io::Error) -> DriveError {
     if let Err(offline) = shared.check_still_there() {
         return offline;

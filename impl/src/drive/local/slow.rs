@@ -2,15 +2,15 @@
 
 use std::{path::Path, time::Duration};
 
-/// From here on a commit is slow: clients wait for it.
+/// Duration from which a commit is slow.
 const SLOW: Duration = Duration::from_secs(1);
-/// At most one line in this time.
+/// Minimum interval between two lines.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Says when commits of a drive are slow.
 #[derive(Debug, Default)]
 pub(super) struct SlowCommits {
-    /// When the last line was written.
+    /// Time of the last line.
     told_at: Option<Duration>,
     /// Slow commits since then that no line has told of.
     untold: u64,
@@ -25,7 +25,7 @@ impl SlowCommits {
         }
     }
 
-    /// Whether a line is due, and how many commits the last one did not tell of.
+    /// Returns the number of slow commits since the last line, if a line is due.
     fn due(&mut self, now: Duration, took: Duration) -> Option<u64> {
         if took < SLOW {
             return None;

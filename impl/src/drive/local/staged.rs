@@ -21,7 +21,7 @@ pub(super) struct Staged {
     pub(super) shared: Arc<Shared>,
     folder: Folder,
     part: u16,
-    /// There may be a file, and it is this shard's to remove.
+    /// A file may exist that is this shard's to remove.
     remove: AtomicBool,
 }
 

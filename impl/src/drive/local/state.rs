@@ -1,4 +1,4 @@
-//! What the parts of a local drive share: its place, its index, its health and its reserve.
+//! State shared by the parts of a local drive: its place, its index, its health and its reserve.
 
 use super::{compaction::Ready, recording::Recording, root::Root};
 use crate::{
@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 /// The reserve's size, unless the file system is small.
 const RESERVE_BYTES: u64 = 16 << 20;
-/// With fewer free inodes a drive is full, or with 1/64 of them if that is less.
+/// Free inodes below which a drive is full, or 1/64 of all if that is less.
 const INODES_MIN: u64 = 1024;
 /// Space that must have come free since a file system refused a shard before it is tried again.
 const MORE_BYTES: u64 = 1 << 20;
@@ -34,18 +34,18 @@ const MORE_INODES: u64 = 8;
 /// Shared by a drive's tasks, readers and writers.
 pub(super) struct Shared {
     pub(super) rt: Rt,
-    /// Of the host: what is at the drive's path now.
+    /// The host's files: what is at the drive's path now.
     pub(super) host: Arc<dyn Files>,
-    /// Of the drive's folder as it was opened (`drive.opened-root`): those of `root`.
+    /// Files below the drive's folder as it was opened (`drive.opened-root`): those of `root`.
     pub(super) files: Arc<dyn Files>,
     pub(super) root: Root,
     /// The mount that it was opened through, if that can be told.
     pub(super) mount: Option<u64>,
-    /// It has failed, and holds no descriptors any more.
+    /// Set once the drive has failed and holds no descriptors any more.
     pub(super) released: watch::Sender<bool>,
     pub(super) executor: Arc<dyn Executor>,
     pub(super) path: PathBuf,
-    /// It knows this drive's place.
+    /// Trace recorder of this drive.
     pub(super) recording: Recording,
     pub(super) index: Index,
     /// A compacted copy of the index that the commit task is to take over.
@@ -53,11 +53,11 @@ pub(super) struct Shared {
     pub(super) health: Arc<Health>,
     pub(super) reserve: Arc<Reserve>,
     pub(super) meter: Meter,
-    /// As the last batch left it. Readers take their floor from it after they have read.
+    /// State after the last batch. Readers take their floor from it after they have read.
     pub(super) drive: Mutex<DriveState>,
     /// Shards that are being staged as files, each with the number of its writers.
     pub(super) staging: Mutex<BTreeMap<(Folder, u16), usize>>,
-    /// Which subfolders of `data/` exist and have durable names.
+    /// Subfolders of `data/` that exist and have durable names.
     pub(super) subfolders: [AtomicBool; 256],
     /// Bytes of small shards that wait in the queue.
     pub(super) waiting_bytes: AtomicUsize,
@@ -117,7 +117,7 @@ impl Shared {
         }
     }
 
-    /// Whether there is room to stage.
+    /// Checks that there is room to stage.
     pub(super) fn check_room(&self) -> Result<(), DriveError> {
         self.health.check()?;
         if self.reserve.is_full() {
@@ -156,7 +156,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the drive serves. Once it does not, it never does again: it is opened anew, as another [`LocalDrive`].
+/// Health of a drive. Once it has failed it never serves again: it is opened anew, as another [`LocalDrive`].
 ///
 /// [`LocalDrive`]: super::LocalDrive
 pub(super) struct Health {
@@ -230,7 +230,7 @@ impl Reserve {
         }
     }
 
-    /// Whether nothing may be staged.
+    /// Returns whether nothing may be staged.
     pub(super) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
     }
@@ -250,7 +250,7 @@ impl Reserve {
         self.set_full(true);
     }
 
-    /// Whether there is no more room than when a shard was refused.
+    /// Returns whether there is no more room than when a shard was refused.
     fn is_refused_still(&self, space: &Space) -> bool {
         let mut refused = lock(&self.refused);
         let still = refused.is_some_and(|then| {
@@ -263,7 +263,7 @@ impl Reserve {
         still
     }
 
-    /// Whether anything may be staged, said when it changes.
+    /// Notes whether the drive is full, and logs a change.
     fn set_full(&self, full: bool) {
         let drive = self.drive.display();
         match (self.full.swap(full, Ordering::AcqRel), full) {
@@ -273,7 +273,7 @@ impl Reserve {
         }
     }
 
-    /// Whether the file system has room for `bytes` more beside the reserve, with plenty to spare.
+    /// Returns whether the file system has room for `bytes` more beside the reserve, with plenty to spare.
     pub(super) fn leaves_room(&self, space: &Space, bytes: u64) -> bool {
         !self.is_full() && space.free_bytes > bytes.saturating_add(4 * reserve_bytes(space))
     }
@@ -319,7 +319,7 @@ impl Reserve {
         self.set_full(self.is_refused_still(&space) || room < room_min || lacks_inodes);
     }
 
-    /// How many bytes it takes up.
+    /// Returns the size of the file in bytes.
     fn kept(&self) -> u64 {
         let file = self.files.open(&self.path(), OpenMode::Read);
         file.and_then(|file| file.len()).unwrap_or(0)

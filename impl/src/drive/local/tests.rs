@@ -24,7 +24,7 @@ use futures::future::join_all;
 use model::protocol::{Drives, Value, Vote};
 use std::{path::PathBuf, sync::MutexGuard, time::Duration};
 
-/// One drive in a temporary folder, opened and closed at will.
+/// Fixture of a drive in a temporary folder.
 struct Bed {
     dir: tempfile::TempDir,
     rt: Rt,

@@ -13,15 +13,15 @@ use tokio::{
     sync::{Semaphore, oneshot},
 };
 
-/// How many jobs of [`Lane::Data`] a drive runs at once. A hung drive holds this many threads for good,
+/// Number of jobs of [`Lane::Data`] that a drive runs at once. A hung drive holds this many threads for good,
 /// so the number times the drives of a node stays well below tokio's 512 blocking threads.
 const DATA_JOBS_MAX: usize = 16;
 
 /// Jobs that take less time than this are left to threads that are at work already.
 const SHORT: Duration = Duration::from_micros(300);
-/// So many of them for each thread.
+/// Number of such jobs that are left to each thread.
 const LEFT_MAX: usize = 16;
-/// How long a job is left before it gets a thread of its own.
+/// Longest wait of such a job before it gets a thread of its own.
 const PATIENCE: Duration = Duration::from_millis(1);
 
 /// The threads of one drive.
@@ -86,12 +86,12 @@ struct DataJobs {
     workers: usize,
     /// Moving average of the time that a job takes.
     usual: Duration,
-    /// When a thread last took a job.
+    /// Time at which a thread last took a job.
     taken: Option<Instant>,
 }
 
 impl DataJobs {
-    /// Whether a job is left to the threads at work: they take one soon.
+    /// Returns whether a job is left to the threads at work: they take one soon.
     fn leaves(&self) -> bool {
         self.workers > 0
             && self.usual < SHORT

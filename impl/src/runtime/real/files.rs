@@ -178,7 +178,7 @@ impl HostFiles {
         }
     }
 
-    /// Of what `path` names, following symbolic links.
+    /// Returns the metadata of what `path` names, following symbolic links.
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         let (folder, path) = self.at(path)?;
         Ok(statat(folder, path, AtFlags::empty())?)

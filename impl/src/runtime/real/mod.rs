@@ -52,7 +52,7 @@ impl RealRuntime {
     /// The same, with a record of the protocol's machines in a file, which goes on with what is in it.
     ///
     /// # Errors
-    /// What the operating system says of the file.
+    /// Errors of making the file.
     ///
     /// # Panics
     /// As [`RealRuntime::new`].

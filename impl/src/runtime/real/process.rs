@@ -1,4 +1,4 @@
-//! What the operating system knows of this process, from Linux's `/proc`; elsewhere nothing.
+//! Statistics of this process, from Linux's `/proc`; elsewhere nothing.
 
 use crate::runtime::Process;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -21,7 +21,7 @@ pub(super) fn read() -> Process {
 /// Lets this process open as many files as the system allows it: raises the soft limit to the hard one.
 ///
 /// # Errors
-/// What the operating system says; the limit is as it was then.
+/// Errors of the operating system; the limit stays as it was.
 pub fn raise_files_max() -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -11,7 +11,7 @@ use s3s::{S3Request, S3Response, S3Result, dto::*};
 /// A page of a listing, as all three operations answer with it.
 struct Page {
     listing: Listing,
-    /// Whether names are percent-encoded.
+    /// Names are percent-encoded.
     url: bool,
     limit: usize,
 }

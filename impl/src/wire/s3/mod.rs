@@ -23,7 +23,7 @@ pub(super) fn names() -> impl Iterator<Item = String> {
     OPERATIONS.iter().map(|name| name.replace('_', ""))
 }
 
-/// Whether the operation with this name, such as `GetObject`, is served.
+/// Returns whether the operation with this name, such as `GetObject`, is served.
 pub(super) fn is_served(operation: &str) -> bool {
     INPUTS
         .iter()

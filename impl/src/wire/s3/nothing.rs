@@ -162,7 +162,7 @@ fn not_implemented(message: &'static str) -> ApiError {
     ApiError::new(Code::NotImplemented, message)
 }
 
-/// Whether the object is there.
+/// Checks that the object exists.
 pub(super) async fn exists(store: &Store, bucket: String, key: String) -> Result<(), ApiError> {
     let request = ReadRequest {
         bucket,

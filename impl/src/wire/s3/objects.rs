@@ -31,10 +31,10 @@ use s3s::{
     dto::{self, *},
 };
 
-/// What GetObjectAttributes tells of an object.
+/// Attributes that GetObjectAttributes knows.
 const ATTRIBUTES: [&str; 5] = ["Checksum", "ETag", "ObjectParts", "ObjectSize", "StorageClass"];
 
-/// What a GET or a HEAD asks for. Their inputs have the same fields, and no type in common.
+/// Builds the request of a GET or a HEAD. Their inputs have the same fields, and no type in common.
 macro_rules! read_request {
     ($req:expr) => {{
         let input = &$req.input;

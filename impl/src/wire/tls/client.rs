@@ -15,7 +15,7 @@ use std::{
 };
 use tokio_rustls::TlsConnector;
 
-/// Where systems keep the authorities that they trust, in one file each; the first that is there counts.
+/// Paths of bundles of trusted authorities on common systems; the first that exists is used.
 const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -29,9 +29,9 @@ const PROTOCOL: &[u8] = b"http/1.1";
 /// Whom a client takes for who they say they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// Whoever answers.
+    /// Any certificate.
     Anybody,
-    /// Those whose certificate leads to an authority.
+    /// Certificates of these authorities.
     Authorities {
         /// A file of the system's authorities; without one, the file that this system has them in.
         system: Option<PathBuf>,
@@ -44,25 +44,25 @@ pub enum Trust {
 #[derive(Clone)]
 pub struct ClientTls(TlsConnector);
 
-/// Why there is no TLS with a server. One line, for the operator.
+/// Error of a TLS handshake. One line, for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
-    /// Nobody whom we trust vouches for it.
+    /// Unknown authority.
     #[error(
         "no authority that is trusted has signed its certificate: put that authority's certificate into CAs/ of \
          --certs-dir, or accept any with --insecure ({0})"
     )]
     Authority(String),
-    /// It is another server's.
+    /// Valid for other names only.
     #[error("its certificate is for another name than the URL's: use that name, or accept any with --insecure ({0})")]
     Name(String),
-    /// It held once, or will.
+    /// Expired, or not valid yet.
     #[error("its certificate does not hold now: renew it, check the clocks, or accept any with --insecure ({0})")]
     Time(String),
     /// The certificate is wrong otherwise.
     #[error("its certificate cannot be used: replace it, or accept any with --insecure ({0})")]
     Certificate(String),
-    /// What answered is not TLS.
+    /// The peer does not speak TLS.
     #[error("it does not speak TLS there: try http://")]
     NoTls,
     /// The connection broke, or the two sides have nothing in common.
@@ -100,7 +100,7 @@ impl HandshakeError {
 }
 
 impl ClientTls {
-    /// For a client that trusts those.
+    /// Creates the settings of a client with this trust.
     ///
     /// # Errors
     /// A file of authorities that cannot be read, or one in `CAs/` that holds no certificate.

@@ -30,13 +30,13 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// How often the folder is looked at.
+/// Interval of checks of the folder.
 const POLL: Duration = Duration::from_secs(10);
 
 /// The folder of trusted authorities; no name of a server.
 const AUTHORITIES: &str = "CAs";
 
-/// What a client may choose: HTTP/2 first, as it is the client's offer that decides.
+/// ALPN protocols by preference.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// A server's certificates, and how it speaks TLS with them.
@@ -50,7 +50,7 @@ pub struct Tls {
     acceptor: TlsAcceptor,
 }
 
-/// What the folder holds at some moment.
+/// Snapshot of the folder.
 #[derive(Default)]
 struct Found {
     /// The default pair first, then those of further names.

@@ -1,4 +1,4 @@
-//! One certificate with its key.
+//! Pair of a certificate and its key.
 
 use crate::runtime::{Files, Kind, OpenMode};
 use rustls::{
@@ -28,15 +28,15 @@ const KEY: &str = "private.key";
 /// No certificate or key is this large, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Why certificates cannot be used. One line, for the operator.
+/// Error of loading certificates. One line, for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file or folder cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// Half of a pair.
@@ -58,7 +58,7 @@ pub enum TlsError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         why: String,
     },
     /// The halves do not belong together.
@@ -94,9 +94,9 @@ impl TlsError {
 /// A certificate with its key, ready to be served.
 #[derive(Clone, Debug)]
 pub(super) struct Pair {
-    /// Where it comes from; the last part of a further name's folder is that name.
+    /// Folder of the files; the folder of a further name is called by that name.
     pub folder: PathBuf,
-    /// Of both files.
+    /// SHA-256 of both files.
     digest: [u8; 32],
     pub key: Arc<CertifiedKey>,
 }
@@ -153,7 +153,7 @@ impl Pair {
         }))
     }
 
-    /// Whether it is for this name: the certificate says so, or its folder does.
+    /// Returns whether it is for this name, by the certificate or by its folder.
     pub fn is_for(&self, name: &str) -> bool {
         let says = || {
             let certificate = ParsedCertificate::try_from(self.key.end_entity_cert().ok()?).ok()?;

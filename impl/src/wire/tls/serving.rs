@@ -16,7 +16,7 @@ impl Serving {
         Serving(RwLock::new(pairs))
     }
 
-    /// They as they are now.
+    /// Returns the current pairs.
     pub fn pairs(&self) -> Vec<Pair> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

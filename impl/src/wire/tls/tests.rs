@@ -232,7 +232,7 @@ async fn new_certificates_are_taken_over_and_bad_ones_are_not() {
     assert!(works("third.example").await);
 }
 
-/// What a client with this trust says of a server with these certificates, whose URL names `host`.
+/// Connects a client with this trust to a server with these certificates, whose URL names `host`.
 async fn asked(tls: &Arc<Tls>, trust: Trust, host: &str) -> Result<(), HandshakeError> {
     let asking = ClientTls::new(&tls.rt, trust).await.unwrap();
     let (client, server) = tokio::io::duplex(1 << 16);

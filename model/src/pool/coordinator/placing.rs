@@ -45,7 +45,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         self.pending(pool, answered, missing[usize::from(pool)])
     }
 
-    /// Whether a drive of a pool refused the Prepare under a higher ballot.
+    /// Returns whether a drive of a pool refused the Prepare under a higher ballot.
     fn is_contended(&self, pool: u8) -> bool {
         match &self.phase {
             Phase::Preparing { missing, .. } => !missing[usize::from(pool)].contended.is_empty(),
@@ -81,7 +81,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         matches!((&self.task, top.value()), (Task::Change { op, .. }, Some(top)) if op.replaces(top))
     }
 
-    /// What to do with a key that is known to be in the set of a pool.
+    /// Returns what to do with a key that is known to be in the set of a pool.
     fn at_home(&mut self, pool: u8, base: Vote<Placed<V>>, view: &View<V>) -> Vec<Effect<V>> {
         let value = base.value.value().cloned().unwrap_or_else(V::absent);
         match self.task.clone() {
@@ -109,7 +109,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         }
     }
 
-    /// What to do with a key that is known to be absent.
+    /// Returns what to do with a key that is known to be absent.
     fn nowhere(&mut self, view: &View<V>) -> Vec<Effect<V>> {
         match self.task.clone() {
             Task::Change { op, pool, .. } => match self.answer(&V::absent(), self.holders(pool)) {

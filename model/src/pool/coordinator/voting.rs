@@ -106,7 +106,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         effects
     }
 
-    /// Whether there is no outcome yet.
+    /// Returns whether there is no outcome yet.
     fn goes_on(&self) -> bool {
         self.outcome.is_none()
     }

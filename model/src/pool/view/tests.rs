@@ -4,7 +4,8 @@ use crate::protocol::fixture::{Named, named, snapshots};
 /// N = 4: A = 3, Q = 2.
 const SET: (u8, u8) = (2, 2);
 
-/// What the value of a name means here: 21 is the copy of 1, 31 the forward to it in the second pool, 40 a withdrawal.
+/// Returns what the value of a name means here: 21 is the copy of 1, 31 the forward to it in the second pool, 40 a
+/// withdrawal.
 fn placed(value: Named) -> Placed<Named> {
     let name = |name| named(name, SET.0, SET.1);
     match value.name {

@@ -17,13 +17,13 @@ struct Answers<V> {
 }
 
 impl<V> Answers<V> {
-    /// How many drives may take an Accept: recovering ones too.
+    /// Returns how many drives may take an Accept: recovering ones too.
     fn voters(&self) -> usize {
         self.grants.len() + self.pending.count()
     }
 }
 
-/// Whether the grants show K shards of all that a value names.
+/// Returns whether the grants show K shards of all that a value names.
 fn is_readable<V: Value>(value: &V, answers: &Answers<V>) -> bool {
     let holding = |folder: Folder| answers.grants.values().filter(move |s| s.folders.contains(&folder));
     let needs = value.folders();
@@ -146,7 +146,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         vec![Effect::Send { to, request }]
     }
 
-    /// What to do on a base that is known to be chosen.
+    /// Returns what to do on a base that is known to be chosen.
     fn found_base(&mut self, base: Vote<V>, answers: &Answers<V>) -> Vec<Effect<V>> {
         let holders = self.holders(answers);
         if self.op.heals() && self.mutation.is(Mutant::DanglingDeleted) && !is_readable(&base.value, answers) {
@@ -204,7 +204,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         effects
     }
 
-    /// What to do instead of an Accept that fewer than A drives are there to take: `Some` if so. It
+    /// Returns what to do instead of an Accept that fewer than A drives are there to take: `Some` if so. It
     /// would only make the outcome ambiguous.
     fn without_voters(&mut self, answers: &Answers<V>) -> Option<Vec<Effect<V>>> {
         let (voters, needed) = (answers.voters(), usize::from(self.quorums.accept));

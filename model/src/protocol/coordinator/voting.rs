@@ -76,7 +76,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         self.again_or(Unavailable::PrepareQuorum, possible, needed, missing)
     }
 
-    /// What a coordinator that undoes its change would send; the protocol never does.
+    /// Returns what a coordinator that undoes its change would send; the protocol never does.
     pub(super) fn undo(&self) -> Vec<Effect<V>> {
         match (&self.phase, self.op.staged()) {
             (Phase::Voting { vote, own: true, .. }, Some((folder, _))) if self.mutation.is(Mutant::BestEffortUndo) => {

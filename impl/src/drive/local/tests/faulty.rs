@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-/// What the files have done, and what they are to do.
+/// Record of what the files have done, and faults to inject.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     /// Syncs of files whose path contains `index`.

@@ -83,7 +83,7 @@ async fn delete_all(drive: &dyn Drive, objects: std::ops::Range<u64>) {
     }
 }
 
-/// Whether the drive has each object, or its tombstone and nothing of the object.
+/// Checks that the drive has each object, or its tombstone and nothing of the object.
 async fn check(drive: &dyn Drive, objects: std::ops::Range<u64>, deleted: bool) {
     for n in objects {
         let snapshot = granted(drive.register(&name(n), Request::Read).await);

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Who may read it besides its owner: the group. Paths and access keys of requests are in it.
+/// Mode of the file: its owner and group may read it. Paths and access keys of requests are in it.
 const MODE: u32 = 0o640;
 
 /// A file of whole lines. Before a line would make it larger than it may be, it becomes `FILE.1`, `FILE.1` becomes
@@ -21,7 +21,7 @@ pub struct LogFile {
     bytes_max: u64,
     /// Rotated files that are kept.
     count: u32,
-    /// Whether the last byte written ended a line.
+    /// The last byte written ended a line.
     at_line: bool,
 }
 
@@ -29,7 +29,7 @@ impl LogFile {
     /// Opens the file, and goes on with what is in it. `bytes_max` 0 means that it is never rotated.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// Errors of the operating system.
     pub fn open(path: &Path, bytes_max: u64, count: u32) -> io::Result<LogFile> {
         let (file, len) = open(path)?;
         Ok(LogFile {
@@ -42,7 +42,7 @@ impl LogFile {
         })
     }
 
-    /// How much of `bytes` still fits: whole lines. 0 if it is time to rotate.
+    /// Returns how much of `bytes` still fits: whole lines. 0 if it is time to rotate.
     fn fitting(&self, bytes: &[u8]) -> usize {
         let room = usize::try_from(self.bytes_max.saturating_sub(self.len)).unwrap_or(usize::MAX);
         if bytes.len() <= room {

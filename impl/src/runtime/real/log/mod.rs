@@ -20,7 +20,7 @@ const RETRY: Duration = Duration::from_millis(20);
 /// A buffer of more bytes than this is given back to the allocator after it was written.
 const KEPT_BYTES: usize = 64 << 10;
 
-/// Where lines go. Its writes may block for any time.
+/// Destination of lines. Its writes may block for any time.
 pub trait LogSink: Write + Send + 'static {
     /// Opens what is written to anew, after it was renamed. Does nothing unless it is a file.
     fn reopen(&mut self) {}
@@ -60,7 +60,7 @@ struct State {
     untold: u64,
 }
 
-/// What the writer is to do next.
+/// Next work of the writer.
 struct Work {
     lines: Vec<u8>,
     reopen: bool,
@@ -252,7 +252,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// What was lost so far, and what was told at the ends of losses.
+    /// Losses so far, and the losses that were told.
     #[derive(Default)]
     struct Losses {
         lost: AtomicU64,
