@@ -1,4 +1,4 @@
-//! Which deliberate break is switched on: the checker or the simulation must notice every one.
+//! Switch for deliberate breaks (mutants), each of which the checker or the simulation must notice.
 //!
 //! Without the feature `mutants` a [`Mutation`] is empty and every question to it is the constant `false`, so a
 //! server carries no trace of them.
@@ -6,7 +6,7 @@
 #[cfg(not(feature = "mutants"))]
 use std::marker::PhantomData;
 
-/// One of the breaks `M`, or none.
+/// A mutant of `M`, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mutation<M>(
     #[cfg(feature = "mutants")] Option<M>,

@@ -9,7 +9,7 @@ use crate::record::mutant::{Mutant, Mutation};
 use crate::record::{Change, Checksum, ObjectData, Part, Precondition, Record, Refusal, Upload, Versioning};
 use std::collections::BTreeSet;
 
-/// What a machine wants done next.
+/// Next step that a machine asks for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     /// Read what is chosen of the key: [`Event::Key`].
@@ -33,25 +33,25 @@ pub enum Step {
     },
 }
 
-/// Why a request on an upload is refused.
+/// Refusal of a request on an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refused {
     /// The upload is not open.
     NoSuchUpload,
-    /// This part of an open upload is not there, or not with the ETag that was named.
+    /// The part of an open upload is missing, or has another ETag than the one named.
     InvalidPart(u16),
 }
 
-/// What was done.
+/// Result of a step.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Event {
-    /// What is chosen of the key.
+    /// Chosen value of the key.
     Key(Record),
-    /// What is chosen of the upload's parts, in the order of their numbers.
+    /// Chosen values of the upload's parts, in the order of their numbers.
     Parts(Vec<Part>),
     /// The part is staged on W drives.
     Staged(Part),
-    /// How the vote ended, and its ballot.
+    /// Outcome of the vote, and its ballot.
     Voted(Outcome<Record, Refusal>, Ballot),
 }
 
@@ -62,7 +62,7 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UploadPart {
     upload: u128,
-    /// Once it is staged.
+    /// The part, once it is staged.
     part: Option<Part>,
     mutation: Mutation,
 }
@@ -108,7 +108,7 @@ impl UploadPart {
     }
 }
 
-/// What a completion makes of an upload.
+/// Request to complete an upload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Completion {
     /// The parts, by number and ETag, in ascending order.
@@ -117,9 +117,9 @@ pub struct Completion {
     pub etag: String,
     /// Checksums of the whole object.
     pub checksums: Vec<Checksum>,
-    /// On what condition.
+    /// Condition on the version to be replaced.
     pub precondition: Precondition,
-    /// What becomes of the versions that are there.
+    /// Treatment of the versions that exist.
     pub versioning: Versioning,
 }
 
@@ -131,9 +131,9 @@ pub struct Completion {
 pub struct Complete {
     upload: u128,
     completion: Completion,
-    /// Once they are read.
+    /// The parts, once they are read.
     stored: Option<Vec<Part>>,
-    /// What a break has to remember.
+    /// Memory of a mutant.
     early: Option<(Record, Ballot)>,
     mutation: Mutation,
 }
@@ -287,7 +287,7 @@ pub fn left_by(
     removed_by(register, upload, ended, held, Mutation::NONE)
 }
 
-/// As [`left_by`], broken in one way.
+/// Variant of [`left_by`] under a mutant.
 #[cfg(feature = "mutants")]
 pub fn left_by_mutated(
     register: &Register<Record>,
@@ -324,14 +324,14 @@ fn removed_by(
     Some(left.map(|(folder, _)| folder).collect())
 }
 
-/// What the staging clean-up does about a folder that a drive holds.
+/// Decision of the staging clean-up about a folder that a drive holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CleanUp {
-    /// It is named, or a part of an open upload.
+    /// Named, or a part of an open upload.
     Keep,
     /// Its upload is gone: drives remove what is left of it.
     End(u128),
-    /// Nothing needs it.
+    /// Not needed.
     Drop,
 }
 

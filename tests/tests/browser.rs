@@ -18,6 +18,21 @@ fn a_page_of_another_origin_does_not() {
     }
 }
 
+/// An operator or a user who opens the server's address.
+#[test]
+fn a_browser_is_told_what_this_is() {
+    let server = Server::start(1);
+    let ask = |path: &str, headers: &str| http::request_with(server.port(), "GET", path, headers).unwrap();
+    let page = ask("/", "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n");
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    assert!(page.contains("This server speaks the S3 protocol"), "{page}");
+    for (path, headers) in [("/", "Accept: */*\r\n"), ("/bucket", "Accept: text/html\r\n")] {
+        let refused = ask(path, headers);
+        assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
+        assert!(refused.contains("<Code>AccessDenied</Code>"), "{refused}");
+    }
+}
+
 /// Before a request of a page, and without a signature.
 #[test]
 fn preflights() {

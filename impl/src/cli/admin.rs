@@ -68,7 +68,7 @@ enum AdminCommand {
     Prometheus {
         #[command(flatten)]
         server: ServerUrl,
-        /// For how many days the token holds
+        /// Days for which the token is valid
         #[arg(long, value_name = "DAYS", default_value = "365", value_parser = days())]
         days: u64,
     },
@@ -84,7 +84,7 @@ struct ServerUrl {
     insecure: bool,
 }
 
-/// Why there is nothing to show. One line, for the operator.
+/// Error of an admin command. One line, for the operator.
 #[derive(Debug, thiserror::Error)]
 enum AdminError {
     #[error(transparent)]
@@ -179,7 +179,7 @@ async fn info(rt: &Rt, server: &ServerUrl, certs_dir: Option<String>, json: bool
     }
 }
 
-/// Those of the system, and those of the folder of certificates.
+/// Returns the authorities to trust: the system's, and those of the folder of certificates.
 fn authorities(env: &Env, certs_dir: Option<String>) -> Trust {
     Trust::Authorities {
         system: env.get("SSL_CERT_FILE").map(Into::into),

@@ -1,11 +1,11 @@
-//! What a server says about itself once it serves.
+//! Banner of a server once it serves.
 
 use super::PRODUCT;
 use crate::{config::ServerConfig, topology::Code};
 use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Everything that the banner shows.
+/// Content of the banner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Banner {
     /// The program's version.
@@ -16,20 +16,20 @@ pub struct Banner {
     pub root_user: Option<String>,
     /// The region, when one is set.
     pub region: Option<String>,
-    /// How many drives answer.
+    /// Number of drives that serve.
     pub drives_online: usize,
-    /// How many there are.
+    /// Number of drives.
     pub drives: usize,
-    /// How many erasure sets they form.
+    /// Number of erasure sets.
     pub sets: usize,
     /// N, the drives of a set.
     pub set_size: usize,
-    /// How objects of the standard class are cut.
+    /// Erasure code of the standard class.
     pub code: Code,
 }
 
 impl Banner {
-    /// For a server that is bound to `bound` on a host with the addresses `interfaces`.
+    /// Creates the banner of a server that is bound to `bound` on a host with the addresses `interfaces`.
     #[must_use]
     pub fn new(
         config: &ServerConfig,
@@ -51,7 +51,7 @@ impl Banner {
         }
     }
 
-    /// For people.
+    /// Formats the banner for people.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut lines = vec![format!("{PRODUCT} {}", self.version), String::new()];
@@ -75,7 +75,7 @@ impl Banner {
         lines.join("\n")
     }
 
-    /// One line of JSON.
+    /// Formats the banner as one line of JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
         let line = json!({

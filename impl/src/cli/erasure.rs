@@ -48,10 +48,10 @@ pub struct ErasureArgs {
     json: bool,
 }
 
-/// More than any drive has, and little enough to be multiplied.
+/// Maximum size of a drive: more than any has, and little enough to be multiplied.
 const DRIVE_SIZE_BYTES_MAX: u64 = 1 << 50;
 
-/// What one pool gives.
+/// Report of a pool.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PoolReport {
@@ -59,7 +59,7 @@ pub(super) struct PoolReport {
     pub drives: usize,
     /// The nodes that serve them; `None` when no layout was given and nothing is known of nodes.
     pub nodes: Option<usize>,
-    /// How many erasure sets it has.
+    /// Number of erasure sets.
     pub sets: usize,
     /// N, the drives of a set.
     pub set_size: usize,
@@ -67,7 +67,7 @@ pub(super) struct PoolReport {
     pub parities: Vec<ParityReport>,
 }
 
-/// What one parity gives.
+/// Report of a parity.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ParityReport {
@@ -75,7 +75,7 @@ pub(super) struct ParityReport {
     pub parity: u8,
     /// K.
     pub data: u8,
-    /// Whether it is the one that a server takes unless it is told otherwise.
+    /// It is the default.
     pub default: bool,
     /// Usable over raw space.
     pub usable_ratio: f64,

@@ -17,7 +17,7 @@ pub use server::{StartError, announce, serve};
 use clap::{Parser, Subcommand};
 use std::{io, path::Path, process::ExitCode};
 
-/// What the program calls itself to people.
+/// Name of the program for people.
 pub const PRODUCT: &str = "impl object store";
 
 const ABOUT: &str = "An erasure-coded S3 object store: one binary, from one folder to many drives";

@@ -8,7 +8,7 @@ use crate::config::size;
 use serde_json::json;
 use std::fmt::Write;
 
-/// For people: a list for one parity, a table for several.
+/// Formats reports for people: a list for one parity, a table for several.
 pub fn to_text(pools: &[PoolReport]) -> String {
     let mut text = String::new();
     for (index, pool) in pools.iter().enumerate() {
@@ -27,7 +27,7 @@ pub fn to_text(pools: &[PoolReport]) -> String {
     text
 }
 
-/// As one JSON document.
+/// Formats reports as one JSON document.
 pub fn to_json(pools: &[PoolReport]) -> String {
     format!("{:#}\n", json!({ "pools": pools }))
 }
@@ -104,7 +104,7 @@ fn table(text: &mut String, parities: &[ParityReport]) {
     }
 }
 
-/// One row, in the order of the columns.
+/// Returns the cells of a row, in the order of the columns.
 fn cells(parity: &ParityReport) -> Vec<String> {
     let mut cells = vec![format!("EC:{}", parity.parity), format!("{:.3}", parity.usable_ratio)];
     cells.extend(parity.usable_bytes.map(size::format));

@@ -27,7 +27,7 @@ use std::{
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// For how long staged data that nothing names may still belong to a write at hand: longer than any write
+/// Age below which staged data that nothing names may still belong to a write in progress: longer than any write
 /// takes from there to its end.
 const RECOVERY_GRACE: Duration = Duration::from_secs(60);
 
@@ -98,27 +98,27 @@ pub struct ServerArgs {
     /// The drives
     #[arg(value_name = "DIR")]
     drives: Vec<String>,
-    /// Where the S3 API listens: HOST:PORT, or :PORT for all addresses [default: :9000]
+    /// Address of the S3 API: HOST:PORT, or :PORT for all addresses [default: :9000]
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
-    /// Where the web console will listen; it is not there yet
+    /// Address of the web console, which is not there yet
     #[arg(long, value_name = "HOST:PORT")]
     console_address: Option<String>,
-    /// Where public.crt and private.key are; with them the API is HTTPS [default: ~/.minio/certs]
+    /// Folder of public.crt and private.key; with them the API is HTTPS [default: ~/.minio/certs]
     #[arg(long, short = 'S', value_name = "DIR")]
     certs_dir: Option<String>,
     /// Memory that the server may take, for example 4GiB [default: three quarters of the machine's]
     #[arg(long, value_name = "SIZE")]
     memlimit: Option<String>,
-    /// For how long a connection may be idle, a request's body may pause, and an answer may wait to be read
+    /// Time for which a connection may be idle, a request's body may pause, and an answer may wait to be read
     /// [default: 60s]
     #[arg(long, value_name = "TIME")]
     idle_timeout: Option<String>,
-    /// For how long the headers of a request may come [default: 60s]
+    /// Time limit for the headers of a request [default: 60s]
     #[arg(long, value_name = "TIME")]
     read_header_timeout: Option<String>,
-    /// For how long the server goes on after SIGTERM before it closes its port; /minio/health/ready says 503
-    /// meanwhile, so that load balancers send requests elsewhere [default: 3s]
+    /// Time from SIGTERM until the port is closed; the server goes on meanwhile, and /minio/health/ready says 503,
+    /// so that load balancers send requests elsewhere [default: 3s]
     #[arg(long, value_name = "TIME")]
     shutdown_delay: Option<String>,
     /// Banner and log lines as JSON
@@ -136,11 +136,11 @@ pub struct ServerArgs {
     /// Write log lines to this file instead of standard error; SIGHUP has it opened anew
     #[arg(long, value_name = "FILE")]
     log_file: Option<String>,
-    /// How large the log file grows until it becomes FILE.1, and FILE.1 becomes FILE.2; 0 for any size
+    /// Size at which the log file becomes FILE.1, and FILE.1 becomes FILE.2; 0 for any size
     /// [default: 100MiB]
     #[arg(long, value_name = "SIZE")]
     log_file_size: Option<String>,
-    /// How many of those are kept [default: 5]
+    /// Number of those that are kept [default: 5]
     #[arg(long, value_name = "N")]
     log_file_count: Option<String>,
     /// Record each step of the protocol's machines in a file, for `impl replay`; it grows fast
@@ -178,10 +178,10 @@ impl ServerArgs {
     }
 }
 
-/// Why a server did not start, or ended by itself. One line, for the operator.
+/// Error that ends a server. One line, for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// What it was asked to do.
+    /// Invalid configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The current folder, which relative drive paths start from, cannot be told.
@@ -282,7 +282,7 @@ fn run_logged(config: ServerConfig, log: &Log) -> Result<(), StartError> {
 /// Opens the drives and serves until a stop signal; returns once the requests under way have ended.
 ///
 /// # Errors
-/// What keeps the server from starting. Nothing was served then.
+/// Errors of the start. Nothing was served then.
 pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
     let signals = StopSignals::new()?;
     let rt = match &config.trace {
@@ -457,7 +457,7 @@ fn print(text: String) {
     write_within(Duration::ZERO, io::stdout(), text);
 }
 
-/// This host's addresses. The banner is no reason not to start, so without them it shows fewer.
+/// Returns this host's addresses. The banner is no reason not to start, so without them it shows fewer.
 fn interfaces() -> Vec<IpAddr> {
     let found = if_addrs::get_if_addrs().unwrap_or_default();
     found.into_iter().map(|interface| interface.ip()).collect()

@@ -1,4 +1,4 @@
-//! Where a server listens.
+//! Listen address of a server.
 
 use super::DEFAULT_PORT;
 use std::{

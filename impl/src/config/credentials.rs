@@ -8,12 +8,12 @@ use std::{
 };
 
 const DEFAULT_KEY: &str = "minioadmin";
-/// Where container platforms mount secrets; a relative name in a `*_FILE` variable starts here.
+/// Folder in which container platforms mount secrets; a relative name in a `*_FILE` variable starts here.
 const SECRETS_FOLDER: &str = "/run/secrets";
 const ACCESS_KEY_LEN_MIN: usize = 3;
 const SECRET_KEY_LEN_MIN: usize = 8;
 
-/// Why there is no usable root user.
+/// Error of the root user's credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     /// A name without a secret, or the other way round.
@@ -37,7 +37,7 @@ pub enum CredentialError {
         name: &'static str,
         /// The file it names.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
     /// Too few characters.
@@ -45,7 +45,7 @@ pub enum CredentialError {
     TooShort {
         /// The variable.
         name: &'static str,
-        /// How many it takes.
+        /// The minimum.
         len_min: usize,
     },
     /// A character that signatures and policies use as a separator.
@@ -58,8 +58,8 @@ pub enum CredentialError {
     },
 }
 
-/// From `MINIO_ROOT_USER` and `MINIO_ROOT_PASSWORD`, else from the older names, each also as a `*_FILE`;
-/// the well-known defaults when nothing is set.
+/// Reads the root user from `MINIO_ROOT_USER` and `MINIO_ROOT_PASSWORD`, else from the older names, each also as a
+/// `*_FILE`; the well-known defaults when nothing is set.
 pub(super) fn root_user(
     env: &Env,
     read_file: &dyn Fn(&Path) -> io::Result<String>,

@@ -69,8 +69,8 @@ pub struct Env {
 }
 
 impl Env {
-    /// This process's, and over them those of the file that `MINIO_CONFIG_ENV_FILE` names. A variable that is not
-    /// Unicode is left out: none that is read here may be.
+    /// Reads this process's variables, and over them those of the file that `MINIO_CONFIG_ENV_FILE` names. A variable
+    /// that is not Unicode is left out: none that is read here may be.
     ///
     /// # Errors
     /// The file cannot be read, or a line of it.
@@ -124,7 +124,7 @@ impl Env {
         }
     }
 
-    /// From names and values.
+    /// Creates an environment from names and values.
     #[must_use]
     pub fn from_pairs(pairs: &[(&str, &str)]) -> Env {
         let mut env = Env::default();

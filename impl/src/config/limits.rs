@@ -1,4 +1,4 @@
-//! How much the server may take, and how long clients may: what is set, or what the machine gives.
+//! Limits and timeouts: configured, or derived from the machine.
 
 use super::{ConfigError, Env, size};
 use std::{io, path::Path, time::Duration};
@@ -23,15 +23,15 @@ pub struct LimitSettings {
     pub memory_bytes: u64,
     /// Requests that are served at once; by memory unless it is set.
     pub requests: Option<usize>,
-    /// For how long a request waits for its turn.
+    /// Longest wait of a request for admission.
     pub wait: Duration,
-    /// For how long nothing may happen on a connection.
+    /// Longest time without progress on a connection.
     pub idle: Duration,
-    /// For how long the headers of a request may come.
+    /// Time limit for the headers of a request.
     pub headers: Duration,
-    /// When a multipart upload without activity is removed, and how often such uploads are looked for.
+    /// Age of an inactive multipart upload at which it is removed.
     pub stale_uploads: Duration,
-    /// As before.
+    /// Interval of the search for such uploads.
     pub stale_uploads_interval: Duration,
     /// Grace period after SIGTERM: the server serves, not ready, before it closes its port.
     pub shutdown_delay: Duration,
@@ -40,13 +40,13 @@ pub struct LimitSettings {
 /// Less memory than this serves nobody, in bytes.
 const MEMORY_BYTES_MIN: u64 = 128 << 20;
 
-/// What is taken for the machine's memory when that cannot be told, in bytes.
+/// Memory that is assumed where the machine's is unknown, in bytes.
 const MEMORY_BYTES_UNKNOWN: u64 = 4 << 30;
 
-/// How long a request waits unless it is told otherwise.
+/// Default of [`LimitSettings::wait`].
 const WAIT: Duration = Duration::from_secs(10);
 
-/// For how long nothing may happen on a connection, and headers may come, unless it is told otherwise.
+/// Default of both timeouts of a connection.
 const IDLE: Duration = Duration::from_secs(60);
 const HEADERS: Duration = Duration::from_secs(60);
 

@@ -1,4 +1,4 @@
-//! What a server is started with: flags and environment, resolved and checked, before anything starts.
+//! Configuration of a server: flags and environment, resolved and checked, before anything starts.
 
 mod address;
 mod credentials;
@@ -27,7 +27,7 @@ pub const DEFAULT_PORT: u16 = 9000;
 /// command line.
 const DRIVE_VARIABLES: [&str; 3] = ["MINIO_ARGS", "MINIO_VOLUMES", "MINIO_ENDPOINTS"];
 
-/// How the process speaks.
+/// Form of a process's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Output {
     /// Banner and logs as lines of JSON.
@@ -51,7 +51,7 @@ pub struct Given {
     pub certs_dir: Option<String>,
     /// Memory and time.
     pub limits: GivenLimits,
-    /// How to speak.
+    /// Form of output.
     pub output: Output,
     /// `--access-log`.
     pub access_log: bool,
@@ -64,9 +64,9 @@ pub struct Given {
 /// A server's configuration. Nothing in it is unchecked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Where the S3 API listens.
+    /// Listen address of the S3 API.
     pub address: ListenAddress,
-    /// Where the console will listen.
+    /// Listen address of the future console.
     pub console_address: Option<ListenAddress>,
     /// The root user.
     pub credentials: Credentials,
@@ -76,29 +76,29 @@ pub struct ServerConfig {
     pub domains: String,
     /// `MINIO_API_CORS_ALLOW_ORIGIN`: origins whose pages may read answers, with commas; empty when it is not set.
     pub origins: String,
-    /// Where certificates are; `None` when there is no home folder to look in.
+    /// Folder of certificates; `None` when there is no home folder to look in.
     pub certs_dir: Option<PathBuf>,
-    /// Whether that folder was named, and is expected to hold some.
+    /// That folder was named, and is expected to hold some.
     pub certs_dir_is_given: bool,
     /// Memory, requests and time.
     pub limits: LimitSettings,
     /// Drives, sets and parity.
     pub topology: Topology,
-    /// How to speak.
+    /// Form of output.
     pub output: Output,
-    /// Whether anybody may scrape metrics.
+    /// Metrics need no token.
     pub metrics_public: bool,
-    /// Whether each request gets a log line.
+    /// Each request gets a log line.
     pub access_log: bool,
     /// The file that log lines go to; `None` for standard error.
     pub log_file: Option<LogFileSettings>,
-    /// Where the steps of the protocol's machines are recorded, if they are.
+    /// File of the trace of the protocol's machines, if one is written.
     pub trace: Option<PathBuf>,
-    /// What the operator should know, in sentences, to be logged once.
+    /// Warnings for the operator, in sentences, to be logged once.
     pub warnings: Vec<String>,
 }
 
-/// Why a server does not start. One line, for the operator.
+/// Error of the configuration. One line, for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The drive arguments or storage classes.
@@ -112,7 +112,7 @@ pub enum ConfigError {
     Address {
         /// The flag or variable.
         name: &'static str,
-        /// What is wrong with it.
+        /// The defect.
         source: InvalidAddress,
     },
     /// Both servers on one port.
@@ -123,9 +123,9 @@ pub enum ConfigError {
     Choice {
         /// The variable.
         name: &'static str,
-        /// What it holds.
+        /// The value.
         value: String,
-        /// What it may hold.
+        /// Valid values.
         expected: &'static str,
     },
     /// The file of further variables.
@@ -149,9 +149,9 @@ pub enum ConfigError {
     Limit {
         /// The flag or variable.
         name: &'static str,
-        /// What it holds.
+        /// The value.
         value: String,
-        /// What it should.
+        /// Valid values.
         expected: &'static str,
     },
     /// A variable that changes what the store promises, and is not built.
@@ -159,7 +159,7 @@ pub enum ConfigError {
     Unsupported {
         /// The variable.
         name: String,
-        /// What it asks for.
+        /// The feature.
         what: &'static str,
     },
 }

@@ -21,7 +21,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
     Ok(bytes as u64)
 }
 
-/// With one decimal, in the largest unit that leaves a number of at least 1.
+/// Formats a size with one decimal, in the largest unit that leaves a number of at least 1.
 pub fn format(bytes: u64) -> String {
     let mut value = bytes as f64;
     let mut unit = 0;

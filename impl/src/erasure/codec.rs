@@ -27,7 +27,7 @@ pub struct Codec {
     cells: [u8; PARITY_CELLS_MAX],
 }
 
-/// Why there is no such code.
+/// Error of a code's parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CodecError {
     /// K is 0, N is above 16, or M is above N/2.
@@ -210,7 +210,7 @@ impl Shards {
     }
 }
 
-/// How the blocks of some shards follow from those of K others: see [`Codec::reconstruction`].
+/// Matrix by which the blocks of some shards follow from those of K others: see [`Codec::reconstruction`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reconstruction {
     sources: Vec<u8>,
@@ -231,7 +231,7 @@ impl Reconstruction {
     }
 
     /// Computes the wanted blocks, in ascending order of shards, from those of the sources, in their order.
-    /// What `wanted` held before does not matter.
+    /// Computes the wanted blocks, whatever `wanted` held before.
     ///
     /// # Panics
     /// If there is not a block per source and per wanted shard, all of one length.

@@ -1,4 +1,4 @@
-//! From frames back to bytes: verify, and compute what is missing.
+//! Decoder: verifies frames, and computes the missing ones.
 
 use super::{Codec, Corrupt, HASH_LEN, SHARDS_MAX, ShardSet, codec::Reconstruction, frame::seal_frames, verify_block};
 use bytes::Bytes;

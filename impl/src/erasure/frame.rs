@@ -21,7 +21,7 @@ const KEY: [u64; 4] = [
 /// A frame that must not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Corrupt {
-    /// It is shorter than a hash, or not as long as its stripe asks for.
+    /// Wrong length: shorter than a hash, or not what the stripe asks for.
     #[error("a frame of {frame_len} bytes has the wrong length")]
     Length {
         /// Bytes of the frame.
@@ -69,7 +69,7 @@ fn little_endian(words: [u64; 4]) -> [u8; HASH_LEN] {
     bytes
 }
 
-/// One encoded stripe.
+/// Encoded stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stripe {
     /// Bytes of the part in it.

@@ -1,4 +1,4 @@
-//! Where the bytes of a part are in its shard files: pure arithmetic.
+//! Layout of a part's bytes in its shard files: pure arithmetic.
 
 use super::{Codec, HASH_LEN, STRIPE_LEN};
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! Which erasure set a key lives in, and which drive of the set holds which of its shards.
+//! Placement: the erasure set of a key, and the drive of each of its shards.
 
 use crc_fast::{CrcAlgorithm, Digest};
 use siphasher::sip::SipHasher24;

@@ -11,7 +11,7 @@ pub fn has_ellipses(argument: &str) -> bool {
     argument.contains(['{', '}']) || argument.contains("...")
 }
 
-/// Everything that `argument` stands for; itself when it has no pattern.
+/// Expands the patterns of `argument`; without one it stands for itself.
 ///
 /// The leftmost token varies fastest: `http://host{1...2}/d{1...2}` is host1/d1, host2/d1, host1/d2,
 /// host2/d2. Neighbours in the list are then on different hosts, and a set, which takes neighbours,

@@ -1,4 +1,4 @@
-//! One drive's address: a folder of this host, or a URL of a folder on a node.
+//! Address of a drive: a folder of this host, or a URL of a folder on a node.
 
 use super::TopologyError;
 use std::{
@@ -12,7 +12,7 @@ const DEFAULT_PORT: u16 = 9000;
 
 const QUOTES: [char; 2] = ['"', '\''];
 
-/// Where a drive is.
+/// Location of a drive.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
     /// A folder of this host, as given (absolute or relative).

@@ -1,11 +1,11 @@
-//! Why drive arguments do not make a topology. Each message says what was given and what would work.
+//! Errors of drive arguments. Each message says what was given and what would work.
 
 use std::path::PathBuf;
 
 /// A refused layout, parity or storage class.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopologyError {
-    /// Nothing to store objects on.
+    /// No drives.
     #[error("no drives given: name one folder, or at least 4, for example /data or /data{{1...4}}")]
     NoDrives,
     /// A pattern that is not `{N...M}`.
@@ -67,7 +67,7 @@ pub enum TopologyError {
     InvalidUrl {
         /// The endpoint as given.
         argument: String,
-        /// What is wrong with it.
+        /// The defect.
         reason: &'static str,
     },
     /// The same drive twice.
@@ -76,7 +76,7 @@ pub enum TopologyError {
         /// The drive.
         endpoint: String,
     },
-    /// One drive's folder within another's.
+    /// Nested folders.
     #[error("{inner} lies inside {outer}; every drive must be a folder of its own")]
     Nested {
         /// The folder that contains the other.
@@ -87,16 +87,16 @@ pub enum TopologyError {
     /// Two or three drives.
     #[error("{drives} drives are too few to protect objects: give 1 drive, or at least 4")]
     TooFewDrives {
-        /// How many were given.
+        /// Number of drives.
         drives: usize,
     },
     /// A drive count without a fitting set size.
     #[error("{drives} drives{} cannot be divided into equal erasure sets of 4 to 16 drives{}; {}",
         on_nodes(*nodes), if *nodes > 1 { " that spread evenly over the nodes" } else { "" }, would_work(working))]
     NoSetSize {
-        /// How many drives were given.
+        /// Number of drives.
         drives: usize,
-        /// On how many nodes.
+        /// Number of nodes.
         nodes: usize,
         /// Counts near it that would work: (drives, sets, set size).
         working: Vec<(usize, usize, usize)>,
@@ -106,7 +106,7 @@ pub enum TopologyError {
     SetSizeNotPossible {
         /// The set size asked for.
         asked: usize,
-        /// How many drives there are.
+        /// Number of drives.
         drives: usize,
         /// The sizes that divide them.
         possible: Vec<usize>,
@@ -116,7 +116,7 @@ pub enum TopologyError {
     NotANumber {
         /// The variable.
         name: &'static str,
-        /// What it holds.
+        /// The value.
         value: String,
     },
     /// A storage class that is not `EC:n`.
@@ -124,13 +124,13 @@ pub enum TopologyError {
     InvalidStorageClass {
         /// The variable.
         name: &'static str,
-        /// What it holds.
+        /// The value.
         value: String,
     },
     /// More parity than half of a set.
     #[error("{name}: parity {parity} is too high for sets of {set_size} drives, at most {} is possible", set_size / 2)]
     ParityTooHigh {
-        /// Where it was asked for.
+        /// Name of the setting.
         name: &'static str,
         /// The parity asked for.
         parity: u8,
@@ -154,7 +154,7 @@ pub enum TopologyError {
     /// More than one pool.
     #[error("{pools} pools given: several pools are not supported yet; give one argument, or plain folders")]
     SeveralPools {
-        /// How many.
+        /// Number of pools.
         pools: usize,
     },
 }

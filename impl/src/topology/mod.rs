@@ -1,4 +1,4 @@
-//! From drive arguments to erasure sets, parity and quorums. Pure: nothing here looks at a drive.
+//! Erasure sets, parity and quorums, from drive arguments. Pure: nothing here looks at a drive.
 //!
 //! It keeps the rules that MinIO's operators know, with these differences:
 //! - A set has 4 to 16 drives, or is a single drive. Sets of 2 and 3 are refused.
@@ -29,7 +29,7 @@ pub struct Topology {
     pub drives: Vec<PathBuf>,
     /// N, the drives of a set.
     pub set_size: usize,
-    /// How many sets there are.
+    /// Number of sets.
     pub sets: usize,
     /// Parity of the class `STANDARD`.
     pub standard_parity: u8,
@@ -41,7 +41,7 @@ impl Topology {
     /// The topology of folders of this host. `current_folder` is what relative paths start from.
     ///
     /// # Errors
-    /// Everything that [`pools`] refuses; several nodes or pools; parity that does not fit the sets.
+    /// Errors of [`pools`]; several nodes or pools; parity that does not fit the sets.
     pub fn local(
         arguments: &[String],
         current_folder: &Path,

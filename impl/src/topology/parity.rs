@@ -20,7 +20,7 @@ pub fn default_parity(set_size: usize) -> u8 {
     }
 }
 
-/// How objects are cut: K data and M parity shards over a set of K + M drives.
+/// Erasure code of objects: K data and M parity shards over a set of K + M drives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code {
     /// K.
@@ -64,7 +64,7 @@ impl Code {
     }
 }
 
-/// What the environment says about storage classes: parity for each, if set.
+/// Parity of each storage class, as far as the environment sets it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StorageClasses {
     /// The class `STANDARD`.
@@ -74,7 +74,7 @@ pub struct StorageClasses {
 }
 
 impl StorageClasses {
-    /// From the variables' values. An empty one counts as not set.
+    /// Parses the variables' values. An empty one counts as not set.
     ///
     /// # Errors
     /// A value that is not `EC:n`.

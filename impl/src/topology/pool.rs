@@ -1,4 +1,4 @@
-//! From drive arguments to pools of erasure sets.
+//! Pools of erasure sets, from drive arguments.
 
 use super::{Endpoint, TopologyError, ellipses, ellipses::DRIVES_MAX, set_size};
 use std::collections::{BTreeMap, BTreeSet};

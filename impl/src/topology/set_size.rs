@@ -1,4 +1,4 @@
-//! How many drives an erasure set gets.
+//! Size of erasure sets.
 
 use super::TopologyError;
 use std::ops::RangeInclusive;
@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 /// one drive, and half of one set could not be told from the other half.
 pub const SET_SIZES: RangeInclusive<usize> = 4..=16;
 
-/// How far to look for a drive count that would work.
+/// Largest distance of a suggested number of drives.
 const SEARCH_DRIVES_MAX: usize = 32;
 
 /// The set size for `drives` drives on `nodes` nodes: the largest that divides the drives and takes

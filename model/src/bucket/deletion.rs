@@ -5,13 +5,13 @@ use super::{Bucket, Change, Changed, Incarnation, Listing, Phase, Refusal, Vacan
 use crate::protocol::{Outcome, Quorums, Value};
 use std::collections::BTreeMap;
 
-/// One deletion, from its first look to its end.
+/// Deletion of a bucket, from its first look to its end.
 ///
 /// Feed events with [`Deletion::on`] and do what it asks for, until [`Deletion::ended`] is there. A deletion that is
 /// left in the middle leaves the bucket closed: the next deletion takes it over, the next writer calls it off.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Deletion<K, V> {
-    /// Of each set.
+    /// Quorums of each set.
     quorums: Vec<Quorums>,
     step: Step<K, V>,
     mutation: Mutation,
@@ -33,7 +33,7 @@ enum Step<K, V> {
     Over(Ended),
 }
 
-/// What a deletion wants done.
+/// Effect of a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Effect {
     /// Read the bucket's register.
@@ -47,14 +47,14 @@ pub enum Effect {
     Survey(Incarnation, u64),
 }
 
-/// What happened.
+/// Input.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Event<K, V> {
-    /// What the register held.
+    /// Value of the register.
     Read(Option<Bucket>),
-    /// What the first look came to.
+    /// Result of the first look.
     Looked(Vacancy),
-    /// How the change ended.
+    /// Outcome of the change.
     Changed(Changed),
     /// A drive has closed its gate, and lists; or it has not, because its record is past that turn.
     Surveyed {
@@ -62,27 +62,27 @@ pub enum Event<K, V> {
         set: u8,
         /// The drive.
         from: u8,
-        /// What it has.
+        /// Its listing.
         listing: Option<Listing<K, V>>,
     },
     /// Stragglers have had their moment.
     Hurry,
 }
 
-/// How a deletion ended.
+/// Outcome of a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ended {
     /// The bucket is gone.
     Deleted,
-    /// There is a key.
+    /// A key exists.
     NotEmpty,
-    /// There is no such bucket.
+    /// No such bucket.
     NoSuchBucket,
     /// A write is under way, or has called the deletion off: it has no effect.
     Contended,
     /// The register could not be changed: no effect.
     Unavailable,
-    /// It may be gone, now or later.
+    /// Outcome unknown: it may be gone, now or later.
     Ambiguous,
 }
 
@@ -235,7 +235,7 @@ impl<K: Ord + Clone, V: Value> Deletion<K, V> {
     }
 }
 
-/// What the checker needs to treat states alike that differ only in which drive is called which.
+/// Symmetry for the checker: states that differ only in the drives' numbers are alike.
 #[cfg(feature = "mutants")]
 impl<K: Clone, V: Clone> Deletion<K, V> {
     /// Returns what a drive has listed.

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The highest state of an incarnation that a drive knows of, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Record {
-    /// It was in this phase in this turn.
+    /// Phase of the bucket in this turn.
     At(u64, Phase),
-    /// It is gone, for ever.
+    /// Gone for ever.
     Gone,
 }
 
@@ -24,7 +24,7 @@ pub struct Question(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Gate {
     record: Option<Record>,
-    /// Of the life of the record; drawn anew when it is lost.
+    /// Number of the record's life; drawn anew when it is lost.
     life: u64,
 }
 

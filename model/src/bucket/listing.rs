@@ -1,23 +1,23 @@
-//! Whether a bucket is empty, from what drives list behind their closed gates.
+//! Decision whether a bucket is empty, from drives' listings behind closed gates.
 
 use crate::protocol::{Quorums, ReadDecision, Snapshot, Value, decide_read};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What one drive has of a bucket's keys.
+/// Listing of a bucket's keys by one drive.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Listing<K, V> {
     /// The keys of which it has a record.
     pub keys: BTreeMap<K, Snapshot<V>>,
-    /// What it says of every other key.
+    /// Snapshot for every other key.
     pub rest: Snapshot<V>,
 }
 
-/// What a bucket holds.
+/// Vacancy of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Vacancy {
-    /// Nothing, and a change that is under way can no longer be chosen.
+    /// Empty, and a change under way can no longer be chosen.
     Empty,
-    /// Nothing is known to be there, but what may be chosen is.
+    /// Nothing is known to exist, but something may be chosen.
     Undecided,
     /// A key.
     Occupied,

@@ -17,30 +17,30 @@ pub use listing::{Listing, Vacancy, vacancy};
 /// 128 random bits, drawn when a bucket is created. The registers of its keys carry them in their names.
 pub type Incarnation = u128;
 
-/// Whether a bucket takes writes.
+/// Phase of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Phase {
-    /// It does.
+    /// Takes writes.
     Live,
-    /// Somebody finds out whether it is empty: it is there, but keys are not voted on.
+    /// Being checked for emptiness: it exists, but keys are not voted on.
     Deleting,
 }
 
 /// A bucket that is there: the value of its register, which is absent when the bucket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Bucket {
-    /// Which of all buckets that ever had its name.
+    /// Tells it from other buckets that had its name.
     pub incarnation: Incarnation,
     /// Raised by every change: what the gates go by.
     pub turn: u64,
-    /// Whether it takes writes.
+    /// Phase.
     pub phase: Phase,
 }
 
 /// A change of a bucket's register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Change {
-    /// There is none: it is there, in this incarnation.
+    /// Creates it, in this incarnation.
     Create(Incarnation),
     /// A deletion begins.
     Close(Incarnation),
@@ -50,7 +50,7 @@ pub enum Change {
     Remove(Incarnation, u64),
 }
 
-/// Why a change is refused.
+/// Refusal of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
     /// The bucket is there, maybe in the middle of a deletion.
@@ -61,7 +61,7 @@ pub enum Refusal {
     CalledOff,
 }
 
-/// How a change of the register ended.
+/// Outcome of a change of the register.
 pub type Changed = Outcome<Option<Bucket>, Refusal>;
 
 impl Change {
@@ -102,7 +102,7 @@ impl Change {
     }
 }
 
-/// What a writer does whose drives refuse it, once it has waited and read the bucket's register anew.
+/// Next step of a writer whose drives refuse it, once it has waited and read the bucket's register anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Held {
     /// The bucket is gone: the write is answered so.

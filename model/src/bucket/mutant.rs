@@ -32,5 +32,5 @@ pub enum Mutant {
     VoteUngated,
 }
 
-/// Which break is switched on, if any.
+/// The mutant that is switched on, if any.
 pub type Mutation = crate::mutation::Mutation<Mutant>;

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 /// A chosen value, and its place in the chain of those that were chosen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Chosen<C> {
-    /// From 1; 0 is the configuration that a deployment is formatted with.
+    /// Number from 1; 0 is the configuration that a deployment is formatted with.
     pub version: u64,
-    /// What is configured.
+    /// Content.
     pub content: C,
 }
 
@@ -27,7 +27,7 @@ pub struct Question(u64);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Keeper<C> {
     copy: Option<Chosen<C>>,
-    /// Of the life of the copy; drawn anew when it is lost.
+    /// Number of the copy's life; drawn anew when it is lost.
     life: u64,
 }
 
@@ -142,12 +142,12 @@ impl Spread {
 /// A request that is being served: which version the drives that it asked know of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Serving {
-    /// Of the set that the request asks.
+    /// Quorums of the set that the request asks.
     quorums: Quorums,
     told: BTreeMap<u8, u64>,
 }
 
-/// What the node does with a request.
+/// Decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     /// Fewer than Q drives have answered since the request came.
@@ -157,7 +157,7 @@ pub enum Verdict {
         /// The drive.
         ask: u8,
     },
-    /// What the node has is good.
+    /// The node's version is current.
     Current,
 }
 
@@ -194,7 +194,7 @@ impl Serving {
     }
 }
 
-/// What the checker needs to treat states alike that differ only in which drive is called which.
+/// Symmetry for the checker: states that differ only in the drives' numbers are alike.
 #[cfg(feature = "mutants")]
 impl Serving {
     /// Returns what a drive has told.

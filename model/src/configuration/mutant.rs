@@ -1,6 +1,6 @@
 //! Deliberate breaks of configuration.
 
-/// One way to break it.
+/// Deliberate break of configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
 pub enum Mutant {
@@ -32,5 +32,5 @@ pub enum Mutant {
     AnswerOutlivesLoss,
 }
 
-/// Which break is switched on, if any.
+/// The mutant that is switched on, if any.
 pub type Mutation = crate::mutation::Mutation<Mutant>;

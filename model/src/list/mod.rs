@@ -18,12 +18,12 @@ pub use union::{Page, Union};
 use crate::protocol::{Ballot, ReadDecision, Snapshot, Value, Vote};
 use mutant::{Mutant, Mutation};
 
-/// What a listing makes of a key.
+/// Decision of a listing about a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found<V> {
-    /// It is listed, with this value.
+    /// Listed, with this value.
     Listed(V),
-    /// It is left out: absence is chosen.
+    /// Left out: absence is chosen.
     LeftOut,
     /// The pages cannot tell: the key has to be read alone.
     Ask,
@@ -35,7 +35,7 @@ pub fn found<V: Value>(decision: ReadDecision<V>) -> Found<V> {
     made_of(decision, Mutation::NONE)
 }
 
-/// As [`found`], with the protocol broken in one way.
+/// Variant of [`found`] under a mutant.
 #[cfg(feature = "mutants")]
 #[must_use]
 pub fn found_mutated<V: Value>(decision: ReadDecision<V>, mutation: Mutation) -> Found<V> {

@@ -2,7 +2,7 @@
 //!
 //! Without the feature `mutants` a [`Mutation`] is empty and every question to it is the constant `false`.
 
-/// One way to break a listing.
+/// Deliberate break of listings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
 pub enum Mutant {
@@ -24,5 +24,5 @@ pub enum Mutant {
     UnknownPassedOver,
 }
 
-/// Which break is switched on, if any.
+/// The mutant that is switched on, if any.
 pub type Mutation = crate::mutation::Mutation<Mutant>;

@@ -1,4 +1,4 @@
-//! How far a page speaks.
+//! Range of keys that a page covers.
 
 use super::mutant::{Mutant, Mutation};
 use crate::protocol::Recovering;
@@ -77,7 +77,7 @@ pub fn page<K: Ord + Clone, R>(
     page_of(registers, after, limit, recovering, Mutation::NONE)
 }
 
-/// As [`page`], with the protocol broken in one way.
+/// Variant of [`page`] under a mutant.
 #[cfg(feature = "mutants")]
 pub fn page_mutated<K: Ord + Clone, R>(
     registers: impl IntoIterator<Item = (K, R)>,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// A drive's page, in whatever form it came: keys in their order, each with what the drive has of it.
 pub trait Page {
-    /// What registers are named by.
+    /// Name of a register.
     type Key: Ord + ?Sized;
 
     /// The key at a place; none behind the last.
@@ -25,7 +25,7 @@ pub struct Union<'a, P: Page + ?Sized> {
     mutation: Mutation,
 }
 
-/// How far a page has been walked, and whether it has the key that is being looked at.
+/// Cursor in a page, and whether the page has the current key.
 #[derive(Debug)]
 struct Place<'a, P: ?Sized> {
     drive: u8,
@@ -42,7 +42,7 @@ impl<'a, P: Page> Union<'a, P> {
         Union::over(quorums, pages, Mutation::NONE)
     }
 
-    /// As [`Union::of`], with the protocol broken in one way.
+    /// Variant of [`Union::of`] under a mutant.
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn of_mutated(quorums: Quorums, pages: &'a BTreeMap<u8, P>, mutation: Mutation) -> Option<Self> {
@@ -94,7 +94,8 @@ impl<'a, P: Page> Union<'a, P> {
         }
     }
 
-    /// Of each page: its drive, itself, and at which place it has the key that [`Union::next_key`] went to, if it does.
+    /// Returns for each page its drive, itself, and at which place it has the key that [`Union::next_key`] went to, if
+    /// it does.
     pub fn rows(&self) -> impl Iterator<Item = (u8, &'a P, Option<usize>)> {
         let row = |place: &Place<'a, P>| (place.drive, place.page, place.has_key.then(|| place.next - 1));
         self.places.iter().map(row)

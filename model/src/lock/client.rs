@@ -1,4 +1,4 @@
-//! One attempt to take a lock, and to keep it.
+//! Lock client: an attempt to take a lock, and to keep it.
 
 use super::mutant::{Mutant, Mutation};
 use super::{Kind, Owner, Terms};
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Client {
     owner: Owner,
-    /// How many nodes there are, each of them a lock server.
+    /// Number of nodes, each of them a lock server.
     servers: u32,
     terms: Terms,
     step: Step,
@@ -25,7 +25,7 @@ enum Step {
     Holding {
         /// The tick from which it no longer believes that it holds the lock.
         until: u64,
-        /// When it was sent that is to be answered, or has been.
+        /// Send time of the request that the lease is counted from.
         sent: u64,
         /// The servers that have renewed it; none once they are enough.
         renewed: Option<BTreeSet<u32>>,
@@ -33,21 +33,21 @@ enum Step {
     Over(Over),
 }
 
-/// Why an attempt is over.
+/// Reason why an attempt is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Over {
     /// Too many servers refused, or did not answer in time.
     Refused,
-    /// It was held, and could not be renewed.
+    /// Held, and not renewed in time.
     Lost,
-    /// It was held and is released.
+    /// Released by its holder.
     Released,
 }
 
-/// To all servers.
+/// Request to all servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Effect {
-    /// What is asked for.
+    /// Kind of request.
     pub kind: Kind,
     /// The tick at which it is sent; an answer comes back with it.
     pub sent: u64,

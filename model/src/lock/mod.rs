@@ -12,10 +12,10 @@ pub mod server;
 pub use client::{Client, Effect, Over};
 pub use server::{Kind, Lease, Request, Server};
 
-/// Who holds a lock: 128 random bits, drawn anew for each attempt to take it.
+/// Owner of a lock: 128 random bits, drawn anew for each attempt to take it.
 pub type Owner = u128;
 
-/// How long what lasts, in ticks.
+/// Durations in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Terms {
     /// A lease, on its server's clock.
@@ -23,6 +23,6 @@ pub struct Terms {
     /// A holder's belief, on its own clock, from the moment that it sent what was granted. Shorter than `expiry` by
     /// what the two clocks may differ in that time.
     pub deadline: u64,
-    /// From one renewal to the next. Shorter than `deadline`.
+    /// Interval of renewals. Shorter than `deadline`.
     pub refresh: u64,
 }

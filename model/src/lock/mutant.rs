@@ -1,6 +1,6 @@
 //! Deliberate breaks of the locks.
 
-/// One way to break them.
+/// Deliberate break of locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
 pub enum Mutant {
@@ -26,5 +26,5 @@ pub enum Mutant {
     BelievesUntilRefused,
 }
 
-/// Which break is switched on, if any.
+/// The mutant that is switched on, if any.
 pub type Mutation = crate::mutation::Mutation<Mutant>;

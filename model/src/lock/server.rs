@@ -7,31 +7,31 @@ use std::collections::BTreeMap;
 /// A lock that was granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lease {
-    /// To whom.
+    /// Owner of the lock.
     pub owner: Owner,
     /// The tick at which it is over.
     pub expires: u64,
 }
 
-/// What a server is asked for.
+/// Kind of request to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// The lock.
     Lock,
-    /// To go on holding it.
+    /// Renew a lock.
     Refresh,
-    /// To take it back.
+    /// Release a lock.
     Release,
 }
 
 /// A request to a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Request<R> {
-    /// What is locked.
+    /// Resource to lock.
     pub resource: R,
-    /// For whom.
+    /// Owner.
     pub owner: Owner,
-    /// What for.
+    /// Kind.
     pub kind: Kind,
 }
 

@@ -6,12 +6,12 @@ use crate::protocol::coordinator::Missing;
 use crate::protocol::{Ballot, Drives, Nack, Operation, Outcome, Quorums, Reply, Request, Unavailable, Value, Vote};
 use std::collections::BTreeMap;
 
-/// What is to be done with a key.
+/// Task of a coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Task<V, O> {
     /// A client's operation.
     Change {
-        /// It.
+        /// Operation.
         op: O,
         /// The pool that a new key is created in: any is safe.
         pool: u8,
@@ -33,7 +33,7 @@ pub enum Task<V, O> {
     Purge,
 }
 
-/// What the coordinator wants done.
+/// Effect of the coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Effect<V> {
     /// Issue a ballot as for [`crate::protocol::Effect::Begin`]; its epoch is no lower than that of any set.
@@ -59,7 +59,7 @@ pub enum Effect<V> {
     },
 }
 
-/// What happened.
+/// Input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<V> {
     /// A ballot for the next round.
@@ -90,7 +90,7 @@ pub enum Event<V> {
     Deadline,
 }
 
-/// One operation on one key, from its first Prepare to its outcome.
+/// Coordinator of one operation on one key, from its first Prepare to its outcome.
 ///
 /// It is used as [`crate::protocol::Coordinator`] is, and prepares in the sets of all pools under one ballot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,7 +101,7 @@ pub struct Coordinator<V, O: Operation<V>> {
     /// The highest epoch and the highest round that an answer told of.
     seen: (u64, u64),
     pub(super) phase: Phase<V>,
-    /// Whether an Accept of the operation's own change has left.
+    /// An Accept of the operation's own change has left.
     proposed: bool,
     /// The pool that the operation's own data was staged in last.
     staged: Option<u8>,
@@ -128,12 +128,12 @@ pub(super) enum Phase<V> {
     Done,
 }
 
-/// What a vote is for.
+/// Purpose of a vote.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Step<V> {
     /// The client's change.
     Own,
-    /// To settle what was found, or to take back a stale copy.
+    /// Settle what was found, or take back a stale copy.
     Settle,
     /// The copy; then the set that it is made of forwards the key to it, under the same ballot.
     Copy { from: u8, base: Vote<Placed<V>> },

@@ -1,4 +1,4 @@
-//! One key over several pools: where it is, how it is created in one of them, and how it moves (`specs/pool.md`).
+//! Key over several pools: where it is, how it is created in one of them, and how it moves (`specs/pool.md`).
 //!
 //! Each pool has one erasure set for a key, and the key one register on each of these sets, with the ballots of
 //! one space. [`place`] is what such a register holds, [`view`] what is concluded from all of them together,

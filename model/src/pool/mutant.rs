@@ -2,7 +2,7 @@
 //!
 //! Without the feature `mutants` a [`Mutation`] is empty and every question to it is the constant `false`.
 
-/// One way to break the protocol over pools.
+/// Deliberate break of the protocol over pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
 pub enum Mutant {
@@ -44,5 +44,5 @@ pub enum Mutant {
     FolderNamesKept,
 }
 
-/// Which break is switched on, if any.
+/// The mutant that is switched on, if any.
 pub type Mutation = crate::mutation::Mutation<Mutant>;

@@ -1,4 +1,4 @@
-//! What the register of one set holds of a key that may be in another.
+//! Values of one set's register for a key that may be in another.
 
 use crate::protocol::{FolderNeed, Value};
 

@@ -1,17 +1,17 @@
-//! What is concluded from the sets of all pools together: where a key is, and what has to be carried on first.
+//! Conclusions from the sets of all pools together: the home of a key, and what has to be carried on first.
 
 use super::Placed;
 use super::mutant::{Mutant, Mutation};
 use crate::protocol::{Ballot, Quorums, ReadDecision, Resolution, Snapshot, Value, Vote, resolve};
 use std::collections::BTreeMap;
 
-/// What drives said, by pool and drive.
+/// Answers by pool and drive.
 pub type Answers<V> = Vec<BTreeMap<u8, Snapshot<Placed<V>>>>;
 
-/// Where a key is, as of a ballot that drives of every set have been asked to promise.
+/// Location of a key, as of a ballot that drives of every set have been asked to promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placement<V> {
-    /// In the set of this pool, known to be chosen: live, or the copy that it was forwarded to.
+    /// Home in the set of this pool, known to be chosen: live, or the copy that it was forwarded to.
     Home {
         /// The pool.
         pool: u8,
@@ -24,17 +24,17 @@ pub enum Placement<V> {
     Unsettled {
         /// The pool.
         pool: u8,
-        /// What to do there.
+        /// Base to build on there.
         first: Base<V>,
     },
     /// Too few drives of some pool have answered.
     TooFew,
 }
 
-/// What may be built on in one set.
+/// Base that may be built on in one set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Base<V> {
-    /// This vote is known to be chosen.
+    /// Known to be chosen.
     Known(Vote<Placed<V>>),
     /// Accept this value first, following `prev`, under one's own ballot.
     Repeat {
@@ -45,7 +45,7 @@ pub enum Base<V> {
     },
     /// The highest vote may be chosen, but too few of its shards answered to carry it on.
     Stuck {
-        /// It.
+        /// The vote.
         top: Vote<Placed<V>>,
         /// The chosen vote before it.
         prev: Vote<Placed<V>>,
@@ -54,7 +54,7 @@ pub enum Base<V> {
     TooFew,
 }
 
-/// What the sets say.
+/// View of the sets.
 #[derive(Clone, Debug)]
 pub struct View<V> {
     sets: Vec<Set<V>>,
@@ -85,7 +85,7 @@ impl<V: Value> Set<V> {
         }
     }
 
-    /// As the set says for itself.
+    /// Returns the base as the set says for itself.
     fn base(&self) -> Base<V> {
         match self.resolution.clone() {
             Resolution::Chosen(vote) => Base::Known(vote),
@@ -97,7 +97,7 @@ impl<V: Value> Set<V> {
 }
 
 impl<V: Value> View<V> {
-    /// From the grants of one ballot.
+    /// Creates the view from the grants of one ballot.
     pub fn of(quorums: &[Quorums], answers: &Answers<V>, mutation: Mutation) -> Self {
         let sets = quorums.iter().zip(answers).map(|(quorums, answers)| {
             let voters = answers.values().filter(|snapshot| snapshot.authoritative);

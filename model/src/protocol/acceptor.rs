@@ -6,14 +6,14 @@ use super::{Ballot, Brief, Chained, DriveState, Folder, Nack, Reply, Request, Sn
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// What a drive keeps durably of one register.
+/// Durable state of one register on a drive.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Register<V> {
     /// The highest vote.
     pub accepted: Vote<V>,
     /// The chosen vote that `accepted` follows; equal to `accepted` once that is committed.
     pub prev: Vote<V>,
-    /// Whether `accepted` is known to be chosen.
+    /// `accepted` is known to be chosen.
     pub committed: bool,
     /// Folders held that older votes named, and that `accepted` and `prev` do not. Whether those votes can still be
     /// chosen is not known before `accepted` is; then they go (`drive.no-garbage`).
@@ -48,7 +48,7 @@ impl<V: Value> Register<V> {
     }
 }
 
-/// What a drive knows of one key while it answers a message.
+/// State of one key while a drive answers a message.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyState<V> {
     /// The highest promise, in memory only: a reboot replaces it by the floor.
@@ -57,7 +57,7 @@ pub struct KeyState<V> {
     pub register: Register<V>,
     /// The data folders of this key that the drive holds, staged or live.
     pub folders: BTreeSet<Folder>,
-    /// Whether the drive may speak for the key: false while it may have lost what it voted for
+    /// The drive may speak for the key: false while it may have lost what it voted for
     /// (`heal.authority-is-earned`). A vote makes it true.
     pub known: bool,
 }
@@ -84,7 +84,7 @@ impl<V: Value> KeyState<V> {
     }
 }
 
-/// What must happen before the reply leaves, in this order.
+/// Effect that must happen before the reply leaves, in order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum DriveEffect {
     /// Store the drive's epoch and `hi` durably.
@@ -115,7 +115,7 @@ impl<V: Chained> Acceptor<'_, V> {
         self.apply_brief(brief, Mutation::NONE)
     }
 
-    /// As [`Acceptor::step_brief`], with the protocol broken in one way.
+    /// Variant of [`Acceptor::step_brief`] under a mutant.
     #[cfg(feature = "mutants")]
     pub fn step_brief_mutated(&mut self, brief: &Brief<V>, mutation: Mutation) -> (Reply<V>, Vec<DriveEffect>) {
         self.apply_brief(brief, mutation)
@@ -136,7 +136,7 @@ impl<V: Value> Acceptor<'_, V> {
         self.apply(request, Mutation::NONE)
     }
 
-    /// As [`Acceptor::step`], with the protocol broken in one way.
+    /// Variant of [`Acceptor::step`] under a mutant.
     #[cfg(feature = "mutants")]
     pub fn step_mutated(&mut self, request: Request<V>, mutation: Mutation) -> (Reply<V>, Vec<DriveEffect>) {
         self.apply(request, mutation)

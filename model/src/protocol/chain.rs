@@ -12,9 +12,9 @@ use std::{fmt::Debug, hash::Hash};
 
 /// A value that can be told as a change of another.
 pub trait Chained: Value {
-    /// What stands for a value and all that led to it.
+    /// Name of a value and all that led to it.
     type Name: Copy + Debug + Eq + Ord + Hash;
-    /// What leads from a value to the next.
+    /// Change from a value to the next.
     type Change: Clone + Debug + Eq;
 
     /// Its name.
@@ -39,7 +39,7 @@ pub struct Brief<V: Chained> {
     pub base: V::Name,
     /// The name of the value that it votes for.
     pub name: V::Name,
-    /// What makes that value; none if it is the base again.
+    /// Change that makes the value; `None` if it is the base again.
     pub change: Option<V::Change>,
 }
 

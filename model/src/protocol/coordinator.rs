@@ -7,7 +7,7 @@ use super::{
 };
 use std::collections::BTreeMap;
 
-/// One operation on one register, from its first Prepare to its outcome.
+/// Coordinator of one operation on one register, from its first Prepare to its outcome.
 ///
 /// Feed events with [`Coordinator::on`], carry out the effects in their order, stop when
 /// [`Coordinator::outcome`] is there (the effects returned together with it still go out, unanswered).
@@ -21,13 +21,13 @@ pub struct Coordinator<V, O: Operation<V>> {
     seen: (u64, u64),
     /// The highest epoch that is known to be stored at A drives.
     settled: u64,
-    /// Whether its Accepts travel as changes ([`super::Brief`]), still: a drive votes only on the base that it holds.
+    /// Accepts still travel as changes ([`super::Brief`]): a drive votes only on the base that it holds.
     changes: bool,
     pub(super) phase: Phase<V>,
-    /// Whether an Accept of the operation's own change has left: from then on it is never proposed again,
+    /// An Accept of the operation's own change has left: from then on it is never proposed again,
     /// and a failure is ambiguous.
     proposed: bool,
-    /// Whether another coordinator's ballot stands behind a refusal in this round, not just a floor.
+    /// Another coordinator's ballot is behind a refusal in this round, not just a floor.
     rival: bool,
     outcome: Option<Outcome<V, O::Refusal>>,
     mutation: Mutation,
@@ -63,7 +63,7 @@ pub(super) enum Phase<V> {
 /// Drives that did not do what they were asked to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Missing {
-    /// They know of a higher ballot: a later round may win them.
+    /// Drives that know of a higher ballot: a later round may win them.
     pub(crate) contended: Drives,
     /// Offline, or they refuse for another reason: another round at once would fare no better.
     pub(crate) failed: Drives,

@@ -1,4 +1,4 @@
-//! How a drive that lost everything, or is new in its slot, comes back into its set.
+//! Return of a drive into its set that lost everything, or is new in its slot.
 //!
 //! Whatever its slot promised and voted for is forgotten, and may count towards what others have chosen or will
 //! choose. So it joins under a new epoch that is above all of it, and speaks for a key only once it knows it
@@ -20,7 +20,7 @@ pub fn join_epoch(quorums: Quorums, whole: &BTreeMap<u8, u64>) -> Option<u64> {
     epoch_above(quorums, whole, Mutation::NONE)
 }
 
-/// As [`join_epoch`], with the protocol broken in one way.
+/// Variant of [`join_epoch`] under a mutant.
 #[cfg(feature = "mutants")]
 #[must_use]
 pub fn join_epoch_mutated(quorums: Quorums, whole: &BTreeMap<u8, u64>, mutation: Mutation) -> Option<u64> {
@@ -46,7 +46,7 @@ pub fn lacks<V: Value>(join: u64, snapshot: &Snapshot<V>) -> bool {
     is_without(join, snapshot, Mutation::NONE)
 }
 
-/// As [`lacks`], with the protocol broken in one way.
+/// Variant of [`lacks`] under a mutant.
 #[cfg(feature = "mutants")]
 #[must_use]
 pub fn lacks_mutated<V: Value>(join: u64, snapshot: &Snapshot<V>, mutation: Mutation) -> bool {

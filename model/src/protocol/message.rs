@@ -1,4 +1,4 @@
-//! What a coordinator and a drive say to each other about one register.
+//! Messages between coordinator and drive about one register.
 
 use super::{Ballot, Folder, Value};
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub enum Request<V> {
         /// The ballot under which it is chosen.
         ballot: Ballot,
     },
-    /// As Prepare's reply, without a promise.
+    /// Answers like Prepare, without a promise.
     Read,
     /// Take no ballot of an epoch below this ballot's any more: what comes before the first ballot of an epoch.
     Fence {
@@ -100,18 +100,18 @@ impl<V> Request<V> {
     }
 }
 
-/// What a drive holds of one register.
+/// Snapshot of one register on a drive.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Snapshot<V> {
     /// The highest vote ([`Vote::absent`] if none).
     pub accepted: Vote<V>,
     /// The chosen vote that `accepted` follows. Equal to `accepted` once that is committed.
     pub prev: Vote<V>,
-    /// Whether the drive knows that `accepted` is chosen. True for a key without a vote.
+    /// The drive knows that `accepted` is chosen. True for a key without a vote.
     pub committed: bool,
     /// Data folders of this key that the drive holds, staged or live, in order.
     pub folders: Vec<Folder>,
-    /// Whether the drive may speak for this key: false while it recovers from a wipe.
+    /// The drive may speak for this key: false while it recovers from a wipe.
     pub authoritative: bool,
     /// The drive's floor: it may have forgotten votes at or below it (a purged tombstone).
     pub floor: Ballot,
@@ -119,7 +119,7 @@ pub struct Snapshot<V> {
     pub epoch: u64,
 }
 
-/// Why a drive refused.
+/// Reason of a drive's refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Nack {
     /// The highest ballot promised or accepted for the key.
@@ -145,7 +145,7 @@ pub enum Reply<V> {
     Standing {
         /// Its epoch, durably.
         epoch: u64,
-        /// Whether it has all that it ever voted for.
+        /// It has all that it ever voted for.
         whole: bool,
     },
     /// Refused; nothing changed.

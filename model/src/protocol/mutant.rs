@@ -3,7 +3,7 @@
 //! Without the feature `mutants` a [`Mutation`] is empty and every question to it is the constant `false`,
 //! so a server carries no trace of them.
 
-/// One way to break the protocol.
+/// Deliberate break of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
 pub enum Mutant {
@@ -108,5 +108,5 @@ pub enum Mutant {
     BaseNotChosen,
 }
 
-/// Which break is switched on, if any.
+/// The mutant that is switched on, if any.
 pub type Mutation = crate::mutation::Mutation<Mutant>;

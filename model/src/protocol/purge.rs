@@ -14,7 +14,7 @@ pub fn purgeable<V: Value>(quorums: Quorums, answers: &BTreeMap<u8, Snapshot<V>>
     tombstone(quorums, answers, Mutation::NONE)
 }
 
-/// As [`purgeable`], with the protocol broken in one way.
+/// Variant of [`purgeable`] under a mutant.
 #[cfg(feature = "mutants")]
 #[must_use]
 pub fn purgeable_mutated<V: Value>(

@@ -1,4 +1,4 @@
-//! What is decided from what drives report: the one place where a value is called chosen.
+//! Decisions from drives' reports: the one place where a value is called chosen.
 
 use super::mutant::{Mutant, Mutation};
 use super::value::new_folders;
@@ -6,10 +6,10 @@ use super::{Ballot, FolderNeed, Quorums, Snapshot, Value, Vote};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a coordinator may do, from the snapshots that came with its grants.
+/// Decision of a coordinator from the snapshots that came with its grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolution<V> {
-    /// This vote is known to be chosen.
+    /// Known to be chosen.
     Chosen(Vote<V>),
     /// Accept this value, following `prev`, under one's own ballot; then start again.
     Repeat {
@@ -82,10 +82,10 @@ pub(crate) fn resolve_mutated<V: Value>(
     }
 }
 
-/// What a reader may conclude from snapshots taken without a promise.
+/// Decision of a reader from snapshots taken without a promise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadDecision<V> {
-    /// This vote was chosen at some moment between the read's start and now, and no later one was
+    /// Chosen at some moment between the read's start and now, and no later one was
     /// acknowledged before it began.
     Chosen(Vote<V>),
     /// Only Prepare and Resolve can tell.
@@ -99,7 +99,7 @@ pub fn decide_read<V: Value>(quorums: Quorums, answers: &BTreeMap<u8, Snapshot<V
     decide(quorums, answers, Mutation::NONE)
 }
 
-/// As [`decide_read`], with the protocol broken in one way.
+/// Variant of [`decide_read`] under a mutant.
 #[cfg(feature = "mutants")]
 pub fn decide_read_mutated<V: Value>(
     quorums: Quorums,
@@ -133,10 +133,10 @@ fn decide<V: Value>(quorums: Quorums, answers: &BTreeMap<u8, Snapshot<V>>, mutat
     }
 }
 
-/// What Q or more authoritative snapshots say of the highest vote among them.
+/// Tally of Q or more authoritative snapshots about the highest vote among them.
 struct Tally<'a, V> {
     top: &'a Snapshot<V>,
-    /// Whether a drive knows that `top` is chosen.
+    /// A drive knows that `top` is chosen.
     committed: bool,
     /// Drives that voted for `top` in its ballot.
     votes_for_top: usize,

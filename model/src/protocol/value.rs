@@ -1,4 +1,4 @@
-//! What a register holds, as far as the protocol looks at it.
+//! Values of registers, as far as the protocol looks at them.
 
 use super::Drives;
 use std::{fmt::Debug, hash::Hash};

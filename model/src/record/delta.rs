@@ -1,4 +1,4 @@
-//! What leads from one record to the next: an Accept in brief carries this instead of a key's whole history.
+//! Changes from one record to the next: an Accept in brief carries this instead of a key's whole history.
 
 use super::{Content, Object, Record, Upload, Version};
 use crate::protocol::Chained;

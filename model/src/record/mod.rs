@@ -1,4 +1,4 @@
-//! What the server's registers hold: an object's version history with its open uploads, a part, a bucket.
+//! Values of the server's registers: an object's version history with its open uploads, a part, a bucket.
 //!
 //! A record is named by the change that made it. A change is proposed at most once
 //! (`put.never-propose-twice`), so its 128 random bits name one value and one base; comparing names
@@ -33,10 +33,10 @@ struct Named {
     content: Content,
 }
 
-/// What a record says.
+/// Content of a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Content {
-    /// Nothing: never written (name 0), or deleted (a tombstone).
+    /// Absent: never written (name 0), or deleted (a tombstone).
     Absent,
     /// An object key.
     Object(Object),

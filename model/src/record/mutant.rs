@@ -2,7 +2,7 @@
 //!
 //! As with [`crate::protocol::mutant`], a server carries no trace of them.
 
-/// One way to break histories or uploads.
+/// Deliberate break of histories or uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
 pub enum Mutant {
@@ -44,5 +44,5 @@ pub enum Mutant {
     ChangeProposedAgain,
 }
 
-/// Which break is switched on, if any.
+/// The mutant that is switched on, if any.
 pub type Mutation = crate::mutation::Mutation<Mutant>;

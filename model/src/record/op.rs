@@ -20,7 +20,7 @@ pub struct Precondition {
 pub enum EtagMatch {
     /// `*`.
     Any,
-    /// One of these.
+    /// Any of these.
     OneOf(Vec<String>),
 }
 
@@ -35,7 +35,7 @@ impl EtagMatch {
     }
 }
 
-/// Why a change is refused on a base.
+/// Refusal of a change on a base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
     /// A precondition does not hold.
@@ -46,25 +46,25 @@ pub enum Refusal {
     NoSuchUpload,
     /// The bucket exists.
     BucketExists,
-    /// There is no such bucket.
+    /// No such bucket.
     NoSuchBucket,
 }
 
-/// One operation of the server on a record.
+/// Operation of the server on a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Op {
     /// Names the change: 128 random bits.
     pub change: u128,
     /// The wall clock when the operation began, in nanoseconds since the Unix epoch.
     pub now_nanos: u64,
-    /// What to do.
+    /// Kind of change.
     pub kind: Change,
 }
 
-/// What an operation does.
+/// Kind of change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Change {
-    /// Nothing: find out what is chosen, and finish what is not.
+    /// No change: finds out what is chosen, and finishes what is not.
     Read,
     /// Vote for the base again, unchanged: fences writers that came before, so that what the chosen value
     /// does not name may be dropped (staging clean-up).
@@ -73,16 +73,16 @@ pub enum Change {
     Put {
         /// The object.
         data: ObjectData,
-        /// On what condition.
+        /// Condition on the version to be replaced.
         precondition: Precondition,
-        /// What becomes of the versions that are there.
+        /// Treatment of the versions that exist.
         versioning: Versioning,
     },
     /// Delete the key: its null version, or by a marker.
     Delete {
-        /// On what condition.
+        /// Condition on the version to be replaced.
         precondition: Precondition,
-        /// What becomes of the versions that are there.
+        /// Treatment of the versions that exist.
         versioning: Versioning,
     },
     /// Delete one version, or one marker, for good.
@@ -100,9 +100,9 @@ pub enum Change {
         upload: u128,
         /// The object made of its parts.
         data: ObjectData,
-        /// On what condition.
+        /// Condition on the version to be replaced.
         precondition: Precondition,
-        /// What becomes of the versions that are there.
+        /// Treatment of the versions that exist.
         versioning: Versioning,
     },
     /// Store a part (on the part's own register).
@@ -151,21 +151,21 @@ impl Operation<Record> for Op {
 }
 
 impl Op {
-    /// As [`Operation::decide`], with the record's rules broken in one way.
+    /// Variant of [`Operation::decide`] under a mutant.
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn decide_mutated(&self, base: &Record, holders: Drives, mutation: Mutation) -> Decision<Record, Refusal> {
         self.apply(base, holders, mutation)
     }
 
-    /// As [`Operation::is_in`], with the record's rules broken in one way.
+    /// Variant of [`Operation::is_in`] under a mutant.
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn is_in_mutated(&self, value: &Record, mutation: Mutation) -> bool {
         self.shows_in(value, mutation)
     }
 
-    /// As [`Operation::replaces`], with the record's rules broken in one way.
+    /// Variant of [`Operation::replaces`] under a mutant.
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn replaces_mutated(&self, top: &Record, mutation: Mutation) -> bool {

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 /// An object key: its versions and its open uploads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Object {
-    /// In the order of the chain: the latest is last (`version.order-is-chain`).
+    /// Versions in the order of the chain: the latest is last (`version.order-is-chain`).
     pub versions: Vec<Version>,
     /// Open multipart uploads, in the order in which they were begun.
     pub uploads: Vec<Upload>,
@@ -41,7 +41,7 @@ impl Object {
     }
 }
 
-/// How a write treats the versions that are there: a bucket's setting, and what the write needs under it.
+/// Treatment of existing versions by a write: a bucket's setting, and what the write needs under it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Versioning {
     /// A key has one entry, the null version: a put replaces it, a delete removes it.
@@ -67,7 +67,7 @@ impl Versioning {
     }
 }
 
-/// One entry of a key's history.
+/// Entry of a key's history.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Version {
     /// [`Version::NULL`], or random.
@@ -94,7 +94,7 @@ impl Version {
     }
 }
 
-/// What a version is.
+/// Content of a version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum VersionKind {
     /// An object. Shared: it is copied into every record that follows, and out of each for whoever asks.
@@ -106,7 +106,7 @@ pub enum VersionKind {
 /// An object as stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectData {
-    /// Without quotes: MD5 in hex, or `<hex>-<parts>` of a multipart upload.
+    /// ETag without quotes: MD5 in hex, or `<hex>-<parts>` of a multipart upload.
     pub etag: String,
     /// Bytes.
     pub size: u64,
@@ -114,7 +114,7 @@ pub struct ObjectData {
     pub data_shards: u8,
     /// M.
     pub parity_shards: u8,
-    /// In order of their numbers. A plain put has one, number 1.
+    /// Parts in order of their numbers. A plain put has one, number 1.
     pub parts: Vec<PartData>,
     /// Response headers stored with the object, by lower-case name: `content-type`, `cache-control` …,
     /// `x-amz-meta-*`, and `x-amz-storage-class` unless it is STANDARD.
@@ -123,7 +123,7 @@ pub struct ObjectData {
     pub checksums: Vec<Checksum>,
 }
 
-/// One part of an object's data, in a data folder of its own.
+/// Part of an object's data, in a data folder of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartData {
     /// 1 to 10,000.
@@ -143,7 +143,7 @@ pub struct PartData {
 /// A checksum that S3 knows by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Checksum {
-    /// Which.
+    /// Algorithm.
     pub kind: ChecksumKind,
     /// Over the object's bytes; false: over its parts' checksums (composite).
     pub full_object: bool,
@@ -171,7 +171,7 @@ pub enum ChecksumKind {
 pub struct Upload {
     /// Its id.
     pub id: u128,
-    /// When it was begun, in nanoseconds since the Unix epoch.
+    /// Time at which it was begun, in nanoseconds since the Unix epoch.
     pub started_nanos: u64,
     /// K of its parts.
     pub data_shards: u8,
@@ -190,7 +190,7 @@ pub struct Part {
     pub data_shards: u8,
     /// M.
     pub parity_shards: u8,
-    /// When it was written, in nanoseconds since the Unix epoch.
+    /// Time of the write, in nanoseconds since the Unix epoch.
     pub time_nanos: u64,
     /// Its data.
     pub data: PartData,
@@ -201,6 +201,6 @@ pub struct Part {
 pub struct Bucket {
     /// Names this life of the bucket: keys of an earlier one with the same name are not its keys.
     pub incarnation: u128,
-    /// When it was made, in nanoseconds since the Unix epoch.
+    /// Time of creation, in nanoseconds since the Unix epoch.
     pub created_nanos: u64,
 }

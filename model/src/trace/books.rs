@@ -1,4 +1,4 @@
-//! What a replay knows of one register beyond any machine: who voted for what, and what is chosen.
+//! Global knowledge of a replay about one register: who voted for what, and what is chosen.
 //!
 //! A is counted from N here, and never taken from the protocol's own quorums.
 
@@ -23,7 +23,7 @@ struct Votes {
     durable: BTreeSet<u8>,
     /// Known from before the trace began.
     given: bool,
-    /// It was chosen at some moment.
+    /// Chosen at some moment.
     was_chosen: bool,
 }
 

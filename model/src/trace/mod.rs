@@ -1,4 +1,4 @@
-//! What a server's machines were fed and what they answered, and whether that was right.
+//! Trace of a server's machines: their inputs and outputs, and the check of them.
 //!
 //! A node writes an [`Event`] for each step of a machine. [`Replay`] takes them one by one, runs the same machines on
 //! the same inputs, and finds out what does not follow: another output, an input that nobody sent, a reply that left
@@ -82,9 +82,9 @@ impl<'de> Deserialize<'de> for Key {
 pub struct Entry {
     /// 1, 2, 3 …
     pub sequence: u64,
-    /// Who wrote it.
+    /// Node that wrote it.
     pub node: u32,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 
@@ -107,7 +107,7 @@ pub enum Event {
         at: Place,
         /// The key.
         key: Key,
-        /// What is stored.
+        /// The stored register.
         register: Register<Record>,
     },
     /// A drive answers a message.
@@ -124,7 +124,7 @@ pub enum Event {
         request: Request<Record>,
         /// The answer, which has not left yet.
         reply: Reply<Record>,
-        /// What has to happen before it may.
+        /// Effects that come before the reply.
         effects: Vec<DriveEffect>,
     },
     /// A drive removes a register: of a part whose upload has ended.
@@ -152,16 +152,16 @@ pub enum Event {
         settled: u64,
         /// The operation. [`Op::change`] names it from now on.
         op: Op,
-        /// What its coordinator wants done.
+        /// Effects of its coordinator.
         effects: Vec<Effect<Record>>,
     },
     /// An operation's coordinator is told something.
     Reacted {
         /// [`Op::change`].
         operation: u128,
-        /// What it is told.
+        /// Input.
         event: protocol::Event<Record>,
-        /// What it wants done.
+        /// Effects.
         effects: Vec<Effect<Record>>,
     },
     /// A plain read, or a listing, decides on what drives say of a key.
@@ -172,9 +172,9 @@ pub enum Event {
         key: Key,
         /// The quorums of the set.
         quorums: Quorums,
-        /// What drives say, by index.
+        /// Answers by drive.
         answers: BTreeMap<u8, Snapshot<Record>>,
-        /// What follows from it.
+        /// Decision.
         decision: ReadDecision<Record>,
     },
 }

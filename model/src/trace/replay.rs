@@ -10,12 +10,12 @@ use crate::record::{Op, Record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug};
 
-/// What is wrong with a trace.
+/// Violation found in a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The rule that is broken.
     pub rule: &'static str,
-    /// How.
+    /// Description.
     pub what: String,
 }
 
@@ -74,7 +74,7 @@ struct Drive {
 /// A key on a drive.
 struct Held {
     state: KeyState<Record>,
-    /// What the index may have after a crash: the register that is durable, and those since.
+    /// Registers that the index may have after a crash: the durable one, and those since.
     possible: Vec<Register<Record>>,
     /// The ballots that it voted in since all was durable.
     voted: Vec<Ballot>,
@@ -82,7 +82,7 @@ struct Held {
     past: Vec<Register<Record>>,
     /// Promises of earlier processes: nothing below them is voted for.
     promised_before: Ballot,
-    /// Whether this process has the key in memory, or had it.
+    /// This process has the key in memory, or had it.
     loaded: bool,
     /// Replies to messages of a ballot, with the step after which they are durable.
     replies: Vec<(Ballot, Reply<Record>, u64)>,
@@ -112,7 +112,7 @@ impl Replay {
     /// Takes the next event.
     ///
     /// # Errors
-    /// What does not follow from the events before.
+    /// An event that does not follow from those before.
     pub fn take(&mut self, entry: Entry) -> Result<(), Violation> {
         let Entry { sequence, node, event } = entry;
         let last = self.sequences.insert(node, sequence).unwrap_or(0);
@@ -263,7 +263,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Whether somebody has sent a drive this message.
+    /// Checks that a coordinator has sent a drive this message.
     fn check_sent(&self, at: Place, key: &Key, request: &Request<Record>) -> Result<(), Violation> {
         let names = self.of_key.get(&(at.set, key.clone())).into_iter().flatten();
         let mut operations = names.filter_map(|name| self.operations.get(name));
@@ -530,7 +530,7 @@ fn not_loaded(at: Place, key: &Key) -> Violation {
     }
 }
 
-/// Whether a drive has given this reply, and all that it promises is durable (`drive.reply-after-durable`).
+/// Checks that a drive has given this reply, and that all it promises is durable (`drive.reply-after-durable`).
 fn check_replied(
     drives: &BTreeMap<Place, Drive>,
     at: Place,

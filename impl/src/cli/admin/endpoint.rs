@@ -9,18 +9,18 @@ use std::{
 /// A URL that is not one of a server, or of none that can be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidEndpoint {
-    /// Something else.
+    /// Not a URL of a server.
     #[error("--endpoint {url} is no URL of a server: http://HOST:PORT and https://HOST:PORT are")]
     NoUrl {
-        /// What was given.
+        /// The argument.
         url: String,
     },
     /// A name that nobody knows.
     #[error("--endpoint {url}: {source}")]
     Unknown {
-        /// What was given.
+        /// The argument.
         url: String,
-        /// What the resolver says.
+        /// Error of the resolver.
         source: io::Error,
     },
 }
