@@ -93,7 +93,7 @@ struct DataJobs {
 impl DataJobs {
     /// Returns whether a job is left to the threads at work: they take one soon.
     fn leaves(&self) -> bool {
-        self.workers > 0
+        (1..DATA_JOBS_MAX).contains(&self.workers)
             && self.usual < SHORT
             && self.waiting.len() <= self.workers * LEFT_MAX
             && self.taken.is_some_and(|taken| taken.elapsed() < PATIENCE)
@@ -114,38 +114,32 @@ impl DataQueue {
 
     async fn run(self: Arc<Self>, job: Job) {
         let (done, mut ended) = oneshot::channel();
-        let mut left = {
+        let leave = {
             let mut jobs = self.lock();
             if jobs.waiting.len() >= DATA_JOBS_MAX {
                 // A drive that hangs takes none of them.
                 jobs.waiting.retain(|waiting| !waiting.done.is_closed());
             }
             jobs.waiting.push_back(Waiting { job, done });
-            let leave = jobs.leaves();
-            !self.employ(jobs, !leave)
+            jobs.leaves()
         };
-        while left {
-            match tokio::time::timeout(PATIENCE, &mut ended).await {
-                Ok(_) => return,
-                Err(_) => left = !self.employ(self.lock(), true),
-            }
+        if leave && tokio::time::timeout(PATIENCE, &mut ended).await.is_ok() {
+            return;
         }
+        self.employ();
         ended.await.ok();
     }
 
-    /// Starts one more thread, if it is wanted and may be. Whether there is no other to wait for.
-    fn employ(self: &Arc<Self>, mut jobs: MutexGuard<'_, DataJobs>, wanted: bool) -> bool {
+    /// Starts one more thread, if a job waits for it and there may be one more.
+    fn employ(self: &Arc<Self>) {
+        let mut jobs = self.lock();
         if jobs.workers == DATA_JOBS_MAX || jobs.waiting.is_empty() {
-            return true;
-        }
-        if !wanted {
-            return false;
+            return;
         }
         jobs.workers += 1;
         drop(jobs);
         let queue = self.clone();
         self.tokio.spawn_blocking(move || queue.work());
-        true
     }
 
     /// Works until nothing waits.
