@@ -285,7 +285,8 @@ mod tests {
                 )
             })
             .collect();
-        while queue.lock().workers < DATA_JOBS_MAX {
+        let all_hang = |jobs: &DataJobs| jobs.workers == DATA_JOBS_MAX && jobs.waiting.is_empty();
+        while !all_hang(&queue.lock()) {
             tokio::time::sleep(PATIENCE).await;
         }
         for _ in 0..1000 {

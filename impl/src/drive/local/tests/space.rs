@@ -86,7 +86,15 @@ async fn delete_all(drive: &dyn Drive, objects: std::ops::Range<u64>) {
 /// Checks that the drive has each object, or its tombstone and nothing of the object.
 async fn check(drive: &dyn Drive, objects: std::ops::Range<u64>, deleted: bool) {
     for n in objects {
-        let snapshot = granted(drive.register(&name(n), Request::Read).await);
+        let mut snapshot = granted(drive.register(&name(n), Request::Read).await);
+        // A finalize is answered before it is durable, and plain reads see what is.
+        for _ in 0..500 {
+            if snapshot.committed {
+                break;
+            }
+            sleep(20).await;
+            snapshot = granted(drive.register(&name(n), Request::Read).await);
+        }
         let expected = if deleted {
             tombstone(n)
         } else {
