@@ -16,7 +16,11 @@ use crate::{
 };
 use bytes::Bytes;
 use model::record::PartData;
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
+
+/// Shortest and longest pause between two looks whether a version was replaced.
+const REPLACED_PAUSE_MIN: Duration = Duration::from_millis(50);
+const REPLACED_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 impl Store {
     /// Opens an object's latest version.
@@ -28,7 +32,16 @@ impl Store {
         let (mut register, mut info, mut small) = self.look_up(bucket, key).await?;
         let mut patient = false;
         loop {
-            match ObjectReader::open(set.clone(), bucket, register, info.clone(), small, patient).await {
+            let opening = ObjectReader::open(set.clone(), bucket, register.clone(), info.clone(), small, patient);
+            let opened = match patient {
+                false => opening.await,
+                true => tokio::select! {
+                    biased;
+                    opened = opening => opened,
+                    () = replaced(set, &register, &info) => Err(StoreError::Unreadable("it was replaced".into())),
+                },
+            };
+            match opened {
                 // The data folder may have been dropped by an overwrite since the key was read.
                 Err(StoreError::Unreadable(_)) if self.rt.mutation().is(Mutant::UnreadableIsAbsent) => {
                     return Err(StoreError::NoSuchKey);
@@ -178,7 +191,12 @@ impl ObjectReader {
             if now.as_ref() != Some(&self.info) {
                 return Err(error);
             }
-            stream.fill(true).await?;
+            let set = stream.source.set.clone();
+            tokio::select! {
+                biased;
+                filled = stream.fill(true) => filled?,
+                () = replaced(&set, &self.register, &self.info) => return Err(error),
+            }
         }
         Ok(stream)
     }
@@ -226,6 +244,21 @@ impl ByteStream {
             }
         }
         Ok(())
+    }
+}
+
+/// Completes when the key's latest version is another one. For those who wait for a drive that hangs: an overwrite
+/// drops the shards on all others, so that only that drive could still have one.
+async fn replaced(set: &Arc<ErasureSet>, register: &RegisterKey, info: &ObjectInfo) {
+    let mut pause = REPLACED_PAUSE_MIN;
+    loop {
+        set.rt.sleep(pause).await;
+        if let Ok(record) = read::read(set, register).await
+            && latest_info(&info.key, &record).as_ref() != Some(info)
+        {
+            return;
+        }
+        pause = (2 * pause).min(REPLACED_PAUSE_MAX);
     }
 }
 
