@@ -86,10 +86,15 @@ where
     let ended = thread.spawn(simulation).expect("the machine has a thread left").join();
     match ended {
         Ok(()) => Ok(world.trace()),
-        Err(panic) => Err(Failure {
-            message: panic_message(&*panic),
-            trace: world.trace(),
-        }),
+        Err(panic) => {
+            let mut message = panic_message(&*panic);
+            // What the replay found came before what clients saw of it.
+            if let (Some(violation), _) = world.replayed() {
+                message = format!("the replay of the machines: {violation}; then: {message}");
+            }
+            let trace = world.trace();
+            Err(Failure { message, trace })
+        }
     }
 }
 
