@@ -10,7 +10,7 @@ use model::{
 };
 use store::drive::{
     RegisterKey, RowError,
-    fuzzing::{decode_held, decode_register, decode_shard, encode_register, held_key},
+    fuzzing::{decode_batch, decode_held, decode_register, decode_shard, encode_register, held_key},
 };
 
 type Headers = Vec<(String, String)>;
@@ -229,6 +229,8 @@ fn any_bytes_are_a_row_or_an_error() {
             (Ok(shard), _) => panic!("{shard:?} of {bytes:?}"),
             (Err(_), _) => {}
         }
+        // Rows of a log entry have nine bytes besides their key and value.
+        assert!(decode_batch(bytes).unwrap_or(0) <= bytes.len() / 9);
         let (key, row) = bytes.split_at(bytes.len().saturating_sub(1));
         if let Ok((owner, folder, upload, part, _)) = decode_held(key, row) {
             // What stands between the owner and the fixed end is not looked at: there is nothing.

@@ -4,7 +4,7 @@
 mod tests;
 mod watch;
 
-pub use crate::drive::CompactionPolicy;
+pub use crate::drive::IndexPolicy;
 pub use watch::{report, watch};
 
 use crate::{
@@ -29,8 +29,8 @@ pub struct NodeConfig {
     pub standard_parity: u8,
     /// M of new objects of reduced redundancy.
     pub reduced_parity: u8,
-    /// Policy of index compactions.
-    pub compaction: CompactionPolicy,
+    /// Policy of the drives' indexes.
+    pub index: IndexPolicy,
 }
 
 /// Error of opening a node.
@@ -68,7 +68,7 @@ pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
     }
     let opened = format(&rt, &config).await?;
     let found = opened.drives.into_iter().zip(opened.identities);
-    let slots = found.map(|(found, identity)| DriveSlot::open(&rt, found, identity, config.compaction.clone()));
+    let slots = found.map(|(found, identity)| DriveSlot::open(&rt, found, identity, config.index.clone()));
     let drives: Vec<Arc<dyn Drive>> = join_all(slots).await.into_iter().map(|slot| slot as _).collect();
     let mut drives_online = 0;
     for drive in &drives {

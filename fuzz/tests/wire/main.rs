@@ -11,7 +11,7 @@ use response::{Bad, Response};
 use std::{cell::Cell, panic::AssertUnwindSafe, time::Duration};
 use store::{
     access::Credentials,
-    node::{self, CompactionPolicy, NodeConfig},
+    node::{self, IndexPolicy, NodeConfig},
     runtime::{self, Rt, real::RealRuntime, timeout},
     wire::{self, Domains, Limits, Origins, Timeouts, WatchConfig, WireConfig},
 };
@@ -54,7 +54,7 @@ impl Server {
                 set_size: 1,
                 standard_parity: 0,
                 reduced_parity: 0,
-                compaction: CompactionPolicy::default(),
+                index: IndexPolicy::default(),
             };
             let node = node::open(rt.clone(), config).await.expect("a node");
             let config = WireConfig {

@@ -4,7 +4,7 @@ use super::{Banner, logging::Log};
 use crate::{
     background::stale_uploads,
     config::{ConfigError, Env, Given, GivenLimits, GivenLog, ListenAddress, Output, ServerConfig},
-    node::{self, CompactionPolicy, NodeConfig, OpenError},
+    node::{self, IndexPolicy, NodeConfig, OpenError},
     runtime::{
         self, Listener, Rt,
         real::{RealRuntime, log::write_within, raise_files_max},
@@ -382,7 +382,7 @@ fn node_config(config: &ServerConfig) -> NodeConfig {
         set_size: topology.set_size,
         standard_parity: topology.standard_parity,
         reduced_parity: topology.reduced_parity,
-        compaction: CompactionPolicy::default(),
+        index: IndexPolicy::default(),
     }
 }
 

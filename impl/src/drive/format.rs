@@ -38,6 +38,7 @@ const FORMAT_FILE: &str = "format.json";
 const FORMAT_TEMP_FILE: &str = "format.json.tmp";
 const INDEX_FILE: &str = "index.redb";
 const INDEX_TEMP_FILE: &str = "index.redb.tmp";
+const LOG_FILE: &str = "index.log";
 
 /// Returns the path of a drive's `format.json`.
 pub(crate) fn format_path(drive: &Path) -> PathBuf {
@@ -47,6 +48,11 @@ pub(crate) fn format_path(drive: &Path) -> PathBuf {
 /// Returns the path of a drive's index.
 pub(crate) fn index_path(drive: &Path) -> PathBuf {
     drive.join(SYSTEM_FOLDER).join(INDEX_FILE)
+}
+
+/// Returns the path of the log of a drive's index.
+pub(crate) fn log_path(drive: &Path) -> PathBuf {
+    drive.join(SYSTEM_FOLDER).join(LOG_FILE)
 }
 
 /// The drives of one node's deployment.

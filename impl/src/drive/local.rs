@@ -4,6 +4,7 @@ mod commit;
 mod compaction;
 mod keys;
 mod pending;
+mod policy;
 mod queue;
 mod recording;
 mod root;
@@ -18,34 +19,36 @@ use super::{
     ShardReader, ShardWriter, Staging, Unnamed,
     activity::Meter,
     fail,
-    format::{DATA_FOLDER, ReadySlot, format_path, index_path},
-    index::{Held, Index, IndexError, Shard, View},
+    format::{DATA_FOLDER, ReadySlot, format_path, index_path, log_path},
+    index::{Held, Index, IndexError, LogConfig, LogLimits, Shard, View},
 };
-use crate::runtime::{BoxFuture, Executor, Files, Lane, OpenMode, Rt, run, spawn};
+use crate::runtime::{BoxFuture, Executor, Files, Lane, OpenMode, Rt, random_id, run, spawn};
 use bytes::Bytes;
 use commit::Core;
-pub use compaction::CompactionPolicy;
 use model::{
     protocol::{Acceptor, Ballot, DriveState, Folder, KeyState, Register, Reply, Request},
     record::Record,
 };
+pub use policy::IndexPolicy;
 use queue::{Message, Queue};
 use recording::Recording;
 use root::Root;
-use state::{Health, Reserve, Shared, lock};
+use state::{Health, Reserve, Shared, lock, reserve_bytes};
 use std::{
     collections::BTreeMap,
     fmt, io,
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize},
     },
-    time::Duration,
 };
 use tokio::sync::{oneshot, watch};
 
-/// Opening takes this long only when redb verifies every page.
-const SLOW: Duration = Duration::from_secs(1);
+/// Bytes of a log from which on the next commit is a checkpoint.
+const LOG_BYTES: u64 = 1 << 20;
+/// Bytes of new pages that a row of the log may need at the next checkpoint: the reserve has to have them.
+const LOGGED_ROW_BYTES: u64 = 16 << 10;
 
 /// A drive of this node. Dropping it closes it too, in the background.
 pub struct LocalDrive {
@@ -58,18 +61,12 @@ impl LocalDrive {
     ///
     /// # Errors
     /// [`DriveError::Offline`], not logged: its index is missing, damaged or newer than this program.
-    pub async fn open(rt: &Rt, slot: ReadySlot, policy: CompactionPolicy) -> Result<Arc<LocalDrive>, DriveError> {
+    pub async fn open(rt: &Rt, slot: ReadySlot, policy: IndexPolicy) -> Result<Arc<LocalDrive>, DriveError> {
         let path = slot.path.display().to_string();
         let executor = rt.executor(&path);
         let (rt, on) = (rt.clone(), executor.clone());
-        let began = rt.mono();
-        let clock = rt.clone();
-        let opened = run(&executor, Lane::Commit, move || open_blocking(&rt, on, slot)).await;
-        let took = clock.mono().saturating_sub(began);
-        if took >= SLOW {
-            let secs = took.as_secs_f64();
-            tracing::info!(drive = path, secs, "the index was not closed and had to be verified");
-        }
+        let limits = policy.clone();
+        let opened = run(&executor, Lane::Commit, move || open_blocking(&rt, on, slot, &limits)).await;
         let (shared, drive) = match opened {
             Ok(Ok(opened)) => opened,
             Ok(Err(reason)) => return Err(DriveError::Offline(reason)),
@@ -88,7 +85,12 @@ impl LocalDrive {
     }
 }
 
-fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Result<(Arc<Shared>, DriveState), String> {
+fn open_blocking(
+    rt: &Rt,
+    executor: Arc<dyn Executor>,
+    slot: ReadySlot,
+    policy: &IndexPolicy,
+) -> Result<(Arc<Shared>, DriveState), String> {
     let (root, path) = (Root::new(rt, slot.files), slot.path);
     let files: Arc<dyn Files> = Arc::new(root.clone());
     let mount = files.mount(&path).ok();
@@ -96,6 +98,8 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
     let id = files.id(&format);
     let id = id.map_err(|error| format!("cannot find {}: {error}", format.display()))?;
     let reserve = Arc::new(Reserve::new(files.clone(), path.clone()));
+    // A crash may have left one; the index is whole without it, and may need the room.
+    files.remove_file(&compaction::unfinished(&path)).ok();
     let file = index_path(&path);
     let index_failed = |error: &dyn fmt::Display| format!("cannot open its index {}: {error}", file.display());
     // `drive.index-never-remade`: without its index a drive has forgotten what it voted for.
@@ -104,11 +108,11 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
         .map_err(|error| index_failed(&error))?;
     let room = reserve.clone();
     let mutation = rt.mutation();
-    let opened = Index::open(opened, Box::new(move || room.release()), mutation);
+    let log = || log_config(rt, &*files, &path, slot.drive, policy);
+    let opened = Index::open(opened, log, Arc::new(move || room.release()), mutation);
     let index = opened.map_err(|error| index_failed(&error))?;
+    let log = files.id(&log_path(&path)).map_err(|error| index_failed(&error))?;
     let (epoch, hi) = index.drive_state().map_err(|error| index_failed(&error))?;
-    // A crash may have left one; the index is whole without it.
-    files.remove_file(&compaction::unfinished(&path)).ok();
     // Folders that a process made which then crashed may not be durable yet.
     let data = path.join(DATA_FOLDER);
     let synced: io::Result<()> = files.create_dir_all(&data).and_then(|()| files.sync_dir(&data));
@@ -126,6 +130,7 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
         path,
         recording: Recording::new(rt, slot.set, slot.index),
         index,
+        log,
         compacted: Mutex::default(),
         reserve,
         meter: Meter::new(),
@@ -138,6 +143,24 @@ fn open_blocking(rt: &Rt, executor: Arc<dyn Executor>, slot: ReadySlot) -> Resul
     };
     shared.recording.opened(drive);
     Ok((Arc::new(shared), drive))
+}
+
+/// The log of a drive's index. The reserve has room for the pages of its rows, so a small file system has fewer.
+fn log_config(rt: &Rt, files: &dyn Files, path: &Path, owner: u128, policy: &IndexPolicy) -> io::Result<LogConfig> {
+    let reserve = reserve_bytes(&files.space(path)?);
+    let (bytes_max, rows_max) = (reserve / 4, (reserve / LOGGED_ROW_BYTES) as usize);
+    let rt = rt.clone();
+    Ok(LogConfig {
+        file: files.open(&log_path(path), OpenMode::Write)?,
+        owner,
+        limits: LogLimits {
+            bytes: LOG_BYTES.min(bytes_max),
+            rows: policy.log_rows.min(rows_max),
+            bytes_max,
+            rows_max,
+        },
+        random: Box::new(move || random_id(&rt) as u64),
+    })
 }
 
 /// A drive that has failed, and holds nothing any more.

@@ -25,7 +25,7 @@ pub use activity::{Activity, Call};
 pub use error::DriveError;
 pub use index::{IndexError, RowError, decode_register};
 pub use key::{PartOf, RegisterKey};
-pub use local::{CompactionPolicy, LocalDrive};
+pub use local::{IndexPolicy, LocalDrive};
 pub use offline::OfflineDrive;
 pub use page::Page;
 pub use slot::DriveSlot;

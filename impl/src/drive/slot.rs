@@ -4,8 +4,8 @@
 //! this place, by its `format.json`, it is opened and verified as at a start, and serves from then on.
 
 use super::{
-    Activity, Answer, CompactionPolicy, Drive, DriveError, DriveStatus, KeyRead, ListFrom, LocalDrive, OfflineDrive,
-    Page, RegisterKey, ShardReader, ShardWriter, Staging, Unnamed,
+    Activity, Answer, Drive, DriveError, DriveStatus, IndexPolicy, KeyRead, ListFrom, LocalDrive, OfflineDrive, Page,
+    RegisterKey, ShardReader, ShardWriter, Staging, Unnamed,
     format::{self, Identity, ReadySlot},
 };
 use crate::runtime::{BoxFuture, Executor, Lane, Rt, run, spawn};
@@ -33,7 +33,7 @@ pub struct DriveSlot {
     rt: Rt,
     path: PathBuf,
     identity: Identity,
-    policy: CompactionPolicy,
+    policy: IndexPolicy,
     current: RwLock<Current>,
     retry: Mutex<Retry>,
 }
@@ -60,7 +60,7 @@ struct Retry {
 impl DriveSlot {
     /// Opens the drive that was found for a place, if there is one, and looks for it from then on while it does not
     /// serve, for as long as the slot lives. Why it does not serve is logged.
-    pub async fn open(rt: &Rt, found: format::Slot, identity: Identity, policy: CompactionPolicy) -> Arc<DriveSlot> {
+    pub async fn open(rt: &Rt, found: format::Slot, identity: Identity, policy: IndexPolicy) -> Arc<DriveSlot> {
         let path = found.path().to_owned();
         let current = match found {
             format::Slot::Offline { reason, .. } => Err(reason),

@@ -3,7 +3,7 @@
 use crate::{
     background::stale_uploads::{self, Stale},
     drive::RegisterKey,
-    node::{self, CompactionPolicy, NodeConfig},
+    node::{self, IndexPolicy, NodeConfig},
     runtime::{Rt, real::RealRuntime},
     store::{CompletedPart, PutOptions, Store, StoreError, WriteMeta},
 };
@@ -56,7 +56,7 @@ async fn open_store_on(rt: Rt, folder: &Path) -> (Rt, Arc<Store>) {
         set_size: 4,
         standard_parity: 2,
         reduced_parity: 1,
-        compaction: CompactionPolicy::default(),
+        index: IndexPolicy::default(),
     };
     let store = node::open(rt.clone(), config).await.expect("opens").store;
     store.create_bucket(BUCKET).await.expect("created");

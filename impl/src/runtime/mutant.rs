@@ -13,7 +13,7 @@ pub enum Mutant {
     ShardFileNotSynced,
     /// The folder of a staged shard is not synced.
     ShardFolderNotSynced,
-    /// The index commits without a sync.
+    /// A checkpoint of the index is not synced.
     IndexNotSynced,
     /// A drive answers a batch before it has committed it.
     ReplyBeforeCommit,
@@ -25,6 +25,14 @@ pub enum Mutant {
     CallsReversed,
     /// A register takes over a chosen vote whose shards the drive does not hold.
     InstallsUnstaged,
+    /// An entry of the index's log is not synced.
+    LogNotSynced,
+    /// The log is not applied when the index is opened.
+    LogNotReplayed,
+    /// An entry of the log is taken whatever its checksum says.
+    LogNotVerified,
+    /// A checkpoint does not change the log's generation: older entries still count.
+    LogGenerationKept,
     /// A compaction of the index does not copy rows again that commits change meanwhile.
     CompactionMissesChanges,
     /// The copy that a compaction has made is not synced before it takes the index's place.

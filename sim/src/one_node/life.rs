@@ -28,7 +28,7 @@ use std::{
 use store::{
     background::recovery::Recovered,
     drive::DriveStatus,
-    node::{self, CompactionPolicy, NodeConfig},
+    node::{self, IndexPolicy, NodeConfig},
     runtime::{self, Rt},
     store::{Store, StoreError},
 };
@@ -161,8 +161,8 @@ pub async fn one_node(world: World, kind: Kind) {
 pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) -> (u64, u64) {
     let mut plan = Plan::draw(kind);
     change(&mut plan);
-    // A rotten block of the last commit before a crash looks like a torn one: its drive forgets that commit
-    // (`specs/format.md`), which a replay would not forgive.
+    // Rot at the end of a log looks like a torn entry: its drive forgets those commits (`specs/format.md`), which a
+    // replay would not forgive.
     if kind == Kind::Honest && !world.is_mutated() && plan.index_rot == 0.0 {
         world.replay_machines();
     }
@@ -358,7 +358,7 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
         set_size: shared.plan.set_size,
         standard_parity: shared.plan.parity,
         reduced_parity: shared.plan.parity.min(1),
-        compaction: compaction(&shared.plan),
+        index: index_policy(&shared.plan),
     };
     let opened = node::open(rt.clone(), config).await;
     if phase == Phase::Swapped {
@@ -435,15 +435,15 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
     std::future::pending::<()>().await;
 }
 
-fn compaction(plan: &Plan) -> CompactionPolicy {
-    match plan.compaction {
-        Some(interval) => CompactionPolicy {
-            wasted_bytes_min: 0,
-            interval,
-            ..CompactionPolicy::default()
-        },
-        None => CompactionPolicy::default(),
+fn index_policy(plan: &Plan) -> IndexPolicy {
+    let mut policy = IndexPolicy::default();
+    if let Some(rows) = plan.log_rows {
+        policy.log_rows = rows;
     }
+    if let Some(interval) = plan.compaction {
+        (policy.wasted_bytes_min, policy.interval) = (0, interval);
+    }
+    policy
 }
 
 /// Clients come and vanish.

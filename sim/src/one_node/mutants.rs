@@ -13,7 +13,7 @@ use store::runtime::{Mutant, Mutant::*};
 pub type Focus = fn(&mut Plan);
 
 /// Every mutant, and what of a plan is turned up for it: a rare meeting of faults must not rest on a lucky seed.
-pub const MUTANTS: [(Mutant, Focus); 35] = [
+pub const MUTANTS: [(Mutant, Focus); 39] = [
     (ShardFileNotSynced, as_drawn),
     (ShardFolderNotSynced, as_drawn),
     (IndexNotSynced, as_drawn),
@@ -21,6 +21,10 @@ pub const MUTANTS: [(Mutant, Focus); 35] = [
     (IndexNotVerified, index_rot),
     (RemovedUnderJob, vanishing),
     (SweepRemovesHeld, as_drawn),
+    (LogNotSynced, power_loss),
+    (LogNotReplayed, power_loss),
+    (LogNotVerified, power_loss),
+    (LogGenerationKept, checkpoints),
     (CompactionMissesChanges, compactions),
     (CompactionNotSynced, compactions),
     (CompactionNameNotSynced, compactions),
@@ -55,6 +59,12 @@ pub fn as_drawn(_: &mut Plan) {}
 
 fn power_loss(plan: &mut Plan) {
     (plan.cut, plan.power) = (0.9, 1.0);
+}
+
+/// The power fails, and logs of indexes are emptied all the time.
+fn checkpoints(plan: &mut Plan) {
+    power_loss(plan);
+    plan.log_rows = Some(50);
 }
 
 /// Indexes are compacted all the time, and the power fails.

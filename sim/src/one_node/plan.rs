@@ -102,6 +102,8 @@ pub struct Plan {
     pub full_at_the_end: bool,
     /// Interval of the checks for a compaction, which is made for little then.
     pub compaction: Option<Duration>,
+    /// Most rows of an index's log, if few: checkpoints are frequent then.
+    pub log_rows: Option<usize>,
 }
 
 impl Plan {
@@ -164,6 +166,7 @@ impl Plan {
             progress: rng.gen_bool(0.4),
             full_at_the_end: rng.gen_bool(0.3),
             compaction: rng.gen_bool(0.25).then(|| life_max / rng.gen_range(3..30)),
+            log_rows: rng.gen_bool(0.5).then(|| rng.gen_range(0..200)),
         }
     }
 

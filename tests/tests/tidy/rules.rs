@@ -39,7 +39,7 @@ const SUBJECTS: [&str; 23] = [
 ];
 
 /// Endings that make a file's name of what looks like a rule: `format.json`.
-const FILE_ENDINGS: [&str; 7] = ["json", "redb", "rs", "md", "toml", "tmp", "new"];
+const FILE_ENDINGS: [&str; 8] = ["json", "redb", "log", "rs", "md", "toml", "tmp", "new"];
 
 /// Rules that are defined twice or nowhere, or cited nowhere.
 pub fn check(files: &[File]) -> Vec<String> {

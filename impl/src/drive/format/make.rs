@@ -2,12 +2,12 @@
 
 use super::{
     DATA_FOLDER, FORMAT_TEMP_FILE, FormatError, Found, INDEX_TEMP_FILE, Identity, Opened, ReadySlot, SYSTEM_FOLDER,
-    Slot, State, file::Format, format_path, index_path,
+    Slot, State, file::Format, format_path, index_path, log_path,
 };
 #[cfg(feature = "mutants")]
 use super::{look::look_at, place};
 use crate::{
-    drive::index::Index,
+    drive::index::{Index, create_log},
     runtime::{Files, Guard, OpenMode},
 };
 use std::{
@@ -96,7 +96,7 @@ pub(crate) fn adopt_wiped(files: &Arc<dyn Files>, paths: &[PathBuf]) -> Result<(
                 ..reference.clone()
             };
             let (files, path) = (&drive.files, &drive.path);
-            let made = begin(files, path, &format).and_then(|_| create_index(&**files, path));
+            let made = begin(files, path, &format).and_then(|_| create_index(&**files, path, &format));
             made.map_err(|error| FormatError::first_start(&drive.path, error))?;
         }
     }
@@ -139,8 +139,8 @@ pub(super) fn first_start(drives: Vec<Found>, format: &Format) -> Result<Opened,
             State::Unreadable(reason) | State::Damaged(reason) => Err(Slot::Offline { path, reason }),
         });
     }
-    for (path, _, files, _) in begun.iter().flatten() {
-        create_index(&**files, path).map_err(|error| FormatError::first_start(path, error))?;
+    for (path, format, files, _) in begun.iter().flatten() {
+        create_index(&**files, path, format).map_err(|error| FormatError::first_start(path, error))?;
     }
     let mut slots = Vec::with_capacity(begun.len());
     for drive in begun {
@@ -160,7 +160,7 @@ pub(super) fn first_start(drives: Vec<Found>, format: &Format) -> Result<Opened,
 }
 
 fn finish(files: &dyn Files, drive: &Path, format: &Format) -> io::Result<()> {
-    create_index(files, drive)?;
+    create_index(files, drive, format)?;
     complete(files, drive, format)
 }
 
@@ -198,10 +198,13 @@ fn write_format(files: &dyn Files, drive: &Path, format: &Format) -> io::Result<
     files.sync_dir(&system)
 }
 
-/// An empty index in the place of whatever an unfinished start left there.
-fn create_index(files: &dyn Files, drive: &Path) -> io::Result<()> {
+/// An empty index and its log in the place of whatever an unfinished start left there.
+fn create_index(files: &dyn Files, drive: &Path, format: &Format) -> io::Result<()> {
     let system = drive.join(SYSTEM_FOLDER);
     files.create_dir_all(&drive.join(DATA_FOLDER))?;
+    let log = files.open(&log_path(drive), OpenMode::Create)?;
+    log.set_len(0)?;
+    create_log(&*log, format.this)?;
     let temp = system.join(INDEX_TEMP_FILE);
     let file = files.open(&temp, OpenMode::Create)?;
     file.set_len(0)?;

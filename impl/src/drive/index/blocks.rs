@@ -20,9 +20,8 @@
 //!   pages unverified at the next start. So what was let pass gets its checksum, durably, before any header that
 //!   redb writes meanwhile: a crash may cut the repair short too. redb syncs nothing while it verifies.
 //!
-//! What remains is that a rotten block of the very last commit before a crash looks like a torn one, and
-//! brings back the commit before. The local drive makes its last commit before it rests in two phases, after
-//! which no such block is let pass.
+//! Every durable commit is made in two phases, but for the one by which redb closes a file after a panic: only then
+//! does it verify.
 
 use super::{
     header::Header,
@@ -41,13 +40,15 @@ use std::{
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// Called when the file system is full; whether it has made room.
-pub(crate) type MakeRoom = Box<dyn Fn() -> bool + Send + Sync>;
+pub(crate) type MakeRoom = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// The index's file as redb sees it.
 pub(super) struct Blocks {
     file: Arc<dyn File>,
     state: Mutex<State>,
     lenient: AtomicBool,
+    /// Nothing is written any more.
+    abandoned: AtomicBool,
     make_room: MakeRoom,
     mutation: Mutation,
 }
@@ -100,9 +101,15 @@ impl Blocks {
                 sealed: 0,
             }),
             lenient: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             make_room,
             mutation,
         }
+    }
+
+    /// Refuses every write from here on.
+    pub(super) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
     }
 
     /// Notes that redb verifies every page from here on.
@@ -252,6 +259,9 @@ impl Blocks {
 
     /// Tries again when the file system was full and room could be made (`drive.full-still-deletes`).
     fn with_room<T>(&self, write: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        if self.abandoned.load(Ordering::Acquire) {
+            return Err(io::Error::other("the index was given up"));
+        }
         match write() {
             Err(error) if is_full(&error) && (self.make_room)() => write(),
             result => result,

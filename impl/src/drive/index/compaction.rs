@@ -7,11 +7,12 @@
 //! holds (`drive.compaction-keeps-all`).
 
 use super::{
-    Changes, HELD, Index, IndexError, MakeRoom, Open, REGISTERS, SHARDS, View, contained, len_of, lock, rows,
-    write_drive,
+    Index, IndexError, LOG, META, MakeRoom, Open, View,
+    batch::{Row, Rows, write_rows},
+    contained, lock, rows, set_durability, write_drive,
 };
 use crate::runtime::{File, Mutant, Mutation};
-use redb::{Durability, WriteTransaction};
+use redb::Durability;
 use std::{
     collections::BTreeSet,
     mem,
@@ -47,15 +48,9 @@ type CopiedRow = (RowKey, Option<Vec<u8>>);
 pub(super) struct Tracker(BTreeSet<RowKey>);
 
 impl Tracker {
-    pub(super) fn note(&mut self, changes: &Changes) {
-        let registers = changes.registers.iter();
-        self.0
-            .extend(registers.map(|(key, _)| (RowTable::Registers, key.as_bytes().to_vec())));
-        for row in &changes.rows {
-            let held = rows::held_key(&row.owner, row.folder, row.held);
-            let shard = rows::shard_key(row.folder, row.held.part).to_vec();
-            self.0.extend([(RowTable::Held, held), (RowTable::Shards, shard)]);
-        }
+    pub(super) fn note(&mut self, changes: &Rows<'_>) {
+        let keys = changes.rows.iter().map(|row| (row.table, row.key.to_vec()));
+        self.0.extend(keys);
     }
 }
 
@@ -86,7 +81,7 @@ impl View {
                     RowTable::Registers => take_rows!(table, self.registers.range::<&[u8]>(range)?, bytes_max),
                     RowTable::Held => take_rows!(table, self.held.range::<&[u8]>(range)?, bytes_max),
                     RowTable::Shards => {
-                        let start = shard_key(after).map_or(Bound::Unbounded, Bound::Excluded);
+                        let start = rows::as_shard_key(after).map_or(Bound::Unbounded, Bound::Excluded);
                         let range = self
                             .shards
                             .range::<&[u8; rows::SHARD_KEY_BYTES]>((start, Bound::Unbounded))?;
@@ -111,15 +106,11 @@ impl View {
             let value = match table {
                 RowTable::Registers => self.registers.get(&key[..])?,
                 RowTable::Held => self.held.get(&key[..])?,
-                RowTable::Shards => self.shards.get(shard_key(key)?)?,
+                RowTable::Shards => self.shards.get(rows::as_shard_key(key)?)?,
             };
             Ok(value.map(|value| value.value().to_vec()))
         })
     }
-}
-
-fn shard_key(key: &[u8]) -> Result<&[u8; rows::SHARD_KEY_BYTES], rows::RowError> {
-    key.try_into().map_err(|_| rows::RowError::Malformed)
 }
 
 /// A compaction under way. Dropped before [`Index::adopt`], it has changed nothing; the index must be told by
@@ -130,6 +121,8 @@ pub(crate) struct Compaction {
     copied: Option<RowKey>,
     /// Bytes copied since the last sync.
     unsynced: usize,
+    /// Generation of the log behind the finished copy.
+    generation: u64,
     mutation: Mutation,
 }
 
@@ -142,12 +135,13 @@ impl Compaction {
         mutation: Mutation,
     ) -> Result<Compaction, IndexError> {
         Index::create(file.clone())?;
-        let target = Index::open(file, make_room, mutation)?;
+        let target = Index::open_without_log(file, make_room, mutation)?;
         *lock(&source.tracker) = Some(Tracker::default());
         Ok(Compaction {
             target,
             copied: Some(RowKey::default()),
             unsynced: 0,
+            generation: 0,
             mutation,
         })
     }
@@ -187,6 +181,8 @@ impl Compaction {
             true => Durability::None,
             false => Durability::Immediate,
         };
+        let mut log = lock(&source.log);
+        self.generation = log.as_mut().ok_or(IndexError::Closed)?.next_generation();
         self.write(&rows, Some(source.drive_state()?), durability)
     }
 
@@ -200,18 +196,24 @@ impl Compaction {
         changed.0.into_iter().filter(reached).collect()
     }
 
-    /// Writes rows into the copy, and the drive's epoch and `hi` at the end.
+    /// Writes rows into the copy; at the end also the drive's epoch and `hi`, and the log's generation.
     fn write(&self, rows: &[CopiedRow], drive: Option<(u64, u64)>, durability: Durability) -> Result<(), IndexError> {
         contained(|| {
             let mut transaction = self.target.begin_write(drive.is_some())?;
-            transaction
-                .set_durability(durability)
-                .map_err(|error| IndexError::Redb(Box::new(error.into())))?;
-            write_rows(&self.target, &transaction, rows)?;
+            set_durability(&mut transaction, durability)?;
+            let rows = rows.iter().map(|((table, key), value)| Row {
+                table: *table,
+                key,
+                value: value.as_deref(),
+            });
+            let mut live = lock(&self.target.live);
+            write_rows(&transaction, &rows.collect::<Vec<_>>(), &mut live)?;
             if let Some(drive) = drive {
                 write_drive(&transaction, drive)?;
+                transaction.open_table(META)?.insert(LOG, self.generation)?;
             }
-            lock(&self.target.live).store(&transaction, drive.is_some())?;
+            live.store(&transaction, drive.is_some())?;
+            drop(live);
             Ok(transaction.commit()?)
         })?;
         *lock(&self.target.view) = None;
@@ -227,38 +229,27 @@ fn changed_rows(view: &View, changed: Vec<RowKey>) -> Result<Vec<CopiedRow>, Ind
     rows.collect()
 }
 
-fn write_rows(target: &Index, transaction: &WriteTransaction, rows: &[CopiedRow]) -> Result<(), IndexError> {
-    let mut live = lock(&target.live);
-    let mut registers = transaction.open_table(REGISTERS)?;
-    let mut held = transaction.open_table(HELD)?;
-    let mut shards = transaction.open_table(SHARDS)?;
-    for ((table, key), value) in rows {
-        let old = len_of(match (table, value) {
-            (RowTable::Registers, Some(value)) => registers.insert(&key[..], &value[..])?,
-            (RowTable::Registers, None) => registers.remove(&key[..])?,
-            (RowTable::Held, Some(value)) => held.insert(&key[..], &value[..])?,
-            (RowTable::Held, None) => held.remove(&key[..])?,
-            (RowTable::Shards, Some(value)) => shards.insert(shard_key(key)?, &value[..])?,
-            (RowTable::Shards, None) => shards.remove(shard_key(key)?)?,
-        });
-        live.changed(*table, key, old, value.as_ref().map(Vec::len));
-    }
-    Ok(())
-}
-
 impl Index {
     /// Serves a finished copy from now on. Views of the file before it stay readable.
     pub(crate) fn adopt(&self, compaction: Compaction) {
         let target = &compaction.target;
+        // In the order in which commits take the locks.
+        let mut log = lock(&self.log);
         let new = target.open.write().unwrap_or_else(PoisonError::into_inner).take();
         // In this order, as readers take them.
         let mut view = lock(&self.view);
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         let old = mem::replace(&mut *open, new);
+        if let Some(old) = &old {
+            old.blocks.abandon();
+        }
         *view = None;
         *lock(&self.live) = mem::take(&mut *lock(&target.live));
         *lock(&self.tracker) = None;
         lock(&self.retired).extend(old);
+        if let Some(log) = &mut *log {
+            log.restart(compaction.generation);
+        }
     }
 
     /// Notes changed rows no longer: the compaction was given up.

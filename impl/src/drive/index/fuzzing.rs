@@ -1,6 +1,8 @@
 //! Doors for the fuzz targets: the index on any file, and its rows as bytes.
 
-use super::{Changes, Held, Hold, Index, IndexError, RowChange, RowError, Shard, rows};
+use super::{
+    Changes, Durable, Held, Hold, Index, IndexError, LogConfig, LogLimits, RowChange, RowError, Shard, create_log, rows,
+};
 use crate::{
     drive::{ListFrom, RegisterKey},
     runtime::{File, Mutation},
@@ -30,17 +32,33 @@ pub struct Row {
 }
 
 impl IndexDoor {
-    /// Makes an index in an empty file.
+    /// Makes an index and its log in empty files.
     ///
     /// # Errors
     /// As [`IndexError`] says; so everywhere below.
-    pub fn create(file: Arc<dyn File>) -> Result<(), IndexError> {
+    pub fn create(file: Arc<dyn File>, log: &dyn File) -> Result<(), IndexError> {
+        create_log(log, OWNER)?;
         Index::create(file)
     }
 
-    /// Opens one.
-    pub fn open(file: Arc<dyn File>) -> Result<IndexDoor, IndexError> {
-        Index::open(file, Box::new(|| false), Mutation::NONE).map(IndexDoor)
+    /// Opens one with its log, which takes 100 rows. Generations are counted from `generation` on.
+    pub fn open(file: Arc<dyn File>, log: Arc<dyn File>, mut generation: u64) -> Result<IndexDoor, IndexError> {
+        let random = move || {
+            generation += 1;
+            generation
+        };
+        let log = LogConfig {
+            file: log,
+            owner: OWNER,
+            limits: LogLimits {
+                bytes: 1 << 20,
+                rows: 100,
+                bytes_max: 1 << 20,
+                rows_max: 100,
+            },
+            random: Box::new(random),
+        };
+        Index::open(file, || Ok(log), Arc::new(|| false), Mutation::NONE).map(IndexDoor)
     }
 
     /// Writes rows, and the drive's epoch and `hi`, in one commit.
@@ -61,7 +79,8 @@ impl IndexDoor {
                 })
                 .collect(),
         };
-        self.0.commit(&changes, rest)
+        self.0
+            .commit(&changes, if rest { Durable::Rest } else { Durable::Logged })
     }
 
     /// The drive's epoch and `hi`.
@@ -99,6 +118,9 @@ impl IndexDoor {
         self.0.close()
     }
 }
+
+/// UUID of the drive.
+const OWNER: u128 = 7;
 
 const HELD: Held = Held {
     upload: 0,
@@ -148,4 +170,12 @@ pub fn decode_shard(row: &[u8]) -> Result<Option<Bytes>, RowError> {
         Shard::Small(bytes) => Some(bytes),
         Shard::File => None,
     })
+}
+
+/// Number of rows in the body of a log entry.
+///
+/// # Errors
+/// [`RowError`].
+pub fn decode_batch(bytes: &[u8]) -> Result<usize, RowError> {
+    super::batch::Rows::decode(bytes).map(|decoded| decoded.rows.len())
 }

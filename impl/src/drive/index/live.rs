@@ -1,7 +1,8 @@
 //! Bytes of all rows of an index, kept up to date by its commits.
 //!
-//! They tell how much of the file a compaction would give back. Stored when the drive rests or is closed, and removed
-//! by the first commit after that: an index that a crash has left is counted anew, beside commits.
+//! They tell how much of the file a compaction would give back. Stored when the drive rests or is closed, or with a
+//! finished copy, and removed by the first commit after that. An index that is opened without them is counted anew,
+//! beside commits.
 
 use super::{
     Index, IndexError, META,

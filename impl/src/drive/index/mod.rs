@@ -1,32 +1,38 @@
 //! A drive's index: registers, held folders, small shards, in redb over verified blocks.
 
+mod batch;
 mod blocks;
 mod compaction;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod header;
 mod live;
+mod log;
 mod rows;
 mod sums;
 mod unnamed;
 
 pub(crate) use blocks::{MakeRoom, is_full};
 pub(crate) use compaction::Compaction;
+pub(crate) use log::{LogConfig, LogLimits, create_log};
 pub(crate) use rows::{Held, Shard};
 pub use rows::{RowError, decode_register};
 
 use super::{ListFrom, RegisterKey, page::Rows};
 use crate::runtime::{File, Mutation};
+use batch::{Batch, Rows as BatchRows};
 use blocks::{Backend, Blocks};
 use bytes::Bytes;
-use compaction::{RowTable, Tracker};
+use compaction::Tracker;
 use live::{LIVE, Live};
+use log::Log;
 use model::{
     protocol::{Folder, Register},
     record::Record,
 };
 use redb::{
-    AccessGuard, Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction,
+    AccessGuard, Builder, Database, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition,
+    WriteTransaction,
 };
 use std::{
     collections::BTreeMap,
@@ -36,10 +42,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-/// The version of the tables below. A newer one is refused.
-const VERSION: u64 = 1;
+/// The version of the tables below and of the log. Any other is refused: version 1, without a log, was never released.
+const VERSION: u64 = 2;
+/// Name of the log's generation in the table `meta`: 0 until the index is first opened.
+const LOG: &str = "log";
 /// redb's cache, of pages read and pages to be written. Its default is 1 GiB for each drive.
-const CACHE_BYTES: usize = 16 << 20;
+const CACHE_BYTES: usize = 10 << 20;
 /// A page of a listing ends after this many bytes of rows.
 const LIST_BYTES_MAX: usize = 4 << 20;
 
@@ -61,9 +69,18 @@ pub enum IndexError {
     /// A row.
     #[error(transparent)]
     Row(#[from] RowError),
-    /// Format of a newer version.
-    #[error("it is of version {0}, this program knows versions up to {VERSION}")]
+    /// Format of another version.
+    #[error("it is of version {0}, this program knows version {VERSION}")]
     Version(u64),
+    /// The log cannot be opened.
+    #[error("cannot open its log: {0}")]
+    NoLog(io::Error),
+    /// The file of the log is another drive's, or none of ours.
+    #[error("its log is not the log of this drive: without it the drive has forgotten what it voted for")]
+    ForeignLog,
+    /// Rot in the log.
+    #[error("the entry at byte {0} of its log is damaged")]
+    LogEntry(usize),
     /// A panic inside redb, which damaged bytes can cause.
     #[error("panic: {0}")]
     Panic(String),
@@ -137,12 +154,25 @@ pub(crate) enum Hold {
     Removed,
 }
 
+/// Manner in which a commit is made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durable {
+    /// In the log, or as a checkpoint if the log is full.
+    Logged,
+    /// As a checkpoint.
+    Checkpoint,
+    /// As a checkpoint after which the drive rests: the index knows the bytes of all its rows when it is opened.
+    Rest,
+}
+
 /// The index of one drive.
 pub(crate) struct Index {
     /// `None` once closed. Held only while a transaction begins.
     open: RwLock<Option<Open>>,
     /// View that readers share until the next commit.
     view: Mutex<Option<Arc<View>>>,
+    /// `None` for a copy that a compaction has not finished, and once closed. Held during a commit.
+    log: Mutex<Option<Log>>,
     /// Bytes of all rows.
     live: Mutex<Live>,
     /// Keys changed by commits while a compaction is under way.
@@ -155,6 +185,7 @@ pub(crate) struct Index {
 struct Open {
     database: Database,
     file: Arc<dyn File>,
+    blocks: Arc<Blocks>,
     /// Shared by the views of it.
     views: Arc<()>,
 }
@@ -162,14 +193,14 @@ struct Open {
 impl Index {
     /// Makes a new index in an empty file, durably; the file's name is the caller's to sync.
     pub(crate) fn create(file: Arc<dyn File>) -> Result<(), IndexError> {
-        let index = Index::start(file.clone(), Blocks::create(file, Box::new(|| false)))?;
+        let index = Index::start(file.clone(), Blocks::create(file, Arc::new(|| false)))?;
         contained(|| {
             let transaction = index.begin_write(true)?;
             transaction.open_table(REGISTERS)?;
             transaction.open_table(HELD)?;
             transaction.open_table(SHARDS)?;
             let mut meta = transaction.open_table(META)?;
-            for (name, value) in [("version", VERSION), ("epoch", 0), ("hi", 0), (LIVE, 0)] {
+            for (name, value) in [("version", VERSION), ("epoch", 0), ("hi", 0), (LIVE, 0), (LOG, 0)] {
                 meta.insert(name, value)?;
             }
             drop(meta);
@@ -178,11 +209,29 @@ impl Index {
         index.close()
     }
 
-    /// Opens an index. After a crash redb verifies or reads back its state first.
+    /// Opens an index, and applies its log.
     ///
     /// # Errors
-    /// Damage, or a format newer than this program.
-    pub(crate) fn open(file: Arc<dyn File>, make_room: MakeRoom, mutation: Mutation) -> Result<Index, IndexError> {
+    /// Damage, or a format of another version.
+    pub(crate) fn open(
+        file: Arc<dyn File>,
+        open_log: impl FnOnce() -> io::Result<LogConfig>,
+        make_room: MakeRoom,
+        mutation: Mutation,
+    ) -> Result<Index, IndexError> {
+        let index = Index::open_without_log(file, make_room, mutation)?;
+        let generation = index.meta(LOG)?.ok_or(RowError::Malformed)?;
+        let log = Log::new(open_log().map_err(IndexError::NoLog)?, mutation, generation);
+        let entries = log.read()?;
+        *lock(&index.log) = Some(log);
+        if generation == 0 || !entries.is_empty() {
+            index.replay(&entries)?;
+        }
+        Ok(index)
+    }
+
+    /// Opens an index without its log.
+    fn open_without_log(file: Arc<dyn File>, make_room: MakeRoom, mutation: Mutation) -> Result<Index, IndexError> {
         let index = Index::start(file.clone(), Blocks::open(file, make_room, mutation)?)?;
         match index.meta("version")? {
             Some(VERSION) => {}
@@ -193,6 +242,20 @@ impl Index {
             *lock(&index.live) = Live::stored(bytes);
         }
         Ok(index)
+    }
+
+    /// Applies the entries of the log, and makes a checkpoint.
+    fn replay(&self, entries: &[Vec<u8>]) -> Result<(), IndexError> {
+        contained(|| {
+            let mut log = lock(&self.log);
+            let transaction = self.begin_write(true)?;
+            let mut live = lock(&self.live);
+            for entry in entries {
+                BatchRows::decode(entry)?.write(&transaction, &mut live)?;
+            }
+            live.store(&transaction, false)?;
+            checkpoint(log.as_mut().ok_or(IndexError::Closed)?, transaction)
+        })
     }
 
     fn start(file: Arc<dyn File>, blocks: Blocks) -> Result<Index, IndexError> {
@@ -211,8 +274,14 @@ impl Index {
         }
         let views = Arc::default();
         Ok(Index {
-            open: RwLock::new(Some(Open { database, file, views })),
+            open: RwLock::new(Some(Open {
+                database,
+                file,
+                blocks,
+                views,
+            })),
             view: Mutex::default(),
+            log: Mutex::default(),
             live: Mutex::default(),
             tracker: Mutex::default(),
             retired: Mutex::default(),
@@ -234,31 +303,39 @@ impl Index {
         })
     }
 
-    /// Makes changes durable in one transaction. `rest` makes it one that a crash brings back at once and
-    /// unconditionally, for some milliseconds more.
-    pub(crate) fn commit(&self, changes: &Changes, rest: bool) -> Result<(), IndexError> {
+    /// Makes changes durable, all of them or none.
+    pub(crate) fn commit(&self, changes: &Changes, durable: Durable) -> Result<(), IndexError> {
+        let mut batch = Batch::of(changes, log::ENTRY_HEADER_BYTES)?;
         contained(|| {
-            let transaction = self.begin_write(rest)?;
+            let mut log = lock(&self.log);
+            let log = log.as_mut().ok_or(IndexError::Closed)?;
+            let is_checkpoint = durable != Durable::Logged || !log.has_room_for(&batch);
+            let mut transaction = self.begin_write(is_checkpoint)?;
             let mut live = lock(&self.live);
-            if !changes.registers.is_empty() {
-                write_registers(&transaction, &changes.registers, &mut live)?;
-            }
-            if !changes.rows.is_empty() {
-                write_rows(&transaction, &changes.rows, &mut live)?;
-            }
-            if let Some(drive) = changes.drive {
-                write_drive(&transaction, drive)?;
-            }
-            live.store(&transaction, rest)?;
+            batch.rows()?.write(&transaction, &mut live)?;
+            live.store(&transaction, durable == Durable::Rest)?;
             // A count of all rows must not wait for the sync.
             drop(live);
+            if is_checkpoint {
+                return checkpoint(log, transaction);
+            }
+            // Before readers can see it.
+            match log.append(&mut batch) {
+                Ok(()) => set_durability(&mut transaction, Durability::None)?,
+                // The drive's reserve is for redb: what it needs for the log's rows must not pile up any more.
+                Err(error) if is_full(&error) => {
+                    transaction.set_quick_repair(true);
+                    return checkpoint(log, transaction);
+                }
+                Err(error) => return Err(error.into()),
+            }
             Ok(transaction.commit()?)
         })?;
         // Readers that begin from here on see the commit.
         *lock(&self.view) = None;
         // Only now: a compaction that took the keys earlier would copy the rows as they were.
         if let Some(tracker) = &mut *lock(&self.tracker) {
-            tracker.note(changes);
+            tracker.note(&batch.rows()?);
         }
         Ok(())
     }
@@ -282,6 +359,14 @@ impl Index {
         Ok(fresh)
     }
 
+    /// Writes nothing any more: the log has all that was acknowledged. Without this redb commits once more when it is
+    /// closed.
+    pub(crate) fn abandon(&self) {
+        if let Some(open) = &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
+            open.blocks.abandon();
+        }
+    }
+
     /// Closes the index: it opens again at once. Views that are still held answer with errors.
     pub(crate) fn close(&self) -> Result<(), IndexError> {
         contained(|| {
@@ -289,14 +374,17 @@ impl Index {
             // Transactions that begin meanwhile are waited for, so that redb closes the file before this returns.
             drop(self.open.write().unwrap_or_else(PoisonError::into_inner).take());
             lock(&self.retired).clear();
+            *lock(&self.log) = None;
             Ok(())
         })
     }
 
-    fn begin_write(&self, rest: bool) -> Result<WriteTransaction, IndexError> {
+    /// A transaction to write in. A checkpoint is committed in two phases and brings along what redb needs to open it
+    /// at once: after a crash no page has to be verified.
+    fn begin_write(&self, checkpoint: bool) -> Result<WriteTransaction, IndexError> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         let mut transaction = open.as_ref().ok_or(IndexError::Closed)?.database.begin_write()?;
-        transaction.set_quick_repair(rest);
+        transaction.set_quick_repair(checkpoint);
         Ok(transaction)
     }
 
@@ -321,61 +409,25 @@ impl fmt::Debug for Index {
     }
 }
 
+/// Commits a transaction as a checkpoint, behind which the log begins anew.
+fn checkpoint(log: &mut Log, transaction: WriteTransaction) -> Result<(), IndexError> {
+    let generation = log.next_generation();
+    transaction.open_table(META)?.insert(LOG, generation)?;
+    transaction.commit()?;
+    log.restart(generation);
+    Ok(())
+}
+
+fn set_durability(transaction: &mut WriteTransaction, durability: Durability) -> Result<(), IndexError> {
+    let set = transaction.set_durability(durability);
+    set.map_err(|error| IndexError::Redb(Box::new(error.into())))
+}
+
 /// Writes the drive's epoch and `hi`.
 fn write_drive(transaction: &WriteTransaction, (epoch, hi): (u64, u64)) -> Result<(), IndexError> {
     let mut meta = transaction.open_table(META)?;
     meta.insert("epoch", epoch)?;
     meta.insert("hi", hi)?;
-    Ok(())
-}
-
-fn write_registers(
-    transaction: &WriteTransaction,
-    registers: &[(RegisterKey, Option<Register<Record>>)],
-    live: &mut Live,
-) -> Result<(), IndexError> {
-    let mut table = transaction.open_table(REGISTERS)?;
-    for (key, register) in registers {
-        let key = key.as_bytes();
-        let (new, old) = match register {
-            Some(register) => {
-                let row = rows::encode_register(register)?;
-                (Some(row.len()), table.insert(key, &row[..])?)
-            }
-            None => (None, table.remove(key)?),
-        };
-        live.changed(RowTable::Registers, key, len_of(old), new);
-    }
-    Ok(())
-}
-
-fn write_rows(transaction: &WriteTransaction, changes: &[RowChange], live: &mut Live) -> Result<(), IndexError> {
-    let mut held = transaction.open_table(HELD)?;
-    let mut shards = transaction.open_table(SHARDS)?;
-    for row in changes {
-        let held_key = rows::held_key(&row.owner, row.folder, row.held);
-        let shard_key = rows::shard_key(row.folder, row.held.part);
-        let held_row = rows::held_row(row.held);
-        let (new, old) = match &row.change {
-            Hold::Small(_) | Hold::File => (Some(held_row.len()), held.insert(&held_key[..], &held_row[..])?),
-            Hold::Removed => (None, held.remove(&held_key[..])?),
-        };
-        live.changed(RowTable::Held, &held_key, len_of(old), new);
-        let (new, old) = match &row.change {
-            Hold::Small(framed) => {
-                // A data folder's name is new: there is no row before it.
-                let mut shard = shards.insert_reserve(&shard_key, framed.len() + 1)?;
-                rows::fill_small_shard(shard.as_mut(), framed);
-                (Some(framed.len() + 1), None)
-            }
-            Hold::File => (
-                Some(rows::FILE_SHARD.len()),
-                len_of(shards.insert(&shard_key, rows::FILE_SHARD)?),
-            ),
-            Hold::Removed => (None, len_of(shards.remove(&shard_key)?)),
-        };
-        live.changed(RowTable::Shards, &shard_key, old, new);
-    }
     Ok(())
 }
 
@@ -475,7 +527,7 @@ fn contained<T>(work: impl FnOnce() -> Result<T, IndexError>) -> Result<T, Index
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Values are replaced whole, so a panic leaves none half changed.
+    // A panic fails the index, and its drive: what it leaves half changed is not used.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -193,6 +193,11 @@ pub(super) fn shard_key(folder: Folder, part: u16) -> [u8; SHARD_KEY_BYTES] {
     key
 }
 
+/// The key of a shard's row as the table takes it.
+pub(super) fn as_shard_key(key: &[u8]) -> Result<&[u8; SHARD_KEY_BYTES], RowError> {
+    key.try_into().map_err(|_| RowError::Malformed)
+}
+
 /// The row of a shard in a file.
 pub(super) const FILE_SHARD: &[u8] = &[FILE];
 

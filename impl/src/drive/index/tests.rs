@@ -1,5 +1,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests damage the file from outside")]
 
+mod crashes;
+mod log;
+
 use super::*;
 use crate::{
     drive::fixture::{open_file, vote},
@@ -12,12 +15,52 @@ fn scratch() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     let dir = dir.expect("temp folder");
     let path = dir.path().join("index");
+    create_log(&*open_file(&log_of(&path), OpenMode::CreateNew), OWNER).expect("creates");
     Index::create(open_file(&path, OpenMode::CreateNew)).expect("creates");
     (dir, path)
 }
 
+/// Opens the index at a path, with the log beside it.
 fn open(path: &Path) -> Result<Index, IndexError> {
-    Index::open(open_file(path, OpenMode::Write), Box::new(|| false), Mutation::NONE)
+    open_on(open_file(path, OpenMode::Write), path, Mutation::NONE)
+}
+
+fn open_on(file: Arc<dyn File>, path: &Path, mutation: Mutation) -> Result<Index, IndexError> {
+    open_with(file, open_file(&log_of(path), OpenMode::Write), mutation)
+}
+
+fn open_with(file: Arc<dyn File>, log: Arc<dyn File>, mutation: Mutation) -> Result<Index, IndexError> {
+    let log = LogConfig {
+        file: log,
+        owner: OWNER,
+        limits: LogLimits {
+            bytes: 1 << 20,
+            rows: LOG_ROWS,
+            bytes_max: 1 << 20,
+            rows_max: LOG_ROWS,
+        },
+        random: Box::new(random),
+    };
+    Index::open(file, || Ok(log), Arc::new(|| false), mutation)
+}
+
+const OWNER: u128 = 11;
+const LOG_ROWS: usize = 1000;
+
+fn log_of(path: &Path) -> PathBuf {
+    path.with_added_extension("log")
+}
+
+/// Copies an index and its log as they are: what a crash leaves when all that was written became durable.
+fn crash(path: &Path, to: &Path) {
+    std::fs::copy(path, to).expect("copies");
+    std::fs::copy(log_of(path), log_of(to)).expect("copies");
+}
+
+fn random() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static LAST: AtomicU64 = AtomicU64::new(1);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 fn key(n: u64) -> RegisterKey {
@@ -79,7 +122,7 @@ fn merge(all: impl IntoIterator<Item = Changes>) -> Changes {
 fn fill(index: &Index, keys: u64) {
     for first in (0..keys).step_by(100) {
         index
-            .commit(&merge((first..first + 100).map(|n| put(n, 5))), false)
+            .commit(&merge((first..first + 100).map(|n| put(n, 5))), Durable::Logged)
             .expect("commits");
     }
 }
@@ -113,7 +156,7 @@ fn changes_are_there_after_a_restart() {
             ..put(7, 5).rows.remove(0)
         }],
     };
-    index.commit(&removed, false).expect("commits");
+    index.commit(&removed, Durable::Logged).expect("commits");
     index.close().expect("closes");
     assert!(matches!(index.view(), Err(IndexError::Closed)));
 
@@ -138,7 +181,7 @@ fn a_view_keeps_what_it_saw() {
         registers: vec![(key(4), register.clone())],
         ..Changes::default()
     };
-    index.commit(&changes, false).expect("commits");
+    index.commit(&changes, Durable::Logged).expect("commits");
     assert_eq!(before.register(&key(4)).expect("reads").accepted, vote(5, 5));
     let after = index.view().expect("view").register(&key(4)).expect("reads");
     assert_eq!(Some(after.accepted), register.map(|register| register.accepted));
@@ -175,7 +218,7 @@ fn folders_of_a_part_are_those_of_its_number_and_an_owner_has_all() {
         rows,
         ..Changes::default()
     };
-    index.commit(&changes, false).expect("commits");
+    index.commit(&changes, Durable::Logged).expect("commits");
     let view = index.view().expect("view");
     let folders = |key: &RegisterKey| view.held(key).expect("reads").into_keys().collect::<Vec<_>>();
     assert_eq!(folders(&owner), [10, 11, 12, 13, 14]);
@@ -200,7 +243,7 @@ fn listings_stay_below_their_prefix_and_say_where_they_end() {
             .collect(),
         ..Changes::default()
     };
-    index.commit(&changes, false).expect("commits");
+    index.commit(&changes, Durable::Logged).expect("commits");
     let view = index.view().expect("view");
     let list = |prefix: &str, from, limit| {
         let (listed, complete) = view
@@ -231,11 +274,11 @@ fn an_index_of_a_newer_version_is_refused_by_number() {
     transaction
         .open_table(META)
         .expect("meta")
-        .insert("version", 2)
+        .insert("version", 3)
         .expect("inserts");
     transaction.commit().expect("commits");
     index.close().expect("closes");
-    assert!(matches!(open(&path), Err(IndexError::Version(2))));
+    assert!(matches!(open(&path), Err(IndexError::Version(3))));
 }
 
 /// Bits flipped in a copy of the file: how often all was read, and how often there was an error. Anything
@@ -249,6 +292,7 @@ fn sweep(path: &Path, keys: u64, flips: u64, mut at: impl FnMut(u64, usize) -> u
         let at = at(n, bytes.len());
         bytes[at] ^= 1 << (n % 8);
         std::fs::write(&damaged, &bytes).expect("writes");
+        std::fs::copy(log_of(path), log_of(&damaged)).expect("copies");
         match open(&damaged).and_then(|index| read_all(&index, keys)) {
             Ok(_) => right += 1,
             Err(IndexError::Panic(panic)) => panic!("flipped byte {at}: a panic inside redb: {panic}"),
@@ -289,64 +333,12 @@ fn no_flipped_bit_of_an_index_at_rest_matters_after_a_crash() {
     let (_dir, path) = scratch();
     let index = open(&path).expect("opens");
     fill(&index, 600);
-    index.commit(&Changes::default(), true).expect("commits");
+    index.commit(&Changes::default(), Durable::Rest).expect("commits");
     let copy = path.with_extension("crashed");
-    std::fs::copy(&path, &copy).expect("copies");
+    crash(&path, &copy);
     let mut random = xorshift(7);
     let (right, errors) = sweep(&copy, 600, 100, |_, len| random() as usize % len);
     assert!(right > 0 && errors > 20, "{right} right, {errors} errors");
-}
-
-// The argument on torn writes in `blocks`: whatever sectors of the last, unsynced commit a crash keeps,
-// the index opens with that commit or with the one before, and every block that is in use matches.
-#[test]
-fn a_torn_commit_is_there_or_is_not() {
-    let (_dir, path) = scratch();
-    let index = open(&path).expect("opens");
-    fill(&index, 600);
-    let before = std::fs::read(&path).expect("reads");
-    index
-        .commit(&merge((0..600).step_by(7).map(|n| put(n, 9))), false)
-        .expect("commits");
-    let after = std::fs::read(&path).expect("reads");
-    drop(index);
-
-    let mut random = xorshift(99);
-    let crashed_path = path.with_extension("crashed");
-    let mut seen = [0; 2];
-    for round in 0..60u64 {
-        // From hardly any sector to hardly none lost.
-        let mut crashed = torn(&before, &after, || random() % 60 < round);
-        if round % 10 == 9 {
-            crashed.copy_from_slice(&after);
-        }
-        std::fs::write(&crashed_path, &crashed).expect("writes");
-        let index = open(&crashed_path).expect("opens after a crash");
-        let round_of = |n| {
-            index
-                .view()
-                .expect("view")
-                .register(&key(n))
-                .expect("reads")
-                .accepted
-                .ballot
-                .round
-        };
-        let kept = round_of(0);
-        assert!(kept == 5 || kept == 9);
-        seen[usize::from(kept == 9)] += 1;
-        for n in 0..600 {
-            assert_eq!(round_of(n), if n.is_multiple_of(7) { kept } else { 5 }, "key {n}");
-        }
-        // Written over and read again: the blocks that were let pass are sealed.
-        index
-            .commit(&merge((0..600).map(|n| put(n, 5))), false)
-            .expect("commits");
-        read_all(&index, 600).expect("reads");
-        index.close().expect("closes");
-        read_all(&open(&crashed_path).expect("opens"), 600).expect("reads");
-    }
-    assert!(seen[0] > 0 && seen[1] > 0, "{seen:?}");
 }
 
 /// Returns what a crash leaves of a file: of each sector the bytes before or after.
@@ -361,95 +353,11 @@ fn torn(before: &[u8], after: &[u8], mut keeps: impl FnMut() -> bool) -> Vec<u8>
     crashed
 }
 
-/// A file that remembers what it held at each sync: what a crash may go back to.
-#[derive(Debug)]
-struct Remembering(Arc<dyn File>, Arc<Mutex<Vec<Vec<u8>>>>);
-
-impl Remembering {
-    fn remember(&self) -> std::io::Result<()> {
-        let mut bytes = vec![0; usize::try_from(self.0.len()?).expect("small")];
-        self.0.read_at(0, &mut bytes)?;
-        lock(&self.1).push(bytes);
-        Ok(())
-    }
-}
-
-impl File for Remembering {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
-        self.0.read_at(offset, buf)
-    }
-    fn write_at(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        self.0.write_at(offset, data)
-    }
-    fn len(&self) -> std::io::Result<u64> {
-        self.0.len()
-    }
-    fn set_len(&self, len: u64) -> std::io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn sync(&self) -> std::io::Result<()> {
-        self.0.sync()?;
-        self.remember()
-    }
-    fn id(&self) -> std::io::Result<crate::runtime::FileId> {
-        self.0.id()
-    }
-}
-
-// The same argument for the opening that follows: it may be cut short too, between any two syncs.
-#[test]
-fn an_opening_after_a_torn_commit_may_be_torn_itself() {
-    tear_openings(23);
-}
-
-#[test]
-#[ignore = "a minute"]
-fn an_opening_after_a_torn_commit_may_be_torn_itself_wherever() {
-    tear_openings(1);
-}
-
-/// Of the sectors that a commit changes, loses every `step`th in turn.
-fn tear_openings(step: usize) {
-    let (_dir, path) = scratch();
-    let index = open(&path).expect("opens");
-    fill(&index, 200);
-    let before = std::fs::read(&path).expect("reads");
-    let changes = merge((0..200).step_by(7).map(|n| put(n, 9)));
-    index.commit(&changes, false).expect("commits");
-    let after = std::fs::read(&path).expect("reads");
-    drop(index);
-
-    let mut random = xorshift(5);
-    let crashed_path = path.with_extension("crashed");
-    let sectors = before.chunks(512).zip(after.chunks(512)).enumerate();
-    let changed = sectors.filter(|(_, (old, new))| old != new).map(|(at, _)| at);
-    let changed: Vec<usize> = changed.step_by(step).collect();
-    let mut crashes = 0;
-    // All of the commit is there but one sector: of a page, of checksums, of the header.
-    for lost in changed {
-        let mut at = 0..;
-        let crashed = torn(&before, &after, || at.next() != Some(lost));
-        std::fs::write(&crashed_path, &crashed).expect("writes");
-        let states = Arc::new(Mutex::new(vec![crashed]));
-        let file = Remembering(open_file(&crashed_path, OpenMode::Write), states.clone());
-        let index = Index::open(Arc::new(file), Box::new(|| false), Mutation::NONE).expect("opens after a crash");
-        let states = std::mem::take(&mut *lock(&states));
-        drop(index);
-        for pair in states.windows(2) {
-            for kept in [0, 1, 2] {
-                let crashed = torn(&pair[0], &pair[1], || kept > random() % 2);
-                std::fs::write(&crashed_path, &crashed).expect("writes");
-                let index = open(&crashed_path).expect("opens after two crashes");
-                let view = index.view().expect("view");
-                for n in 0..200 {
-                    let round = view.register(&key(n)).expect("reads").accepted.ballot.round;
-                    assert!(round == 5 || round == 9, "key {n}: {round}");
-                }
-                crashes += 1;
-            }
-        }
-    }
-    assert!(crashes > 0);
+/// Returns the round of each of these keys' votes.
+fn rounds(index: &Index, keys: std::ops::Range<u64>) -> Vec<u64> {
+    let view = index.view().expect("a view");
+    keys.map(|n| view.register(&key(n)).expect("reads").accepted.ballot.round)
+        .collect()
 }
 
 /// Counts the bytes of all rows anew.
@@ -467,15 +375,15 @@ fn a_compaction_keeps_what_commits_change_meanwhile_and_views_stay_readable() {
     fill(&index, 3000);
     let before = index.view().expect("a view");
     let copy = open_file(&dir.path().join("copy"), OpenMode::CreateNew);
-    let mut compaction = Compaction::begin(&index, copy, Box::new(|| false), Mutation::NONE).expect("begins");
+    let mut compaction = Compaction::begin(&index, copy, Arc::new(|| false), Mutation::NONE).expect("begins");
     let mut steps = 0;
     loop {
         steps += 1;
         if steps <= 10 {
             let again = (0..3000).filter(|n| n % 20 == steps).map(|n| put(n, 7));
-            index.commit(&merge(again), false).expect("commits");
+            index.commit(&merge(again), Durable::Logged).expect("commits");
             index
-                .commit(&remove((0..3000).filter(|n| n % 20 == steps + 10)), false)
+                .commit(&remove((0..3000).filter(|n| n % 20 == steps + 10)), Durable::Logged)
                 .expect("commits");
         }
         if compaction.step(&index).expect("copies") && steps > 10 {
@@ -483,18 +391,23 @@ fn a_compaction_keeps_what_commits_change_meanwhile_and_views_stay_readable() {
         }
     }
     // What is committed after the last step.
-    index.commit(&put(4000, 7), false).expect("commits");
+    index.commit(&put(4000, 7), Durable::Logged).expect("commits");
     index
         .commit(
             &Changes {
                 drive: Some((3, 4)),
                 ..Changes::default()
             },
-            false,
+            Durable::Logged,
         )
         .expect("commits");
     compaction.finish(&index).expect("finishes");
+    // Before the copy has its name, a crash brings the index and the log back.
+    let crashed = path.with_extension("crashed");
+    crash(&path, &crashed);
     index.adopt(compaction);
+    // Into the log, behind the copy.
+    index.commit(&put(4001, 7), Durable::Logged).expect("commits");
     assert!(!index.close_retired(), "a view is read of the old file");
     assert_eq!(
         before.register(&key(11)).expect("reads").accepted,
@@ -502,10 +415,10 @@ fn a_compaction_keeps_what_commits_change_meanwhile_and_views_stay_readable() {
     );
     drop(before);
     assert!(index.close_retired());
-    let check = |index: &Index| {
+    let check = |index: &Index, last: u64| {
         assert_eq!(index.drive_state().expect("reads"), (3, 4));
         let view = index.view().expect("a view");
-        for n in (0..3000).chain([4000]) {
+        for n in (0..3000).chain(4000..=last) {
             let removed = n < 3000 && n % 20 > 10;
             let held = view.held(&key(n)).expect("reads");
             if removed {
@@ -515,7 +428,7 @@ fn a_compaction_keeps_what_commits_change_meanwhile_and_views_stay_readable() {
                     "key {n}"
                 );
             } else {
-                let round = if n == 4000 || (1..=10).contains(&(n % 20)) {
+                let round = if n >= 4000 || (1..=10).contains(&(n % 20)) {
                     7
                 } else {
                     5
@@ -526,25 +439,42 @@ fn a_compaction_keeps_what_commits_change_meanwhile_and_views_stay_readable() {
             }
         }
     };
-    check(&index);
+    check(&index, 4001);
+    check(&open(&crashed).expect("opens"), 4000);
     let live = index.live_bytes();
     assert_eq!(live, counted(&index));
-    index.close().expect("closes");
-    check(&open(&dir.path().join("copy")).expect("opens"));
+    for crashed in [true, false] {
+        if !crashed {
+            index.close().expect("closes");
+        }
+        let opened = dir.path().join(format!("opened-{crashed}"));
+        std::fs::copy(dir.path().join("copy"), &opened).expect("copies");
+        std::fs::copy(log_of(&path), log_of(&opened)).expect("copies");
+        check(&open(&opened).expect("opens"), 4001);
+    }
 }
 
 #[test]
-fn the_bytes_of_all_rows_are_known_after_a_rest_and_counted_after_a_crash() {
+fn the_bytes_of_all_rows_are_known_after_a_rest_or_counted() {
     let (_dir, path) = scratch();
     let index = open(&path).expect("opens");
     fill(&index, 1000);
-    index.commit(&remove(0..300), true).expect("commits");
+    index.commit(&remove(0..300), Durable::Rest).expect("commits");
     let live = index.live_bytes();
     drop(index);
     let index = open(&path).expect("opens");
     assert_eq!((index.live_bytes(), index.count_rows().ok()), (live, Some(true)));
-    index.commit(&put(1, 5), false).expect("commits");
+    index.commit(&put(1, 5), Durable::Logged).expect("commits");
     let live = index.live_bytes();
+    let crashed = path.with_extension("crashed");
+    crash(&path, &crashed);
+    let after_a_crash = open(&crashed).expect("opens");
+    assert_eq!(
+        (after_a_crash.live_bytes(), after_a_crash.count_rows().ok()),
+        (live, Some(true)),
+        "those of the last checkpoint and of the log"
+    );
+    index.commit(&put(1, 5), Durable::Checkpoint).expect("commits");
     drop(index);
     let index = open(&path).expect("opens");
     assert_eq!((index.live_bytes(), index.count_rows().ok()), (0, Some(false)));

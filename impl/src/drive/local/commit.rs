@@ -17,7 +17,7 @@ use super::{
 use crate::{
     drive::{
         DriveError, IndexError, ListFrom, RegisterKey, Staging, decode_register,
-        index::{Held, Hold, RowChange},
+        index::{Durable, Held, Hold, RowChange},
     },
     runtime::{Lane, Mutant, run, spawn},
 };
@@ -115,7 +115,7 @@ pub(super) struct Core {
     drive: DriveState,
     keys: Keys,
     pending: Pending,
-    /// The last commit is one after which the index opens at once.
+    /// The last commit was one before the drive rests.
     at_rest: bool,
     /// A message was applied since the last tick.
     busy: bool,
@@ -197,6 +197,7 @@ impl Core {
             self.commit(true)?;
         }
         self.shared.check_still_there()?;
+        self.shared.check_log_still_there()?;
         self.shared.reserve.tend();
         Ok(())
     }
@@ -247,7 +248,13 @@ impl Core {
         let shared = &self.shared;
         let began = shared.rt.mono();
         shared.meter.commit_begins(began);
-        let result = shared.index.commit(&self.pending.changes, rest);
+        let durable = match (rest, shared.reserve.is_kept()) {
+            (true, _) => Durable::Rest,
+            (false, true) => Durable::Logged,
+            // Nothing may pile up that needs room later.
+            (false, false) => Durable::Checkpoint,
+        };
+        let result = shared.index.commit(&self.pending.changes, durable);
         let now = shared.rt.mono();
         let took = now.saturating_sub(began);
         shared.meter.commit_ended(took, self.outgoing.len() as u64);

@@ -1,6 +1,9 @@
 //! Schedule and pace of index compactions.
 
-use super::state::{Shared, lock};
+use super::{
+    IndexPolicy,
+    state::{Shared, lock},
+};
 use crate::{
     drive::{
         DriveError, IndexError,
@@ -17,7 +20,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 /// Interval of the checks that the drive has not ended with a copy untaken, and that an old index is still read.
 const LOOK: Duration = Duration::from_secs(1);
@@ -36,27 +39,6 @@ const IN_VAIN: f64 = 0.75;
 /// After one in vain the index is not compacted again before it has grown, or its rows have shrunk, by half.
 const CHANGED_BY: f64 = 1.5;
 
-/// Policy of index compactions.
-#[derive(Clone, Debug)]
-pub struct CompactionPolicy {
-    /// Bytes that it must give back at least.
-    pub wasted_bytes_min: u64,
-    /// Interval of the checks of a drive.
-    pub interval: Duration,
-    /// Held during a compaction, which takes up the memory of a second cache: the drives of a node take turns.
-    pub turn: Arc<Semaphore>,
-}
-
-impl Default for CompactionPolicy {
-    fn default() -> CompactionPolicy {
-        CompactionPolicy {
-            wasted_bytes_min: 1 << 20,
-            interval: Duration::from_secs(5),
-            turn: Arc::new(Semaphore::new(1)),
-        }
-    }
-}
-
 /// Sizes of an index in bytes: of its rows, and of what its file takes up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sizes {
@@ -64,7 +46,7 @@ struct Sizes {
     allocated: u64,
 }
 
-impl CompactionPolicy {
+impl IndexPolicy {
     /// Returns whether an index of these sizes is to be compacted. `in_vain` are its sizes after a compaction that was
     /// in vain, as on a file system that tells more than the file needs.
     ///
@@ -88,7 +70,7 @@ pub(super) struct Ready {
 }
 
 /// Compacts the index of a drive whenever it is due, until the drive ends.
-pub(super) async fn tend(shared: Arc<Shared>, policy: CompactionPolicy) {
+pub(super) async fn tend(shared: Arc<Shared>, policy: IndexPolicy) {
     let mut in_vain = None;
     loop {
         shared.rt.sleep(policy.interval).await;
@@ -105,7 +87,7 @@ pub(super) async fn tend(shared: Arc<Shared>, policy: CompactionPolicy) {
     }
 }
 
-async fn look(shared: &Arc<Shared>, policy: &CompactionPolicy, in_vain: &mut Option<Sizes>) -> Result<(), DriveError> {
+async fn look(shared: &Arc<Shared>, policy: &IndexPolicy, in_vain: &mut Option<Sizes>) -> Result<(), DriveError> {
     let sizes = loop {
         let counted = |shared: &Shared| match index(shared, Index::count_rows)? {
             true => sizes_of(shared).map(Some),
@@ -242,7 +224,7 @@ fn begin(shared: &Shared, sizes: Sizes, serving: Arc<AtomicBool>) -> Result<Comp
     let file = shared.files.open(&path, OpenMode::CreateNew);
     let file = file.map_err(|error| failed(shared, &IndexError::Io(error)))?;
     let reserve = shared.reserve.clone();
-    let make_room = Box::new(move || serving.load(Ordering::Acquire) && reserve.release());
+    let make_room = Arc::new(move || serving.load(Ordering::Acquire) && reserve.release());
     index(shared, |index| {
         Compaction::begin(index, file, make_room, shared.mutation)
     })
@@ -288,7 +270,7 @@ mod tests {
     #[test]
     fn an_index_is_compacted_when_it_wastes_half_and_not_for_the_same_waste_again() {
         const MIB: u64 = 1 << 20;
-        let policy = CompactionPolicy::default();
+        let policy = IndexPolicy::default();
         let sizes = |live, allocated| Sizes { live, allocated };
         assert!(!policy.is_due(sizes(0, MIB), None));
         assert!(!policy.is_due(sizes(10 * MIB, 21 * MIB), None));

@@ -5,7 +5,7 @@ use crate::{
     drive::{
         DriveError, IndexError,
         activity::Meter,
-        format::{DATA_FOLDER, SYSTEM_FOLDER, format_path},
+        format::{DATA_FOLDER, SYSTEM_FOLDER, format_path, log_path},
         index::{Index, is_full},
     },
     runtime::{Executor, FileId, Files, Guard, Lane, Mutation, OpenMode, Rt, Space, run},
@@ -48,6 +48,8 @@ pub(super) struct Shared {
     /// Trace recorder of this drive.
     pub(super) recording: Recording,
     pub(super) index: Index,
+    /// Log of the index, as it was opened.
+    pub(super) log: FileId,
     /// A compacted copy of the index that the commit task is to take over.
     pub(super) compacted: Mutex<Option<Ready>>,
     pub(super) health: Arc<Health>,
@@ -69,7 +71,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Gives up all that a failed drive holds. Only in the commit lane: no commit is under way.
     pub(super) fn release(&self) {
-        // What redb cannot write any more was never acknowledged.
+        self.index.abandon();
         self.index.close().ok();
         lock(&self.lock).take();
         self.root.close();
@@ -107,9 +109,17 @@ impl Shared {
     /// `drive.still-there`: a descriptor of a folder that was unmounted, renamed or removed goes on
     /// succeeding. What is at the drive's path must be what was opened.
     pub(super) fn check_still_there(&self) -> Result<(), DriveError> {
-        let path = format_path(&self.path);
-        match self.host.id(&path) {
-            Ok(id) if id == self.health.format => Ok(()),
+        self.check_is(&format_path(&self.path), self.health.format)
+    }
+
+    /// The same for the log of its index, which nothing would read at the next start.
+    pub(super) fn check_log_still_there(&self) -> Result<(), DriveError> {
+        self.check_is(&log_path(&self.path), self.log)
+    }
+
+    fn check_is(&self, path: &Path, opened: FileId) -> Result<(), DriveError> {
+        match self.host.id(path) {
+            Ok(id) if id == opened => Ok(()),
             Ok(_) => Err(self
                 .health
                 .fail(format!("{} is another file than at the start", path.display()))),
@@ -203,7 +213,7 @@ impl Health {
 }
 
 /// The size of the reserve on a file system.
-fn reserve_bytes(space: &Space) -> u64 {
+pub(super) fn reserve_bytes(space: &Space) -> u64 {
     RESERVE_BYTES.min(space.total_bytes / 64)
 }
 
@@ -215,19 +225,26 @@ pub(super) struct Reserve {
     drive: PathBuf,
     /// Nothing may be staged.
     pub(super) full: AtomicBool,
+    /// The file exists.
+    kept: AtomicBool,
     /// Free space that the file system reported when it refused a shard.
     refused: Mutex<Option<Space>>,
 }
 
 impl Reserve {
     pub(super) fn new(files: Arc<dyn Files>, drive: PathBuf) -> Reserve {
-        let full = AtomicBool::new(false);
         Reserve {
             files,
             drive,
-            full,
+            full: AtomicBool::new(false),
+            kept: AtomicBool::new(false),
             refused: Mutex::default(),
         }
+    }
+
+    /// Returns whether the room that commits may need later is there: not before [`Reserve::tend`] has seen to it.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Acquire) && !self.is_full()
     }
 
     /// Returns whether nothing may be staged.
@@ -281,6 +298,7 @@ impl Reserve {
     /// Gives its room to the index. Whether there was any.
     pub(super) fn release(&self) -> bool {
         self.set_full(true);
+        self.kept.store(false, Ordering::Release);
         let released = self.files.remove_file(&self.path()).is_ok();
         if released {
             tracing::warn!(drive = %self.drive.display(), "the reserve of a full drive is used for its index");
@@ -295,19 +313,24 @@ impl Reserve {
         };
         let wanted = reserve_bytes(&space);
         // One that was made on a smaller file system is replaced; half will do, for the size of some goes up and down.
-        let kept = self.kept();
-        let missing = if kept < wanted.div_ceil(2) { wanted - kept } else { 0 };
+        let bytes = self.bytes();
+        let missing = if bytes < wanted.div_ceil(2) { wanted - bytes } else { 0 };
         let mut room = space.free_bytes;
+        let mut is_kept = missing == 0;
         if missing > 0 {
             // Twice: made again at the edge, it would go and come with every delete.
             if room <= 2 * wanted {
                 self.files.remove_file(&self.unfinished()).ok();
             } else if self.make(wanted).is_err() {
                 self.files.remove_file(&self.unfinished()).ok();
+                self.kept.store(false, Ordering::Release);
                 return;
+            } else {
+                is_kept = true;
             }
             room = room.saturating_sub(missing);
         }
+        self.kept.store(is_kept, Ordering::Release);
         let inodes_wanted = INODES_MIN.min(space.total_inodes / 64);
         // A full drive needs a little more than it takes not to be one: or it would be full and not, with each object
         // and each delete.
@@ -320,7 +343,7 @@ impl Reserve {
     }
 
     /// Returns the size of the file in bytes.
-    fn kept(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         let file = self.files.open(&self.path(), OpenMode::Read);
         file.and_then(|file| file.len()).unwrap_or(0)
     }

@@ -29,14 +29,14 @@ struct Bed {
     dir: tempfile::TempDir,
     rt: Rt,
     faults: faulty::Shared,
-    policy: CompactionPolicy,
+    policy: IndexPolicy,
 }
 
 impl Bed {
     fn new() -> Bed {
         let (rt, faults) = faulty::runtime();
         let dir = tempfile::tempdir().expect("temp folder");
-        let policy = CompactionPolicy::default();
+        let policy = IndexPolicy::default();
         Bed {
             dir,
             rt,

@@ -17,11 +17,11 @@ fn scratch() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn create(path: &Path) -> Blocks {
-    Blocks::create(open_file(path, OpenMode::CreateNew), Box::new(|| false))
+    Blocks::create(open_file(path, OpenMode::CreateNew), Arc::new(|| false))
 }
 
 fn open(path: &Path) -> io::Result<Blocks> {
-    Blocks::open(open_file(path, OpenMode::Write), Box::new(|| false), Mutation::NONE)
+    Blocks::open(open_file(path, OpenMode::Write), Arc::new(|| false), Mutation::NONE)
 }
 
 fn read(blocks: &Blocks, offset: u64, len: usize) -> io::Result<Vec<u8>> {
@@ -329,7 +329,7 @@ fn a_full_file_system_makes_room_and_goes_on() {
     let full = Arc::new(AtomicBool::new(false));
     let file = Arc::new(FullFile(open_file(&path, OpenMode::CreateNew), full.clone()));
     let room = full.clone();
-    let blocks = Blocks::create(file, Box::new(move || room.swap(false, Ordering::SeqCst)));
+    let blocks = Blocks::create(file, Arc::new(move || room.swap(false, Ordering::SeqCst)));
     let fill = || full.store(true, Ordering::SeqCst);
     fill();
     blocks.set_len(3 * B).expect("grows");

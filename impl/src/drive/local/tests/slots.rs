@@ -9,7 +9,7 @@ impl Bed {
         let opened = open_all(&self.rt.files(), &[self.path()], 1, &mut || 7).expect("formats");
         let mut found = opened.drives.into_iter().zip(opened.identities);
         let (found, identity) = found.next().expect("a drive");
-        DriveSlot::open(&self.rt, found, identity, CompactionPolicy::default()).await
+        DriveSlot::open(&self.rt, found, identity, IndexPolicy::default()).await
     }
 }
 

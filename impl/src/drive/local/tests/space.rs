@@ -10,10 +10,10 @@ const OBJECTS: u64 = 4000;
 impl Bed {
     /// A drive that compacts its index for little.
     fn eager() -> Bed {
-        let policy = CompactionPolicy {
+        let policy = IndexPolicy {
             wasted_bytes_min: 64 << 10,
             interval: Duration::from_millis(200),
-            ..CompactionPolicy::default()
+            ..IndexPolicy::default()
         };
         Bed { policy, ..Bed::new() }
     }
