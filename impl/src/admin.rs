@@ -36,7 +36,7 @@ pub enum Mode {
     Online,
     /// Reads only: too few drives for writes.
     ReadOnly,
-    /// Neither.
+    /// Neither reads nor writes: too few drives answer.
     Offline,
 }
 

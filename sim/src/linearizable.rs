@@ -19,7 +19,7 @@ pub enum Input<V> {
     Put(V),
     /// Remove; succeeds also when there is nothing.
     Delete,
-    /// Read.
+    /// A read of the value.
     Get,
     /// If the value is `expected`, make it `new`. `None` is no value: `expected: None` is create-only,
     /// `new: None` a conditional delete.
@@ -48,7 +48,7 @@ pub enum Output<V> {
 pub struct Operation<V> {
     /// What was asked.
     pub input: Input<V>,
-    /// When.
+    /// Time of the call.
     pub invoked: Duration,
     /// When and what was answered; `None` when it may take effect at any later time or never.
     pub completed: Option<(Duration, Output<V>)>,

@@ -76,7 +76,7 @@ pub enum Client {
     Spreading(u64, Spread),
     /// Its request is being served; since it came, every answered change is up to this version.
     Served(u64, Serving),
-    /// Answered.
+    /// Its request was answered.
     Over,
 }
 

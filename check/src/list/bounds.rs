@@ -100,7 +100,7 @@ pub fn larger() -> Vec<World> {
 }
 
 impl World {
-    /// W.
+    /// Returns W, the staged shards that a write needs.
     pub(super) fn write(&self) -> u8 {
         enough(self.drives, self.data)
     }

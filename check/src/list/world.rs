@@ -194,7 +194,7 @@ pub enum Action {
     Invoke(u8, Drives),
     /// Delivers one of a client's requests to a drive of its key's set.
     Deliver {
-        /// Whose.
+        /// Client whose message it is.
         client: u8,
         /// Which of its requests.
         mail: u8,

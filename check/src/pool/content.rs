@@ -23,7 +23,7 @@ impl Content {
         Folder::from(self.name) << 8 | Folder::from(self.copy)
     }
 
-    /// K.
+    /// Returns K, the data shards of the content.
     pub fn data(self) -> u8 {
         data_of(self.drives)
     }

@@ -38,7 +38,7 @@ pub enum Job {
 /// What there is at the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Nothing.
+    /// Nothing was written.
     Nothing,
     /// A value in the first pool.
     Value,
@@ -179,7 +179,7 @@ pub enum Action {
     Invoke(u8),
     /// Delivers one of a client's requests to a drive.
     Deliver {
-        /// Whose.
+        /// Client whose message it is.
         client: u8,
         /// Which of its requests.
         mail: u8,

@@ -50,7 +50,7 @@ pub fn world(drives: u8, data: u8, ops: &str, rounds: u8, faults: Faults) -> Wor
     }
 }
 
-/// W.
+/// Returns W, the staged shards that a write needs.
 pub fn enough(drives: u8, data: u8) -> u8 {
     if data * 2 == drives { data + 1 } else { data }
 }

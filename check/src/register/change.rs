@@ -15,9 +15,9 @@ pub struct Content {
     pub name: u8,
     /// Whether it hides the key.
     pub absent: bool,
-    /// K.
+    /// Data shards of the new value: K.
     pub data: u8,
-    /// W.
+    /// Staged shards that a write needs: W.
     pub write: u8,
     /// Follows from the name (`State::holders` has it); the copy here is out of date once drives were
     /// renamed.

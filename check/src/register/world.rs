@@ -32,7 +32,7 @@ use std::sync::Arc;
 /// The bounds of a run.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// N.
+    /// Number of drives: N.
     pub drives: u8,
     /// The operations, one client each.
     pub changes: Vec<Change>,
@@ -245,7 +245,7 @@ pub enum Action {
     Invoke(u8, Drives),
     /// Delivers one of a client's requests to a drive.
     Deliver {
-        /// Whose.
+        /// Client whose message it is.
         client: u8,
         /// Which of its requests.
         mail: u8,
@@ -256,7 +256,7 @@ pub enum Action {
     },
     /// Delivers it once more.
     Double {
-        /// Whose.
+        /// Client whose message it is.
         client: u8,
         /// Which of its requests.
         mail: u8,

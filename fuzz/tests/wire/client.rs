@@ -74,9 +74,9 @@ pub fn encode(text: &[u8], slash: bool) -> String {
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: &'static str,
-    /// Decoded.
+    /// Path, not percent-encoded yet.
     pub path: Vec<u8>,
-    /// Decoded.
+    /// Names and values of the query, not percent-encoded yet.
     pub query: Vec<(Vec<u8>, Vec<u8>)>,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,

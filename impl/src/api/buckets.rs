@@ -45,7 +45,7 @@ pub async fn get(store: &Store, name: &str) -> Result<BucketInfo, ApiError> {
 /// Buckets whose names begin with `prefix` and come after `after`, at most `limit`.
 ///
 /// # Errors
-/// Unavailable.
+/// Too few drives answer.
 pub async fn list(store: &Store, prefix: &str, after: Option<&str>, limit: usize) -> Result<BucketPage, ApiError> {
     let mut buckets = store.list_buckets().await?;
     buckets.retain(|bucket| bucket.name.starts_with(prefix) && after.is_none_or(|after| *bucket.name > *after));

@@ -90,7 +90,7 @@ impl Opened {
     /// Begins to read.
     ///
     /// # Errors
-    /// Unavailable.
+    /// The object cannot be read: too few shards.
     pub async fn stream(self) -> Result<(Found, ByteStream), ApiError> {
         let stream = self.reader.stream(self.found.range.clone()).await?;
         Ok((self.found, stream))

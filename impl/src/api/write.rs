@@ -21,7 +21,7 @@ pub struct PutRequest {
     pub storage_class: Option<String>,
     /// Condition on the version to be replaced.
     pub precondition: Precondition,
-    /// Body.
+    /// Body and what is known of it.
     pub incoming: Incoming,
 }
 

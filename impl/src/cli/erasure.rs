@@ -71,9 +71,9 @@ pub(super) struct PoolReport {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ParityReport {
-    /// M.
+    /// Parity shards of an object: M.
     pub parity: u8,
-    /// K.
+    /// Data shards of an object: K.
     pub data: u8,
     /// It is the default.
     pub default: bool,

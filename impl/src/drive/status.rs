@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// State of a drive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DriveState {
-    /// Serving.
+    /// It serves.
     Online,
     /// No answer in time.
     Silent {

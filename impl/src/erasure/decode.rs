@@ -42,7 +42,7 @@ pub struct TooFewShards {
     pub valid: ShardSet,
     /// The shards whose frame was given but did not hold.
     pub corrupt: ShardSet,
-    /// K.
+    /// Shards that are needed: K.
     pub needed: usize,
 }
 

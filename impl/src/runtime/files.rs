@@ -32,7 +32,7 @@ pub enum Kind {
 pub struct Entry {
     /// Name within the folder.
     pub name: String,
-    /// Kind.
+    /// Kind of the entry.
     pub kind: Kind,
 }
 

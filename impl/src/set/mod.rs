@@ -107,7 +107,7 @@ impl ErasureSet {
         }
     }
 
-    /// N.
+    /// Number of drives: N.
     pub(crate) fn len(&self) -> usize {
         self.drives.len()
     }

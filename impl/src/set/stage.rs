@@ -33,9 +33,9 @@ pub(crate) fn write_memory_bytes(drives: usize) -> u64 {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Erasure {
     codec: Codec,
-    /// K.
+    /// Data shards: K.
     pub data: u8,
-    /// M.
+    /// Parity shards: M.
     pub parity: u8,
 }
 

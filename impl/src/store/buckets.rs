@@ -116,7 +116,7 @@ impl Store {
     /// Lists all buckets, by name.
     ///
     /// # Errors
-    /// Unavailable.
+    /// [`StoreError::Unreadable`]: too few drives answer.
     pub async fn list_buckets(&self) -> Result<Vec<BucketInfo>, StoreError> {
         self.load_buckets().await?;
         let map = self.buckets().0.read().await;

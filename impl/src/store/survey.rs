@@ -23,7 +23,7 @@ pub struct Survey {
     pub deployment: [u8; 16],
     /// The erasure sets, in order.
     pub sets: Vec<SetSurvey>,
-    /// N.
+    /// Drives of an erasure set: N.
     pub set_size: u8,
     /// M of new objects.
     pub standard_parity: u8,

@@ -162,7 +162,7 @@ pub struct CompletedPart {
 pub struct Health {
     /// Reads of objects at the deployment's parity.
     pub readable: bool,
-    /// Writes.
+    /// Enough drives serve for writes.
     pub writable: bool,
     /// Drives online.
     pub drives_online: usize,

@@ -134,7 +134,7 @@ pub enum TopologyError {
         name: &'static str,
         /// The parity asked for.
         parity: u8,
-        /// N.
+        /// Drives of an erasure set: N.
         set_size: usize,
     },
     /// The reduced class has more parity than the standard one.

@@ -23,9 +23,9 @@ pub fn default_parity(set_size: usize) -> u8 {
 /// Erasure code of objects: K data and M parity shards over a set of K + M drives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code {
-    /// K.
+    /// Data shards of an object: K.
     pub data: u8,
-    /// M.
+    /// Parity shards of an object: M.
     pub parity: u8,
 }
 

@@ -48,7 +48,7 @@ pub enum ClientError {
     /// Connection refused, or no route.
     #[error("cannot connect: {0}")]
     Connect(#[source] io::Error),
-    /// TLS.
+    /// Error of TLS: of its settings, or of the handshake.
     #[error(transparent)]
     Tls(#[from] HandshakeError),
     /// Timed out.

@@ -47,7 +47,7 @@ pub enum Effect {
     Survey(Incarnation, u64),
 }
 
-/// Input.
+/// Event for the deletion of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Event<K, V> {
     /// Value of the register.

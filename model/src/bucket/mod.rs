@@ -33,7 +33,7 @@ pub struct Bucket {
     pub incarnation: Incarnation,
     /// Raised by every change: what the gates go by.
     pub turn: u64,
-    /// Phase.
+    /// Whether it is open, or about to be deleted.
     pub phase: Phase,
 }
 

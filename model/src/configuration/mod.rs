@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub struct Chosen<C> {
     /// Number from 1; 0 is the configuration that a deployment is formatted with.
     pub version: u64,
-    /// Content.
+    /// Content of the configuration.
     pub content: C,
 }
 

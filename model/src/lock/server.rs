@@ -29,9 +29,9 @@ pub enum Kind {
 pub struct Request<R> {
     /// Resource to lock.
     pub resource: R,
-    /// Owner.
+    /// Owner of the lock.
     pub owner: Owner,
-    /// Kind.
+    /// Kind of the lock.
     pub kind: Kind,
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub enum Task<V, O> {
     /// A client's operation.
     Change {
-        /// Operation.
+        /// Operation to carry out.
         op: O,
         /// The pool that a new key is created in: any is safe.
         pool: u8,
@@ -59,7 +59,7 @@ pub enum Effect<V> {
     },
 }
 
-/// Input.
+/// Event for the coordinator of pools.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<V> {
     /// A ballot for the next round.

@@ -119,7 +119,7 @@ pub enum Outcome<V, R> {
     Kept(V),
     /// The precondition did not hold on this chosen value.
     Refused {
-        /// Why.
+        /// Reason of the refusal.
         refusal: R,
         /// The base on which it was evaluated.
         base: V,

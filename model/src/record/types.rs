@@ -108,11 +108,11 @@ pub enum VersionKind {
 pub struct ObjectData {
     /// ETag without quotes: MD5 in hex, or `<hex>-<parts>` of a multipart upload.
     pub etag: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
     /// K, remembered per object: a later change of the default leaves it as it is.
     pub data_shards: u8,
-    /// M.
+    /// Parity shards: M.
     pub parity_shards: u8,
     /// Parts in order of their numbers. A plain put has one, number 1.
     pub parts: Vec<PartData>,
@@ -130,7 +130,7 @@ pub struct PartData {
     pub number: u16,
     /// Its data folder on every drive.
     pub folder: Folder,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
     /// MD5 in hex, without quotes.
     pub etag: String,
@@ -143,7 +143,7 @@ pub struct PartData {
 /// A checksum that S3 knows by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Checksum {
-    /// Algorithm.
+    /// Algorithm of the checksum.
     pub kind: ChecksumKind,
     /// Over the object's bytes; false: over its parts' checksums (composite).
     pub full_object: bool,
@@ -186,9 +186,9 @@ pub struct Upload {
 /// A part of an open upload: a register of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Part {
-    /// K.
+    /// Data shards: K.
     pub data_shards: u8,
-    /// M.
+    /// Parity shards: M.
     pub parity_shards: u8,
     /// Time of the write, in nanoseconds since the Unix epoch.
     pub time_nanos: u64,

@@ -159,9 +159,9 @@ pub enum Event {
     Reacted {
         /// [`Op::change`].
         operation: u128,
-        /// Input.
+        /// Event that the machine was given.
         event: protocol::Event<Record>,
-        /// Effects.
+        /// Effects that it answered with.
         effects: Vec<Effect<Record>>,
     },
     /// A plain read, or a listing, decides on what drives say of a key.
@@ -174,7 +174,7 @@ pub enum Event {
         quorums: Quorums,
         /// Answers by drive.
         answers: BTreeMap<u8, Snapshot<Record>>,
-        /// Decision.
+        /// Decision that the reader made of the answers.
         decision: ReadDecision<Record>,
     },
 }

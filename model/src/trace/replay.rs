@@ -15,7 +15,7 @@ use std::fmt::{self, Debug};
 pub struct Violation {
     /// The rule that is broken.
     pub rule: &'static str,
-    /// Description.
+    /// Description of what broke the rule.
     pub what: String,
 }
 

@@ -14,9 +14,9 @@ pub const UPLOAD: u128 = 1;
 pub enum Mode {
     /// Never enabled.
     Unversioned,
-    /// Enabled.
+    /// Versioning is enabled.
     Enabled,
-    /// Suspended.
+    /// Versioning is suspended.
     Suspended,
 }
 

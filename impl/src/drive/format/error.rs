@@ -6,7 +6,7 @@ use uuid::Uuid;
 /// Numbers of drives and of drives in a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Given {
-    /// Drives.
+    /// Number of drives.
     pub drives: usize,
     /// Drives of one erasure set.
     pub set_size: usize,

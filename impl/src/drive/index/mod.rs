@@ -84,7 +84,7 @@ pub enum IndexError {
     /// A panic inside redb, which damaged bytes can cause.
     #[error("panic: {0}")]
     Panic(String),
-    /// Closed.
+    /// The index was closed.
     #[error("it is closed")]
     Closed,
 }

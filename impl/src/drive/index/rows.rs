@@ -26,7 +26,7 @@ pub enum RowError {
     /// Written by a newer version.
     #[error("row of version {0}, which is newer than this program")]
     Version(u8),
-    /// Malformed.
+    /// Bytes that are no row.
     #[error("malformed row")]
     Malformed,
 }
