@@ -1,7 +1,7 @@
 //! Records and files for the tests of this module.
 #![allow(clippy::disallowed_methods, reason = "tests look at a drive's files from outside")]
 
-use crate::runtime::{File, Files, OpenMode, real::RealRuntime};
+use crate::runtime::{File, FileId, Files, OpenMode, real::RealRuntime};
 use model::{
     protocol::{Ballot, Drives, Folder, Register, Vote},
     record::{Bucket, Content, Object, ObjectData, Part, PartData, Record, Upload, Version, VersionKind},
@@ -9,8 +9,12 @@ use model::{
 use proptest::prelude::*;
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// The ballot of a round.
@@ -149,6 +153,43 @@ pub(crate) fn host_files() -> Arc<dyn Files> {
 
 pub(crate) fn open_file(path: &Path, mode: OpenMode) -> Arc<dyn File> {
     host_files().open(path, mode).expect("opens")
+}
+
+/// A file on a file system that is full as long as the switch is on.
+#[derive(Debug)]
+pub(crate) struct FullFile(pub(crate) Arc<dyn File>, pub(crate) Arc<AtomicBool>);
+
+impl FullFile {
+    fn check(&self) -> io::Result<()> {
+        match self.1.load(Ordering::SeqCst) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl File for FullFile {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(offset, buf)
+    }
+    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.check()?;
+        self.0.write_at(offset, data)
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.check()?;
+        self.0.set_len(len)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.check()?;
+        self.0.sync()
+    }
+    fn id(&self) -> io::Result<FileId> {
+        self.0.id()
+    }
 }
 
 /// Every file and folder below `root`, with its bytes: two trees are equal if nothing was changed.

@@ -7,7 +7,7 @@ use sim::{
 use std::{env, time::Instant};
 use store::runtime::{Mutant, Mutant::*};
 
-/// How many seeds each gets. When this was written each was noticed within 90: a change of the server moves the
+/// Number of seeds for each mutant. When this was written each was noticed within 90: a change of the server moves the
 /// seeds that notice a mutant, not how many do.
 const SEEDS: u64 = 300;
 

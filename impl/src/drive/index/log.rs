@@ -35,13 +35,11 @@
 //! Entries are applied in their order to the checkpoint that they follow, or to any state between it and the last of
 //! them: each row says what its table has from then on.
 
-use super::{IndexError, batch::Batch};
+use super::{IndexError, batch::Batch, sums::BLOCK_BYTES};
 use crate::runtime::{File, Mutant, Mutation};
 use std::{io, sync::Arc};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-/// The header's size, and what offsets of entries are multiples of.
-const BLOCK_BYTES: usize = 4096;
 /// Bytes before the rows of an entry.
 pub(super) const ENTRY_HEADER_BYTES: usize = 32;
 const MAGIC: [u8; 8] = *b"idxlog01";

@@ -1,7 +1,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests damage the file from outside")]
 
 use super::{super::header::HEADER_BYTES, *};
-use crate::{drive::fixture::open_file, runtime::OpenMode};
+use crate::{
+    drive::fixture::{FullFile, open_file},
+    runtime::OpenMode,
+};
 use proptest::prelude::*;
 use std::{
     os::unix::fs::FileExt,
@@ -283,43 +286,6 @@ fn a_header_that_survived_without_the_length_it_counts_is_not_used() {
     blocks.write(0, &[4; 320]).expect("writes");
     blocks.sync().expect("syncs");
     assert_eq!(read(&open(&path).expect("opens"), 0, 1).expect("reads"), [4]);
-}
-
-/// A file that is full until room was made.
-#[derive(Debug)]
-struct FullFile(Arc<dyn File>, Arc<AtomicBool>);
-
-impl FullFile {
-    fn check(&self) -> io::Result<()> {
-        if self.1.load(Ordering::SeqCst) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        Ok(())
-    }
-}
-
-impl File for FullFile {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read_at(offset, buf)
-    }
-    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.check()?;
-        self.0.write_at(offset, data)
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.check()?;
-        self.0.set_len(len)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.check()?;
-        self.0.sync()
-    }
-    fn id(&self) -> io::Result<crate::runtime::FileId> {
-        self.0.id()
-    }
 }
 
 // `drive.full-still-deletes`

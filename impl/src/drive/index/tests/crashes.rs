@@ -1,4 +1,4 @@
-//! What a crash leaves of a checkpoint.
+//! Crash tests: durable commits of redb torn by a power failure.
 
 use super::*;
 
@@ -6,8 +6,18 @@ use super::*;
 // syncs, the index opens with that checkpoint or with the state before, and every block that is in use matches.
 #[test]
 fn a_torn_checkpoint_is_there_or_is_not() {
+    tear(Phases::Two);
+}
+
+// By which redb closes a file after a panic: then it verifies every page when it opens it again.
+#[test]
+fn a_torn_commit_of_one_phase_is_there_or_is_not() {
+    tear(Phases::One);
+}
+
+fn tear(phases: Phases) {
     let (_dir, path) = scratch();
-    let (states, log) = states_of_a_checkpoint(&path, 600);
+    let (states, log) = states_of_a_commit(&path, 600, phases);
     let mut random = xorshift(99);
     let crashed_path = path.with_extension("crashed");
     let mut seen = [0; 2];
@@ -39,18 +49,38 @@ fn a_torn_checkpoint_is_there_or_is_not() {
     assert!(seen[0] > 0 && seen[1] > 0, "{seen:?}");
 }
 
-/// The bytes of an index of round 5 at each sync of a checkpoint that takes every seventh key to round 9, and its log.
-fn states_of_a_checkpoint(path: &Path, keys: u64) -> (Vec<Vec<u8>>, Vec<u8>) {
+/// Number of syncs of a durable commit.
+#[derive(Clone, Copy, PartialEq)]
+enum Phases {
+    One,
+    Two,
+}
+
+/// The bytes of an index of round 5 at each sync of a durable commit that takes every seventh key to round 9, and its
+/// log: with entries before a checkpoint, empty before a commit in one phase.
+fn states_of_a_commit(path: &Path, keys: u64, phases: Phases) -> (Vec<Vec<u8>>, Vec<u8>) {
     let states = Arc::new(Mutex::new(Vec::new()));
     let file = Arc::new(Remembering(open_file(path, OpenMode::Write), states.clone()));
     let index = open_on(file.clone(), path, Mutation::NONE).expect("opens");
     fill(&index, keys);
+    if phases == Phases::One {
+        index.commit(&Changes::default(), Durable::Checkpoint).expect("commits");
+    }
     lock(&states).clear();
     file.remember().expect("reads");
     let changes = merge((0..keys).step_by(7).map(|n| put(n, 9)));
-    index.commit(&changes, Durable::Checkpoint).expect("commits");
+    match phases {
+        Phases::Two => index.commit(&changes, Durable::Checkpoint).expect("commits"),
+        Phases::One => {
+            let batch = Batch::of(&changes, 0).expect("encodes");
+            let rows = batch.rows().expect("decodes");
+            let transaction = index.begin_write(false).expect("begins");
+            rows.write(&transaction, &mut lock(&index.live)).expect("writes");
+            transaction.commit().expect("commits");
+        }
+    }
     let states = std::mem::take(&mut *lock(&states));
-    assert!(states.len() > 2, "in two phases");
+    assert_eq!(states.len() > 2, phases == Phases::Two);
     (states, std::fs::read(log_of(path)).expect("reads"))
 }
 
@@ -91,20 +121,22 @@ impl File for Remembering {
 
 // The same argument for the opening that follows: it may be cut short too, between any two syncs.
 #[test]
-fn an_opening_after_a_torn_checkpoint_may_be_torn_itself() {
-    tear_openings(23);
+fn an_opening_after_a_torn_commit_may_be_torn_itself() {
+    tear_openings(23, Phases::Two);
+    tear_openings(23, Phases::One);
 }
 
 #[test]
 #[ignore = "a minute"]
-fn an_opening_after_a_torn_checkpoint_may_be_torn_itself_wherever() {
-    tear_openings(1);
+fn an_opening_after_a_torn_commit_may_be_torn_itself_wherever() {
+    tear_openings(1, Phases::Two);
+    tear_openings(1, Phases::One);
 }
 
 /// Of the sectors that a commit changes, loses every `step`th in turn.
-fn tear_openings(step: usize) {
+fn tear_openings(step: usize, phases: Phases) {
     let (_dir, path) = scratch();
-    let (states, log) = states_of_a_checkpoint(&path, 200);
+    let (states, log) = states_of_a_commit(&path, 200, phases);
     let mut random = xorshift(5);
     let crashed_path = path.with_extension("crashed");
     let mut crashes = 0;

@@ -1,6 +1,8 @@
-//! The log: what a crash or rot leaves of it.
+//! Tests of the log: crashes, rot, a full file system.
 
 use super::*;
+use crate::drive::fixture::FullFile;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 // `drive.log-replayed`
 #[test]
@@ -143,44 +145,16 @@ fn an_index_opens_with_its_own_log_alone() {
     read_all(&open(&path).expect("opens"), 100).expect("reads");
 }
 
-/// A file on a file system that is full as long as the switch is on.
-#[derive(Debug)]
-struct Full(Arc<dyn File>, Arc<std::sync::atomic::AtomicBool>);
-
-impl File for Full {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
-        self.0.read_at(offset, buf)
-    }
-    fn write_at(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        match self.1.load(std::sync::atomic::Ordering::SeqCst) {
-            true => Err(std::io::ErrorKind::StorageFull.into()),
-            false => self.0.write_at(offset, data),
-        }
-    }
-    fn len(&self) -> std::io::Result<u64> {
-        self.0.len()
-    }
-    fn set_len(&self, len: u64) -> std::io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn sync(&self) -> std::io::Result<()> {
-        self.0.sync()
-    }
-    fn id(&self) -> std::io::Result<crate::runtime::FileId> {
-        self.0.id()
-    }
-}
-
 // `drive.full-still-deletes`
 #[test]
 fn a_commit_that_the_log_has_no_room_for_is_a_checkpoint() {
     let (_dir, path) = scratch();
-    let full = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let log = Full(open_file(&log_of(&path), OpenMode::Write), full.clone());
+    let full = Arc::new(AtomicBool::new(false));
+    let log = FullFile(open_file(&log_of(&path), OpenMode::Write), full.clone());
     let file = open_file(&path, OpenMode::Write);
     let index = open_with(file, Arc::new(log), Mutation::NONE).expect("opens");
     fill(&index, 100);
-    full.store(true, std::sync::atomic::Ordering::SeqCst);
+    full.store(true, Ordering::SeqCst);
     let all = merge((0..100).map(|n| put(n, 9)));
     index.commit(&all, Durable::Logged).expect("commits");
     let crashed = path.with_extension("crashed");
