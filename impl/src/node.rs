@@ -2,10 +2,8 @@
 
 #[cfg(test)]
 mod tests;
-mod watch;
 
 pub use crate::drive::IndexPolicy;
-pub use watch::{report, watch};
 
 use crate::{
     background::recovery::{self, Recovered},

@@ -1,6 +1,6 @@
 //! Counters that a hot path can afford: atomics, added to without a lock, read without stopping anybody.
 //!
-//! Who counts does not know who reads: `drive` and `wire` own theirs, `metrics` writes what is read of them.
+//! Who counts does not know who reads: `drive` and `http` own theirs, `metrics` writes what is read of them.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

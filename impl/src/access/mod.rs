@@ -1,9 +1,9 @@
-//! Authorization. For now one identity, the root user of the deployment, may do everything, and a
-//! request without a signature may do nothing.
+//! Authorization: identities, and what they may do to which resource. For now one identity, the root user of the
+//! deployment, may do everything, and a request without a signature may do nothing.
 
 pub mod token;
 
-use std::fmt;
+use std::{fmt, net::IpAddr, sync::Arc};
 
 /// An access key and its secret key.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,19 +29,69 @@ pub enum Denied {
     /// Unknown access key.
     #[error("unknown access key")]
     UnknownKey,
+    /// The identity's policies do not allow it.
+    #[error("Access Denied.")]
+    Policy,
+}
+
+/// What a request touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource<'a> {
+    /// The service as a whole: its list of buckets, its administration.
+    Service,
+    /// A bucket.
+    Bucket(&'a str),
+    /// A key of a bucket.
+    Object(&'a str, &'a str),
+}
+
+/// A question for a policy: may this caller do this action to this resource?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask<'a> {
+    /// Access key of the identity whose signature was verified; `None` for an unsigned request.
+    pub caller: Option<&'a str>,
+    /// IAM action, such as `s3:GetObject` or `admin:ServerInfo`.
+    pub action: &'a str,
+    /// What it is done to.
+    pub resource: Resource<'a>,
+    /// Address of the client.
+    pub source_ip: IpAddr,
+}
+
+/// Decides what known identities may do.
+pub trait Policy: fmt::Debug + Send + Sync {
+    /// Returns whether the caller may do it.
+    fn allows(&self, ask: &Ask<'_>) -> bool;
+}
+
+/// Allows everything: the policy of the root user.
+#[derive(Debug)]
+struct Everything;
+
+impl Policy for Everything {
+    fn allows(&self, _: &Ask<'_>) -> bool {
+        true
+    }
 }
 
 /// The identities of a deployment and what they may do.
 #[derive(Clone, Debug)]
 pub struct Access {
     root: Credentials,
+    policy: Arc<dyn Policy>,
 }
 
 impl Access {
     /// A deployment with its root user only.
     #[must_use]
     pub fn new(root: Credentials) -> Access {
-        Access { root }
+        Access::with_policy(root, Arc::new(Everything))
+    }
+
+    /// A deployment with its root user only, who may do what `policy` allows.
+    #[must_use]
+    pub fn with_policy(root: Credentials, policy: Arc<dyn Policy>) -> Access {
+        Access { root, policy }
     }
 
     /// The secret key that signs for `access_key`.
@@ -58,14 +108,17 @@ impl Access {
         (access_key == self.root.access_key).then_some(&self.root)
     }
 
-    /// Checks that the identity whose signature was verified (`None`: none) may do the S3 or admin operation `action`.
+    /// Decides a question.
     ///
     /// # Errors
     /// The denial.
-    pub fn authorize(&self, access_key: Option<&str>, _action: &str) -> Result<(), Denied> {
-        match access_key {
-            None => Err(Denied::Anonymous),
-            Some(key) => self.secret_key(key).map(drop),
+    pub fn authorize(&self, ask: &Ask<'_>) -> Result<(), Denied> {
+        let caller = ask.caller.ok_or(Denied::Anonymous)?;
+        self.secret_key(caller)?;
+        if self.policy.allows(ask) {
+            Ok(())
+        } else {
+            Err(Denied::Policy)
         }
     }
 }
@@ -83,12 +136,17 @@ mod tests {
 
     #[test]
     fn only_root_has_access() {
-        assert_eq!(access().authorize(Some("root"), "GetObject"), Ok(()));
-        assert_eq!(access().authorize(None, "GetObject"), Err(Denied::Anonymous));
-        assert_eq!(
-            access().authorize(Some("mallory"), "GetObject"),
-            Err(Denied::UnknownKey)
-        );
+        let authorize = |caller| {
+            access().authorize(&Ask {
+                caller,
+                action: "s3:GetObject",
+                resource: Resource::Object("bucket", "key"),
+                source_ip: [127, 0, 0, 1].into(),
+            })
+        };
+        assert_eq!(authorize(Some("root")), Ok(()));
+        assert_eq!(authorize(None), Err(Denied::Anonymous));
+        assert_eq!(authorize(Some("mallory")), Err(Denied::UnknownKey));
         assert_eq!(access().secret_key("root"), Ok("hidden-secret"));
     }
 

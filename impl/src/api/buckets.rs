@@ -1,7 +1,10 @@
 //! Buckets.
 
-use super::{ApiError, Code, names};
-use crate::store::{BucketInfo, Store};
+use super::{ApiError, Code, Context, names};
+use crate::{
+    access::Resource,
+    store::{BucketInfo, Store},
+};
 
 /// A page of buckets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,7 +19,14 @@ pub struct BucketPage {
 ///
 /// # Errors
 /// [`Code::InvalidBucketName`], [`Code::IllegalLocationConstraint`], [`Code::BucketAlreadyOwnedByYou`].
-pub async fn create(store: &Store, name: &str, region: &str, location: Option<&str>) -> Result<BucketInfo, ApiError> {
+pub async fn create(
+    cx: &Context,
+    store: &Store,
+    name: &str,
+    region: &str,
+    location: Option<&str>,
+) -> Result<BucketInfo, ApiError> {
+    cx.authorize(Resource::Bucket(name))?;
     if !names::is_bucket_name(name) {
         return Err(Code::InvalidBucketName.into());
     }
@@ -30,7 +40,8 @@ pub async fn create(store: &Store, name: &str, region: &str, location: Option<&s
 ///
 /// # Errors
 /// [`Code::NoSuchBucket`], [`Code::BucketNotEmpty`].
-pub async fn delete(store: &Store, name: &str) -> Result<(), ApiError> {
+pub async fn delete(cx: &Context, store: &Store, name: &str) -> Result<(), ApiError> {
+    cx.authorize(Resource::Bucket(name))?;
     Ok(store.delete_bucket(name).await?)
 }
 
@@ -38,15 +49,33 @@ pub async fn delete(store: &Store, name: &str) -> Result<(), ApiError> {
 ///
 /// # Errors
 /// [`Code::NoSuchBucket`].
-pub async fn get(store: &Store, name: &str) -> Result<BucketInfo, ApiError> {
+pub async fn get(cx: &Context, store: &Store, name: &str) -> Result<BucketInfo, ApiError> {
+    cx.authorize(Resource::Bucket(name))?;
     Ok(store.bucket(name).await?)
+}
+
+/// Checks that a bucket exists: whatever else is wrong with a request, and whoever made it, a bucket that is not there
+/// is what they must know.
+///
+/// # Errors
+/// [`Code::NoSuchBucket`].
+pub async fn exists(store: &Store, name: &str) -> Result<(), ApiError> {
+    store.bucket(name).await?;
+    Ok(())
 }
 
 /// Buckets whose names begin with `prefix` and come after `after`, at most `limit`.
 ///
 /// # Errors
 /// Too few drives answer.
-pub async fn list(store: &Store, prefix: &str, after: Option<&str>, limit: usize) -> Result<BucketPage, ApiError> {
+pub async fn list(
+    cx: &Context,
+    store: &Store,
+    prefix: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<BucketPage, ApiError> {
+    cx.authorize(Resource::Service)?;
     let mut buckets = store.list_buckets().await?;
     buckets.retain(|bucket| bucket.name.starts_with(prefix) && after.is_none_or(|after| *bucket.name > *after));
     let more = buckets.len() > limit;

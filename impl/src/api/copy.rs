@@ -1,17 +1,23 @@
 //! Copying objects within the deployment.
 
 use super::{
-    ApiError, Code,
+    ApiError, Code, Context,
     checksum::DEFAULT_KIND,
     conditions::ReadConditions,
     headers,
     ingest::{Body, Expected, Incoming, ingest},
     multipart, names,
 };
-use crate::store::{ByteStream, ObjectInfo, ObjectReader, PutOptions, Store, UploadInfo, WriteMeta};
+use crate::{
+    access::Resource,
+    store::{ByteStream, ObjectInfo, ObjectReader, PutOptions, Store, UploadInfo, WriteMeta},
+};
 use futures::stream;
 use model::record::{Checksum, ChecksumKind, Precondition};
 use std::{collections::BTreeMap, sync::Arc};
+
+/// IAM action that the source of a copy needs.
+const READ_ACTION: &str = "s3:GetObject";
 
 /// Request to copy an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +46,10 @@ pub struct CopyRequest {
 ///
 /// # Errors
 /// As reading and putting; [`Code::InvalidRequest`] for a copy onto itself that would change nothing.
-pub async fn copy(store: &Arc<Store>, request: CopyRequest) -> Result<ObjectInfo, ApiError> {
+pub async fn copy(cx: &Context, store: &Arc<Store>, request: CopyRequest) -> Result<ObjectInfo, ApiError> {
+    let source = Resource::Object(&request.source_bucket, &request.source_key);
+    cx.authorize_for(READ_ACTION, source)?;
+    cx.authorize(Resource::Object(&request.bucket, &request.key))?;
     names::check_key(&request.source_key)?;
     names::check_key(&request.key)?;
     let reader = open(store, &request.source_bucket, &request.source_key).await?;
@@ -102,7 +111,14 @@ pub struct CopyPartRequest {
 ///
 /// # Errors
 /// As reading and putting a part; [`Code::InvalidArgument`] for bytes that the source does not have.
-pub async fn copy_part(store: &Arc<Store>, request: CopyPartRequest) -> Result<(String, Option<Checksum>), ApiError> {
+pub async fn copy_part(
+    cx: &Context,
+    store: &Arc<Store>,
+    request: CopyPartRequest,
+) -> Result<(String, Option<Checksum>), ApiError> {
+    let source = Resource::Object(&request.source_bucket, &request.source_key);
+    cx.authorize_for(READ_ACTION, source)?;
+    cx.authorize(Resource::Object(&request.bucket, &request.upload.key))?;
     names::check_key(&request.source_key)?;
     let reader = open(store, &request.source_bucket, &request.source_key).await?;
     let size = reader.info().data.size;

@@ -1,7 +1,7 @@
 //! Deleting objects.
 
-use super::{ApiError, Code, names};
-use crate::store::Store;
+use super::{ApiError, Code, Context, names};
+use crate::{access::Resource, store::Store};
 use futures::{StreamExt, stream};
 use model::record::Precondition;
 
@@ -25,17 +25,19 @@ pub struct DeleteRequest {
 ///
 /// # Errors
 /// [`Code::NoSuchBucket`], [`Code::PreconditionFailed`].
-pub async fn delete(store: &Store, bucket: &str, request: DeleteRequest) -> Result<(), ApiError> {
+pub async fn delete(cx: &Context, store: &Store, bucket: &str, request: DeleteRequest) -> Result<(), ApiError> {
+    cx.authorize(Resource::Object(bucket, &request.key))?;
     names::check_key(&request.key)?;
     store.delete(bucket, &request.key, request.precondition).await?;
     Ok(())
 }
 
-/// Deletes several keys; what became of each, in their order.
+/// Deletes several keys, each of which the caller must be allowed to delete; what became of each, in their order.
 ///
 /// # Errors
 /// [`Code::MalformedXml`] for none or more than [`KEYS_MAX`], [`Code::NoSuchBucket`].
 pub async fn delete_many(
+    cx: &Context,
     store: &Store,
     bucket: &str,
     requests: Vec<Result<DeleteRequest, (String, ApiError)>>,
@@ -49,7 +51,7 @@ pub async fn delete_many(
             Err((key, error)) => (key, Err(error)),
             Ok(request) => {
                 let _turn = store.bulk_turn().await;
-                (request.key.clone(), delete(store, bucket, request).await)
+                (request.key.clone(), delete(cx, store, bucket, request).await)
             }
         }
     };

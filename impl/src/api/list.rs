@@ -1,7 +1,10 @@
 //! Listing objects.
 
-use super::{ApiError, Code, checksum};
-use crate::store::{ListQuery, Listing, Store};
+use super::{ApiError, Code, Context, checksum};
+use crate::{
+    access::Resource,
+    store::{ListQuery, Listing, Store},
+};
 
 /// The largest page.
 pub const PAGE_MAX: usize = 1000;
@@ -26,7 +29,8 @@ pub fn page_size(wanted: Option<i32>) -> Result<usize, ApiError> {
 ///
 /// # Errors
 /// [`Code::NoSuchBucket`].
-pub async fn list(store: &Store, bucket: &str, mut query: ListQuery) -> Result<Listing, ApiError> {
+pub async fn list(cx: &Context, store: &Store, bucket: &str, mut query: ListQuery) -> Result<Listing, ApiError> {
+    cx.authorize(Resource::Bucket(bucket))?;
     // S3 takes an empty delimiter or marker for none.
     query.delimiter = query.delimiter.filter(|delimiter| !delimiter.is_empty());
     query.after = query.after.filter(|after| !after.is_empty());

@@ -6,6 +6,7 @@
 pub mod buckets;
 pub mod checksum;
 pub mod conditions;
+mod context;
 pub mod copy;
 pub mod delete;
 pub mod error;
@@ -17,6 +18,7 @@ pub mod names;
 pub mod read;
 pub mod write;
 
+pub use context::Context;
 pub use error::{ApiError, Code};
 pub(crate) use ingest::hex;
 pub use ingest::{Body, Expected, Incoming, OBJECT_BYTES_MAX};

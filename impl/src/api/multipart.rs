@@ -1,11 +1,12 @@
 //! Multipart uploads.
 
 use super::{
-    ApiError, Code, Incoming, checksum, headers,
+    ApiError, Code, Context, Incoming, checksum, headers,
     ingest::{Expected, OBJECT_BYTES_MAX, hex, ingest},
     names,
 };
 use crate::{
+    access::Resource,
     digest::Md5,
     store::{CompletedPart, ObjectInfo, PartInfo, PutOptions, Store, UploadInfo, Uploads, UploadsQuery, WriteMeta},
 };
@@ -87,7 +88,12 @@ pub fn parse_upload_id(text: &str) -> Result<u128, ApiError> {
 ///
 /// # Errors
 /// [`Code::NoSuchBucket`], and what [`headers::stored`] and [`checksum::of_upload`] refuse.
-pub async fn create(store: &Store, request: CreateRequest) -> Result<(u128, Option<(ChecksumKind, bool)>), ApiError> {
+pub async fn create(
+    cx: &Context,
+    store: &Store,
+    request: CreateRequest,
+) -> Result<(u128, Option<(ChecksumKind, bool)>), ApiError> {
+    cx.authorize(Resource::Object(&request.bucket, &request.key))?;
     names::check_key(&request.key)?;
     let (headers, class) = headers::stored(request.headers, request.storage_class.as_deref())?;
     // Without an algorithm, parts may come with any, and the object has the default one.
@@ -114,7 +120,14 @@ pub async fn create(store: &Store, request: CreateRequest) -> Result<(u128, Opti
 ///
 /// # Errors
 /// [`Code::NoSuchUpload`].
-pub async fn describe(store: &Store, bucket: &str, key: &str, upload: u128) -> Result<UploadInfo, ApiError> {
+pub async fn describe(
+    cx: &Context,
+    store: &Store,
+    bucket: &str,
+    key: &str,
+    upload: u128,
+) -> Result<UploadInfo, ApiError> {
+    cx.authorize(Resource::Object(bucket, key))?;
     Ok(store.upload(bucket, key, upload).await?)
 }
 
@@ -139,12 +152,14 @@ pub fn check_part_number(number: i32) -> Result<u16, ApiError> {
 /// # Errors
 /// As [`store_part`], and [`Code::InvalidRequest`] for a part without the checksum that the object's is made of.
 pub async fn put_part(
+    cx: &Context,
     store: &Arc<Store>,
     bucket: &str,
     upload: &UploadInfo,
     number: u16,
     incoming: Incoming,
 ) -> Result<(String, Option<Checksum>), ApiError> {
+    cx.authorize(Resource::Object(bucket, &upload.key))?;
     if let Some((kind, false)) = upload.checksum
         && matches!(incoming.checksum, Expected::Compute(_))
     {
@@ -202,12 +217,14 @@ pub fn upload_checksum(upload: &UploadInfo) -> (ChecksumKind, bool) {
 /// # Errors
 /// [`Code::NoSuchUpload`].
 pub async fn list_parts(
+    cx: &Context,
     store: &Store,
     bucket: &str,
     upload: &UploadInfo,
     after: u16,
     limit: usize,
 ) -> Result<(Vec<PartInfo>, bool), ApiError> {
+    cx.authorize(Resource::Object(bucket, &upload.key))?;
     if limit == 0 {
         return Ok((Vec::new(), false));
     }
@@ -220,7 +237,8 @@ pub async fn list_parts(
 /// # Errors
 /// [`Code::MalformedXml`] without parts, [`Code::InvalidPartOrder`], [`Code::InvalidPart`],
 /// [`Code::EntityTooSmall`], [`Code::BadDigest`], [`Code::NoSuchUpload`], [`Code::PreconditionFailed`].
-pub async fn complete(store: &Store, request: CompleteRequest) -> Result<ObjectInfo, ApiError> {
+pub async fn complete(cx: &Context, store: &Store, request: CompleteRequest) -> Result<ObjectInfo, ApiError> {
+    cx.authorize(Resource::Object(&request.bucket, &request.key))?;
     if request.parts.is_empty() {
         return Err(Code::MalformedXml.into());
     }
@@ -271,7 +289,8 @@ async fn made_before(store: &Store, request: &CompleteRequest) -> Option<ObjectI
 ///
 /// # Errors
 /// [`Code::NoSuchUpload`].
-pub async fn abort(store: &Store, bucket: &str, key: &str, upload: u128) -> Result<(), ApiError> {
+pub async fn abort(cx: &Context, store: &Store, bucket: &str, key: &str, upload: u128) -> Result<(), ApiError> {
+    cx.authorize(Resource::Object(bucket, key))?;
     Ok(store.abort_upload(bucket, key, upload).await?)
 }
 
@@ -279,7 +298,13 @@ pub async fn abort(store: &Store, bucket: &str, key: &str, upload: u128) -> Resu
 ///
 /// # Errors
 /// [`Code::NoSuchBucket`].
-pub async fn list_uploads(store: &Store, bucket: &str, mut query: UploadsQuery) -> Result<Uploads, ApiError> {
+pub async fn list_uploads(
+    cx: &Context,
+    store: &Store,
+    bucket: &str,
+    mut query: UploadsQuery,
+) -> Result<Uploads, ApiError> {
+    cx.authorize(Resource::Bucket(bucket))?;
     query.delimiter = query.delimiter.filter(|delimiter| !delimiter.is_empty());
     query.key_after = query.key_after.filter(|key| !key.is_empty());
     if query.limit == 0 {

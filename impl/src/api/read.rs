@@ -1,11 +1,14 @@
 //! Reading objects: whole, by ranges, by parts.
 
 use super::{
-    ApiError, Code,
+    ApiError, Code, Context,
     conditions::{ReadConditions, seconds},
     names,
 };
-use crate::store::{ByteStream, ObjectInfo, ObjectReader, Store};
+use crate::{
+    access::Resource,
+    store::{ByteStream, ObjectInfo, ObjectReader, Store},
+};
 use std::{ops::Range, sync::Arc};
 
 /// Section of an object's bytes.
@@ -67,7 +70,8 @@ pub struct Found {
 /// # Errors
 /// [`Code::NoSuchKey`], [`Code::NoSuchBucket`], [`Code::PreconditionFailed`], [`Code::NotModified`],
 /// [`Code::InvalidRange`], [`Code::InvalidPartNumber`].
-pub async fn head(store: &Store, request: &ReadRequest) -> Result<Found, ApiError> {
+pub async fn head(cx: &Context, store: &Store, request: &ReadRequest) -> Result<Found, ApiError> {
+    cx.authorize(Resource::Object(&request.bucket, &request.key))?;
     names::check_key(&request.key)?;
     let info = store.head(&request.bucket, &request.key).await?;
     found(info, request)
@@ -101,7 +105,8 @@ impl Opened {
 ///
 /// # Errors
 /// As [`head`].
-pub async fn open(store: &Arc<Store>, request: &ReadRequest) -> Result<Opened, ApiError> {
+pub async fn open(cx: &Context, store: &Arc<Store>, request: &ReadRequest) -> Result<Opened, ApiError> {
+    cx.authorize(Resource::Object(&request.bucket, &request.key))?;
     names::check_key(&request.key)?;
     let reader = store.get(&request.bucket, &request.key).await?;
     let found = found(reader.info().clone(), request)?;

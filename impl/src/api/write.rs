@@ -1,11 +1,14 @@
 //! Putting objects.
 
 use super::{
-    ApiError, headers,
+    ApiError, Context, headers,
     ingest::{Incoming, ingest},
     names,
 };
-use crate::store::{ObjectInfo, PutOptions, Store, WriteMeta};
+use crate::{
+    access::Resource,
+    store::{ObjectInfo, PutOptions, Store, WriteMeta},
+};
 use model::record::Precondition;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,13 +28,14 @@ pub struct PutRequest {
     pub incoming: Incoming,
 }
 
-/// Stores an object. Nothing of it is visible before all of it is durable and right.
+/// Stores an object atomically: it is not visible until all of it is durable and verified.
 ///
 /// # Errors
 /// [`Code::NoSuchBucket`](super::Code::NoSuchBucket), [`Code::BadDigest`](super::Code::BadDigest),
 /// [`Code::IncompleteBody`](super::Code::IncompleteBody),
 /// [`Code::PreconditionFailed`](super::Code::PreconditionFailed), and what [`headers::stored`] refuses.
-pub async fn put(store: &Arc<Store>, request: PutRequest) -> Result<ObjectInfo, ApiError> {
+pub async fn put(cx: &Context, store: &Arc<Store>, request: PutRequest) -> Result<ObjectInfo, ApiError> {
+    cx.authorize(Resource::Object(&request.bucket, &request.key))?;
     names::check_key(&request.key)?;
     request.incoming.validate()?;
     let (headers, class) = headers::stored(request.headers, request.storage_class.as_deref())?;

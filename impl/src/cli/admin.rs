@@ -6,13 +6,16 @@ mod table;
 use super::{fail, print};
 use crate::{
     access::token,
-    admin::{INFO_PATH, Info},
-    config::{self, ConfigError, Env},
-    runtime::{Rt, real::RealRuntime},
-    wire::{
-        ClientTls, TlsError, Trust,
-        client::{self, Asking, ClientError},
+    admin::{
+        INFO_PATH, Info,
+        client::{self, Asking},
     },
+    config::{self, ConfigError, Env},
+    http::{
+        ClientTls, TlsError, Trust,
+        client::{ClientError, Remote},
+    },
+    runtime::{Rt, real::RealRuntime},
 };
 use clap::{Args, Subcommand};
 use endpoint::{Endpoint, InvalidEndpoint};
@@ -154,9 +157,11 @@ async fn info(rt: &Rt, server: &ServerUrl, certs_dir: Option<String>, json: bool
     };
     let asking = Asking {
         authority: endpoint.authority(),
-        host: endpoint.host(),
-        tls: tls.as_ref(),
-        addresses: &addresses,
+        remote: Remote {
+            host: endpoint.host(),
+            tls: tls.as_ref(),
+            addresses: &addresses,
+        },
         credentials: &config::root_user(&env, &super::read_secret)?,
         region: config::region(&env).unwrap_or(DEFAULT_REGION),
     };

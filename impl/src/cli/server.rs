@@ -4,14 +4,15 @@ use super::{Banner, logging::Log};
 use crate::{
     background::stale_uploads,
     config::{ConfigError, Env, Given, GivenLimits, GivenLog, ListenAddress, Output, ServerConfig},
+    http::{Limits, Timeouts, Tls, TlsError},
+    monitor::drives,
     node::{self, IndexPolicy, NodeConfig, OpenError},
     runtime::{
         self, Listener, Rt,
         real::{RealRuntime, log::write_within, raise_files_max},
     },
-    wire::{
-        self, DomainError, Domains, Limits, OriginError, Origins, Timeouts, Tls, TlsError, WatchConfig, WireConfig,
-    },
+    s3::{DomainError, Domains, OriginError, Origins},
+    server::{self, ServeConfig, WatchConfig},
 };
 use clap::Args;
 use std::{
@@ -310,14 +311,14 @@ pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
     runtime::spawn(&rt, "recovery", async move {
         recovering.recover(RECOVERY_GRACE).await;
     });
-    node::report(&node.store.survey().await);
-    runtime::spawn(&rt, "watch the drives", node::watch(rt.clone(), node.store.clone()));
+    drives::report(&node.store.survey().await);
+    runtime::spawn(&rt, "watch the drives", drives::watch(rt.clone(), node.store.clone()));
     let (expiry, interval) = (config.limits.stale_uploads, config.limits.stale_uploads_interval);
     let removing = stale_uploads::run(node.store.clone(), expiry, interval);
     runtime::spawn(&rt, "remove abandoned uploads", removing);
     announce(&config, bound, tls.is_some(), node.drives_online);
     let is_leaving = Arc::<AtomicBool>::default();
-    let wire = WireConfig {
+    let serve = ServeConfig {
         listener,
         credentials: config.credentials.clone(),
         region: config.region.clone(),
@@ -337,7 +338,7 @@ pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
         is_leaving: is_leaving.clone(),
     };
     let stop = leave(rt.clone(), signals, config.limits.shutdown_delay, is_leaving);
-    let cut = wire::serve(rt, node.store.clone(), wire, stop)
+    let cut = server::serve(rt, node.store.clone(), serve, stop)
         .await
         .map_err(StartError::Serve)?;
     if cut > 0 {

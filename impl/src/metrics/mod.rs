@@ -3,10 +3,10 @@
 //! There is no registry that anything could reach from anywhere: a server makes one [`Requests`], hands it
 //! on by `Arc`, and two servers in one process count apart.
 
-mod room;
+mod admission;
 mod text;
 
-pub use room::{Queue, Room, Want};
+pub use admission::{AdmissionStats, QueueStats, Resource};
 pub use text::{CONTENT_TYPE, Family, Histograms, Kind, Text};
 
 use crate::stats::{Counter, Histogram};

@@ -14,6 +14,7 @@ mod survey;
 mod types;
 
 pub use crate::{
+    drive::{Call, DriveState, DriveStatus},
     erasure::STRIPE_LEN,
     set::{StoreError, part_reader::READ_MEMORY_BYTES, stage::StagingWriter},
 };

@@ -1,7 +1,8 @@
 //! The binary as scripts and operators see it, without any client that has to be installed: the command line, the
-//! process, metrics and the admin API, and objects with a client written for the tests.
+//! process, metrics and the admin API, and objects with a client written for the tests. And authorization, in-process.
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
+mod authorization;
 mod cli;
 mod logging;
 mod objects;

@@ -7,20 +7,32 @@ use super::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every first-level module of `impl`, and those that it may use. Nothing calls upward.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 21] = [
     ("cli", &["config", "topology"]),
     ("config", &["access", "topology"]),
     ("node", &["background", "store", "set", "drive", "erasure", "runtime"]),
     ("topology", &[]),
     (
-        "wire",
+        "server",
         &[
-            "access", "admin", "api", "digest", "metrics", "runtime", "stats", "store",
+            "access", "admin", "api", "http", "metrics", "monitor", "runtime", "s3", "stats", "store",
         ],
     ),
+    (
+        "s3",
+        &[
+            "access", "api", "digest", "http", "monitor", "runtime", "sigv4", "store",
+        ],
+    ),
+    (
+        "admin",
+        &["access", "api", "http", "monitor", "runtime", "sigv4", "store"],
+    ),
+    ("monitor", &["access", "http", "metrics", "runtime", "stats", "store"]),
+    ("sigv4", &["api", "http"]),
+    ("http", &["metrics", "runtime", "stats"]),
     ("access", &[]),
     ("api", &["access", "digest", "runtime", "store"]),
-    ("admin", &["access", "runtime", "store"]),
     ("background", &["store", "set", "drive"]),
     ("store", &["set", "digest", "drive", "erasure", "runtime"]),
     ("set", &["drive", "erasure", "runtime"]),
@@ -38,14 +50,17 @@ const PAGE: &str = "specs/architecture.md";
 /// The seams: files that may use more, because they put the pieces together.
 const SEAMS: [(&str, &[&str]); 3] = [
     ("impl/src/cli/logging", &["runtime", "stats"]),
-    ("impl/src/cli/server", &["background", "node", "wire", "runtime"]),
-    ("impl/src/cli/admin", &["access", "admin", "wire", "runtime"]),
+    (
+        "impl/src/cli/server",
+        &["background", "http", "monitor", "node", "runtime", "s3", "server"],
+    ),
+    ("impl/src/cli/admin", &["access", "admin", "http", "runtime"]),
 ];
 
 /// Crates that belong to one layer, and the files that may name them.
 const CRATES: [(&str, &[&str]); 6] = [
-    ("s3s", &["impl/src/wire/"]),
-    ("hyper", &["impl/src/wire/"]),
+    ("s3s", &["impl/src/s3/"]),
+    ("hyper", &["impl/src/http/"]),
     ("redb", &["impl/src/drive/"]),
     ("reed_solomon_erasure", &["impl/src/erasure/"]),
     ("rustix", &["impl/src/runtime/real"]),
@@ -263,18 +278,18 @@ mod tests {
 
     #[test]
     fn upward_imports_are_found() {
-        assert_eq!(found("impl/src/set/driver.rs", "use crate::wire::Body;"), 1);
+        assert_eq!(found("impl/src/set/driver.rs", "use crate::s3::S3;"), 1);
         assert_eq!(
             found(
                 "impl/src/set/driver.rs",
-                "use crate::{runtime::Rt, api::{self, read}, wire};"
+                "use crate::{runtime::Rt, api::{self, read}, s3};"
             ),
             2
         );
         assert_eq!(
             found(
                 "impl/src/set/driver.rs",
-                "fn f() -> crate::api::Error { super::super::wire::go() }"
+                "fn f() -> crate::api::Error { super::super::s3::go() }"
             ),
             2
         );
@@ -294,7 +309,7 @@ mod tests {
             0
         );
         assert_eq!(
-            found("impl/src/cli/server.rs", "use crate::{node::open, wire::serve};"),
+            found("impl/src/cli/server.rs", "use crate::{node::open, server::serve};"),
             0
         );
         assert_eq!(
@@ -332,10 +347,7 @@ mod tests {
     #[test]
     fn crates_outside_their_layer_are_found() {
         assert_eq!(found("impl/src/api/read.rs", "use s3s::dto; use redb::Database;"), 2);
-        assert_eq!(
-            found("impl/src/wire/mod.rs", "use s3s::dto; use crate::s3s_like::x;"),
-            0
-        );
+        assert_eq!(found("impl/src/s3/mod.rs", "use s3s::dto; use crate::s3s_like::x;"), 0);
     }
 
     #[test]

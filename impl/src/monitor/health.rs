@@ -1,0 +1,72 @@
+//! Health endpoints for load balancers and orchestrators: no signature, GET and HEAD.
+
+use crate::{http::Body, store::Store};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+
+/// The paths.
+pub const PREFIX: &str = "/minio/health/";
+
+/// Answers a health request; `None` if it is none. A server that `is_leaving` still serves, and is about to close its
+/// port.
+pub async fn answer<B>(store: &Store, is_leaving: bool, request: &Request<B>) -> Option<Response<Body>> {
+    let endpoint = request.uri().path().strip_prefix(PREFIX)?;
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return Some(respond(StatusCode::METHOD_NOT_ALLOWED, None));
+    }
+    let maintenance = request
+        .uri()
+        .query()
+        .is_some_and(|query| query.split('&').any(|pair| pair == "maintenance=true"));
+    Some(match endpoint {
+        "live" => respond(StatusCode::OK, None),
+        "ready" if is_leaving => refuse("the server is about to stop".to_owned()),
+        "ready" => match store.survey().await.reads_fail() {
+            None => respond(StatusCode::OK, None),
+            Some(reason) => refuse(reason),
+        },
+        "cluster" => {
+            let survey = store.survey().await;
+            let quorum = ("x-minio-write-quorum", survey.write_quorum);
+            of_cluster(survey.writes_fail(), maintenance, quorum)
+        }
+        "cluster/read" => {
+            let survey = store.survey().await;
+            let quorum = ("x-minio-read-quorum", survey.read_quorum);
+            of_cluster(survey.reads_fail(), maintenance, quorum)
+        }
+        _ => respond(StatusCode::NOT_FOUND, None),
+    })
+}
+
+/// Health of the cluster. With `maintenance` the question is whether this node could be taken away; it holds all
+/// drives.
+fn of_cluster(fails: Option<String>, maintenance: bool, (name, drives): (&'static str, u8)) -> Response<Body> {
+    let mut response = match (fails, maintenance) {
+        (Some(reason), _) => refuse(reason),
+        (None, true) => respond(
+            StatusCode::PRECONDITION_FAILED,
+            Some("this server holds all drives".to_owned()),
+        ),
+        (None, false) => respond(StatusCode::OK, None),
+    };
+    response.headers_mut().insert(name, u16::from(drives).into());
+    response
+}
+
+fn refuse(reason: String) -> Response<Body> {
+    respond(StatusCode::SERVICE_UNAVAILABLE, Some(reason))
+}
+
+/// An answer with its reason, one line of text.
+fn respond(status: StatusCode, reason: Option<String>) -> Response<Body> {
+    let Some(reason) = reason else {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        return response;
+    };
+    let mut response = Response::new(Body::from(reason + "\n"));
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
