@@ -7,8 +7,8 @@ use super::{
 };
 
 /// Where the paths begin that documentation names in backticks.
-const TOPS: [&str; 12] = [
-    "model/", "check/", "impl/", "sim/", "tests/", "fuzz/", "docs/", "specs/", "scripts/", "deploy/", ".ci/", ".cargo/",
+const TOPS: [&str; 11] = [
+    "model/", "impl/", "sim/", "tests/", "fuzz/", "docs/", "specs/", "scripts/", "deploy/", ".ci/", ".cargo/",
 ];
 
 /// Relative links of documentation, and paths in backticks there and in comments, that do not exist.
