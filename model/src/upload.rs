@@ -80,7 +80,6 @@ impl UploadPart {
     }
 
     /// The same machine, broken in one way.
-    #[cfg(feature = "mutants")]
     #[must_use]
     pub fn with_mutation(mut self, mutation: Mutation) -> Self {
         self.mutation = mutation;
@@ -141,28 +140,20 @@ pub struct Complete {
 impl Complete {
     /// A completion of this upload, and the first step.
     #[must_use]
-    pub fn new(upload: u128, completion: Completion) -> (Complete, Step) {
+    pub fn new(upload: u128, completion: Completion, mutation: Mutation) -> (Complete, Step) {
         let machine = Complete {
             upload,
             completion,
             stored: None,
             early: None,
-            mutation: Mutation::NONE,
+            mutation,
         };
-        (machine, Step::ReadParts)
-    }
-
-    /// The same machine, broken in one way, and its first step.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn with_mutation(mut self, mutation: Mutation) -> (Self, Step) {
-        self.mutation = mutation;
         let first = if mutation.is(Mutant::CompleteReadsKeyFirst) {
             Step::ReadKey
         } else {
             Step::ReadParts
         };
-        (self, first)
+        (machine, first)
     }
 
     /// Returns what to do after what was asked for was done; `None` if it was not asked for.
@@ -279,27 +270,6 @@ impl Abort {
 /// upload that it has not heard of looks like one that is gone, and a version that it has not heard of names nothing
 /// (`multipart.end-is-known`).
 pub fn left_by(
-    register: &Register<Record>,
-    upload: u128,
-    ended: Ballot,
-    held: impl IntoIterator<Item = (Folder, u128)>,
-) -> Option<Vec<Folder>> {
-    removed_by(register, upload, ended, held, Mutation::NONE)
-}
-
-/// Variant of [`left_by`] under a mutant.
-#[cfg(feature = "mutants")]
-pub fn left_by_mutated(
-    register: &Register<Record>,
-    upload: u128,
-    ended: Ballot,
-    held: impl IntoIterator<Item = (Folder, u128)>,
-    mutation: Mutation,
-) -> Option<Vec<Folder>> {
-    removed_by(register, upload, ended, held, mutation)
-}
-
-fn removed_by(
     register: &Register<Record>,
     upload: u128,
     ended: Ballot,

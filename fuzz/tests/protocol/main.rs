@@ -4,6 +4,7 @@
 mod world;
 
 use bolero::{TypeGenerator, check};
+use model::protocol::mutant::Mutation;
 use model::protocol::{
     Acceptor, Ballot, Coordinator, Decision, DriveEffect, DriveState, Drives, Effect, Event, Folder, FolderNeed,
     KeyState, Nack, Operation, Outcome, Quorums, Reply, Request, Snapshot, Value, Vote, write_quorum,
@@ -299,6 +300,7 @@ fn any_messages_leave_a_drive_sound() {
                 drive: &mut drive,
                 key: &mut key,
                 index,
+                mutation: Mutation::NONE,
             };
             let answer = acceptor.step(request.clone());
             check_step((&drive_before, &before), &request, &answer, (&drive, &key));

@@ -4,6 +4,7 @@
 //! The checks count drives by themselves and never ask the protocol's quorum code.
 
 use super::{Append, History};
+use model::protocol::mutant::Mutation;
 use model::protocol::{
     Acceptor, Ballot, Coordinator, DriveState, Drives, Effect, Event, Folder, KeyState, Outcome, Quorums, Reply,
     Request, Value,
@@ -102,7 +103,13 @@ impl World {
             return;
         };
         let (drive, key) = &mut self.drives[usize::from(index)];
-        let (reply, _) = Acceptor { drive, key, index }.step(request.clone());
+        let mut acceptor = Acceptor {
+            drive,
+            key,
+            index,
+            mutation: Mutation::NONE,
+        };
+        let (reply, _) = acceptor.step(request.clone());
         if let (Request::Accept { vote, prev }, Reply::Accepted) = (&request, &reply) {
             let cast = self.cast.entry(vote.ballot).or_insert_with(|| Cast {
                 value: vote.value.clone(),

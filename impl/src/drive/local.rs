@@ -22,7 +22,7 @@ use super::{
     format::{DATA_FOLDER, ReadySlot, format_path, index_path, log_path},
     index::{Held, Index, IndexError, LogConfig, LogLimits, Shard, View},
 };
-use crate::runtime::{BoxFuture, Executor, Files, Lane, OpenMode, Rt, random_id, run, spawn};
+use crate::runtime::{BoxFuture, Executor, Files, Lane, OpenMode, Rt, of_protocol, random_id, run, spawn};
 use bytes::Bytes;
 use commit::Core;
 use model::{
@@ -217,6 +217,7 @@ impl LocalDrive {
                 drive: &mut drive,
                 key: &mut key,
                 index: shared.recording.index(),
+                mutation: of_protocol(shared.mutation),
             };
             Ok((acceptor.step(Request::Read).0, more))
         })

@@ -11,10 +11,8 @@ mod mutant;
 pub mod real;
 
 pub use files::{Entry, File, FileId, Files, Kind, OpenMode, Space};
-pub(crate) use mutant::grants_every_lock;
 pub use mutant::{Mutant, Mutation};
-#[cfg(feature = "mutants")]
-pub(crate) use mutant::{of_protocol, of_uploads};
+pub(crate) use mutant::{grants_every_lock, of_protocol, of_uploads};
 
 use model::trace;
 use std::{any::Any, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};

@@ -93,35 +93,26 @@ pub enum Mutant {
 pub type Mutation = model::mutation::Mutation<Mutant>;
 
 /// Returns whether every lock is granted to everyone.
-#[cfg(feature = "mutants")]
 pub(crate) fn grants_every_lock(mutation: Mutation) -> bool {
     matches!(mutation.get(), Some(Mutant::LocksGranted | Mutant::Unlocked(_)))
 }
 
-/// Never, in a server.
-#[cfg(not(feature = "mutants"))]
-pub(crate) fn grants_every_lock(_: Mutation) -> bool {
-    false
-}
-
 /// Returns what is broken in the machines of the protocol.
-#[cfg(feature = "mutants")]
 pub(crate) fn of_protocol(mutation: Mutation) -> mutant::Mutation {
-    match mutation.get() {
-        Some(Mutant::Protocol(mutant) | Mutant::Unlocked(mutant)) => mutant.into(),
+    mutation.and_then(|mutant| match mutant {
+        Mutant::Protocol(mutant) | Mutant::Unlocked(mutant) => Some(mutant),
         // The machine counts the shards as well.
-        Some(Mutant::WriteQuorumTooSmall) => mutant::Mutant::TrustStaging.into(),
-        _ => mutant::Mutation::NONE,
-    }
+        Mutant::WriteQuorumTooSmall => Some(mutant::Mutant::TrustStaging),
+        _ => None,
+    })
 }
 
 /// Returns what is broken in the machines of uploads.
-#[cfg(feature = "mutants")]
 pub(crate) fn of_uploads(mutation: Mutation) -> model::record::mutant::Mutation {
-    use model::record::mutant::{Mutant as Broken, Mutation as Break};
-    match mutation.get() {
-        Some(Mutant::EndUploadDropsNamed) => Broken::EndDropsNamed.into(),
-        Some(Mutant::CompleteInTwoVotes) => Broken::CompleteInTwoVotes.into(),
-        _ => Break::NONE,
-    }
+    use model::record::mutant::Mutant as Broken;
+    mutation.and_then(|mutant| match mutant {
+        Mutant::EndUploadDropsNamed => Some(Broken::EndDropsNamed),
+        Mutant::CompleteInTwoVotes => Some(Broken::CompleteInTwoVotes),
+        _ => None,
+    })
 }

@@ -25,11 +25,7 @@ const END_PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// [`StoreError::Unwritable`]
 pub(crate) async fn touch(set: &Arc<ErasureSet>, owner: &RegisterKey) -> Result<(Record, Ballot), StoreError> {
-    let op = Op {
-        change: runtime::random_id(&set.rt),
-        now_nanos: set.rt.wall_nanos(),
-        kind: Change::Touch,
-    };
+    let op = Op::new(runtime::random_id(&set.rt), set.rt.wall_nanos(), Change::Touch);
     let Ended { outcome, ballot, .. } = execute(set, owner.clone(), op, None).await;
     match outcome {
         Outcome::Written(record) => Ok((record, ballot)),

@@ -154,7 +154,6 @@ impl<'a> Run<'a> {
                 effects: todo.clone(),
             });
         }
-        #[cfg(feature = "mutants")]
         let machine = machine.with_mutation(runtime::of_protocol(set.rt.mutation()));
         Run {
             set,

@@ -64,11 +64,7 @@ async fn decided(
 
 /// Resolves a register: learns the chosen value with a Prepare and finishes an unfinished vote.
 pub(crate) async fn resolve(set: &Arc<ErasureSet>, key: &RegisterKey) -> Result<Record, StoreError> {
-    let op = Op {
-        change: runtime::random_id(&set.rt),
-        now_nanos: set.rt.wall_nanos(),
-        kind: Change::Read,
-    };
+    let op = Op::new(runtime::random_id(&set.rt), set.rt.wall_nanos(), Change::Read);
     settled(execute(set, key.clone(), op, None).await.outcome).map_err(|error| match error {
         StoreError::Unwritable(why) => StoreError::Unreadable(why),
         StoreError::Ambiguous(why) => StoreError::Unreadable(format!("{why:?}")),
@@ -78,13 +74,7 @@ pub(crate) async fn resolve(set: &Arc<ErasureSet>, key: &RegisterKey) -> Result<
 
 /// Decides what a reader may conclude from the snapshots that drives gave of a key.
 pub(super) fn decide(set: &ErasureSet, key: &[u8], answers: &BTreeMap<u8, Snapshot<Record>>) -> ReadDecision<Record> {
-    #[cfg(not(feature = "mutants"))]
-    let decision = model::protocol::decide_read(set.quorums, answers);
-    #[cfg(feature = "mutants")]
-    let decision = {
-        use model::protocol::resolve::decide_read_mutated;
-        decide_read_mutated(set.quorums, answers, runtime::of_protocol(set.rt.mutation()))
-    };
+    let decision = model::protocol::decide_read(set.quorums, answers, runtime::of_protocol(set.rt.mutation()));
     if let (Some(recorder), ReadDecision::Chosen(_)) = (&set.recorder, &decision) {
         recorder.record(trace::Event::Decided {
             set: set.index,

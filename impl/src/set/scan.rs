@@ -14,7 +14,7 @@ use crate::{
 };
 use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use model::{
-    list::{self, Found, Span, Union},
+    list::{self, Found, Span, Union, mutant::Mutation},
     protocol::{ReadDecision, Register, Snapshot, Value},
     record::Record,
 };
@@ -42,7 +42,7 @@ pub(crate) async fn scan(
     for part in join_all(sets.iter().map(|set| scan_set(set, prefix, from, limit))).await {
         parts.push(part?);
     }
-    let span = Span::common(parts.iter().map(|part| part.span.clone()));
+    let span = Span::common(parts.iter().map(|part| part.span.clone()), Mutation::NONE);
     let mut registers: Vec<_> = parts.into_iter().flat_map(|part| part.registers).collect();
     registers.retain(|(key, _)| span.covers(key));
     registers.sort_by(|a, b| a.0.cmp(&b.0));
@@ -53,7 +53,7 @@ async fn scan_set(set: &Arc<ErasureSet>, prefix: &[u8], from: &ListFrom, limit: 
     let mut quorums = set.quorums;
     quorums.prepare -= u8::from(set.rt.mutation().is(Mutant::ListFromFewer));
     let pages = pages(set, usize::from(quorums.prepare), prefix, from, limit).await;
-    let Some(mut union) = Union::of(quorums, &pages) else {
+    let Some(mut union) = Union::of(quorums, &pages, Mutation::NONE) else {
         return Err(StoreError::Unreadable("too few drives answer for the listing".into()));
     };
     let mut registers = Vec::new();
@@ -66,7 +66,7 @@ async fn scan_set(set: &Arc<ErasureSet>, prefix: &[u8], from: &ListFrom, limit: 
             ReadDecision::Undecided
         };
         let register = || RegisterKey::from_bytes(key.to_vec());
-        let record = match list::found(decision) {
+        let record = match list::found(decision, Mutation::NONE) {
             Found::Listed(record) => record,
             Found::LeftOut => continue,
             Found::Ask => read::read(set, &register()).await?,

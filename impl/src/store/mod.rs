@@ -158,11 +158,7 @@ impl Store {
 
     /// Runs one operation on a register.
     async fn change(&self, set: &Arc<ErasureSet>, key: RegisterKey, kind: Change) -> Ended {
-        let op = Op {
-            change: runtime::random_id(self.rt()),
-            now_nanos: self.rt().wall_nanos(),
-            kind,
-        };
+        let op = Op::new(runtime::random_id(self.rt()), self.rt().wall_nanos(), kind);
         execute(set, key, op, None).await
     }
 }

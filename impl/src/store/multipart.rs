@@ -166,12 +166,7 @@ impl Store {
             precondition,
             versioning: Versioning::Unversioned,
         };
-        let (machine, first) = Complete::new(id, completion);
-        #[cfg(feature = "mutants")]
-        let (machine, first) = {
-            drop(first);
-            machine.with_mutation(runtime::of_uploads(self.rt().mutation()))
-        };
+        let (machine, first) = Complete::new(id, completion, runtime::of_uploads(self.rt().mutation()));
         let _bucket = self.buckets().enter(bucket, incarnation).await?;
         let known = Known {
             parts: Some(parts),

@@ -96,15 +96,12 @@ impl ObjectWriter {
             headers: meta.headers,
             checksums: meta.checksums,
         };
-        let op = Op {
-            change: runtime::random_id(store.rt()),
-            now_nanos,
-            kind: Change::Put {
-                data,
-                precondition,
-                versioning: Versioning::Unversioned,
-            },
+        let kind = Change::Put {
+            data,
+            precondition,
+            versioning: Versioning::Unversioned,
         };
+        let op = Op::new(runtime::random_id(store.rt()), now_nanos, kind);
         let committed = staged.commit(register, op).await;
         drop(bucket);
         latest_info(&key, &committed?)

@@ -105,12 +105,7 @@ impl PartWriter {
         };
         let change = runtime::random_id(store.rt());
         let kind = change_of(staged.set(), staged.owner(), machine, part).await?;
-        let op = Op {
-            change,
-            now_nanos,
-            kind,
-        };
-        let committed = staged.commit(register, op).await;
+        let committed = staged.commit(register, Op::new(change, now_nanos, kind)).await;
         drop(bucket);
         let record = committed?;
         let part = record.part();

@@ -99,7 +99,6 @@ impl<K: Ord + Clone, V: Value> Deletion<K, V> {
     }
 
     /// The same machine with the protocol broken in one way.
-    #[cfg(feature = "mutants")]
     #[must_use]
     pub fn with_mutation(mut self, mutation: Mutation) -> Self {
         self.mutation = mutation;

@@ -1,5 +1,6 @@
 //! Decision whether a bucket is empty, from drives' listings behind closed gates.
 
+use crate::protocol::mutant::Mutation;
 use crate::protocol::{Quorums, ReadDecision, Snapshot, Value, decide_read};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +35,7 @@ pub fn vacancy<K: Ord, V: Value>(quorums: Quorums, listings: &BTreeMap<u8, Listi
         let answers = listings
             .iter()
             .map(|(drive, listing)| (*drive, listing.keys.get(key).unwrap_or(&listing.rest).clone()));
-        match decide_read(quorums, &answers.collect()) {
+        match decide_read(quorums, &answers.collect(), Mutation::NONE) {
             ReadDecision::Chosen(vote) if vote.value.is_absent() => Vacancy::Empty,
             ReadDecision::Chosen(_) => Vacancy::Occupied,
             ReadDecision::Undecided | ReadDecision::TooFew => Vacancy::Undecided,

@@ -2,7 +2,6 @@
 
 /// Deliberate break of configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
 pub enum Mutant {
     /// A change is answered once it is chosen.
     AnsweredWhenChosen,

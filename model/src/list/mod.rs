@@ -11,8 +11,6 @@ mod union;
 
 pub use span::Span;
 pub use span::page;
-#[cfg(feature = "mutants")]
-pub use span::page_mutated;
 pub use union::{Page, Union};
 
 use crate::protocol::{Ballot, ReadDecision, Snapshot, Value, Vote};
@@ -31,18 +29,7 @@ pub enum Found<V> {
 
 /// Returns what a listing makes of a key, from what is decided on what its pages say of it.
 #[must_use]
-pub fn found<V: Value>(decision: ReadDecision<V>) -> Found<V> {
-    made_of(decision, Mutation::NONE)
-}
-
-/// Variant of [`found`] under a mutant.
-#[cfg(feature = "mutants")]
-#[must_use]
-pub fn found_mutated<V: Value>(decision: ReadDecision<V>, mutation: Mutation) -> Found<V> {
-    made_of(decision, mutation)
-}
-
-fn made_of<V: Value>(decision: ReadDecision<V>, mutation: Mutation) -> Found<V> {
+pub fn found<V: Value>(decision: ReadDecision<V>, mutation: Mutation) -> Found<V> {
     match decision {
         ReadDecision::Chosen(vote) if vote.value.is_absent() => Found::LeftOut,
         ReadDecision::Chosen(vote) => Found::Listed(vote.value),

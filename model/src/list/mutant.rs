@@ -4,7 +4,6 @@
 
 /// Deliberate break of listings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
 pub enum Mutant {
     /// Pages are taken to speak as far as the longest of them does.
     LongestSpan,

@@ -35,18 +35,15 @@ impl<K: Ord> Span<K> {
         }
     }
 
-    /// Returns what all of these spans cover; all the rest if there are none.
-    pub fn common(spans: impl IntoIterator<Item = Span<K>>) -> Span<K> {
-        spans.into_iter().min().unwrap_or(Span::Rest)
-    }
-
-    /// As [`Span::common`], for the spans of several sets and with the protocol broken in one way.
-    #[cfg(feature = "mutants")]
-    pub fn common_mutated(spans: impl IntoIterator<Item = Span<K>>, mutation: Mutation) -> Span<K> {
-        if mutation.is(Mutant::LongestSet) {
-            return spans.into_iter().max().unwrap_or(Span::Rest);
-        }
-        Span::common(spans)
+    /// Returns what all of these spans, one a set, cover; all the rest if there are none.
+    pub fn common(spans: impl IntoIterator<Item = Span<K>>, mutation: Mutation) -> Span<K> {
+        let spans = spans.into_iter();
+        let common = if mutation.is(Mutant::LongestSet) {
+            spans.max()
+        } else {
+            spans.min()
+        };
+        common.unwrap_or(Span::Rest)
     }
 
     /// The marker that the listing goes on behind; none when the range has been walked to its end.
@@ -69,27 +66,6 @@ pub type Rows<K, R> = Vec<(K, Option<R>)>;
 /// speaks. A drive that is recovering speaks only for what it has gone past, and says which of those keys it does not
 /// know (`heal.authority-is-earned`).
 pub fn page<K: Ord + Clone, R>(
-    registers: impl IntoIterator<Item = (K, R)>,
-    after: Option<&K>,
-    limit: usize,
-    recovering: Option<&Recovering<K>>,
-) -> (Rows<K, R>, Span<K>) {
-    page_of(registers, after, limit, recovering, Mutation::NONE)
-}
-
-/// Variant of [`page`] under a mutant.
-#[cfg(feature = "mutants")]
-pub fn page_mutated<K: Ord + Clone, R>(
-    registers: impl IntoIterator<Item = (K, R)>,
-    after: Option<&K>,
-    limit: usize,
-    recovering: Option<&Recovering<K>>,
-    mutation: Mutation,
-) -> (Rows<K, R>, Span<K>) {
-    page_of(registers, after, limit, recovering, mutation)
-}
-
-fn page_of<K: Ord + Clone, R>(
     registers: impl IntoIterator<Item = (K, R)>,
     after: Option<&K>,
     limit: usize,
@@ -131,15 +107,20 @@ mod tests {
     #[test]
     fn the_smaller_span_is_what_both_speak_for() {
         assert!(Span::Nothing < Span::Through(0) && Span::Through(3) < Span::Through(4));
+        let common = |spans: &[Span<u8>]| Span::common(spans.iter().copied(), Mutation::NONE);
         assert_eq!(
-            Span::common([Span::Rest, Span::Through(4), Span::Through(3)]),
+            common(&[Span::Rest, Span::Through(4), Span::Through(3)]),
             Span::Through(3)
         );
-        assert_eq!(Span::<u8>::common([]), Span::Rest);
+        assert_eq!(common(&[]), Span::Rest);
         assert_eq!((Span::Through(3).marker(), Span::<u8>::Rest.marker()), (Some(3), None));
     }
 
     const KEYS: [(u8, char); 3] = [(1, 'a'), (3, 'b'), (5, 'c')];
+
+    fn page(after: Option<u8>, limit: usize, recovering: Option<&Recovering<u8>>) -> (Rows<u8, char>, Span<u8>) {
+        super::page(KEYS, after.as_ref(), limit, recovering, Mutation::NONE)
+    }
 
     fn of(keys: &[(u8, char)]) -> Rows<u8, char> {
         keys.iter().map(|(key, what)| (*key, Some(*what))).collect()
@@ -147,26 +128,23 @@ mod tests {
 
     #[test]
     fn a_page_speaks_up_to_its_last_key_unless_the_range_ends() {
-        assert_eq!(page(KEYS, None, 2, None), (of(&KEYS[..2]), Span::Through(3)));
-        assert_eq!(page(KEYS, Some(&1), 2, None), (of(&KEYS[1..]), Span::Rest));
-        assert_eq!(page(KEYS, Some(&5), 2, None), (vec![], Span::Rest));
-        assert_eq!(page(KEYS, None, 0, None), (vec![], Span::Nothing));
+        assert_eq!(page(None, 2, None), (of(&KEYS[..2]), Span::Through(3)));
+        assert_eq!(page(Some(1), 2, None), (of(&KEYS[1..]), Span::Rest));
+        assert_eq!(page(Some(5), 2, None), (vec![], Span::Rest));
+        assert_eq!(page(None, 0, None), (vec![], Span::Nothing));
     }
 
     #[test]
     fn a_recovering_drive_speaks_up_to_its_cursor_and_says_what_it_lost() {
         let mut drive = Recovering::new(1);
-        assert_eq!(page(KEYS, None, 9, Some(&drive)), (vec![], Span::Nothing));
+        assert_eq!(page(None, 9, Some(&drive)), (vec![], Span::Nothing));
         drive.pass(4, []);
-        assert_eq!(page(KEYS, None, 9, Some(&drive)), (of(&KEYS[..2]), Span::Through(4)));
-        assert_eq!(page(KEYS, None, 1, Some(&drive)), (of(&KEYS[..1]), Span::Through(1)));
-        assert_eq!(page(KEYS, Some(&4), 9, Some(&drive)), (vec![], Span::Nothing));
+        assert_eq!(page(None, 9, Some(&drive)), (of(&KEYS[..2]), Span::Through(4)));
+        assert_eq!(page(None, 1, Some(&drive)), (of(&KEYS[..1]), Span::Through(1)));
+        assert_eq!(page(Some(4), 9, Some(&drive)), (vec![], Span::Nothing));
         drive.pass(4, [2, 3]);
         let rows = vec![(1, Some('a')), (2, None), (3, Some('b'))];
-        assert_eq!(page(KEYS, None, 9, Some(&drive)), (rows.clone(), Span::Through(4)));
-        assert_eq!(
-            page(KEYS, None, 2, Some(&drive)),
-            (rows[..2].to_vec(), Span::Through(2))
-        );
+        assert_eq!(page(None, 9, Some(&drive)), (rows.clone(), Span::Through(4)));
+        assert_eq!(page(None, 2, Some(&drive)), (rows[..2].to_vec(), Span::Through(2)));
     }
 }

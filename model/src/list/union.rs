@@ -38,18 +38,7 @@ impl<'a, P: Page> Union<'a, P> {
     /// The union of pages by drive; none if fewer than Q of them speak for anything: what a listing that goes on
     /// without them leaves out might be there (`list.complete`).
     #[must_use]
-    pub fn of(quorums: Quorums, pages: &'a BTreeMap<u8, P>) -> Option<Self> {
-        Union::over(quorums, pages, Mutation::NONE)
-    }
-
-    /// Variant of [`Union::of`] under a mutant.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn of_mutated(quorums: Quorums, pages: &'a BTreeMap<u8, P>, mutation: Mutation) -> Option<Self> {
-        Union::over(quorums, pages, mutation)
-    }
-
-    fn over(quorums: Quorums, pages: &'a BTreeMap<u8, P>, mutation: Mutation) -> Option<Self> {
+    pub fn of(quorums: Quorums, pages: &'a BTreeMap<u8, P>, mutation: Mutation) -> Option<Self> {
         let speaking = pages.iter().filter(|(_, page)| page.span() > Span::Nothing);
         let places: Vec<_> = speaking
             .map(|(drive, page)| Place {
@@ -64,10 +53,11 @@ impl<'a, P: Page> Union<'a, P> {
         }
         let spans = places.iter().map(|place| place.page.span());
         let span = if mutation.is(Mutant::LongestSpan) {
-            spans.max().unwrap_or(Span::Rest)
+            spans.max()
         } else {
-            Span::common(spans)
+            spans.min()
         };
+        let span = span.unwrap_or(Span::Rest);
         Some(Union { places, span, mutation })
     }
 
@@ -130,7 +120,7 @@ mod tests {
             (0, Keys(&[1, 4, 6], Span::Through(6))),
             (2, Keys(&[2, 4, 8], Span::Rest)),
         ]);
-        let mut union = Union::of(Quorums::of(3), &pages).unwrap();
+        let mut union = Union::of(Quorums::of(3), &pages, Mutation::NONE).unwrap();
         assert_eq!(union.span(), Span::Through(&6));
         let mut seen = Vec::new();
         while let Some(key) = union.next_key() {
@@ -149,7 +139,7 @@ mod tests {
     #[test]
     fn a_page_that_speaks_for_nothing_makes_no_quorum() {
         let pages = BTreeMap::from([(0, Keys(&[1], Span::Rest)), (1, Keys(&[], Span::Nothing))]);
-        assert!(Union::of(Quorums::of(3), &pages).is_none());
-        assert!(Union::of(Quorums::of(2), &pages).is_some());
+        assert!(Union::of(Quorums::of(3), &pages, Mutation::NONE).is_none());
+        assert!(Union::of(Quorums::of(2), &pages, Mutation::NONE).is_some());
     }
 }

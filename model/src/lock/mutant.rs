@@ -2,7 +2,6 @@
 
 /// Deliberate break of locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
 pub enum Mutant {
     /// Half of the servers are enough.
     GrantedByHalf,

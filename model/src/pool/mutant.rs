@@ -4,7 +4,6 @@
 
 /// Deliberate break of the protocol over pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
 pub enum Mutant {
     /// A writer takes the word of the pool that it has chosen that the key is absent.
     CreationInOnePool,

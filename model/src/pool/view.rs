@@ -2,6 +2,7 @@
 
 use super::Placed;
 use super::mutant::{Mutant, Mutation};
+use crate::protocol::mutant::Mutation as RegisterMutation;
 use crate::protocol::{Ballot, Quorums, ReadDecision, Resolution, Snapshot, Value, Vote, resolve};
 use std::collections::BTreeMap;
 
@@ -103,7 +104,7 @@ impl<V: Value> View<V> {
             let voters = answers.values().filter(|snapshot| snapshot.authoritative);
             let top = voters.max_by_key(|snapshot| snapshot.accepted.ballot);
             Set {
-                resolution: resolve(*quorums, answers),
+                resolution: resolve(*quorums, answers, RegisterMutation::NONE),
                 top: top.map_or_else(Vote::absent, |snapshot| snapshot.accepted.clone()),
                 prev: top.map_or_else(Vote::absent, |snapshot| snapshot.prev.clone()),
             }
@@ -234,7 +235,7 @@ impl<V: Value> View<V> {
 pub fn decide_read<V: Value>(quorums: &[Quorums], answers: &Answers<V>, mutation: Mutation) -> ReadDecision<V> {
     let decisions = quorums.iter().zip(answers);
     let decisions: Vec<_> = decisions
-        .map(|(quorums, answers)| crate::protocol::decide_read(*quorums, answers))
+        .map(|(quorums, answers)| crate::protocol::decide_read(*quorums, answers, RegisterMutation::NONE))
         .collect();
     let chosen = |decision: &ReadDecision<Placed<V>>| match decision {
         ReadDecision::Chosen(vote) => Some(vote.clone()),

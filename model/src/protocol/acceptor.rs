@@ -107,23 +107,15 @@ pub struct Acceptor<'a, V> {
     pub key: &'a mut KeyState<V>,
     /// This drive's index in its set.
     pub index: u8,
+    /// The mutant that is switched on, if any.
+    pub mutation: Mutation,
 }
 
 impl<V: Chained> Acceptor<'_, V> {
     /// Applies an Accept that carries a change. A drive that lacks the change's base refuses and changes nothing.
     pub fn step_brief(&mut self, brief: &Brief<V>) -> (Reply<V>, Vec<DriveEffect>) {
-        self.apply_brief(brief, Mutation::NONE)
-    }
-
-    /// Variant of [`Acceptor::step_brief`] under a mutant.
-    #[cfg(feature = "mutants")]
-    pub fn step_brief_mutated(&mut self, brief: &Brief<V>, mutation: Mutation) -> (Reply<V>, Vec<DriveEffect>) {
-        self.apply_brief(brief, mutation)
-    }
-
-    fn apply_brief(&mut self, brief: &Brief<V>, mutation: Mutation) -> (Reply<V>, Vec<DriveEffect>) {
-        match brief.made_on(&self.key.register, mutation) {
-            Some((vote, prev)) => self.apply(Request::Accept { vote, prev }, mutation),
+        match brief.on(&self.key.register, self.mutation) {
+            Some((vote, prev)) => self.step(Request::Accept { vote, prev }),
             None => (Reply::Refused(self.nack()), Vec::new()),
         }
     }
@@ -133,16 +125,6 @@ impl<V: Value> Acceptor<'_, V> {
     /// Applies a message. The reply may leave only after the effects have happened, and after those of
     /// every earlier step on this drive: a snapshot or a repeated acknowledgement speaks for them too.
     pub fn step(&mut self, request: Request<V>) -> (Reply<V>, Vec<DriveEffect>) {
-        self.apply(request, Mutation::NONE)
-    }
-
-    /// Variant of [`Acceptor::step`] under a mutant.
-    #[cfg(feature = "mutants")]
-    pub fn step_mutated(&mut self, request: Request<V>, mutation: Mutation) -> (Reply<V>, Vec<DriveEffect>) {
-        self.apply(request, mutation)
-    }
-
-    fn apply(&mut self, request: Request<V>, mutation: Mutation) -> (Reply<V>, Vec<DriveEffect>) {
         let mut effects = Vec::new();
         if self.drive.standing == Standing::Outside {
             return (Reply::Refused(self.nack()), effects);
@@ -154,7 +136,7 @@ impl<V: Value> Acceptor<'_, V> {
             let joins = ballot.epoch > self.drive.epoch;
             self.drive.epoch = ballot.epoch;
             // A refused round needs no cover: nothing is promised.
-            let votes = self.would_vote(&request, mutation) && !mutation.is(Mutant::HiNotRaised);
+            let votes = self.would_vote(&request) && !self.mutation.is(Mutant::HiNotRaised);
             // A vote is stored in any case: `hi` goes along, so that promises rarely wait for it.
             let ahead = match request {
                 Request::Accept { .. } => DriveState::RESERVE / 2,
@@ -166,13 +148,13 @@ impl<V: Value> Acceptor<'_, V> {
             }
         }
         let reply = match request {
-            Request::Prepare { ballot } => self.prepare(ballot, mutation),
-            Request::Accept { vote, prev } => self.accept(vote, prev, mutation, &mut effects),
-            Request::Finalize { ballot } => self.finalize(ballot, mutation, &mut effects),
-            Request::Drop { ballot, folder } => self.drop_staged(ballot, folder, mutation, &mut effects),
-            Request::Install { ballot, vote, shards } => self.install(ballot, vote, shards, mutation, &mut effects),
-            Request::Purge { ballot } => self.purge(ballot, mutation, &mut effects),
-            Request::Read => Reply::Read(self.snapshot(mutation)),
+            Request::Prepare { ballot } => self.prepare(ballot),
+            Request::Accept { vote, prev } => self.accept(vote, prev, &mut effects),
+            Request::Finalize { ballot } => self.finalize(ballot, &mut effects),
+            Request::Drop { ballot, folder } => self.drop_staged(ballot, folder, &mut effects),
+            Request::Install { ballot, vote, shards } => self.install(ballot, vote, shards, &mut effects),
+            Request::Purge { ballot } => self.purge(ballot, &mut effects),
+            Request::Read => Reply::Read(self.snapshot()),
             Request::Fence { .. } | Request::Standing => Reply::Standing {
                 epoch: self.drive.epoch,
                 whole: self.drive.standing == Standing::Whole,
@@ -182,55 +164,55 @@ impl<V: Value> Acceptor<'_, V> {
     }
 
     /// Returns whether the request will be granted, or accepted as a new vote.
-    fn would_vote(&self, request: &Request<V>, mutation: Mutation) -> bool {
+    fn would_vote(&self, request: &Request<V>) -> bool {
         match request {
-            Request::Prepare { ballot } => self.may_promise(*ballot) || mutation.is(Mutant::NoFencing),
-            Request::Accept { vote, prev } => self.may_accept(vote, prev, mutation),
+            Request::Prepare { ballot } => self.may_promise(*ballot) || self.mutation.is(Mutant::NoFencing),
+            Request::Accept { vote, prev } => self.may_accept(vote, prev),
             _ => false,
         }
     }
 
-    fn prepare(&mut self, ballot: Ballot, mutation: Mutation) -> Reply<V> {
-        if !self.may_promise(ballot) && !mutation.is(Mutant::NoFencing) {
+    fn prepare(&mut self, ballot: Ballot) -> Reply<V> {
+        if !self.may_promise(ballot) && !self.mutation.is(Mutant::NoFencing) {
             return Reply::Refused(self.nack());
         }
         self.key.promised = self.key.promised.max(ballot);
         assert!(
-            ballot.round <= self.drive.hi || mutation.is(Mutant::HiNotRaised),
+            ballot.round <= self.drive.hi || self.mutation.is(Mutant::HiNotRaised),
             "drive.hi-covers: promised a round above hi"
         );
-        Reply::Granted(self.snapshot(mutation))
+        Reply::Granted(self.snapshot())
     }
 
-    fn accept(&mut self, vote: Vote<V>, prev: Vote<V>, mutation: Mutation, effects: &mut Vec<DriveEffect>) -> Reply<V> {
+    fn accept(&mut self, vote: Vote<V>, prev: Vote<V>, effects: &mut Vec<DriveEffect>) -> Reply<V> {
         if vote == self.key.register.accepted {
             return Reply::Accepted;
         }
-        if !self.may_accept(&vote, &prev, mutation) {
+        if !self.may_accept(&vote, &prev) {
             return Reply::Refused(self.nack());
         }
         let ballot = vote.ballot;
         self.key.promised = self.key.promised.max(ballot);
-        let mut dropped = if mutation.is(Mutant::PreviousDroppedAtAccept) {
+        let mut dropped = if self.mutation.is(Mutant::PreviousDroppedAtAccept) {
             self.forget_folders_of(&prev.value, &vote.value)
         } else {
             Vec::new()
         };
-        let superseded = self.superseded_by(&vote.value, &prev.value, mutation);
+        let superseded = self.superseded_by(&vote.value, &prev.value);
         self.key.register = Register {
             superseded,
             ..Register::open(vote, prev)
         };
-        if mutation.is(Mutant::SupersededDroppedAtAccept) {
-            dropped.extend(self.forget_superseded(mutation));
+        if self.mutation.is(Mutant::SupersededDroppedAtAccept) {
+            dropped.extend(self.forget_superseded());
         }
         // All that the slot voted for before is of an older epoch, and chosen before this vote's base if at all.
         self.key.known = true;
         assert!(
-            ballot.round <= self.drive.hi || mutation.is(Mutant::HiNotRaised),
+            ballot.round <= self.drive.hi || self.mutation.is(Mutant::HiNotRaised),
             "drive.hi-covers: voted in a round above hi"
         );
-        effects.push(if mutation.is(Mutant::ReplyBeforeDurable) {
+        effects.push(if self.mutation.is(Mutant::ReplyBeforeDurable) {
             DriveEffect::PersistRegisterLazily
         } else {
             DriveEffect::PersistRegister
@@ -241,7 +223,7 @@ impl<V: Value> Acceptor<'_, V> {
         Reply::Accepted
     }
 
-    fn finalize(&mut self, ballot: Ballot, mutation: Mutation, effects: &mut Vec<DriveEffect>) -> Reply<V> {
+    fn finalize(&mut self, ballot: Ballot, effects: &mut Vec<DriveEffect>) -> Reply<V> {
         let register = &mut self.key.register;
         if register.accepted.ballot != ballot || register.committed {
             return Reply::Done;
@@ -249,14 +231,14 @@ impl<V: Value> Acceptor<'_, V> {
         register.committed = true;
         let prev = std::mem::replace(&mut register.prev, register.accepted.clone());
         let value = register.accepted.value.clone();
-        let mut dropped = if mutation.is(Mutant::FinalizeDropsKept) {
+        let mut dropped = if self.mutation.is(Mutant::FinalizeDropsKept) {
             self.forget_folders_of(&prev.value, &V::absent())
-        } else if value.drops_unnamed() && !mutation.is(Mutant::FinalizeDropsNothing) {
+        } else if value.drops_unnamed() && !self.mutation.is(Mutant::FinalizeDropsNothing) {
             self.forget_folders_of(&prev.value, &value)
         } else {
             Vec::new()
         };
-        dropped.extend(self.forget_superseded(mutation));
+        dropped.extend(self.forget_superseded());
         // Were the flag lost after the removal, the drive would still name a previous value whose data
         // it no longer has.
         if dropped.is_empty() {
@@ -267,15 +249,9 @@ impl<V: Value> Acceptor<'_, V> {
         Reply::Done
     }
 
-    fn drop_staged(
-        &mut self,
-        ballot: Ballot,
-        folder: Folder,
-        mutation: Mutation,
-        effects: &mut Vec<DriveEffect>,
-    ) -> Reply<V> {
+    fn drop_staged(&mut self, ballot: Ballot, folder: Folder, effects: &mut Vec<DriveEffect>) -> Reply<V> {
         let register = &self.key.register;
-        if mutation.is(Mutant::BestEffortUndo) && register.accepted.ballot == ballot {
+        if self.mutation.is(Mutant::BestEffortUndo) && register.accepted.ballot == ballot {
             self.key.register.accepted = register.prev.clone();
             self.key.register.committed = true;
             self.key.folders.remove(&folder);
@@ -284,14 +260,14 @@ impl<V: Value> Acceptor<'_, V> {
         }
         // A promise that was forgotten, at a restart or from memory, is at or below the floor. Whoever had it may
         // have counted this drive's shard.
-        let forgotten = if mutation.is(Mutant::DropIgnoresFloor) {
+        let forgotten = if self.mutation.is(Mutant::DropIgnoresFloor) {
             Ballot::ZERO
         } else {
             self.drive.floor
         };
         let fenced = register.accepted.ballot == ballot && self.key.promised.max(forgotten) <= ballot;
         let named = names(&register.accepted.value, folder) || names(&register.prev.value, folder);
-        let may_drop = fenced || mutation.is(Mutant::DropWithoutAccepted);
+        let may_drop = fenced || self.mutation.is(Mutant::DropWithoutAccepted);
         if may_drop && !named && self.key.folders.remove(&folder) {
             effects.push(DriveEffect::Remove(vec![folder]));
         }
@@ -305,18 +281,17 @@ impl<V: Value> Acceptor<'_, V> {
         ballot: Ballot,
         vote: Vote<V>,
         shards: Vec<Folder>,
-        mutation: Mutation,
         effects: &mut Vec<DriveEffect>,
     ) -> Reply<V> {
-        let promised = self.key.promised == ballot || mutation.is(Mutant::InstallWithoutPromise);
-        let lower = vote.ballot < self.key.register.accepted.ballot && !mutation.is(Mutant::InstallLowersVote);
+        let promised = self.key.promised == ballot || self.mutation.is(Mutant::InstallWithoutPromise);
+        let lower = vote.ballot < self.key.register.accepted.ballot && !self.mutation.is(Mutant::InstallLowersVote);
         if !promised || lower {
             return Reply::Refused(self.nack());
         }
         if self.drive.cover(vote.ballot.round, DriveState::RESERVE / 2) {
             effects.push(DriveEffect::PersistDrive);
         }
-        let replaced = if mutation.is(Mutant::InstallReplacesShards) {
+        let replaced = if self.mutation.is(Mutant::InstallReplacesShards) {
             std::mem::take(&mut self.key.folders)
         } else {
             BTreeSet::new()
@@ -324,7 +299,7 @@ impl<V: Value> Acceptor<'_, V> {
         self.key
             .folders
             .extend(shards.into_iter().filter(|folder| names(&vote.value, *folder)));
-        let superseded = self.superseded_by(&vote.value, &vote.value, mutation);
+        let superseded = self.superseded_by(&vote.value, &vote.value);
         let installed = Register {
             superseded,
             ..Register::committed(vote.clone())
@@ -337,7 +312,7 @@ impl<V: Value> Acceptor<'_, V> {
         }
         if vote.value.drops_unnamed() {
             let mut dropped = self.forget_folders_of(&old.prev.value, &vote.value);
-            dropped.extend(self.forget_superseded(mutation));
+            dropped.extend(self.forget_superseded());
             if !dropped.is_empty() {
                 effects.push(DriveEffect::Remove(dropped));
             }
@@ -346,18 +321,18 @@ impl<V: Value> Acceptor<'_, V> {
     }
 
     /// Forgets a tombstone; the floor goes on refusing what it refused (`delete.purge-is-total`).
-    fn purge(&mut self, ballot: Ballot, mutation: Mutation, effects: &mut Vec<DriveEffect>) -> Reply<V> {
+    fn purge(&mut self, ballot: Ballot, effects: &mut Vec<DriveEffect>) -> Reply<V> {
         let register = &self.key.register;
         let is_tombstone = !ballot.is_zero()
             && register.accepted.ballot == ballot
             && register.committed
             && register.accepted.value.is_absent();
         // Whoever has a higher promise would lose this drive's vote: once the promise has left memory, or later.
-        let may_forget = self.key.promised <= ballot || mutation.is(Mutant::PurgeForgetsPromise);
+        let may_forget = self.key.promised <= ballot || self.mutation.is(Mutant::PurgeForgetsPromise);
         if is_tombstone && may_forget {
             self.key.register = Register::absent();
             self.key.promised = Ballot::ZERO;
-            if !mutation.is(Mutant::PurgeWithoutFloor) {
+            if !self.mutation.is(Mutant::PurgeWithoutFloor) {
                 self.drive.forget(ballot);
             }
             effects.push(DriveEffect::PersistRegister);
@@ -375,13 +350,13 @@ impl<V: Value> Acceptor<'_, V> {
                 .max(self.drive.floor)
     }
 
-    fn may_accept(&self, vote: &Vote<V>, prev: &Vote<V>, mutation: Mutation) -> bool {
+    fn may_accept(&self, vote: &Vote<V>, prev: &Vote<V>) -> bool {
         let ballot = vote.ballot;
         let promised = self.key.promised == ballot && ballot > self.key.register.accepted.ballot;
-        let unfenced = mutation.is(Mutant::NoFencing) && ballot != self.key.register.accepted.ballot;
+        let unfenced = self.mutation.is(Mutant::NoFencing) && ballot != self.key.register.accepted.ballot;
         (promised || unfenced || self.may_promise(ballot))
             && prev.ballot < ballot
-            && (self.holds_new_shards(vote, prev) || mutation.is(Mutant::AcceptWithoutShard))
+            && (self.holds_new_shards(vote, prev) || self.mutation.is(Mutant::AcceptWithoutShard))
     }
 
     /// Returns whether the drive has every new shard that the vote says it has (`put.accepted-means-staged`).
@@ -409,9 +384,9 @@ impl<V: Value> Acceptor<'_, V> {
     }
 
     /// The folders held that votes before this one named, and that neither it nor its prev names.
-    fn superseded_by(&self, value: &V, prev: &V, mutation: Mutation) -> BTreeSet<Folder> {
+    fn superseded_by(&self, value: &V, prev: &V) -> BTreeSet<Folder> {
         let old = &self.key.register;
-        if !value.drops_unnamed() || mutation.is(Mutant::SupersededForgotten) {
+        if !value.drops_unnamed() || self.mutation.is(Mutant::SupersededForgotten) {
             return BTreeSet::new();
         }
         let replaced = [&old.accepted.value, &old.prev.value].into_iter();
@@ -430,16 +405,16 @@ impl<V: Value> Acceptor<'_, V> {
 
     /// Once the accepted vote is chosen: takes what older votes named out of the key's folders. A vote that was never
     /// chosen may have named parts that the value's open uploads need: then it stays for later.
-    fn forget_superseded(&mut self, mutation: Mutation) -> Vec<Folder> {
+    fn forget_superseded(&mut self) -> Vec<Folder> {
         let register = &mut self.key.register;
-        if register.accepted.value.awaits_parts() && !mutation.is(Mutant::InstallDropsParts) {
+        if register.accepted.value.awaits_parts() && !self.mutation.is(Mutant::InstallDropsParts) {
             return Vec::new();
         }
         let superseded = std::mem::take(&mut register.superseded).into_iter();
         superseded.filter(|folder| self.key.folders.remove(folder)).collect()
     }
 
-    fn snapshot(&self, mutation: Mutation) -> Snapshot<V> {
+    fn snapshot(&self) -> Snapshot<V> {
         let Register {
             accepted,
             prev,
@@ -451,7 +426,7 @@ impl<V: Value> Acceptor<'_, V> {
             prev,
             committed,
             folders: self.key.folders.iter().copied().collect(),
-            authoritative: self.key.known || mutation.is(Mutant::WipedSpeaks),
+            authoritative: self.key.known || self.mutation.is(Mutant::WipedSpeaks),
             floor: self.drive.floor,
             epoch: self.drive.epoch,
         }

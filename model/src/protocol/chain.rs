@@ -60,11 +60,7 @@ impl<V: Chained> Brief<V> {
     /// The vote, and the one that it follows, for a drive that holds this; none if it does not hold the base, or what
     /// comes out is not what was voted for (`accept.on-known-base`).
     #[must_use]
-    pub fn on(&self, register: &Register<V>) -> Option<(Vote<V>, Vote<V>)> {
-        self.made_on(register, Mutation::NONE)
-    }
-
-    pub(super) fn made_on(&self, register: &Register<V>, mutation: Mutation) -> Option<(Vote<V>, Vote<V>)> {
+    pub fn on(&self, register: &Register<V>, mutation: Mutation) -> Option<(Vote<V>, Vote<V>)> {
         let held = [&register.accepted, &register.prev];
         let base = held.into_iter().find(|vote| vote.value.name() == self.base);
         // What it holds as chosen, whatever that is.

@@ -108,7 +108,6 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     }
 
     /// The same machine with the protocol broken in one way.
-    #[cfg(feature = "mutants")]
     #[must_use]
     pub fn with_mutation(mut self, mutation: Mutation) -> Self {
         self.mutation = mutation;

@@ -45,7 +45,6 @@ impl Fetch {
     }
 
     /// With the protocol broken in one way.
-    #[cfg(feature = "mutants")]
     #[must_use]
     pub fn with_mutation(self, mutation: Mutation) -> Self {
         Fetch { mutation, ..self }

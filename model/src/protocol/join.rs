@@ -16,18 +16,7 @@ use std::collections::BTreeMap;
 /// every epoch that the slot has seen in use (`drive.epoch-fences`). Their rounds would not do: the forgotten
 /// promise may have been the highest.
 #[must_use]
-pub fn join_epoch(quorums: Quorums, whole: &BTreeMap<u8, u64>) -> Option<u64> {
-    epoch_above(quorums, whole, Mutation::NONE)
-}
-
-/// Variant of [`join_epoch`] under a mutant.
-#[cfg(feature = "mutants")]
-#[must_use]
-pub fn join_epoch_mutated(quorums: Quorums, whole: &BTreeMap<u8, u64>, mutation: Mutation) -> Option<u64> {
-    epoch_above(quorums, whole, mutation)
-}
-
-fn epoch_above(quorums: Quorums, whole: &BTreeMap<u8, u64>, mutation: Mutation) -> Option<u64> {
+pub fn join_epoch(quorums: Quorums, whole: &BTreeMap<u8, u64>, mutation: Mutation) -> Option<u64> {
     let highest = *whole.values().max()?;
     let old = mutation.is(Mutant::JoinWithoutEpoch) || mutation.is(Mutant::JoinWithFloor);
     (whole.len() >= usize::from(quorums.prepare)).then_some(highest + u64::from(!old))
@@ -42,18 +31,7 @@ pub fn may_join(quorums: Quorums, fenced: Drives) -> bool {
 /// Returns whether an answer to a Read counts for a key's absence. The drive has to have been fenced before: until then
 /// it may still cast the vote that makes an old ballot chosen (`heal.no-negative-evidence`).
 #[must_use]
-pub fn lacks<V: Value>(join: u64, snapshot: &Snapshot<V>) -> bool {
-    is_without(join, snapshot, Mutation::NONE)
-}
-
-/// Variant of [`lacks`] under a mutant.
-#[cfg(feature = "mutants")]
-#[must_use]
-pub fn lacks_mutated<V: Value>(join: u64, snapshot: &Snapshot<V>, mutation: Mutation) -> bool {
-    is_without(join, snapshot, mutation)
-}
-
-fn is_without<V: Value>(join: u64, snapshot: &Snapshot<V>, mutation: Mutation) -> bool {
+pub fn lacks<V: Value>(join: u64, snapshot: &Snapshot<V>, mutation: Mutation) -> bool {
     let fenced = snapshot.epoch >= join || mutation.is(Mutant::HealUnfenced);
     snapshot.authoritative && fenced && snapshot.accepted.ballot.is_zero()
 }

@@ -5,7 +5,6 @@
 
 /// Deliberate break of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
 pub enum Mutant {
     /// A drive grants and accepts whatever its promise.
     NoFencing,

@@ -10,22 +10,11 @@ use std::collections::BTreeMap;
 /// already. One that lags may have, or vote for, what the tombstone deleted; it is healed first
 /// (`delete.purge-is-total`).
 #[must_use]
-pub fn purgeable<V: Value>(quorums: Quorums, answers: &BTreeMap<u8, Snapshot<V>>) -> Option<Ballot> {
-    tombstone(quorums, answers, Mutation::NONE)
-}
-
-/// Variant of [`purgeable`] under a mutant.
-#[cfg(feature = "mutants")]
-#[must_use]
-pub fn purgeable_mutated<V: Value>(
+pub fn purgeable<V: Value>(
     quorums: Quorums,
     answers: &BTreeMap<u8, Snapshot<V>>,
     mutation: Mutation,
 ) -> Option<Ballot> {
-    tombstone(quorums, answers, mutation)
-}
-
-fn tombstone<V: Value>(quorums: Quorums, answers: &BTreeMap<u8, Snapshot<V>>, mutation: Mutation) -> Option<Ballot> {
     let needed = usize::from(quorums.drives) - usize::from(mutation.is(Mutant::PurgeAtFewer));
     let top = answers.values().max_by_key(|s| s.accepted.ballot)?;
     let ballot = top.accepted.ballot;
@@ -45,7 +34,7 @@ mod tests {
 
     #[test]
     fn a_tombstone_is_purged_once_all_drives_have_it() {
-        let may = |words: &str| purgeable(Quorums::of(4), &snapshots(2, 2, words)).map(|b| b.round);
+        let may = |words: &str| purgeable(Quorums::of(4), &snapshots(2, 2, words), Mutation::NONE).map(|b| b.round);
         assert_eq!(may("90@5* 90@5* 90@5* 90@5*"), Some(5));
         assert_eq!(may("90@5* 90@5* -^5 -^7"), Some(5));
         assert_eq!(may("90@5* 90@5* 90@5* ?"), None);

@@ -32,15 +32,7 @@ pub enum Resolution<V> {
 }
 
 /// Resolves a register from granted snapshots, by drive index.
-pub fn resolve<V: Value>(quorums: Quorums, grants: &BTreeMap<u8, Snapshot<V>>) -> Resolution<V> {
-    resolve_mutated(quorums, grants, Mutation::NONE)
-}
-
-pub(crate) fn resolve_mutated<V: Value>(
-    quorums: Quorums,
-    grants: &BTreeMap<u8, Snapshot<V>>,
-    mutation: Mutation,
-) -> Resolution<V> {
+pub fn resolve<V: Value>(quorums: Quorums, grants: &BTreeMap<u8, Snapshot<V>>, mutation: Mutation) -> Resolution<V> {
     let voters: Vec<&Snapshot<V>> = grants.values().filter(|s| s.authoritative).collect();
     let Some(tally) = Tally::of(quorums, &voters) else {
         return Resolution::TooFew;
@@ -95,21 +87,11 @@ pub enum ReadDecision<V> {
 }
 
 /// Decides a plain read, from snapshots by drive index.
-pub fn decide_read<V: Value>(quorums: Quorums, answers: &BTreeMap<u8, Snapshot<V>>) -> ReadDecision<V> {
-    decide(quorums, answers, Mutation::NONE)
-}
-
-/// Variant of [`decide_read`] under a mutant.
-#[cfg(feature = "mutants")]
-pub fn decide_read_mutated<V: Value>(
+pub fn decide_read<V: Value>(
     quorums: Quorums,
     answers: &BTreeMap<u8, Snapshot<V>>,
     mutation: Mutation,
 ) -> ReadDecision<V> {
-    decide(quorums, answers, mutation)
-}
-
-fn decide<V: Value>(quorums: Quorums, answers: &BTreeMap<u8, Snapshot<V>>, mutation: Mutation) -> ReadDecision<V> {
     let mut voters: Vec<&Snapshot<V>> = answers.values().filter(|s| s.authoritative).collect();
     if voters.len() < usize::from(quorums.prepare) {
         return ReadDecision::TooFew;

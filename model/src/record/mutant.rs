@@ -4,7 +4,6 @@
 
 /// Deliberate break of histories or uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
 pub enum Mutant {
     /// A completion takes effect whether or not the upload is open.
     CompleteUnopened,

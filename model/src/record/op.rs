@@ -59,6 +59,9 @@ pub struct Op {
     pub now_nanos: u64,
     /// Kind of change.
     pub kind: Change,
+    /// The mutant that is switched on, if any. No part of a trace.
+    #[serde(skip)]
+    pub mutation: Mutation,
 }
 
 /// Kind of change.
@@ -138,63 +141,6 @@ impl Operation<Record> for Op {
     }
 
     fn decide(&self, base: &Record, holders: Drives) -> Decision<Record, Refusal> {
-        self.apply(base, holders, Mutation::NONE)
-    }
-
-    fn is_in(&self, value: &Record) -> bool {
-        self.shows_in(value, Mutation::NONE)
-    }
-
-    fn replaces(&self, top: &Record) -> bool {
-        self.removes_last(top, Mutation::NONE)
-    }
-}
-
-impl Op {
-    /// Variant of [`Operation::decide`] under a mutant.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn decide_mutated(&self, base: &Record, holders: Drives, mutation: Mutation) -> Decision<Record, Refusal> {
-        self.apply(base, holders, mutation)
-    }
-
-    /// Variant of [`Operation::is_in`] under a mutant.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn is_in_mutated(&self, value: &Record, mutation: Mutation) -> bool {
-        self.shows_in(value, mutation)
-    }
-
-    /// Variant of [`Operation::replaces`] under a mutant.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn replaces_mutated(&self, top: &Record, mutation: Mutation) -> bool {
-        self.removes_last(top, mutation)
-    }
-
-    fn shows_in(&self, value: &Record, mutation: Mutation) -> bool {
-        if value.name() == self.change {
-            return true;
-        }
-        let has_version = |id| value.object().is_some_and(|object| object.version(id).is_some());
-        match &self.kind {
-            // That there is no such version is what its delete promises, whoever deleted it.
-            Change::Delete {
-                precondition,
-                versioning: Versioning::Unversioned,
-            } => *precondition == Precondition::default() && !has_version(Version::NULL),
-            Change::Delete { .. } if mutation.is(Mutant::AnyMarkerIsOwn) => latest(value, Mutation::NONE).is_none(),
-            Change::DeleteVersion { version } => !has_version(*version),
-            Change::DeleteBucket { incarnation } => value.bucket().is_none_or(|b| b.incarnation != *incarnation),
-            Change::CreateBucket { incarnation } => value.bucket().is_some_and(|b| b.incarnation == *incarnation),
-            Change::OpenUpload(upload) => value.object().is_some_and(|object| object.upload(upload.id).is_some()),
-            _ => value
-                .object()
-                .is_some_and(|object| object.versions.iter().any(|v| v.change == self.change)),
-        }
-    }
-
-    fn apply(&self, base: &Record, holders: Drives, mutation: Mutation) -> Decision<Record, Refusal> {
         match &self.kind {
             Change::Read => Decision::Keep,
             Change::Touch => Decision::Write(base.clone()),
@@ -203,7 +149,7 @@ impl Op {
                 precondition,
                 versioning,
             } => {
-                if let Err(refusal) = check(precondition, base, mutation) {
+                if let Err(refusal) = check(precondition, base, self.mutation) {
                     return Decision::Refuse(refusal);
                 }
                 let mut data = data.clone();
@@ -211,22 +157,22 @@ impl Op {
                     part.holders = holders;
                 }
                 let object = base.object().cloned().unwrap_or_default();
-                self.add(object, VersionKind::Data(Arc::new(data)), *versioning, mutation)
+                self.add(object, VersionKind::Data(Arc::new(data)), *versioning)
             }
             Change::Delete {
                 precondition,
                 versioning,
             } => {
-                if let Err(refusal) = check(precondition, base, mutation) {
+                if let Err(refusal) = check(precondition, base, self.mutation) {
                     return Decision::Refuse(refusal);
                 }
                 if *versioning == Versioning::Unversioned {
-                    return self.remove(base, Version::NULL, mutation);
+                    return self.remove(base, Version::NULL);
                 }
                 let object = base.object().cloned().unwrap_or_default();
-                self.add(object, VersionKind::DeleteMarker, *versioning, mutation)
+                self.add(object, VersionKind::DeleteMarker, *versioning)
             }
-            Change::DeleteVersion { version } => self.remove(base, *version, mutation),
+            Change::DeleteVersion { version } => self.remove(base, *version),
             Change::OpenUpload(upload) => {
                 let mut object = base.object().cloned().unwrap_or_default();
                 object.uploads.push(upload.clone());
@@ -244,12 +190,12 @@ impl Op {
             } => {
                 let object = match without_upload(base, *upload) {
                     Some(object) => object,
-                    None if mutation.is(Mutant::CompleteUnopened) => base.object().cloned().unwrap_or_default(),
+                    None if self.mutation.is(Mutant::CompleteUnopened) => base.object().cloned().unwrap_or_default(),
                     None => return Decision::Refuse(Refusal::NoSuchUpload),
                 };
-                match check(precondition, base, mutation) {
+                match check(precondition, base, self.mutation) {
                     Err(refusal) => Decision::Refuse(refusal),
-                    Ok(()) => self.add(object, VersionKind::Data(Arc::new(data.clone())), *versioning, mutation),
+                    Ok(()) => self.add(object, VersionKind::Data(Arc::new(data.clone())), *versioning),
                 }
             }
             Change::PutPart(part) => {
@@ -276,50 +222,32 @@ impl Op {
         }
     }
 
-    /// The history with one more entry, the latest. The only entry that it may take the place of is the null
-    /// version, and only by another null version (`version.kept`).
-    fn add(
-        &self,
-        mut object: Object,
-        kind: VersionKind,
-        versioning: Versioning,
-        mutation: Mutation,
-    ) -> Decision<Record, Refusal> {
-        let time_nanos = self.time_after(&object, mutation);
-        let id = versioning.version();
-        let replaces_null = id == Version::NULL || mutation.is(Mutant::EnabledReplacesNull);
-        if mutation.is(Mutant::SuspendedReplacesLatest) && versioning == Versioning::Suspended {
-            object.versions.pop();
-        } else if replaces_null {
-            object.versions.retain(|version| version.id != Version::NULL);
+    fn is_in(&self, value: &Record) -> bool {
+        if value.name() == self.change {
+            return true;
         }
-        object.versions.push(Version {
-            id,
-            change: self.change,
-            time_nanos,
-            kind,
-        });
-        self.write(object)
-    }
-
-    /// The base without one of its versions.
-    fn remove(&self, base: &Record, id: u128, mutation: Mutation) -> Decision<Record, Refusal> {
-        let Some(object) = base.object().filter(|object| object.version(id).is_some()) else {
-            return Decision::Keep;
-        };
-        let mut object = object.clone();
-        if mutation.is(Mutant::DeleteTakesPredecessor) {
-            let at = object.versions.iter().position(|version| version.id == id);
-            if let Some(before) = at.and_then(|at| at.checked_sub(1)) {
-                object.versions.remove(before);
+        let has_version = |id| value.object().is_some_and(|object| object.version(id).is_some());
+        match &self.kind {
+            // That there is no such version is what its delete promises, whoever deleted it.
+            Change::Delete {
+                precondition,
+                versioning: Versioning::Unversioned,
+            } => *precondition == Precondition::default() && !has_version(Version::NULL),
+            Change::Delete { .. } if self.mutation.is(Mutant::AnyMarkerIsOwn) => {
+                latest(value, Mutation::NONE).is_none()
             }
+            Change::DeleteVersion { version } => !has_version(*version),
+            Change::DeleteBucket { incarnation } => value.bucket().is_none_or(|b| b.incarnation != *incarnation),
+            Change::CreateBucket { incarnation } => value.bucket().is_some_and(|b| b.incarnation == *incarnation),
+            Change::OpenUpload(upload) => value.object().is_some_and(|object| object.upload(upload.id).is_some()),
+            _ => value
+                .object()
+                .is_some_and(|object| object.versions.iter().any(|v| v.change == self.change)),
         }
-        object.versions.retain(|version| version.id != id);
-        self.write(object)
     }
 
     /// Returns whether the operation takes out of the history whatever `top`'s last change brought in.
-    fn removes_last(&self, top: &Record, mutation: Mutation) -> bool {
+    fn replaces(&self, top: &Record) -> bool {
         let removed = match &self.kind {
             Change::Put {
                 precondition,
@@ -338,7 +266,63 @@ impl Op {
             return false;
         };
         let mut last = object.versions.iter().filter(|version| version.change == top.name());
-        object.uploads.is_empty() && (last.all(|version| version.id == removed) || mutation.is(Mutant::ReplacesKept))
+        object.uploads.is_empty()
+            && (last.all(|version| version.id == removed) || self.mutation.is(Mutant::ReplacesKept))
+    }
+}
+
+impl Op {
+    /// A change under this name, of an operation that began at this time.
+    #[must_use]
+    pub fn new(change: u128, now_nanos: u64, kind: Change) -> Op {
+        Op {
+            change,
+            now_nanos,
+            kind,
+            mutation: Mutation::NONE,
+        }
+    }
+
+    /// The same operation with the protocol broken in one way.
+    #[must_use]
+    pub fn with_mutation(self, mutation: Mutation) -> Op {
+        Op { mutation, ..self }
+    }
+
+    /// The history with one more entry, the latest. The only entry that it may take the place of is the null
+    /// version, and only by another null version (`version.kept`).
+    fn add(&self, mut object: Object, kind: VersionKind, versioning: Versioning) -> Decision<Record, Refusal> {
+        let time_nanos = self.time_after(&object);
+        let id = versioning.version();
+        let replaces_null = id == Version::NULL || self.mutation.is(Mutant::EnabledReplacesNull);
+        if self.mutation.is(Mutant::SuspendedReplacesLatest) && versioning == Versioning::Suspended {
+            object.versions.pop();
+        } else if replaces_null {
+            object.versions.retain(|version| version.id != Version::NULL);
+        }
+        object.versions.push(Version {
+            id,
+            change: self.change,
+            time_nanos,
+            kind,
+        });
+        self.write(object)
+    }
+
+    /// The base without one of its versions.
+    fn remove(&self, base: &Record, id: u128) -> Decision<Record, Refusal> {
+        let Some(object) = base.object().filter(|object| object.version(id).is_some()) else {
+            return Decision::Keep;
+        };
+        let mut object = object.clone();
+        if self.mutation.is(Mutant::DeleteTakesPredecessor) {
+            let at = object.versions.iter().position(|version| version.id == id);
+            if let Some(before) = at.and_then(|at| at.checked_sub(1)) {
+                object.versions.remove(before);
+            }
+        }
+        object.versions.retain(|version| version.id != id);
+        self.write(object)
     }
 
     /// A record of `object`; a tombstone when nothing is left in it.
@@ -353,8 +337,8 @@ impl Op {
     }
 
     /// Now, or just after the latest version if the clock is behind it (`version.order-is-chain`).
-    fn time_after(&self, object: &Object, mutation: Mutation) -> u64 {
-        if mutation.is(Mutant::RawClock) {
+    fn time_after(&self, object: &Object) -> u64 {
+        if self.mutation.is(Mutant::RawClock) {
             return self.now_nanos;
         }
         object

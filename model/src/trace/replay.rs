@@ -2,6 +2,7 @@
 
 use super::books::Books;
 use super::{Entry, Event, Key, Place};
+use crate::protocol::mutant::Mutation;
 use crate::protocol::{
     self, Acceptor, Ballot, Coordinator, DriveEffect, DriveState, Drives, Effect, Folder, KeyState, Outcome, Quorums,
     ReadDecision, Register, Reply, Request, Snapshot, decide_read,
@@ -310,6 +311,7 @@ impl Replay {
             drive: &mut drive.state,
             key: &mut held.state,
             index: at.drive,
+            mutation: Mutation::NONE,
         };
         let (own_reply, own_effects) = acceptor.step(request.clone());
         same(&reply, &own_reply, "a drive's reply")?;
@@ -475,7 +477,11 @@ impl Replay {
         answers: &BTreeMap<u8, Snapshot<Record>>,
         decision: &ReadDecision<Record>,
     ) -> Result<(), Violation> {
-        same(decision, &decide_read(quorums, answers), "what a read decides")?;
+        same(
+            decision,
+            &decide_read(quorums, answers, Mutation::NONE),
+            "what a read decides",
+        )?;
         self.sizes.insert(set, quorums.drives);
         let books = self.books.entry((set, key.clone())).or_default();
         for (drive, snapshot) in answers {

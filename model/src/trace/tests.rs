@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocol::mutant::Mutation;
 use crate::protocol::{Acceptor, Ballot, Coordinator, KeyState};
 use crate::record::Change;
 use std::collections::BTreeSet;
@@ -41,11 +42,7 @@ impl Scribe {
                 register,
             });
         }
-        let op = Op {
-            change: BUCKET,
-            now_nanos: 1,
-            kind: Change::CreateBucket { incarnation: 9 },
-        };
+        let op = Op::new(BUCKET, 1, Change::CreateBucket { incarnation: 9 });
         let quorums = Quorums::of(3);
         let (mut machine, mut todo) = Coordinator::new(quorums, op.clone());
         scribe.write(Event::Began {
@@ -95,6 +92,7 @@ impl Scribe {
             drive: state,
             key: key_state,
             index: drive,
+            mutation: Mutation::NONE,
         };
         let (reply, effects) = acceptor.step(request.clone());
         self.write(Event::Stepped {

@@ -2,7 +2,7 @@
 #![allow(missing_docs, reason = "a test")]
 
 use model::{
-    protocol::{Ballot, Brief, Chained, Decision, Drives, Operation, Register, Value, Vote},
+    protocol::{Ballot, Brief, Chained, Decision, Drives, Operation, Register, Value, Vote, mutant::Mutation},
     record::{
         Change, EtagMatch, Object, ObjectData, Op, PartData, Precondition, Record, Refusal, Upload, Version,
         VersionKind, Versioning,
@@ -11,11 +11,7 @@ use model::{
 use std::collections::BTreeMap;
 
 fn op(change: u128, now_nanos: u64, kind: Change) -> Op {
-    Op {
-        change,
-        now_nanos,
-        kind,
-    }
+    Op::new(change, now_nanos, kind)
 }
 
 fn data(etag: &str, folder: u128) -> ObjectData {
@@ -300,7 +296,7 @@ fn a_change_makes_the_same_record_of_its_base_and_nothing_of_another() {
             let brief = Brief::of(&vote(next), &vote(at));
             for held in 0..records.len() {
                 let register = Register::committed(vote(held));
-                let made = brief.on(&register);
+                let made = brief.on(&register, Mutation::NONE);
                 assert_eq!(made.is_some(), held == at);
                 let Some((voted, prev)) = made else { continue };
                 assert_eq!(

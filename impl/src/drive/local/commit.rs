@@ -19,7 +19,7 @@ use crate::{
         DriveError, IndexError, ListFrom, RegisterKey, Staging, decode_register,
         index::{Durable, Held, Hold, RowChange},
     },
-    runtime::{Lane, Mutant, run, spawn},
+    runtime::{Lane, Mutant, of_protocol, of_uploads, run, spawn},
 };
 use model::{
     protocol::{Acceptor, Ballot, DriveEffect, DriveState, Folder, Reply, Request, Value},
@@ -350,11 +350,9 @@ impl Core {
             drive: &mut self.drive,
             key: &mut entry.state,
             index: recording.index(),
+            mutation: of_protocol(self.shared.mutation),
         };
-        #[cfg(not(feature = "mutants"))]
         let (reply, effects) = acceptor.step(request);
-        #[cfg(feature = "mutants")]
-        let (reply, effects) = acceptor.step_mutated(request, crate::runtime::of_protocol(self.shared.mutation));
         recording.stepped(key, input, &reply, &effects);
         for effect in effects {
             match effect {
@@ -458,17 +456,8 @@ impl Core {
             .load(owner, view, &self.pending.changes, &self.shared.recording)?;
         let (register, held) = (&entry.state.register, entry.held.iter());
         let held = held.map(|(folder, held)| (*folder, held.upload));
-        #[cfg(not(feature = "mutants"))]
-        let left = model::upload::left_by(register, upload, ended, held);
-        #[cfg(feature = "mutants")]
-        let left = model::upload::left_by_mutated(
-            register,
-            upload,
-            ended,
-            held,
-            crate::runtime::of_uploads(self.shared.mutation),
-        );
-        let Some(folders) = left else {
+        let mutation = of_uploads(self.shared.mutation);
+        let Some(folders) = model::upload::left_by(register, upload, ended, held, mutation) else {
             return Ok(Err(DriveError::Behind));
         };
         self.remove(owner, &folders);

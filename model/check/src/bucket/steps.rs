@@ -7,6 +7,7 @@ use model::bucket::{
     Bucket, Change, Changed, Deletion, Effect, Ended, Event, Gate, Held, Incarnation, Listing, Phase, Vacancy, held,
     vacancy,
 };
+use model::protocol::mutant::Mutation as RegisterMutation;
 use model::protocol::{
     Acceptor, Ballot, Decision, DriveState, Drives, KeyState, Outcome, Quorums, Reply, Request, Resolution, Snapshot,
     Vote, resolve,
@@ -197,6 +198,7 @@ impl World {
             drive: &mut drive,
             key,
             index,
+            mutation: RegisterMutation::NONE,
         };
         acceptor.step(request).0
     }
@@ -237,7 +239,7 @@ impl World {
             }
         }
         let unput = matches!(self.kinds[usize::from(client)], Kind::Unput(_));
-        let (value, prev) = match resolve(Quorums::of(self.drives), &snapshots) {
+        let (value, prev) = match resolve(Quorums::of(self.drives), &snapshots, RegisterMutation::NONE) {
             Resolution::Chosen(base) if unput && base.value.absent => return self.tell(s, client, Told::Done),
             Resolution::Chosen(base) => {
                 let value = Content {

@@ -97,8 +97,9 @@ impl World {
             drive: &mut own,
             key: &mut key.cloned().unwrap_or_else(KeyState::empty),
             index: drive,
+            mutation: self.register_mutation,
         };
-        acceptor.step_mutated(request.clone(), self.register_mutation).0
+        acceptor.step(request.clone()).0
     }
 
     /// Returns how far the listing has come that it had not.

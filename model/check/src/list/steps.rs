@@ -4,10 +4,10 @@ use super::rules::{Occasion, Rule};
 use super::world::{Action, Drive, Listing, Mail, Page, Stage, Start, State, Throughout, World};
 use crate::register::change::{Content, Kind, Told};
 use model::list::mutant::Mutant;
-use model::list::{self, Found, Span, Union, found_mutated, page_mutated, unlisted};
-use model::protocol::resolve::decide_read_mutated;
+use model::list::{self, Found, Span, Union, page, unlisted};
 use model::protocol::{
     Acceptor, Ballot, Coordinator, Drives, Effect, Event, Folder, KeyState, Outcome, Quorums, Request, Snapshot,
+    decide_read,
 };
 use stateright::semantics::ConsistencyTester;
 use std::collections::BTreeMap;
@@ -192,8 +192,9 @@ impl World {
             drive: own,
             key: keys.entry(key).or_insert_with(KeyState::empty),
             index: from,
+            mutation: self.register_mutation,
         };
-        let (reply, _) = acceptor.step_mutated(request.clone(), self.register_mutation);
+        let (reply, _) = acceptor.step(request.clone());
         if let Some(ballot) = request.ballot() {
             self.feed(s, client, Event::Reply { from, ballot, reply });
         }
@@ -314,7 +315,7 @@ impl World {
         let voted = |state: &KeyState<Content>| !state.register.accepted.ballot.is_zero();
         let registers = drive.keys.iter().filter(|(_, state)| voted(state));
         let registers = registers.map(|(key, state)| (*key, state));
-        let (rows, span) = page_mutated(
+        let (rows, span) = page(
             registers,
             after.as_ref(),
             self.limit,
@@ -345,7 +346,7 @@ impl World {
     fn put_together(&self, s: &mut State) {
         let (mut spans, mut found, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for pages in &s.listing.pages {
-            let Some(mut union) = Union::of_mutated(self.quorums, pages, self.mutation) else {
+            let Some(mut union) = Union::of(self.quorums, pages, self.mutation) else {
                 return;
             };
             spans.push(union.span().map(|key| *key));
@@ -354,15 +355,15 @@ impl World {
                     (drive, at.map_or_else(unlisted, |at| page.rows[at].1.clone()))
                 };
                 let answers = union.rows().map(says).collect();
-                let decision = decide_read_mutated(self.quorums, &answers, self.register_mutation);
-                match found_mutated(decision, self.mutation) {
+                let decision = decide_read(self.quorums, &answers, self.register_mutation);
+                match list::found(decision, self.mutation) {
                     Found::Listed(value) => found.push((*key, value.name)),
                     Found::LeftOut => {}
                     Found::Ask => asked.push(*key),
                 }
             }
         }
-        let span = Span::common_mutated(spans, self.mutation);
+        let span = Span::common(spans, self.mutation);
         found.retain(|(key, _)| span.covers(key));
         asked.retain(|key| span.covers(key));
         self.judge_pages(s, span, &asked);

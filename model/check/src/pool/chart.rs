@@ -8,6 +8,7 @@ use crate::explore::Charted;
 use crate::register::change::{INITIAL, Told};
 use crate::register::chart::{value_named, wants};
 use model::pool::Placed;
+use model::protocol::mutant::Mutation;
 use model::protocol::{Acceptor, Reply, Request};
 
 impl Charted for World {
@@ -98,6 +99,7 @@ fn reply_to(last: &State, pool: u8, drive: u8, request: &Request<Placed<Content>
         drive: &mut own,
         key: &mut key,
         index: drive,
+        mutation: Mutation::NONE,
     };
     acceptor.step(request.clone()).0
 }

@@ -5,6 +5,7 @@ use super::rules::{Occasion, Rule};
 use super::world::{Client, Drive, Mail, Stage, Start, State, World};
 use crate::register::change::{Change, Kind, Told};
 use model::pool::{Coordinator, Effect, Event, Placed, Task, decide_read};
+use model::protocol::mutant::Mutation as RegisterMutation;
 use model::protocol::{
     Acceptor, Ballot, DriveEffect, DriveState, Folder, Operation, Outcome, Quorums, ReadDecision, Reply, Request,
 };
@@ -90,6 +91,7 @@ impl World {
             drive: own,
             key,
             index: drive,
+            mutation: RegisterMutation::NONE,
         };
         let (reply, effects) = acceptor.step(request.clone());
         for effect in effects {

@@ -80,8 +80,9 @@ impl World {
             drive: &mut own,
             key: &mut key,
             index: drive,
+            mutation: self.mutation,
         };
-        acceptor.step_mutated(request.clone(), self.mutation).0
+        acceptor.step(request.clone()).0
     }
 }
 

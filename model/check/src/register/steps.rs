@@ -4,11 +4,10 @@ use super::change::{Content, Kind, Told};
 use super::rules::{Occasion, Rule};
 use super::world::{Client, Drive, Mail, Stage, State, World};
 use model::protocol::mutant::Mutant;
-use model::protocol::purge::purgeable_mutated;
-use model::protocol::resolve::decide_read_mutated;
+use model::protocol::purge::purgeable;
 use model::protocol::{
     Acceptor, Ballot, Brief, Coordinator, DriveEffect, DriveState, Drives, Effect, Event, Folder, Outcome,
-    ReadDecision, Reply, Request,
+    ReadDecision, Reply, Request, decide_read,
 };
 use stateright::semantics::ConsistencyTester;
 use std::collections::BTreeMap;
@@ -152,12 +151,11 @@ impl World {
             drive: own,
             key,
             index: drive,
+            mutation: self.mutation,
         };
         let (reply, effects) = match &request {
-            Request::Accept { vote, prev } if brief => {
-                acceptor.step_brief_mutated(&Brief::of(vote, prev), self.mutation)
-            }
-            _ => acceptor.step_mutated(request.clone(), self.mutation),
+            Request::Accept { vote, prev } if brief => acceptor.step_brief(&Brief::of(vote, prev)),
+            _ => acceptor.step(request.clone()),
         };
         if own.hi > hi && !own.floor.is_zero() {
             self.see(Occasion::HiRaised);
@@ -324,7 +322,7 @@ impl World {
     fn purge(&self, s: &mut State, client: u8) -> Option<()> {
         let quorums = self.quorums[usize::from(client)];
         let answers = &s.clients[usize::from(client)].answers;
-        let ballot = purgeable_mutated(quorums, answers, self.mutation)?;
+        let ballot = purgeable(quorums, answers, self.mutation)?;
         self.leave(s, client);
         let request = Request::Purge { ballot };
         s.client(client).mail.push(Mail::new(request, Drives::all(self.drives)));
@@ -337,7 +335,7 @@ impl World {
         }
         let quorums = self.quorums[usize::from(client)];
         let answers = s.clients[usize::from(client)].answers.clone();
-        let value = match decide_read_mutated(quorums, &answers, self.mutation) {
+        let value = match decide_read(quorums, &answers, self.mutation) {
             ReadDecision::Chosen(vote) => vote.value,
             ReadDecision::TooFew => return None,
             ReadDecision::Undecided => {

@@ -2,7 +2,7 @@
 
 use super::rules::{Occasion, Rule};
 use super::world::{Drive, State, WayBack, World};
-use model::protocol::join::{absence_is_known, join_epoch_mutated, lacks_mutated, may_join};
+use model::protocol::join::{absence_is_known, join_epoch, lacks, may_join};
 use model::protocol::mutant::Mutant;
 use model::protocol::{Ballot, DriveState, Drives, KeyState, Quorums, Reply, Request, Standing};
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ impl World {
                 _ => None,
             })
             .collect();
-        let epoch = join_epoch_mutated(Quorums::of(self.drives), &epochs, self.mutation)?;
+        let epoch = join_epoch(Quorums::of(self.drives), &epochs, self.mutation)?;
         if self.mutation.is(Mutant::JoinWithFloor) {
             let votes = told.iter().map(|other| {
                 let key = &s.drives[usize::from(other)].key;
@@ -111,7 +111,7 @@ impl World {
         let Reply::Read(snapshot) = self.step_drive(s, other, Request::Read) else {
             return None;
         };
-        if !lacks_mutated(join, &snapshot, self.mutation) {
+        if !lacks(join, &snapshot, self.mutation) {
             return None;
         }
         let state = s.drive(drive);

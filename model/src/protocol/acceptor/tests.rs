@@ -27,6 +27,7 @@ impl Drive {
             drive: &mut self.drive,
             key: &mut self.key,
             index: 0,
+            mutation: Mutation::NONE,
         }
         .step(request(message));
         let mut said = match reply {
@@ -299,6 +300,7 @@ fn a_drive_that_lost_everything_is_silent_until_it_joins_and_speaks_for_what_it_
             drive: &mut d.drive,
             key: &mut d.key,
             index: 0,
+            mutation: Mutation::NONE,
         };
         match acceptor.step(Request::Read).0 {
             Reply::Read(snapshot) => snapshot.authoritative,

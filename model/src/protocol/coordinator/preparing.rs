@@ -2,7 +2,7 @@
 
 use super::{Coordinator, Missing, Phase};
 use crate::protocol::mutant::Mutant;
-use crate::protocol::resolve::resolve_mutated;
+use crate::protocol::resolve::resolve;
 use crate::protocol::{
     Decision, Drives, Effect, Folder, Operation, Outcome, Request, Resolution, Snapshot, Unavailable, Value, Vote,
 };
@@ -90,7 +90,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     }
 
     fn resolve(&mut self, answers: &Answers<V>) -> Vec<Effect<V>> {
-        match resolve_mutated(self.quorums, &answers.grants, self.mutation) {
+        match resolve(self.quorums, &answers.grants, self.mutation) {
             Resolution::Repeat { .. } if self.op.heals() && self.mutation.is(Mutant::InstallUnchosen) => {
                 let votes = answers.grants.values().map(|s| s.accepted.clone());
                 let top = votes.max_by_key(|vote| vote.ballot).unwrap_or_else(Vote::absent);

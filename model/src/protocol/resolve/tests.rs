@@ -4,7 +4,7 @@ use crate::protocol::fixture::{Named, snapshots};
 /// What Resolve says of the drives in `words` (see [`snapshots`]), as a word and a value.
 fn check((data, parity): (u8, u8), words: &str, expected: &str) {
     let grants = snapshots(data, parity, words);
-    let said = match resolve(Quorums::of(data + parity), &grants) {
+    let said = match resolve(Quorums::of(data + parity), &grants, Mutation::NONE) {
         Resolution::Chosen(vote) => format!("chosen {}@{}", vote.value.name, vote.ballot.round),
         Resolution::Repeat { value, prev } => format!("repeat {} after {}", value.name, shown(&prev)),
         Resolution::Stuck { top, prev } => format!("stuck {} after {}", top.value.name, shown(&prev)),
@@ -19,7 +19,11 @@ fn shown(vote: &Vote<Named>) -> String {
 
 /// What a plain read concludes from the drives in `words`.
 fn check_read((data, parity): (u8, u8), words: &str, expected: &str) {
-    let said = match decide_read(Quorums::of(data + parity), &snapshots(data, parity, words)) {
+    let said = match decide_read(
+        Quorums::of(data + parity),
+        &snapshots(data, parity, words),
+        Mutation::NONE,
+    ) {
         ReadDecision::Chosen(vote) => format!("chosen {}", shown(&vote)),
         ReadDecision::Undecided => "undecided".into(),
         ReadDecision::TooFew => "too few".into(),

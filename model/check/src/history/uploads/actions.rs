@@ -159,18 +159,14 @@ impl World {
 
     /// The operation of a vote on the key.
     fn op(&self, vote: usize, kind: Change) -> Op {
-        Op {
-            change: vote as u128 + 1,
-            now_nanos: 10,
-            kind,
-        }
+        Op::new(vote as u128 + 1, 10, kind).with_mutation(self.mutation)
     }
 
     /// A change is made of the latest chosen value.
     fn vote(&self, s: &mut State, client: u8, change: Change) {
         let base = s.latest();
         let op = self.op(s.votes.len(), change);
-        let decision = op.decide_mutated(s.value(base), Drives::all(DRIVES), self.mutation);
+        let decision = op.decide(s.value(base), Drives::all(DRIVES));
         let value = match decision {
             Decision::Keep => {
                 let outcome = Outcome::Kept(s.value(base).clone());
@@ -200,11 +196,7 @@ impl World {
 
     /// A vote on a part's register: W of the drives must hold its folder.
     fn vote_part(&self, s: &mut State, client: u8, part: Part) -> Outcome<Record, Refusal> {
-        let op = Op {
-            change: 1000 + u128::from(client),
-            now_nanos: 10,
-            kind: Change::PutPart(part),
-        };
+        let op = Op::new(1000 + u128::from(client), 10, Change::PutPart(part));
         let staged = op
             .staged()
             .is_some_and(|(folder, write)| s.holding(folder) >= usize::from(write));

@@ -5,7 +5,7 @@ use super::rules::{Occasion, Rule};
 use super::world::{Drive, Fate, State, World, ballot, upload_of};
 use model::protocol::{Acceptor, Ballot, DriveState, Folder, Reply, Request, Value};
 use model::record::Record;
-use model::upload::{CleanUp, clean_up, left_by_mutated};
+use model::upload::{CleanUp, clean_up, left_by};
 use std::collections::BTreeSet;
 
 impl World {
@@ -17,13 +17,13 @@ impl World {
             ..DriveState::boot(0, u64::MAX / 2)
         };
         let key = &mut s.drive(drive).key;
-        let index = drive;
         let mut acceptor = Acceptor {
             drive: &mut own,
             key,
-            index,
+            index: drive,
+            mutation: self.protocol,
         };
-        let (reply, _) = acceptor.step_mutated(request, self.protocol);
+        let (reply, _) = acceptor.step(request);
         self.audit_removed(s, drive, &before);
         reply
     }
@@ -80,7 +80,7 @@ impl World {
         let Drive { key, forgot, .. } = s.drive(drive);
         let before = key.folders.clone();
         let held: Vec<(Folder, u128)> = before.iter().map(|folder| (*folder, upload_of(*folder))).collect();
-        let left = left_by_mutated(&key.register, upload.into(), ballot(vote), held, self.mutation);
+        let left = left_by(&key.register, upload.into(), ballot(vote), held, self.mutation);
         let Some(left) = left else {
             self.see(Occasion::LagRefused);
             return;

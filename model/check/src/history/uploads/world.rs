@@ -232,7 +232,7 @@ impl World {
             }
             Request::Complete { upload, replaced } => {
                 let completion = completion(client, &self.named(upload, replaced));
-                let (machine, step) = Complete::new(upload.into(), completion).0.with_mutation(self.mutation);
+                let (machine, step) = Complete::new(upload.into(), completion, self.mutation);
                 (Machine::Complete(machine), step)
             }
             Request::Abort(upload) => {

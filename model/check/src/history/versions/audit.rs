@@ -3,7 +3,7 @@
 use super::requests::{Mode, Request, When};
 use super::rules::{Occasion, Rule};
 use super::world::{State, World};
-use model::protocol::{Decision, Value};
+use model::protocol::{Decision, Operation, Value};
 use model::record::{Op, Record, Refusal, Version};
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ impl World {
     pub(super) fn audit_decision(&self, s: &mut State, op: &Op, base: &Record, decision: &Decision<Record, Refusal>) {
         let Decision::Write(value) = decision else { return };
         let last = |version: &&Version| version.change == base.name() && version.data().is_some();
-        if !op.replaces_mutated(base, self.mutation) {
+        if !op.replaces(base) {
             return;
         }
         self.see(Occasion::Replaces);

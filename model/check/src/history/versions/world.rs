@@ -165,11 +165,9 @@ impl World {
     }
 
     fn op(&self, client: u8) -> Op {
-        Op {
-            change: u128::from(client) + 1,
-            now_nanos: CLOCKS[usize::from(client) % CLOCKS.len()],
-            kind: change(client, self.request(client)),
-        }
+        let now_nanos = CLOCKS[usize::from(client) % CLOCKS.len()];
+        let kind = change(client, self.request(client));
+        Op::new(u128::from(client) + 1, now_nanos, kind).with_mutation(self.mutation)
     }
 
     /// A client asks: a change is made of the latest chosen value.
@@ -181,7 +179,7 @@ impl World {
         Arc::make_mut(&mut s.drive).folders.insert(folder(client));
         let op = self.op(client);
         let base = s.latest().clone();
-        let decision = op.decide_mutated(&base, Drives::one(0), self.mutation);
+        let decision = op.decide(&base, Drives::one(0));
         self.audit_decision(s, &op, &base, &decision);
         match decision {
             Decision::Write(value) => {
@@ -225,7 +223,7 @@ impl World {
 
     fn look(&self, s: &mut State, client: u8) {
         let op = self.op(client);
-        let seen = op.is_in_mutated(s.latest(), self.mutation);
+        let seen = op.is_in(s.latest());
         s.clients[usize::from(client)] = Client::Unknown;
         if seen {
             self.tell(s, client, Told::Done);
@@ -255,9 +253,10 @@ impl World {
             drive: &mut own,
             key,
             index: 0,
+            mutation: self.protocol,
         };
-        acceptor.step_mutated(Message::Accept { vote: latest, prev }, self.protocol);
-        acceptor.step_mutated(Message::Finalize { ballot: ballot(last) }, self.protocol);
+        acceptor.step(Message::Accept { vote: latest, prev });
+        acceptor.step(Message::Finalize { ballot: ballot(last) });
         if s.drive.folders.len() < held {
             self.see(Occasion::Dropped);
         }
