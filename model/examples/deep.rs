@@ -7,7 +7,7 @@
 #![allow(clippy::disallowed_methods)] // a tool that runs for as long as it is told
 
 use check::explore::Found;
-use check::topic::Checked;
+use check::topic::AnyWorld;
 use check::{pool, register};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ struct Asked {
 /// A topic of the protocol.
 struct Topic {
     name: &'static str,
-    worlds: Vec<Box<dyn Checked>>,
+    worlds: Vec<Box<dyn AnyWorld>>,
     /// By seed; how many operations were answered. A broken rule panics.
     walks: Vec<Box<dyn Fn(u64) -> usize>>,
 }
@@ -120,7 +120,7 @@ fn topics() -> Vec<Topic> {
         "register" => Topic::new(topic).with_walks(register::bounds::wide(), register::walks::walk),
         _ => Topic::new(topic),
     };
-    check::topic::topics().into_iter().map(with_walks).collect()
+    check::topics().into_iter().map(with_walks).collect()
 }
 
 fn main() -> ExitCode {

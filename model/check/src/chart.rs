@@ -149,17 +149,14 @@ fn held<V: InWords>(snapshot: &Snapshot<V>) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use crate::explore::{Charted, path_to};
-    use std::hash::Hash;
+    use crate::explore::path_to;
+    use crate::harness::Charted;
+    use crate::rules::Named;
     use std::time::Duration;
 
     /// The chart of the shortest way on which a rule is broken: it has these words, and ends with the rule.
-    pub(crate) fn assert_tells<M>(world: &M, rule: &'static str, words: &[&str])
-    where
-        M: Charted,
-        M::State: Clone + Hash,
-        M::Action: Clone,
-    {
+    pub(crate) fn assert_tells<W: Charted>(world: &W, rule: W::Rule, words: &[&str]) {
+        let rule = rule.name();
         let path = path_to(world, rule, Duration::from_secs(60)).expect("it is broken");
         let chart = world.chart(&path);
         let text = chart.join("\n");

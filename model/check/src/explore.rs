@@ -1,36 +1,11 @@
 //! Searching a world for broken rules.
 
-use crate::chart::Names;
+use crate::harness::{Charted, Checked, World};
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
-
-/// A world whose bounds and ways can be told.
-pub trait Charted: Model {
-    /// Its bounds in words.
-    fn bounds(&self) -> String;
-
-    /// The names of what it keeps in an order of its own, if anything.
-    fn names(&self) -> Names {
-        Names::default()
-    }
-
-    /// A step in one line: who does what, to whom, and what comes of it; none if it leads nowhere. The names are those
-    /// before it, and afterwards those after it.
-    fn line(&self, last: &Self::State, action: &Self::Action, names: &mut Names) -> Option<String>;
-
-    /// The steps of a way, a line each.
-    fn chart(&self, path: &[(Self::State, Option<Self::Action>)]) -> Vec<String> {
-        let mut names = self.names();
-        let steps = path.iter().filter_map(|(last, action)| Some((last, action.as_ref()?)));
-        steps
-            .filter_map(|(last, action)| self.line(last, action, &mut names))
-            .collect()
-    }
-}
 
 /// Returns what departs from the plain case, in words behind the rest of a world's bounds: each with how often, unless
 /// never.
@@ -67,18 +42,14 @@ pub struct Found {
 }
 
 /// A way through a world, state by state.
-type Way<M> = Vec<(<M as Model>::State, Option<<M as Model>::Action>)>;
+type Way<W> = Vec<(<W as World>::State, Option<<W as World>::Action>)>;
 
 /// Explores a world, breadth first, until each of the rules `until` is broken, or any rule at all if none is given; or
 /// until time is up, or there are more than `states_max` states.
 #[allow(clippy::disallowed_methods)] // measures how long it takes
-pub fn search<M>(world: M, until: &[&'static str], limit: Duration, states_max: Option<usize>) -> Found
-where
-    M: Charted + Send + Sync + 'static,
-    M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
-    M::Action: Clone + Debug + PartialEq + Send + Sync,
-{
-    let rules = rules(&world);
+pub fn search<W: Charted>(world: W, until: &[&'static str], limit: Duration, states_max: Option<usize>) -> Found {
+    let world = Checked(world);
+    let rules = always(&world);
     let stop = if until.is_empty() {
         HasDiscoveries::AnyFailures
     } else {
@@ -94,9 +65,9 @@ where
     let (mut broken, mut charts) = (Vec::new(), Vec::new());
     for (name, path) in checker.discoveries() {
         if rules.contains(name) {
-            let way: Way<M> = path.into_vec();
+            let way: Way<W> = path.into_vec();
             broken.push((name, way.len() - 1));
-            charts.push(checker.model().chart(&way));
+            charts.push(checker.model().0.chart(&way));
         }
     }
     let states = checker.unique_state_count();
@@ -116,34 +87,27 @@ where
 /// The shortest way on which a rule is broken. A search of its own: of the ways that break a rule, the checker keeps
 /// the last that it comes upon before it stops.
 #[allow(clippy::disallowed_methods)] // gives up when time is up
-pub fn path_to<M>(world: &M, rule: &'static str, limit: Duration) -> Option<Way<M>>
-where
-    M: Charted,
-    M::State: Clone + Hash,
-    M::Action: Clone,
-{
+pub fn path_to<W: Charted>(world: &W, rule: &'static str, limit: Duration) -> Option<Way<W>> {
     let end = Instant::now() + limit;
-    let properties = world.properties();
+    let checked = Checked(world.clone());
+    let properties = checked.properties();
     let property = properties.iter().find(|property| property.name == rule)?;
     // By state, the one before it and which of its actions led on.
     let mut origins: BTreeMap<u64, Option<(u64, usize)>> = BTreeMap::new();
-    let mut waiting = VecDeque::new();
-    for state in world.init_states() {
-        origins.insert(fingerprint(&state), None);
-        waiting.push_back(state);
-    }
+    let mut waiting = VecDeque::from([world.initial()]);
+    origins.insert(fingerprint(&waiting[0]), None);
     let mut actions = Vec::new();
     while let Some(state) = waiting.pop_front() {
         let at = fingerprint(&state);
-        if !(property.condition)(world, &state) {
+        if !(property.condition)(&checked, &state) {
             return Some(retrace(world, &origins, at));
         }
         if Instant::now() > end {
             return None;
         }
-        world.actions(&state, &mut actions);
+        world.enabled(&state, &mut actions);
         for (index, action) in actions.drain(..).enumerate() {
-            let Some(next) = world.next_state(&state, action) else {
+            let Some(next) = world.next(&state, action) else {
                 continue;
             };
             if let Entry::Vacant(origin) = origins.entry(fingerprint(&next)) {
@@ -162,25 +126,19 @@ fn fingerprint(state: &impl Hash) -> u64 {
 }
 
 /// The way to a state.
-fn retrace<M>(world: &M, origins: &BTreeMap<u64, Option<(u64, usize)>>, mut at: u64) -> Way<M>
-where
-    M: Model,
-    M::State: Clone + Hash,
-    M::Action: Clone,
-{
+fn retrace<W: World>(world: &W, origins: &BTreeMap<u64, Option<(u64, usize)>>, mut at: u64) -> Way<W> {
     let mut taken = Vec::new();
     while let Some((before, index)) = origins[&at] {
         taken.push(index);
         at = before;
     }
-    let mut states = world.init_states().into_iter();
-    let mut state = states.find(|state| fingerprint(state) == at).expect("it began there");
+    let mut state = world.initial();
     let mut way = Vec::new();
     for index in taken.into_iter().rev() {
         let mut actions = Vec::new();
-        world.actions(&state, &mut actions);
+        world.enabled(&state, &mut actions);
         let action = actions.swap_remove(index);
-        let next = world.next_state(&state, action.clone()).expect("it led on");
+        let next = world.next(&state, action).expect("it led on");
         way.push((state, Some(action)));
         state = next;
     }
@@ -190,12 +148,7 @@ where
 
 /// Returns how each of the broken rules comes to be broken, as charts with numbered lines: on the shortest way, if that
 /// is found within the limit, else on the checker's.
-pub fn counterexamples<M>(world: &M, found: &Found, limit: Duration) -> String
-where
-    M: Charted,
-    M::State: Clone + Hash,
-    M::Action: Clone,
-{
+pub fn counterexamples<W: Charted>(world: &W, found: &Found, limit: Duration) -> String {
     let mut text = String::new();
     for ((rule, _), theirs) in found.broken.iter().zip(&found.charts) {
         let shortest = path_to(world, rule, limit).map(|way| world.chart(&way));
@@ -207,7 +160,7 @@ where
     text
 }
 
-fn rules<M: Model>(world: &M) -> BTreeSet<&'static str> {
+fn always<W: Charted>(world: &Checked<W>) -> BTreeSet<&'static str> {
     let properties = world.properties();
     let always = properties
         .iter()

@@ -1,9 +1,9 @@
 //! Worlds for stateright's explorer, small enough to be walked through by hand.
 
-use crate::configuration::world::Kind::{Change, Serve};
+use crate::configuration::state::Kind::{Change, Serve};
 use crate::register::bounds::{NONE, world as register};
-use crate::register::world::Faults;
-use crate::topic::Checked;
+use crate::register::state::Faults;
+use crate::topic::AnyWorld;
 use crate::{bucket, configuration, history, list, lock, pool};
 
 /// A world to walk through.
@@ -13,7 +13,7 @@ pub struct Shown {
     /// Description for the command line.
     pub text: &'static str,
     /// The world.
-    pub world: Box<dyn Checked>,
+    pub world: Box<dyn AnyWorld>,
 }
 
 /// All of them.
@@ -73,17 +73,17 @@ pub fn worlds() -> Vec<Shown> {
         shown(
             "bucket",
             "a put races the deletion of its bucket",
-            bucket::world::world(1, 3, "pd", bucket::bounds::NONE),
+            bucket::bounds::world(1, 3, "pd", bucket::bounds::NONE),
         ),
         shown(
             "lock",
             "two clients and two lock servers",
-            lock::world::world(2, &[1, 1], lock::bounds::NONE),
+            lock::bounds::world(2, &[1, 1], lock::bounds::NONE),
         ),
         shown(
             "configuration",
             "a change and a request, three nodes",
-            configuration::world::world(&[&[0, 1, 2]], &[Change, Serve(2, 0)], configuration::bounds::NONE),
+            configuration::bounds::world(&[&[0, 1, 2]], &[Change, Serve(2, 0)], configuration::bounds::NONE),
         ),
         shown(
             "list",
@@ -98,7 +98,7 @@ pub fn worlds() -> Vec<Shown> {
     ]
 }
 
-fn shown(name: &'static str, text: &'static str, world: impl Checked + 'static) -> Shown {
+fn shown(name: &'static str, text: &'static str, world: impl AnyWorld + 'static) -> Shown {
     Shown {
         name,
         text,

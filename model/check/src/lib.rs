@@ -11,6 +11,7 @@ pub mod configuration;
 mod dice;
 pub mod explore;
 pub mod explorer;
+pub mod harness;
 pub mod history;
 pub mod list;
 pub mod lock;
@@ -18,3 +19,30 @@ pub mod pool;
 pub mod register;
 pub mod rules;
 pub mod topic;
+
+use topic::Topic;
+
+/// All topics.
+#[must_use]
+pub fn topics() -> Vec<Topic> {
+    vec![
+        history::uploads::topic(),
+        history::versions::topic(),
+        bucket::topic(),
+        lock::topic(),
+        configuration::topic(),
+        list::topic(),
+        pool::topic(),
+        register::topic(),
+    ]
+}
+
+/// The topic of that name.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn topic(name: &str) -> Topic {
+    let found = topics().into_iter().find(|topic| topic.name == name);
+    found.unwrap_or_else(|| panic!("there is no topic {name}"))
+}

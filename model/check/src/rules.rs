@@ -2,23 +2,52 @@
 //!
 //! A state keeps which rules were [`Broken`] on the way to it; a world remembers which occasions it has [`Seen`].
 
+use std::fmt::Debug;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The rules that were broken on the way to a state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Broken(u64);
+/// Something that has a name in `specs/` or in a table of results.
+pub trait Named: Copy {
+    /// Its name.
+    fn name(self) -> &'static str;
+}
 
-impl Broken {
+impl Named for &'static str {
+    fn name(self) -> &'static str {
+        self
+    }
+}
+
+/// One of a list: a rule of a world, or an occasion.
+pub trait Listed: Named + Debug + Eq + 'static {
+    /// All of them.
+    const ALL: &'static [Self];
+
+    /// Its place in the list.
+    fn place(self) -> u32;
+}
+
+/// The rules that were broken on the way to a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Broken<R>(u64, PhantomData<R>);
+
+impl<R> Default for Broken<R> {
+    fn default() -> Self {
+        Broken(0, PhantomData)
+    }
+}
+
+impl<R: Listed> Broken<R> {
     /// Returns whether this rule was broken.
     #[must_use]
-    pub fn has(self, rule: u32) -> bool {
-        self.0 >> rule & 1 == 1
+    pub fn has(self, rule: R) -> bool {
+        self.0 >> rule.place() & 1 == 1
     }
 
     /// Notes whether a rule holds.
-    pub fn demand(&mut self, rule: u32, holds: bool) {
-        self.0 |= u64::from(!holds) << rule;
+    pub fn demand(&mut self, rule: R, holds: bool) {
+        self.0 |= u64::from(!holds) << rule.place();
     }
 
     /// Returns whether all rules were kept.
@@ -26,149 +55,70 @@ impl Broken {
     pub fn is_none(self) -> bool {
         self.0 == 0
     }
+
+    /// The rules that were broken since, in words behind a line of a chart.
+    #[must_use]
+    pub fn since(self, last: Self) -> String {
+        let newly = R::ALL.iter().filter(|rule| self.has(**rule) && !last.has(**rule));
+        newly.map(|rule| format!("; {} is broken", rule.name())).collect()
+    }
+
+    /// Ends a random walk if a rule was broken on it.
+    ///
+    /// # Panics
+    /// If one was, with the walk's seed.
+    pub fn assert_none(self, seed: u64) {
+        for rule in R::ALL {
+            assert!(!self.has(*rule), "{} is broken in the walk of seed {seed}", rule.name());
+        }
+    }
 }
 
 /// The occasions that arose in some state of a world. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Seen(Arc<AtomicU64>);
+#[derive(Clone, Debug)]
+pub struct Seen<O>(Arc<AtomicU64>, PhantomData<O>);
 
-impl Seen {
+impl<O> Default for Seen<O> {
+    fn default() -> Self {
+        Seen(Arc::default(), PhantomData)
+    }
+}
+
+impl<O: Listed> Seen<O> {
     /// Notes that an occasion arose.
-    pub fn see(&self, occasion: u32) {
-        self.0.fetch_or(1 << occasion, Ordering::Relaxed);
+    pub fn see(&self, occasion: O) {
+        self.0.fetch_or(1 << occasion.place(), Ordering::Relaxed);
     }
 
     /// Returns whether it arose.
     #[must_use]
-    pub fn has(&self, occasion: u32) -> bool {
-        self.0.load(Ordering::Relaxed) >> occasion & 1 == 1
+    pub fn has(&self, occasion: O) -> bool {
+        self.0.load(Ordering::Relaxed) >> occasion.place() & 1 == 1
     }
 }
 
-/// A rule, by its name in `specs/`.
-pub trait Named: Copy {
-    /// Its name.
-    fn named(self) -> &'static str;
-}
-
-impl Named for &'static str {
-    fn named(self) -> &'static str {
-        self
-    }
-}
-
-/// Defines `Rule` and `Occasion`, in pairs, for a world with a field `seen` and its state with a field `broken`, and
-/// `properties`, which holds each rule `always` and demands each occasion `sometimes`.
+/// Defines a [`Listed`] enum: each member with its documentation and its name.
 #[macro_export]
-macro_rules! rules {
-    ($world:ty, $state:ty; $($rule:ident $name:literal, $occasion:ident $seen:literal;)*) => {
-        /// A rule of the protocol.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Rule {
-            $(
-                #[doc = concat!("`", $name, "`")]
-                $rule,
-            )*
+macro_rules! listed {
+    ($(#[$doc:meta])* $list:ident { $($(#[$about:meta])* $member:ident $name:expr;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $list {
+            $($(#[$about])* $member,)*
         }
 
-        /// Something that must arise somewhere for a rule to mean anything.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Occasion {
-            $(
-                #[doc = $seen]
-                $occasion,
-            )*
-        }
-
-        impl Rule {
-            /// All of them.
-            pub const ALL: &[Rule] = &[$(Rule::$rule,)*];
-
-            /// Its name in `specs/`.
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self { $(Rule::$rule => $name,)* }
+        impl $crate::rules::Named for $list {
+            fn name(self) -> &'static str {
+                match self { $($list::$member => $name,)* }
             }
         }
 
-        impl $crate::rules::Named for Rule {
-            fn named(self) -> &'static str {
-                self.name()
+        impl $crate::rules::Listed for $list {
+            const ALL: &'static [$list] = &[$($list::$member,)*];
+
+            fn place(self) -> u32 {
+                self as u32
             }
-        }
-
-        impl Occasion {
-            /// All of them.
-            pub const ALL: &[Occasion] = &[$(Occasion::$occasion,)*];
-
-            /// Returns what arises.
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self { $(Occasion::$occasion => $seen,)* }
-            }
-        }
-
-        impl $state {
-            /// Returns whether a rule was broken on the way to this state.
-            #[must_use]
-            pub fn is_broken(&self, rule: Rule) -> bool {
-                self.broken.has(rule as u32)
-            }
-
-            /// Ends a random walk if a rule was broken on it.
-            ///
-            /// # Panics
-            /// If one was, with the walk's seed.
-            pub fn assert_holds(&self, seed: u64) {
-                for rule in Rule::ALL {
-                    assert!(
-                        !self.is_broken(*rule),
-                        "{} is broken in the walk of seed {seed}",
-                        rule.name()
-                    );
-                }
-            }
-
-            /// Notes whether a rule holds.
-            pub fn demand(&mut self, rule: Rule, holds: bool) {
-                self.broken.demand(rule as u32, holds);
-            }
-
-            /// The rules that were broken since, in words behind a line of a chart.
-            #[must_use]
-            pub fn broken_since(&self, last: &Self) -> String {
-                let newly = Rule::ALL.iter().filter(|rule| self.is_broken(**rule) && !last.is_broken(**rule));
-                newly.map(|rule| format!("; {} is broken", rule.name())).collect()
-            }
-        }
-
-        impl $world {
-            /// Notes that an occasion arose.
-            pub fn see(&self, occasion: Occasion) {
-                self.seen.see(occasion as u32);
-            }
-
-            /// Returns whether an occasion arose in some state.
-            #[must_use]
-            pub fn has_seen(&self, occasion: Occasion) -> bool {
-                self.seen.has(occasion as u32)
-            }
-
-            /// The occasions that arose.
-            #[must_use]
-            pub fn occasions(&self) -> Vec<&'static str> {
-                let arose = Occasion::ALL.iter().filter(|occasion| self.has_seen(**occasion));
-                arose.map(|occasion| occasion.name()).collect()
-            }
-        }
-
-        /// Each rule as `always`, each occasion as `sometimes`.
-        #[must_use]
-        pub fn properties() -> Vec<stateright::Property<$world>> {
-            vec![
-                $(stateright::Property::always($name, |_: &$world, s: &$state| !s.is_broken(Rule::$rule)),)*
-                $(stateright::Property::sometimes($seen, |w: &$world, _: &$state| w.has_seen(Occasion::$occasion)),)*
-            ]
         }
     };
 }

@@ -2,20 +2,18 @@
 //!
 //! The searches of all worlds are compiled here, once, for every test and tool that runs them.
 
-use crate::explore::{Charted, Found, counterexamples, search};
-use crate::rules::Named;
-use crate::{bucket, configuration, history, list, lock, pool, register};
-use stateright::Expectation;
+use crate::explore::{Found, counterexamples, search};
+use crate::harness::{Charted, Checked, Rules};
+use crate::rules::{Listed, Named};
+use stateright::Model;
 use std::collections::BTreeSet;
-use std::fmt::Debug;
-use std::hash::Hash;
 use std::time::Duration;
 
 /// Time limit of one exploration: a world that takes longer is a failure, since nothing is proven of it.
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// A world of any topic.
-pub trait Checked {
+pub trait AnyWorld {
     /// Its bounds in words.
     fn bounds(&self) -> String;
 
@@ -32,12 +30,7 @@ pub trait Checked {
     fn serve(&self, address: &str);
 }
 
-impl<M> Checked for M
-where
-    M: Charted + Clone + Send + Sync + 'static,
-    M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
-    M::Action: Clone + Debug + PartialEq + Send + Sync,
-{
+impl<W: Charted> AnyWorld for W {
     fn bounds(&self) -> String {
         Charted::bounds(self)
     }
@@ -51,16 +44,13 @@ where
     }
 
     fn occasions(&self) -> Vec<(&'static str, bool)> {
-        let any = self.init_states().remove(0);
-        let properties = self.properties().into_iter();
-        let sometimes = properties.filter(|property| property.expectation == Expectation::Sometimes);
-        sometimes
-            .map(|property| (property.name, (property.condition)(self, &any)))
+        let all = <W::Rule as Rules>::Occasion::ALL.iter();
+        all.map(|occasion| (occasion.name(), self.seen().has(*occasion)))
             .collect()
     }
 
     fn serve(&self, address: &str) {
-        self.clone().checker().serve(address);
+        Checked(self.clone()).checker().serve(address);
     }
 }
 
@@ -68,7 +58,7 @@ where
 ///
 /// # Panics
 /// If the time limit is hit: nothing is proven then.
-pub fn explore(world: &dyn Checked, until: &[&'static str]) -> Found {
+pub fn explore(world: &dyn AnyWorld, until: &[&'static str]) -> Found {
     let found = world.search(until, LIMIT, None);
     assert!(
         found.ended || !found.broken.is_empty(),
@@ -89,17 +79,17 @@ pub struct Break {
     /// The rules that must be found broken.
     pub rules: Vec<&'static str>,
     /// The world with the mutant.
-    pub world: Box<dyn Checked>,
+    pub world: Box<dyn AnyWorld>,
     /// The same world without it.
-    pub sound: Box<dyn Checked>,
+    pub sound: Box<dyn AnyWorld>,
 }
 
 impl Break {
     /// A mutant by its name, the rules that must be found broken, and the world with and without it.
-    pub fn new<R: Named, M: Checked + 'static>(name: &'static str, rules: &[R], world: M, sound: M) -> Self {
+    pub fn new<R: Named, M: AnyWorld + 'static>(name: &'static str, rules: &[R], world: M, sound: M) -> Self {
         Break {
             name,
-            rules: rules.iter().map(|rule| rule.named()).collect(),
+            rules: rules.iter().map(|rule| rule.name()).collect(),
             world: Box::new(world),
             sound: Box::new(sound),
         }
@@ -111,19 +101,19 @@ pub struct Topic {
     /// Its name: that of its module.
     pub name: &'static str,
     /// The worlds that the tests exhaust, in seconds each.
-    pub worlds: Vec<Box<dyn Checked>>,
+    pub worlds: Vec<Box<dyn AnyWorld>>,
     /// Worlds that take minutes or more.
-    pub larger: Vec<Box<dyn Checked>>,
+    pub larger: Vec<Box<dyn AnyWorld>>,
     /// Its mutants.
     pub mutants: Vec<Break>,
 }
 
 impl Topic {
     /// A topic from its worlds and mutants.
-    pub fn new<M: Checked + 'static>(name: &'static str, worlds: Vec<M>, larger: Vec<M>, mutants: Vec<Break>) -> Self {
+    pub fn new<M: AnyWorld + 'static>(name: &'static str, worlds: Vec<M>, larger: Vec<M>, mutants: Vec<Break>) -> Self {
         let boxed = |worlds: Vec<M>| {
             let worlds = worlds.into_iter();
-            worlds.map(|world| Box::new(world) as Box<dyn Checked>).collect()
+            worlds.map(|world| Box::new(world) as Box<dyn AnyWorld>).collect()
         };
         Topic {
             name,
@@ -231,7 +221,7 @@ impl Break {
     }
 }
 
-fn exhaust(worlds: &[Box<dyn Checked>]) {
+fn exhaust(worlds: &[Box<dyn AnyWorld>]) {
     let only = std::env::var("ONLY").unwrap_or_default();
     let (mut occasions, mut seen) = (BTreeSet::new(), BTreeSet::new());
     println!("{:<40} {:>9} {:>5} {:>6}", "configuration", "states", "depth", "s");
@@ -250,7 +240,7 @@ fn exhaust(worlds: &[Box<dyn Checked>]) {
     }
 }
 
-fn print_row(world: &dyn Checked, found: &Found) {
+fn print_row(world: &dyn AnyWorld, found: &Found) {
     println!(
         "{:<40} {:>9} {:>5} {:>6.1}",
         world.bounds(),
@@ -258,29 +248,4 @@ fn print_row(world: &dyn Checked, found: &Found) {
         found.depth,
         found.seconds
     );
-}
-
-/// All topics.
-#[must_use]
-pub fn topics() -> Vec<Topic> {
-    vec![
-        history::uploads::topic(),
-        history::versions::topic(),
-        bucket::topic(),
-        lock::topic(),
-        configuration::topic(),
-        list::topic(),
-        pool::topic(),
-        register::topic(),
-    ]
-}
-
-/// The topic of that name.
-///
-/// # Panics
-/// If there is none.
-#[must_use]
-pub fn topic(name: &str) -> Topic {
-    let found = topics().into_iter().find(|topic| topic.name == name);
-    found.unwrap_or_else(|| panic!("there is no topic {name}"))
 }

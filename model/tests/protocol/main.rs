@@ -11,25 +11,25 @@ macro_rules! topics {
         $(mod $topic {
             #[test]
             fn every_rule_holds() {
-                check::topic::topic(stringify!($topic)).exhaust();
+                check::topic(stringify!($topic)).exhaust();
             }
 
             #[test]
             fn every_mutant_is_caught() {
-                check::topic::topic(stringify!($topic)).catch();
+                check::topic(stringify!($topic)).catch();
             }
 
             #[test]
             #[ignore = "minutes"]
             fn every_rule_holds_in_larger_worlds() {
-                check::topic::topic(stringify!($topic)).exhaust_larger();
+                check::topic(stringify!($topic)).exhaust_larger();
             }
         })*
 
         /// No topic is left out.
         #[test]
         fn every_topic_is_checked() {
-            let topics: Vec<&str> = check::topic::topics().iter().map(|topic| topic.name).collect();
+            let topics: Vec<&str> = check::topics().iter().map(|topic| topic.name).collect();
             assert_eq!(topics, [$(stringify!($topic)),*]);
         }
     };

@@ -1,8 +1,8 @@
 //! Random walks with all faults at once, many operations, sets of up to 16 drives.
 
 use check::pool::bounds::world;
+use check::pool::state::{Faults, Start};
 use check::pool::walks::walk;
-use check::pool::world::{Faults, Start};
 
 fn check(sizes: &[u8], ops: &str, start: Start, seeds: u64) {
     let faults = Faults {

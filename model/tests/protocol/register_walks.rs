@@ -1,8 +1,8 @@
 //! Random walks where exhausting is out of reach.
 
 use check::register::bounds::{NONE, world};
+use check::register::state::{Faults, World};
 use check::register::walks::walk;
-use check::register::world::{Faults, World};
 use model::protocol::Drives;
 use model::protocol::mutant::Mutant;
 

@@ -1,7 +1,7 @@
 //! Some of the protocol's smaller worlds, exhausted, and some mutants of each topic. `cargo test -p model` checks all.
 #![allow(missing_docs, reason = "a test")]
 
-use check::topic::topic;
+use check::topic;
 
 /// States that are generated for each topic; the worlds beyond are left to `cargo test -p model`.
 const BUDGET: usize = 500_000;

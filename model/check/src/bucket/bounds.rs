@@ -1,6 +1,9 @@
-//! The bounds of runs that take long.
+//! Worlds in short, those that the tests exhaust and those that take long.
 
-use super::world::{Faults, World, world};
+use super::state::{Faults, Kind, World};
+use crate::rules::Seen;
+use model::bucket::mutant::Mutation;
+use model::protocol::Quorums;
 
 /// No faults.
 pub const NONE: Faults = Faults { losses: 0, boots: 0 };
@@ -40,4 +43,60 @@ pub fn larger() -> Vec<World> {
         world(2, 2, "pdd", NONE),
         world(1, 4, "pdd", NONE),
     ]
+}
+
+/// A world: sets, N and the operations by letter: p and q put the key of the first and of the second set, u deletes the
+/// first one, c creates and d deletes the bucket.
+///
+/// # Panics
+/// If there is no such operation.
+#[must_use]
+pub fn world(sets: u8, drives: u8, kinds: &str, faults: Faults) -> World {
+    let kind = |letter| match letter {
+        'p' => Kind::Put(0),
+        'q' => Kind::Put(1),
+        'u' => Kind::Unput(0),
+        'c' => Kind::Create,
+        'd' => Kind::Delete,
+        _ => panic!("no operation {letter}"),
+    };
+    World {
+        sets,
+        drives,
+        kinds: kinds.chars().map(kind).collect(),
+        warm: true,
+        faults,
+        survey: Quorums::of(drives),
+        named: true,
+        mutation: Mutation::NONE,
+        seen: Seen::default(),
+    }
+}
+
+impl World {
+    /// The drives do not know of the bucket when it begins.
+    #[must_use]
+    pub fn cold(self) -> World {
+        World { warm: false, ..self }
+    }
+
+    /// The bounds in words: sets x drives and the operations by letter.
+    #[must_use]
+    pub fn bounds(&self) -> String {
+        let letter = |kind: &Kind| match kind {
+            Kind::Put(0) => 'p',
+            Kind::Put(_) => 'q',
+            Kind::Unput(_) => 'u',
+            Kind::Create => 'c',
+            Kind::Delete => 'd',
+        };
+        let kinds: String = self.kinds.iter().map(letter).collect();
+        let mut words = format!("{}x{} {kinds}", self.sets, self.drives);
+        words += &crate::explore::departures(&[
+            (u8::from(!self.warm), "cold"),
+            (self.faults.losses, "losses"),
+            (self.faults.boots, "boots"),
+        ]);
+        words
+    }
 }

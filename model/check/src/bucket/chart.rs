@@ -1,9 +1,9 @@
 //! What happens on a way through the world of buckets, in words.
 
 use super::order::order;
-use super::world::{Action, Client, Content, Drive, Kind, State, Told, World};
+use super::state::{Action, Client, Content, Drive, Kind, State, Told, World};
 use crate::chart::{InWords, Names, client, told, vote};
-use crate::explore::Charted;
+use crate::harness::{Charted, World as _};
 use model::bucket::{Bucket, Change, Gate, Incarnation, Phase, Record};
 
 impl Charted for World {
@@ -15,8 +15,12 @@ impl Charted for World {
         Names::new("set", vec![self.drives; usize::from(self.sets)])
     }
 
+    fn ask(&self, action: &Action) -> String {
+        self.asks(*action, &self.names())
+    }
+
     fn line(&self, last: &State, action: &Action, names: &mut Names) -> Option<String> {
-        let next = self.unsorted(last, *action)?;
+        let next = self.step(last, *action)?;
         let mut line = self.asks(*action, names);
         let came = self.came_of(last, &next, *action);
         if !came.is_empty() {
@@ -28,7 +32,7 @@ impl Charted for World {
                 line += &format!("; {} is told: {}", self.client(index), told.in_words());
             }
         }
-        line += &next.broken_since(last);
+        line += &next.broken.since(last.broken);
         for set in 0..self.sets {
             names.reorder(set, &order(&next, set));
         }
@@ -253,8 +257,9 @@ impl InWords for Told {
 
 #[cfg(test)]
 mod tests {
+    use crate::bucket::bounds::world;
     use crate::bucket::rules::Rule;
-    use crate::bucket::world::{Faults, World, world};
+    use crate::bucket::state::{Faults, World};
     use crate::chart::tests::assert_tells;
     use model::bucket::mutant::Mutant;
 
@@ -271,6 +276,6 @@ mod tests {
             "client 2 (delete bucket) -> drive ",
             ": Survey: turn 1: lists ",
         ];
-        assert_tells(&broken, Rule::DeletedIsEmpty.name(), &words);
+        assert_tells(&broken, Rule::DeletedIsEmpty, &words);
     }
 }

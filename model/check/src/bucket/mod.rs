@@ -10,6 +10,7 @@ mod mutants;
 mod order;
 mod rescue;
 pub mod rules;
+pub mod state;
 mod steps;
 pub mod world;
 

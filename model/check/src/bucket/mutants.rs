@@ -1,8 +1,8 @@
 //! Each way to break the protocol of buckets is noticed, by the rule that it breaks.
 
-use super::bounds::NONE;
+use super::bounds::{NONE, world};
 use super::rules::Rule;
-use super::world::{Faults, World, world};
+use super::state::{Faults, World};
 use crate::topic::Break;
 use model::bucket::mutant::{Mutant, Mutation};
 use model::protocol::Quorums;

@@ -1,6 +1,6 @@
 //! Which drive of a set is called which makes no difference: states are kept in an order of their drives.
 
-use super::world::{Client, Content, Drive, State};
+use super::state::{Client, Content, Drive, State};
 use model::bucket::Listing;
 
 /// Sorts the drives of each set.

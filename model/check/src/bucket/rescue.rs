@@ -2,7 +2,7 @@
 //! under way, all clients die, what is on its way is lost, and one that comes new finds all drives there.
 
 use super::rules::Rule;
-use super::world::{State, World};
+use super::state::{State, World};
 use model::bucket::{Bucket, Change, Deletion, Effect, Event, Held, Incarnation, Phase, Vacancy, held};
 use model::protocol::{Decision, Outcome, Quorums};
 
@@ -16,7 +16,7 @@ impl World {
         };
         let by_writer = self.writer_gets_in(s, incarnation);
         let by_deletion = self.deletion_ends(s);
-        s.demand(Rule::Usable, by_writer && by_deletion);
+        s.broken.demand(Rule::Usable, by_writer && by_deletion);
     }
 
     /// Returns whether a writer gets in, or is told that the bucket is gone.

@@ -1,9 +1,6 @@
 //! The rules of buckets, and for each one something that must happen somewhere.
 
-use super::world::{State, World};
-
 crate::rules! {
-    World, State;
     DeletedIsEmpty "bucket.deleted-is-empty", VoteLeft "a deleted bucket leaves a vote behind";
     GateHolds "bucket.gate-holds", VotedAgain "a drive whose gate was closed votes again";
     IncarnationsApart "bucket.incarnations-apart", LaterWritten "a key is written in a later incarnation";

@@ -1,7 +1,7 @@
 //! What may happen next, and what the actions do.
 
 use super::rules::{Occasion, Rule};
-use super::world::{Action, Client, Content, Drive, Kind, Proposal, State, Told, World};
+use super::state::{Action, Client, Content, Drive, Kind, Proposal, State, Told, World};
 use model::bucket::mutant::Mutant;
 use model::bucket::{
     Bucket, Change, Changed, Deletion, Effect, Ended, Event, Gate, Held, Incarnation, Listing, Phase, Vacancy, held,
@@ -101,7 +101,7 @@ impl World {
         (0..self.drives).filter(lets_in).collect()
     }
 
-    pub(super) fn step(&self, s: &mut State, action: Action) -> Option<()> {
+    pub(super) fn act(&self, s: &mut State, action: Action) -> Option<()> {
         match action {
             Action::Invoke(client) => self.invoke(s, client),
             Action::Propose(client, grants) => self.propose(s, client, grants),
@@ -174,7 +174,7 @@ impl World {
         s.clients[usize::from(client)] = Client::Over;
         s.history.on_return(client, told).expect("a client is answered once");
         let consistent = s.history.is_consistent();
-        s.demand(Rule::Linearizable, consistent);
+        s.broken.demand(Rule::Linearizable, consistent);
     }
 
     /// Does with a drive what a request about a key asks for.
@@ -301,8 +301,8 @@ impl World {
         s.drive_mut(set, drive).voted.insert(client);
         let live = s.live.get(&incarnation).copied();
         if let Some(listed) = s.drive(set, drive).listed.get(&incarnation).copied() {
-            self.see(Occasion::VotedAgain);
-            s.demand(Rule::GateHolds, live > Some(listed));
+            self.seen.see(Occasion::VotedAgain);
+            s.broken.demand(Rule::GateHolds, live > Some(listed));
         }
         let votes = s.sets[usize::from(set)]
             .iter()
@@ -313,9 +313,9 @@ impl World {
         s.proposals.get_mut(&client).expect("it is there").chosen = true;
         let absent = s.proposals[&client].vote.value.absent;
         let gone = s.bucket.is_none_or(|bucket| bucket.incarnation != incarnation);
-        s.demand(Rule::DeletedIsEmpty, !gone || absent);
-        if incarnation > super::world::FIRST {
-            self.see(Occasion::LaterWritten);
+        s.broken.demand(Rule::DeletedIsEmpty, !gone || absent);
+        if incarnation > super::state::FIRST {
+            self.seen.see(Occasion::LaterWritten);
         }
         if let Client::Voting = s.clients[usize::from(client)] {
             self.tell(s, client, Told::Done);
@@ -353,13 +353,13 @@ impl World {
             let latest = chosen.max_by_key(|proposal| proposal.vote.ballot);
             let there = latest.is_some_and(|proposal| !proposal.vote.value.absent);
             if latest.is_some() {
-                self.see(Occasion::Deleted);
+                self.seen.see(Occasion::Deleted);
             }
-            s.demand(Rule::DeletedIsEmpty, !there);
+            s.broken.demand(Rule::DeletedIsEmpty, !there);
             let left = |drive: &Drive| drive.keys.get(&self.named(incarnation)).cloned();
             let votes = s.sets[usize::from(set)].iter().filter_map(left);
             if votes.map(|key| key.register.accepted.value).any(|value| !value.absent) {
-                self.see(Occasion::VoteLeft);
+                self.seen.see(Occasion::VoteLeft);
             }
         }
     }
@@ -425,7 +425,7 @@ impl World {
             let found = listing.keys.values().map(|snapshot| snapshot.accepted.value);
             let mut written = found.filter(|value| value.writer > 0);
             let apart = written.all(|value| value.incarnation == incarnation);
-            s.demand(Rule::IncarnationsApart, apart);
+            s.broken.demand(Rule::IncarnationsApart, apart);
         }
         let from = drive;
         self.feed(s, client, Event::Surveyed { set, from, listing });

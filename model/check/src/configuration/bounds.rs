@@ -1,7 +1,9 @@
-//! The bounds of runs that take long.
+//! Worlds in short, those that the tests exhaust and those that take long.
 
-use super::world::Kind::{Change, Serve};
-use super::world::{Faults, World, world};
+use super::state::Kind::{Change, Serve};
+use super::state::{Faults, Kind, World};
+use crate::rules::Seen;
+use model::configuration::mutant::Mutation;
 
 /// No faults.
 pub const NONE: Faults = Faults {
@@ -46,4 +48,36 @@ pub fn larger() -> Vec<World> {
         ),
         world(&[&[0, 1, 2, 3]], &[Change, Change, Serve(3, 0)], NONE),
     ]
+}
+
+/// A world: by set and drive, the nodes; and the operations.
+#[must_use]
+pub fn world(layout: &[&[u32]], kinds: &[Kind], faults: Faults) -> World {
+    World {
+        layout: layout.iter().map(|drives| drives.to_vec()).collect(),
+        kinds: kinds.to_vec(),
+        faults,
+        mutation: Mutation::NONE,
+        seen: Seen::default(),
+    }
+}
+
+impl World {
+    /// The bounds in words.
+    #[must_use]
+    pub fn bounds(&self) -> String {
+        let set = |drives: &Vec<u32>| drives.iter().map(u32::to_string).collect::<String>();
+        let sets: Vec<String> = self.layout.iter().map(set).collect();
+        let word = |kind: &Kind| match kind {
+            Kind::Change => "c".to_owned(),
+            Kind::Serve(node, set) => format!("s{node}/{set}"),
+        };
+        let kinds: Vec<String> = self.kinds.iter().map(word).collect();
+        let mut words = format!("sets {}, {}", sets.join(" "), kinds.join(" "));
+        words += &crate::explore::departures(&[
+            (self.faults.losses, "losses"),
+            (self.faults.no_acceptors, "acceptors lost"),
+        ]);
+        words
+    }
 }

@@ -1,17 +1,20 @@
 //! What happens on a way through the world of configuration, in words.
 
-use super::world::{Action, Client, Kind, State, World};
+use super::state::{Action, Client, Kind, State, World};
 use crate::chart::{Names, client};
-use crate::explore::Charted;
-use stateright::Model;
+use crate::harness::{Charted, World as _};
 
 impl Charted for World {
     fn bounds(&self) -> String {
         self.bounds()
     }
 
+    fn ask(&self, action: &Action) -> String {
+        self.asks(*action)
+    }
+
     fn line(&self, last: &State, action: &Action, _names: &mut Names) -> Option<String> {
-        let next = self.next_state(last, *action)?;
+        let next = self.step(last, *action)?;
         let mut line = self.asks(*action);
         let came = self.came_of(last, &next, *action);
         if !came.is_empty() {
@@ -28,7 +31,7 @@ impl Charted for World {
                 line += &format!("; {} {told}", self.client(index));
             }
         }
-        Some(line + &next.broken_since(last))
+        Some(line + &next.broken.since(last.broken))
     }
 }
 
@@ -107,9 +110,10 @@ fn has(s: &State, node: u32) -> String {
 #[cfg(test)]
 mod tests {
     use crate::chart::tests::assert_tells;
+    use crate::configuration::bounds::world;
     use crate::configuration::rules::Rule;
-    use crate::configuration::world::Kind::{Change, Serve};
-    use crate::configuration::world::{Faults, World, world};
+    use crate::configuration::state::Kind::{Change, Serve};
+    use crate::configuration::state::{Faults, World};
     use model::configuration::mutant::Mutant;
 
     #[test]
@@ -124,6 +128,6 @@ mod tests {
             "client 2 (request to node 2 on set 0) begins: answered so far is version 1",
             "client 2 (request to node 2 on set 0) is served: node 2 has version 0",
         ];
-        assert_tells(&broken, Rule::AnsweredIsSeen.name(), &words);
+        assert_tells(&broken, Rule::AnsweredIsSeen, &words);
     }
 }

@@ -7,6 +7,7 @@ pub mod bounds;
 mod chart;
 mod mutants;
 pub mod rules;
+pub mod state;
 pub mod world;
 
 use crate::topic::Topic;

@@ -1,9 +1,9 @@
 //! Each way to break configuration is noticed, by the rule that it breaks.
 
-use super::bounds::NONE;
+use super::bounds::{NONE, world};
 use super::rules::Rule;
-use super::world::Kind::{Change, Serve};
-use super::world::{Faults, World, world};
+use super::state::Kind::{Change, Serve};
+use super::state::{Faults, World};
 use crate::topic::Break;
 use model::configuration::mutant::Mutant;
 

@@ -1,9 +1,6 @@
 //! The rules of configuration, and for each one something that must happen somewhere.
 
-use super::world::{State, World};
-
 crate::rules! {
-    World, State;
     AnsweredIsSeen "configuration.answered-is-seen", ServedAfterChange "a node serves after a change was answered";
     OnlyForward "configuration.only-forward", Overtaken "a node is told of a version older than its own";
     ServedIsChosen "configuration.served-is-chosen", ServedUnanswered "a node serves what is not answered yet";

@@ -8,127 +8,21 @@
 //! - The content of a version is its number.
 //! - Which drives a request hears of is all that matters of what it asks them.
 
-use super::rules::{Occasion, Rule, properties};
-use crate::explore::Charted;
+use super::rules::{Occasion, Rule};
+use super::state::{Action, Client, Kind, Node, State, World};
+use crate::harness;
 use crate::rules::{Broken, Seen};
-use model::configuration::mutant::{Mutant, Mutation};
-use model::configuration::{Chosen, Keeper, Question, Serving, Spread, Verdict};
+use model::configuration::mutant::Mutant;
+use model::configuration::{Chosen, Keeper, Serving, Spread, Verdict};
 use model::protocol::Quorums;
-use stateright::{Model, Property};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The bounds of a run.
-#[derive(Clone, Debug)]
-pub struct World {
-    /// By set and drive, the node that it belongs to.
-    pub layout: Vec<Vec<u32>>,
-    /// The operations, one client each.
-    pub kinds: Vec<Kind>,
-    /// How many faults there may be.
-    pub faults: Faults,
-    /// The break, if any.
-    pub mutation: Mutation,
-    /// The occasions that arose in some state.
-    pub seen: Seen,
-}
-
-/// How many faults there may be, or are left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Faults {
-    /// Nodes that lose their copy.
-    pub losses: u8,
-    /// Whether too few acceptors may be left, from some moment on.
-    pub no_acceptors: u8,
-}
-
-/// What a client wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// To change the configuration.
-    Change,
-    /// To be served by this node, on a key of this set.
-    Serve(u32, u8),
-}
-
-/// A node.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Node {
-    /// Its copy.
-    pub keeper: Keeper<u64>,
-    /// How often it has lost that.
-    pub life: u64,
-    /// The newest that it ever had.
-    pub highest: u64,
-    /// What the register answered, on its way.
-    pub told: Option<(Question, u64)>,
-    /// Versions that are on their way to it, by the client whose change they are.
-    pub mail: BTreeMap<u8, u64>,
-}
-
-/// How far a client is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Client {
-    /// Not begun.
-    Idle,
-    /// Its change is on its way to the register (a break: and to the nodes).
-    Asking,
-    /// Its change is chosen and spreads.
-    Spreading(u64, Spread),
-    /// Its request is being served; since it came, every answered change is up to this version.
-    Served(u64, Serving),
-    /// Its request was answered.
-    Over,
-}
-
-/// All that there is at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct State {
-    /// The nodes.
-    pub nodes: Vec<Node>,
-    /// The clients.
-    pub clients: Vec<Client>,
-    /// The newest version that is chosen.
-    pub chosen: u64,
-    /// The newest version whose change was answered.
-    pub answered: u64,
-    /// Whether too few acceptors are left.
-    pub lost: bool,
-    /// What is left of the faults.
-    pub faults: Faults,
-    /// The rules that were broken.
-    pub broken: Broken,
-}
-
-/// What may happen next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// A client begins.
-    Begin(u8),
-    /// A change takes effect, or is refused.
-    Choose(u8),
-    /// A client's version arrives at a node.
-    Tell(u8, u32),
-    /// A client's request is answered by a drive of its set.
-    Hear(u8, u8),
-    /// A node that is behind gets the copy of the drive's node.
-    Fetch(u8, u8),
-    /// A client is served.
-    Serve(u8),
-    /// A node loses its copy.
-    Lose(u32),
-    /// A node reads the register; the answer is on its way.
-    Ask(u32),
-    /// The answer arrives.
-    Answer(u32),
-    /// Too few acceptors are left.
-    LoseAcceptors,
-}
-
-impl Model for World {
+impl harness::World for World {
     type State = State;
     type Action = Action;
+    type Rule = Rule;
 
-    fn init_states(&self) -> Vec<State> {
+    fn initial(&self) -> State {
         let first = Chosen { version: 0, content: 0 };
         let node = Node {
             keeper: Keeper::new(Some(first), 0),
@@ -137,7 +31,7 @@ impl Model for World {
             told: None,
             mail: BTreeMap::new(),
         };
-        vec![State {
+        State {
             nodes: vec![node; self.nodes()],
             clients: vec![Client::Idle; self.kinds.len()],
             chosen: 0,
@@ -145,10 +39,10 @@ impl Model for World {
             lost: false,
             faults: self.faults,
             broken: Broken::default(),
-        }]
+        }
     }
 
-    fn actions(&self, s: &State, actions: &mut Vec<Action>) {
+    fn enabled(&self, s: &State, actions: &mut Vec<Action>) {
         for (state, client) in s.clients.iter().zip(0u8..) {
             match (state, self.kinds[usize::from(client)]) {
                 (Client::Idle, _) => actions.push(Action::Begin(client)),
@@ -191,35 +85,19 @@ impl Model for World {
         }
     }
 
-    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+    fn step(&self, last: &State, action: Action) -> Option<State> {
         let mut s = last.clone();
-        self.step(&mut s, action)?;
+        self.act(&mut s, action)?;
         self.judge(&mut s);
         Some(s)
     }
 
-    fn properties(&self) -> Vec<Property<Self>> {
-        properties()
+    fn broken(&self, s: &State) -> Broken<Rule> {
+        s.broken
     }
 
-    fn format_action(&self, action: &Action) -> String {
-        self.asks(*action)
-    }
-
-    fn format_step(&self, last: &State, action: Action) -> Option<String> {
-        self.line(last, &action, &mut self.names())
-    }
-}
-
-impl State {
-    fn node(&mut self, node: u32) -> &mut Node {
-        &mut self.nodes[node as usize]
-    }
-
-    /// The version that a node has.
-    pub(super) fn version(&self, node: u32) -> Option<u64> {
-        let copy = self.nodes[node as usize].keeper.copy();
-        copy.map(|copy| copy.version)
+    fn seen(&self) -> &Seen<Occasion> {
+        &self.seen
     }
 }
 
@@ -237,7 +115,7 @@ impl World {
         Some(serving.judge(s.version(node)?, self.mutation))
     }
 
-    fn step(&self, s: &mut State, action: Action) -> Option<()> {
+    fn act(&self, s: &mut State, action: Action) -> Option<()> {
         match action {
             Action::Begin(client) => {
                 s.clients[usize::from(client)] = match self.kinds[usize::from(client)] {
@@ -320,7 +198,7 @@ impl World {
         let node = s.node(index);
         let version = node.mail.remove(&client)?;
         if node.keeper.copy().is_some_and(|copy| copy.version > version) {
-            self.see(Occasion::Overtaken);
+            self.seen.see(Occasion::Overtaken);
         }
         let content = version;
         let has = node.keeper.take(Chosen { version, content }, mutation);
@@ -345,7 +223,7 @@ impl World {
         s.answered = s.answered.max(version);
         s.clients[usize::from(client)] = Client::Over;
         if (0..s.nodes.len() as u32).any(|node| s.version(node).is_some_and(|own| own < version)) {
-            self.see(Occasion::Missed);
+            self.seen.see(Occasion::Missed);
         }
     }
 
@@ -366,16 +244,16 @@ impl World {
             return None;
         };
         let version = s.version(node)?;
-        s.demand(Rule::AnsweredIsSeen, version >= floor);
-        s.demand(Rule::ServedIsChosen, version <= s.chosen);
+        s.broken.demand(Rule::AnsweredIsSeen, version >= floor);
+        s.broken.demand(Rule::ServedIsChosen, version <= s.chosen);
         if floor > 0 {
-            self.see(Occasion::ServedAfterChange);
+            self.seen.see(Occasion::ServedAfterChange);
         }
         if version > s.answered {
-            self.see(Occasion::ServedUnanswered);
+            self.seen.see(Occasion::ServedUnanswered);
         }
         if s.lost {
-            self.see(Occasion::WithoutAcceptors);
+            self.seen.see(Occasion::WithoutAcceptors);
         }
         s.clients[usize::from(client)] = Client::Over;
         Some(())
@@ -385,14 +263,14 @@ impl World {
         for index in 0..s.nodes.len() as u32 {
             if let Some(version) = s.version(index) {
                 let highest = s.nodes[index as usize].highest;
-                s.demand(Rule::OnlyForward, version >= highest);
+                s.broken.demand(Rule::OnlyForward, version >= highest);
                 s.node(index).highest = version.max(highest);
             }
         }
         let served = (0..self.layout.len() as u8).all(|set| self.is_served_without_acceptors(s, set));
-        s.demand(Rule::NeedsNoAcceptors, served);
+        s.broken.demand(Rule::NeedsNoAcceptors, served);
         let changes = (0..s.nodes.len() as u32).all(|dead| self.changes_without(dead));
-        s.demand(Rule::NeedsNotAllNodes, changes);
+        s.broken.demand(Rule::NeedsNotAllNodes, changes);
     }
 
     /// Whether, if the acceptors are lost now, every node that has a copy serves as soon as Q drives of the set answer.
@@ -430,35 +308,5 @@ impl World {
             .filter(|node| *node != dead)
             .for_each(|node| spread.stored(node));
         spread.is_everywhere() || !can
-    }
-
-    /// The bounds in words.
-    #[must_use]
-    pub fn bounds(&self) -> String {
-        let set = |drives: &Vec<u32>| drives.iter().map(u32::to_string).collect::<String>();
-        let sets: Vec<String> = self.layout.iter().map(set).collect();
-        let word = |kind: &Kind| match kind {
-            Kind::Change => "c".to_owned(),
-            Kind::Serve(node, set) => format!("s{node}/{set}"),
-        };
-        let kinds: Vec<String> = self.kinds.iter().map(word).collect();
-        let mut words = format!("sets {}, {}", sets.join(" "), kinds.join(" "));
-        words += &crate::explore::departures(&[
-            (self.faults.losses, "losses"),
-            (self.faults.no_acceptors, "acceptors lost"),
-        ]);
-        words
-    }
-}
-
-/// A world: by set and drive, the nodes; and the operations.
-#[must_use]
-pub fn world(layout: &[&[u32]], kinds: &[Kind], faults: Faults) -> World {
-    World {
-        layout: layout.iter().map(|drives| drives.to_vec()).collect(),
-        kinds: kinds.to_vec(),
-        faults,
-        mutation: Mutation::NONE,
-        seen: Seen::default(),
     }
 }

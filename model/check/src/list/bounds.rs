@@ -1,6 +1,6 @@
 //! Worlds in short: the sizes, the keys and the operations by letter, the faults.
 
-use super::world::{Spec, Start, World};
+use super::state::{Spec, Start, World};
 use crate::explore::departures;
 use crate::register::bounds::enough;
 use crate::register::change::Kind;

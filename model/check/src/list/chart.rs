@@ -1,9 +1,9 @@
 //! What happens on a way through the world of listings, in words.
 
 use super::order::order;
-use super::world::{Action, Page, Stage, State, World};
+use super::state::{Action, Page, Stage, State, World};
 use crate::chart::{InWords, Names, answer, client, message, told};
-use crate::explore::Charted;
+use crate::harness::{Charted, World as _};
 use crate::register::change::{Content, INITIAL, Told};
 use crate::register::chart::{value_named, wants};
 use model::list::Span;
@@ -18,8 +18,12 @@ impl Charted for World {
         Names::new("set", vec![self.drives; usize::from(self.sets())])
     }
 
+    fn ask(&self, action: &Action) -> String {
+        self.asks(*action, None, &self.names())
+    }
+
     fn line(&self, last: &State, action: &Action, names: &mut Names) -> Option<String> {
-        let next = self.unsorted(last, *action)?;
+        let next = self.step(last, *action)?;
         let mut line = self.asks(*action, Some(last), names);
         let writers = last.clients.iter().zip(&next.clients).take(self.ops.len());
         for (index, (before, after)) in (0..).zip(writers) {
@@ -37,7 +41,7 @@ impl Charted for World {
             line += &format!("; {} {so}", self.client(index));
         }
         line += &self.news(last, &next);
-        line += &next.broken_since(last);
+        line += &next.broken.since(last.broken);
         for set in 0..self.sets() {
             names.reorder(set, &order(self, &next, set));
         }
@@ -178,7 +182,7 @@ mod tests {
     use crate::chart::tests::assert_tells;
     use crate::list::bounds::world;
     use crate::list::rules::Rule;
-    use crate::list::world::World;
+    use crate::list::state::World;
     use model::list::mutant::Mutant;
 
     #[test]
@@ -191,7 +195,7 @@ mod tests {
             "the listing begins",
             "gives its page: key 1: the first value in 1.0, chosen, and speaks through key 1",
         ];
-        assert_tells(&broken, Rule::Complete.name(), &words);
+        assert_tells(&broken, Rule::Complete, &words);
     }
 
     #[test]
@@ -208,6 +212,6 @@ mod tests {
             "the listing begins",
             "the listing ends: key 1: absence",
         ];
-        assert_tells(&broken, Rule::Complete.name(), &words);
+        assert_tells(&broken, Rule::Complete, &words);
     }
 }

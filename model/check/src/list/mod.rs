@@ -5,6 +5,7 @@ mod chart;
 mod mutants;
 mod order;
 pub mod rules;
+pub mod state;
 mod steps;
 pub mod world;
 

@@ -2,7 +2,7 @@
 
 use super::bounds::world;
 use super::rules::Rule;
-use super::world::World;
+use super::state::World;
 use crate::topic::Break;
 use model::list::mutant::{Mutant, Mutation};
 use model::protocol::Quorums;

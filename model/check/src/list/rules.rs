@@ -1,9 +1,6 @@
 //! The rules that every configuration is held to, and for each one something that must happen somewhere.
 
-use super::world::{State, World};
-
 crate::rules! {
-    World, State;
     Complete "list.complete", Turned "a listing goes on behind its first page";
     AsRead "list.as-read", Written "a key is written while it is listed";
     InOrder "list.in-order", ReadAlone "a key on which the pages cannot decide is read alone";

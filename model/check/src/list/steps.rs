@@ -1,7 +1,7 @@
 //! What may happen next, and what the actions do.
 
 use super::rules::{Occasion, Rule};
-use super::world::{Action, Drive, Listing, Mail, Page, Stage, Start, State, Throughout, World};
+use super::state::{Action, Drive, Listing, Mail, Page, Stage, Start, State, Throughout, World};
 use crate::register::change::{Content, Kind, Told};
 use model::list::mutant::Mutant;
 use model::list::{self, Found, Span, Union, page, unlisted};
@@ -79,7 +79,7 @@ impl World {
         pages.filter(|page| page.span > Span::Nothing).count() < usize::from(self.quorums.prepare)
     }
 
-    pub(super) fn step(&self, s: &mut State, action: Action) -> Option<()> {
+    pub(super) fn act(&self, s: &mut State, action: Action) -> Option<()> {
         match action {
             Action::Invoke(client, drives) => self.invoke(s, client, drives),
             Action::Deliver { client, mail, drive } => self.deliver(s, client, usize::from(mail), drive),
@@ -96,7 +96,7 @@ impl World {
             Action::Page(set, drive) => {
                 let page = self.page_of(s.drive(set, drive), s.listing.after);
                 if page.span == Span::Nothing {
-                    self.see(Occasion::Silent);
+                    self.seen.see(Occasion::Silent);
                 }
                 s.listing.pages[usize::from(set)].insert(drive, page);
                 if s.listing.stage == Stage::Paging {
@@ -119,7 +119,7 @@ impl World {
             .on_invoke(client, change)
             .expect("a client asks once");
         if matches!(s.listing.stage, Stage::Paging | Stage::Reading) && !change.is_get() {
-            self.see(Occasion::Written);
+            self.seen.see(Occasion::Written);
         }
         match change.kind {
             Kind::Put => s.throughout[place].absent = false,
@@ -278,7 +278,7 @@ impl World {
         let history = &mut s.histories[usize::from(key) - 1];
         history.on_return(client, told).expect("a client is answered once");
         let consistent = history.is_consistent();
-        s.demand(Rule::AsRead, consistent);
+        s.broken.demand(Rule::AsRead, consistent);
     }
 
     fn begin_listing(&self, s: &mut State) {
@@ -392,13 +392,13 @@ impl World {
             spoke.count() >= needed
         });
         let all_known = is_known.all(|known| known);
-        s.demand(Rule::SpeaksForRange, all_known);
+        s.broken.demand(Rule::SpeaksForRange, all_known);
     }
 
     /// Reads the next key alone, or goes on behind the pages.
     fn go_on(&self, s: &mut State) {
         if let Some(key) = s.listing.asked.first().copied() {
-            self.see(Occasion::ReadAlone);
+            self.seen.see(Occasion::ReadAlone);
             s.listing.stage = Stage::Reading;
             let reader = s.reader();
             s.client_mut(reader).key = key;
@@ -416,10 +416,10 @@ impl World {
             .last()
             .is_none_or(|last| page.first().is_none_or(|first| last.0 < first.0));
         let marker = span.marker();
-        s.demand(Rule::InOrder, in_order);
+        s.broken.demand(Rule::InOrder, in_order);
         match marker {
             Some(last) if in_order => {
-                self.see(Occasion::Turned);
+                self.seen.see(Occasion::Turned);
                 s.listing.after = Some(last - u8::from(self.mutation.is(Mutant::LastKeyAgain)));
                 s.listing.stage = Stage::Paging;
             }
@@ -454,7 +454,7 @@ impl World {
                 .collect();
             let Throughout { present, absent } = s.throughout[usize::from(key) - 1];
             let complete = (listed.len() == 1 || !present) && (listed.is_empty() || !absent) && listed.len() < 2;
-            s.demand(Rule::Complete, complete);
+            s.broken.demand(Rule::Complete, complete);
             let reader = s.reader();
             self.answer(s, key, reader, Told::Value(listed.first().copied().unwrap_or(0)));
         }

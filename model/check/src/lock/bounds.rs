@@ -1,6 +1,9 @@
-//! The bounds of runs that take long.
+//! Worlds in short, those that the tests exhaust and those that take long.
 
-use super::world::{Faults, World, world};
+use super::state::{Faults, World};
+use crate::rules::Seen;
+use model::lock::Terms;
+use model::lock::mutant::Mutation;
 
 /// No faults.
 pub const NONE: Faults = Faults { restarts: 0, steps: 0 };
@@ -32,4 +35,67 @@ pub fn larger() -> Vec<World> {
         world(3, &[1, 1], NONE).with_one_clock(),
         world(3, &[1, 1], restarting).with_one_clock(),
     ]
+}
+
+/// A world in which a clock may be one tick ahead of another: a lease lasts four ticks, a holder believes for two.
+#[must_use]
+pub fn world(servers: u32, attempts: &[u8], faults: Faults) -> World {
+    World {
+        servers,
+        attempts: attempts.to_vec(),
+        one_clock: false,
+        lead: 1,
+        pauses: false,
+        terms: Terms {
+            expiry: 4,
+            deadline: 2,
+            refresh: 1,
+        },
+        faults,
+        mutation: Mutation::NONE,
+        seen: Seen::default(),
+    }
+}
+
+impl World {
+    /// All servers have one clock.
+    #[must_use]
+    pub fn with_one_clock(self) -> World {
+        World {
+            one_clock: true,
+            ..self
+        }
+    }
+
+    /// No clock is ever ahead of another: a holder believes for as long as a lease lasts.
+    #[must_use]
+    pub fn with_clocks_that_agree(self) -> World {
+        let terms = Terms {
+            expiry: 2,
+            deadline: 2,
+            refresh: 1,
+        };
+        World { lead: 0, terms, ..self }
+    }
+
+    /// A client may be paused beyond its deadline.
+    #[must_use]
+    pub fn with_pauses(self) -> World {
+        World { pauses: true, ..self }
+    }
+
+    /// The bounds in words.
+    #[must_use]
+    pub fn bounds(&self) -> String {
+        let attempts: Vec<String> = self.attempts.iter().map(u8::to_string).collect();
+        let mut words = format!("{} servers, attempts {}", self.servers, attempts.join("+"));
+        words += &crate::explore::departures(&[
+            (u8::from(self.one_clock), "one clock"),
+            (u8::from(self.lead == 0), "clocks agree"),
+            (u8::from(self.pauses), "pauses"),
+            (self.faults.restarts, "restarts"),
+            (self.faults.steps, "steps"),
+        ]);
+        words
+    }
 }

@@ -1,9 +1,9 @@
 //! What happens on a way through the world of locks, in words.
 
 use super::order::{Order, sorted};
-use super::world::{Action, NOW, RESOURCE, State, World};
+use super::state::{Action, NOW, RESOURCE, State, World};
 use crate::chart::Names;
-use crate::explore::Charted;
+use crate::harness::{Charted, World as _};
 use model::lock::{Kind, Over, Owner, Request};
 
 /// The groups of names.
@@ -19,15 +19,19 @@ impl Charted for World {
         Names::new("", [self.servers as u8, self.attempts.len() as u8])
     }
 
+    fn ask(&self, action: &Action) -> String {
+        self.asks(*action, &self.names())
+    }
+
     fn line(&self, last: &State, action: &Action, names: &mut Names) -> Option<String> {
-        let next = self.unsorted(last, *action)?;
+        let next = self.step(last, *action)?;
         let mut line = self.asks(*action, names);
         if let Action::Deliver(server, owner, answered, _) = *action {
             line += &format!(": {}", answer(last, server, owner)?);
             line += if answered { "" } else { ", and the answer is lost" };
         }
         line += &self.news(last, &next, names);
-        line += &next.broken_since(last);
+        line += &next.broken.since(last.broken);
         let Order { servers, exchanged } = sorted(next, self.are_clients_alike()).1;
         if exchanged {
             let others = 2..self.attempts.len() as u8;
@@ -79,11 +83,11 @@ impl World {
         let mut words = String::new();
         for (index, (before, after)) in (0..).zip(last.clients.iter().zip(&next.clients)) {
             let name = names.of(CLIENTS, index) + 1;
-            let holds = |client: &super::world::Wanting| client.attempt.as_ref().is_some_and(|it| it.holds(NOW));
+            let holds = |client: &super::state::Wanting| client.attempt.as_ref().is_some_and(|it| it.holds(NOW));
             if holds(after) && !holds(before) {
                 words += &format!("; client {name} holds the lock");
             }
-            let over = |client: &super::world::Wanting| client.attempt.as_ref().and_then(|it| it.over());
+            let over = |client: &super::state::Wanting| client.attempt.as_ref().and_then(|it| it.over());
             if over(after) != over(before) {
                 words += &match over(after) {
                     Some(Over::Refused) => format!("; client {name} gives up"),
@@ -93,7 +97,7 @@ impl World {
             }
         }
         for (index, (before, after)) in (0..).zip(last.nodes.iter().zip(&next.nodes)) {
-            let owner = |node: &super::world::Node| node.server.owner(&RESOURCE, NOW);
+            let owner = |node: &super::state::Node| node.server.owner(&RESOURCE, NOW);
             if let (Some(_), None) = (owner(before), owner(after)) {
                 words += &format!("; the lease at server {} is over", names.of(SERVERS, index));
             }
@@ -141,8 +145,9 @@ fn answer(last: &State, server: u8, owner: Owner) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use crate::chart::tests::assert_tells;
+    use crate::lock::bounds::world;
     use crate::lock::rules::Rule;
-    use crate::lock::world::{Faults, World, world};
+    use crate::lock::state::{Faults, World};
     use model::lock::mutant::Mutant;
 
     #[test]
@@ -161,6 +166,6 @@ mod tests {
             "server 0 restarts and has forgotten everything",
             "client 2, attempt 1 -> server 0: Lock: granted; client 2 holds the lock",
         ];
-        assert_tells(&broken, Rule::Exclusive.name(), &words);
+        assert_tells(&broken, Rule::Exclusive, &words);
     }
 }

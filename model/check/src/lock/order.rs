@@ -1,6 +1,6 @@
 //! States that differ only in the names of clients or servers are one.
 
-use super::world::State;
+use super::state::State;
 use model::lock::Owner;
 
 /// Under which names a state is kept.

@@ -1,9 +1,6 @@
 //! The rules of locks, and for each one something that must happen somewhere.
 
-use super::world::{State, World};
-
 crate::rules! {
-    World, State;
     Exclusive "lock.exclusive-while-clocks-agree", HeldInTurn "two clients hold the lock one after the other";
     LostIsKnown "lock.lost-is-known", OutlivedByHolder "a lock expires that its holder has not released";
     FreeAfterExpiry "lock.free-after-expiry", HolderDied "a lock is held, its holder dead or alive";

@@ -1,7 +1,7 @@
 //! What the actions do, and what each rule demands of the states that they lead to.
 
 use super::rules::{Occasion, Rule};
-use super::world::{Action, NOW, Node, RESOURCE, State, World, looks};
+use super::state::{Action, NOW, Node, RESOURCE, State, World, looks};
 use model::lock::mutant::Mutation;
 use model::lock::{Client, Effect, Kind, Over, Owner, Request, Server};
 
@@ -11,7 +11,7 @@ impl World {
         NOW - self.terms.expiry
     }
 
-    pub(super) fn step(&self, s: &mut State, action: Action) -> Option<()> {
+    pub(super) fn act(&self, s: &mut State, action: Action) -> Option<()> {
         match action {
             Action::TickAll => {
                 s.nodes.iter_mut().for_each(|node| node.server.age(1, self.oldest()));
@@ -48,7 +48,7 @@ impl World {
                 let attempt = s.clients[usize::from(index)].attempt.as_mut()?;
                 let (owner, effect) = (attempt.owner(), attempt.tick(NOW)?);
                 if attempt.over() == Some(Over::Lost) {
-                    self.see(Occasion::OutlivedByHolder);
+                    self.seen.see(Occasion::OutlivedByHolder);
                 }
                 self.send(s, owner, Some(effect));
             }
@@ -135,7 +135,7 @@ impl World {
         };
         let granted = node.server.on(NOW, request);
         if node.server.is_quiet(NOW) && !granted {
-            self.see(Occasion::RefusedByRestarted);
+            self.seen.see(Occasion::RefusedByRestarted);
         }
         if !looked {
             node.ahead = ahead;
@@ -155,7 +155,7 @@ impl World {
             && s.attempts()
                 .any(|(_, other)| matches!(other.over(), Some(Over::Lost | Over::Released)))
         {
-            self.see(Occasion::HeldInTurn);
+            self.seen.see(Occasion::HeldInTurn);
         }
         self.send(s, owner, effect);
         Some(())
@@ -178,7 +178,7 @@ impl World {
                 };
                 let ran_out = attempt.over().is_none() && attempt.has_run_out(NOW);
                 if ran_out {
-                    self.step(s, Action::Wake(index as u8));
+                    self.act(s, Action::Wake(index as u8));
                 }
             }
         }
@@ -206,7 +206,7 @@ impl World {
             .filter(|(_, it)| it.holds(NOW))
             .map(|(index, _)| index)
             .collect();
-        s.demand(Rule::Exclusive, holders.len() < 2);
+        s.broken.demand(Rule::Exclusive, holders.len() < 2);
         let majority = self.servers as usize / 2 + 1;
         for index in &holders {
             let others = s
@@ -221,14 +221,14 @@ impl World {
             let lost = others
                 .map(|(_, attempt)| leases(attempt.owner()))
                 .any(|count| count >= majority);
-            s.demand(Rule::LostIsKnown, !lost);
+            s.broken.demand(Rule::LostIsKnown, !lost);
             // Half of the servers, and what restarted, never make a majority for somebody else.
             let others = s.nodes.iter().filter(|node| self.would_grant(node));
             let free = others.count();
-            s.demand(Rule::RestartIsQuiet, free < majority);
+            s.broken.demand(Rule::RestartIsQuiet, free < majority);
         }
         if !holders.is_empty() {
-            self.see(Occasion::HolderDied);
+            self.seen.see(Occasion::HolderDied);
         }
         self.rescue(s);
     }
@@ -251,6 +251,6 @@ impl World {
             left.server.age(self.terms.expiry, self.oldest());
             self.would_grant(&left)
         });
-        s.demand(Rule::FreeAfterExpiry, free);
+        s.broken.demand(Rule::FreeAfterExpiry, free);
     }
 }

@@ -1,6 +1,6 @@
 //! What may happen next in a state.
 
-use super::world::{Action, Client, Stage, State, World};
+use super::state::{Action, Client, Stage, State, World};
 use model::protocol::Drives;
 
 impl World {

@@ -2,7 +2,7 @@
 
 use super::content::Content;
 use super::rules::{Occasion, Rule};
-use super::world::{Record, State, World};
+use super::state::{Record, State, World};
 use crate::register::change::{Change, Kind};
 use model::pool::Placed;
 use model::protocol::{Ballot, Drives, KeyState, Request, Value, Vote};
@@ -23,7 +23,7 @@ impl World {
         prev: &Vote<Placed<Content>>,
     ) {
         let known = prev.ballot.is_zero() || s.votes.get(&(pool, prev.ballot)).is_some_and(|record| record.chosen);
-        s.demand(Rule::PrevIsChosen, known);
+        s.broken.demand(Rule::PrevIsChosen, known);
         let record = Record {
             value: vote.value.clone(),
             prev: prev.value.clone(),
@@ -34,10 +34,10 @@ impl World {
             .pools()
             .any(|other| other != pool && s.votes.contains_key(&(other, vote.ballot)))
         {
-            self.see(Occasion::TwoSets);
+            self.seen.see(Occasion::TwoSets);
         }
         let earlier = s.votes.insert((pool, vote.ballot), record);
-        s.demand(Rule::OneValuePerBallot, earlier.is_none());
+        s.broken.demand(Rule::OneValuePerBallot, earlier.is_none());
         let own = self
             .change(client)
             .is_some_and(|change| named(&vote.value) == change.name);
@@ -45,7 +45,7 @@ impl World {
             s.born[usize::from(client)] = vote.ballot;
         }
         if vote.value == Placed::Withdrawn {
-            self.see(Occasion::Withdrawn);
+            self.seen.see(Occasion::Withdrawn);
         }
         let created = |other: u8| {
             let votes = s.votes.range((other, Ballot::ZERO)..(other + 1, Ballot::ZERO));
@@ -54,7 +54,7 @@ impl World {
                 .any(|(_, record)| record.value.is_live() && record.prev.is_absent())
         };
         if self.pools().filter(|pool| created(*pool)).count() > 1 {
-            self.see(Occasion::TwoCreated);
+            self.seen.see(Occasion::TwoCreated);
         }
     }
 
@@ -102,19 +102,19 @@ impl World {
             let (first, second) = (&pair[0].value, &pair[1]);
             // A tombstone that was purged is absence.
             let follows = second.prev == *first || second.prev.is_absent() && first.is_absent();
-            s.demand(Rule::Chain, second.value == *first || follows);
+            s.broken.demand(Rule::Chain, second.value == *first || follows);
             if second.value != *first {
-                self.see(Occasion::TwoChosen);
+                self.seen.see(Occasion::TwoChosen);
             }
         }
         if vote.value.is_live() && chosen.last().is_some_and(|record| record.prev.is_incoming()) {
-            self.see(Occasion::Arrived);
+            self.seen.see(Occasion::Arrived);
         }
         self.audit_creation(s, vote);
         // Only a delete takes a key away.
         let deletes = vote.value.is_absent() && named(&vote.value) != 0;
         let lost = s.latest != 0 && s.homes().is_empty();
-        s.demand(Rule::MoveKeepsData, deletes || !lost);
+        s.broken.demand(Rule::MoveKeepsData, deletes || !lost);
     }
 
     /// A change that others have passed over is dead: no chosen vote that speaks of the key lies between the ballot
@@ -137,30 +137,30 @@ impl World {
             let speaks = record.value.is_here() && named(&record.value) != 0;
             record.chosen && between && speaks
         });
-        s.demand(Rule::SupersededStaysDead, !(first && passed));
+        s.broken.demand(Rule::SupersededStaysDead, !(first && passed));
         if first && let Some(change) = self.change(name - 1) {
             let held = change.kind != Kind::Create || s.latest == 0;
-            s.demand(Rule::Precondition, held);
+            s.broken.demand(Rule::Precondition, held);
         }
     }
 
     /// When a drive has purged a tombstone: no drive of any set has anything older, or will take it.
     fn audit_purge(&self, s: &mut State, ballot: Ballot) {
-        self.see(Occasion::Purged);
+        self.seen.see(Occasion::Purged);
         let total = s.sets.iter().flatten().all(|drive| {
             let voted = drive.key.register.accepted.ballot;
             voted >= ballot || voted.is_zero() && drive.key.promised.max(drive.own.floor) >= ballot
         });
-        s.demand(Rule::PurgeIsTotal, total);
+        s.broken.demand(Rule::PurgeIsTotal, total);
     }
 
     /// What holds in every state.
     pub(super) fn judge(&self, s: &mut State) {
         let homes = s.homes();
-        s.demand(Rule::OneHome, homes.len() <= 1);
+        s.broken.demand(Rule::OneHome, homes.len() <= 1);
         if let Some((pool, value)) = homes.first() {
             let readable = s.holding(*pool, value.folder()) >= usize::from(value.data());
-            s.demand(Rule::MoveKeepsData, readable);
+            s.broken.demand(Rule::MoveKeepsData, readable);
         }
         let latest = homes.first().map_or(0, |(_, value)| value.name);
         if latest != s.latest {
@@ -168,7 +168,7 @@ impl World {
             s.latest = latest;
         }
         let back = s.gone >> latest & 1 == 1;
-        s.demand(Rule::NoResurrection, !back);
+        s.broken.demand(Rule::NoResurrection, !back);
         if latest == 0 {
             for client in 0..s.clients.len() as u8 {
                 let asks = self.change(client).is_some_and(Change::is_get);
@@ -182,9 +182,9 @@ impl World {
             .jobs
             .iter()
             .enumerate()
-            .all(|(client, job)| !matches!(job, super::world::Job::Change(..)) || s.clients[client].answered)
+            .all(|(client, job)| !matches!(job, super::state::Job::Change(..)) || s.clients[client].answered)
         {
-            self.see(Occasion::AllAnswered);
+            self.seen.see(Occasion::AllAnswered);
         }
     }
 }

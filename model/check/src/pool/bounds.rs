@@ -1,9 +1,9 @@
 //! Worlds in short: the sizes of the sets, the operations by letter, the faults.
 
-use super::world::{Faults, Job, Start, World};
+use super::state::{Faults, Job, Start, World};
 use crate::register::change::{Change, Kind};
 use crate::rules::Seen;
-use crate::topic::Checked;
+use crate::topic::AnyWorld;
 use model::pool::mutant::{Mutant, Mutation};
 
 /// No faults: lost, delayed and reordered requests are no faults.
@@ -162,7 +162,7 @@ fn letter(job: &Job) -> char {
 /// # Panics
 /// If a word is none of these.
 #[must_use]
-pub fn parse(text: &str) -> Box<dyn Checked> {
+pub fn parse(text: &str) -> Box<dyn AnyWorld> {
     let words: Vec<&str> = text.split(' ').collect();
     let digits = |word: &str| -> Vec<u8> { word.bytes().map(|digit| digit - b'0').collect() };
     let number = |at: usize| words.get(at).and_then(|word| word.parse().ok()).unwrap_or(0);

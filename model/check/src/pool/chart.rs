@@ -2,9 +2,9 @@
 
 use super::content::Content;
 use super::order::order;
-use super::world::{Action, Job, Stage, State, World};
+use super::state::{Action, Job, Stage, State, World};
 use crate::chart::{InWords, Names, answer, client, message, told};
-use crate::explore::Charted;
+use crate::harness::{Charted, World as _};
 use crate::register::change::{INITIAL, Told};
 use crate::register::chart::{value_named, wants};
 use model::pool::Placed;
@@ -20,8 +20,12 @@ impl Charted for World {
         Names::new("pool", self.sizes.iter().copied())
     }
 
+    fn ask(&self, action: &Action) -> String {
+        self.asks(*action, None, &self.names())
+    }
+
     fn line(&self, last: &State, action: &Action, names: &mut Names) -> Option<String> {
-        let next = self.unsorted(last, *action)?;
+        let next = self.step(last, *action)?;
         let mut line = self.asks(*action, Some(last), names);
         for (index, (before, after)) in (0..).zip(last.clients.iter().zip(&next.clients)) {
             if before.stage == Stage::Over || after.stage != Stage::Over || matches!(action, Action::Crash(_)) {
@@ -38,7 +42,7 @@ impl Charted for World {
             };
             line += &format!("; {} {so}", self.client(index));
         }
-        line += &next.broken_since(last);
+        line += &next.broken.since(last.broken);
         for pool in self.pools() {
             names.reorder(pool, &order(&next, pool));
         }
@@ -161,6 +165,6 @@ mod tests {
             ": granted, has absence, chosen",
             "-> drive 0 of pool 1: Accept value 2 in 1.2 after absence: accepted",
         ];
-        assert_tells(&broken, Rule::OneHome.name(), &words);
+        assert_tells(&broken, Rule::OneHome, &words);
     }
 }

@@ -9,6 +9,7 @@ mod mutants;
 mod order;
 pub mod rules;
 mod settle;
+pub mod state;
 mod steps;
 pub mod walks;
 pub mod world;

@@ -2,7 +2,7 @@
 
 use super::bounds::{NONE, world};
 use super::rules::Rule;
-use super::world::{Start, World};
+use super::state::{Start, World};
 use crate::topic::Break;
 use model::pool::mutant::Mutant;
 

@@ -1,6 +1,6 @@
 //! Which drive of a set is called which makes no difference: states are kept in an order of their drives.
 
-use super::world::{Drive, State};
+use super::state::{Drive, State};
 use crate::register::order::Mixer;
 use model::protocol::renamed::Renaming;
 use std::hash::{Hash, Hasher};

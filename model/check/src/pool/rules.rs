@@ -1,9 +1,6 @@
 //! The rules that every configuration is held to, and for each one something that must happen somewhere.
 
-use super::world::{State, World};
-
 crate::rules! {
-    World, State;
     Linearizable "register.linearizable", AllAnswered "every client is answered";
     OneValuePerBallot "register.one-value-per-ballot", TwoSets "two sets vote in one ballot";
     Chain "register.chain", TwoChosen "two values are chosen one after the other in a set";

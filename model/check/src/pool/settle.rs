@@ -1,7 +1,7 @@
 //! What makes no difference is taken out of a state at once (the arguments are in [`crate::register::world`]).
 
 use super::content::Content;
-use super::world::{Drive, State, World};
+use super::state::{Drive, State, World};
 use model::pool::Placed;
 use model::protocol::{Ballot, Drives, Request};
 
@@ -28,7 +28,7 @@ impl World {
 
     /// Forgets ballots that fewer than half of a set can have voted for, now or later.
     fn forget_hopeless_ballots(&self, s: &mut State) {
-        let is_hopeless = |((pool, ballot), record): &(&(u8, Ballot), &super::world::Record)| {
+        let is_hopeless = |((pool, ballot), record): &(&(u8, Ballot), &super::state::Record)| {
             let mut voters = record.voters;
             for mail in s.clients.iter().flat_map(|client| &client.mail) {
                 if matches!(&mail.request, Request::Accept { vote, .. } if mail.pool == *pool && vote.ballot == *ballot)

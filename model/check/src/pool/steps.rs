@@ -2,7 +2,7 @@
 
 use super::content::Content;
 use super::rules::{Occasion, Rule};
-use super::world::{Client, Drive, Mail, Stage, Start, State, World};
+use super::state::{Client, Drive, Mail, Stage, Start, State, World};
 use crate::register::change::{Change, Kind, Told};
 use model::pool::{Coordinator, Effect, Event, Placed, Task, decide_read};
 use model::protocol::mutant::Mutation as RegisterMutation;
@@ -100,7 +100,9 @@ impl World {
                 DriveEffect::PersistRegisterLazily if may_boot && durable.is_none() => {
                     *durable = Some(before.register.clone());
                 }
-                DriveEffect::Remove(_) if key.register.accepted.value.value().is_none() => self.see(Occasion::Dropped),
+                DriveEffect::Remove(_) if key.register.accepted.value.value().is_none() => {
+                    self.seen.see(Occasion::Dropped)
+                }
                 _ => {}
             }
         }
@@ -176,8 +178,8 @@ impl World {
         let told = match outcome {
             Outcome::Written(_) => {
                 match change.kind {
-                    Kind::Create => self.see(Occasion::ConditionalAcked),
-                    Kind::Delete => self.see(Occasion::DeleteAcked),
+                    Kind::Create => self.seen.see(Occasion::ConditionalAcked),
+                    Kind::Delete => self.seen.see(Occasion::DeleteAcked),
                     _ => {}
                 }
                 Some(Told::Done)
@@ -202,9 +204,9 @@ impl World {
             () => Told::Unavailable,
         };
         if told == Told::Value(0) {
-            self.see(Occasion::NotFound);
+            self.seen.see(Occasion::NotFound);
             let known = s.clients[usize::from(client)].saw_absent;
-            s.demand(Rule::NotFoundIsKnown, known);
+            s.broken.demand(Rule::NotFoundIsKnown, known);
         }
         self.tell_client(s, client, told);
         self.leave(s, client);
@@ -214,7 +216,7 @@ impl World {
         s.history.on_return(client, told).expect("a client is answered once");
         s.client(client).answered = true;
         let consistent = s.history.is_consistent();
-        s.demand(Rule::Linearizable, consistent);
+        s.broken.demand(Rule::Linearizable, consistent);
     }
 
     /// The client reacts to nothing any more; what it sent may still arrive.
@@ -252,9 +254,9 @@ impl World {
         };
         let silent = answers.iter().any(BTreeMap::is_empty);
         if silent {
-            self.see(Occasion::AnsweredAlone);
+            self.seen.see(Occasion::AnsweredAlone);
         }
-        s.demand(Rule::AliveAlone, !silent || !value.absent);
+        s.broken.demand(Rule::AliveAlone, !silent || !value.absent);
         // Data that is gone: the read would be begun again.
         if !value.absent && !s.is_readable(&value) {
             s.client(client).answers.iter_mut().for_each(BTreeMap::clear);

@@ -1,11 +1,11 @@
 //! Random walks with all faults at once. At the end the faults stop, and what was left must be finished
 //! (`pool.left-is-finished`).
 
-use super::world::{Action, Stage, State, World};
+use super::state::{Action, Stage, State, World};
 use crate::dice::Dice;
+use crate::harness::World as _;
 use model::pool::Placed;
 use model::protocol::Value;
-use stateright::Model;
 
 /// Steps of a walk before the faults stop.
 const STEPS: usize = 200;
@@ -19,19 +19,19 @@ const STEPS: usize = 200;
 pub fn walk(world: &World, seed: u64) -> usize {
     let last = world.jobs.len() as u8 - 2;
     let mut dice = Dice::new(seed);
-    let mut state = world.init_states().remove(0);
+    let mut state = world.initial();
     let mut actions = Vec::new();
     for _ in 0..STEPS {
         actions.clear();
-        world.actions(&state, &mut actions);
+        world.enabled(&state, &mut actions);
         actions.retain(|action| client_of(action).is_none_or(|client| client < last));
         if actions.is_empty() {
             break;
         }
         let action = actions[dice.roll(actions.len())];
-        if let Some(next) = world.next_state(&state, action) {
+        if let Some(next) = world.next(&state, action) {
             state = next;
-            state.assert_holds(seed);
+            state.broken.assert_none(seed);
         }
     }
     run(world, &mut state, last, seed);
@@ -79,14 +79,14 @@ fn run(world: &World, state: &mut State, client: u8, seed: u64) {
             return;
         }
         actions.clear();
-        world.actions(state, &mut actions);
+        world.enabled(state, &mut actions);
         let own = |action: &&Action| {
             let lost = matches!(action, Action::Deliver { answered: false, .. } | Action::Crash(_));
             client_of(action) == Some(client) && !lost
         };
         let mut own: Vec<Action> = actions.iter().filter(own).copied().collect();
         own.sort_by_key(|action| matches!(action, Action::Hurry(_) | Action::Conclude(_)));
-        let Some(next) = own.iter().find_map(|action| world.next_state(state, *action)) else {
+        let Some(next) = own.iter().find_map(|action| world.next(state, *action)) else {
             // What is left of its mail is of no use.
             assert_eq!(
                 state.clients[usize::from(client)].stage,
@@ -96,7 +96,7 @@ fn run(world: &World, state: &mut State, client: u8, seed: u64) {
             return;
         };
         *state = next;
-        state.assert_holds(seed);
+        state.broken.assert_none(seed);
     }
     panic!("pool.left-is-finished: no end, seed {seed}");
 }

@@ -1,7 +1,7 @@
 //! What may happen next in a state.
 
 use super::change::Kind;
-use super::world::{Action, Client, Drive, Stage, State, World};
+use super::state::{Action, Client, Drive, Stage, State, World};
 use model::protocol::mutant::Mutant;
 use model::protocol::{Drives, Standing};
 

@@ -3,7 +3,7 @@
 
 use super::change::{Content, Kind, Told};
 use super::rules::{Occasion, Rule};
-use super::world::{Drive, Mail, Record, Stage, State, World};
+use super::state::{Drive, Mail, Record, Stage, State, World};
 use model::protocol::{Ballot, Drives, Folder, KeyState, Outcome, Register, Reply, Request, Value, Vote};
 
 impl World {
@@ -44,24 +44,25 @@ impl World {
         let state = s.drives[usize::from(drive)].clone();
         let (key, own) = (&state.key, &state.own);
         let covered = own.hi >= key.promised.round && own.hi >= key.register.accepted.ballot.round;
-        s.demand(Rule::HiCovers, covered);
+        s.broken.demand(Rule::HiCovers, covered);
         if let (Reply::Granted(_), Request::Prepare { ballot }) = (reply, request) {
-            s.demand(Rule::PromiseHolds, *ballot > before.promised.max(state.promised_before));
+            s.broken
+                .demand(Rule::PromiseHolds, *ballot > before.promised.max(state.promised_before));
         }
         if let Request::Accept { vote, prev } = request
             && key.register.accepted.ballot == vote.ballot
             && before.register.accepted.ballot != vote.ballot
         {
             let promised = before.promised.max(state.promised_before);
-            s.demand(Rule::PromiseHolds, vote.ballot >= promised);
-            s.demand(Rule::EpochFences, vote.ballot.epoch >= own.epoch);
+            s.broken.demand(Rule::PromiseHolds, vote.ballot >= promised);
+            s.broken.demand(Rule::EpochFences, vote.ballot.epoch >= own.epoch);
             let register = &key.register;
-            s.demand(
+            s.broken.demand(
                 Rule::OnKnownBase,
                 register.accepted.value == vote.value && register.prev.value == prev.value,
             );
             if !before.known {
-                self.see(Occasion::VotedAgain);
+                self.seen.see(Occasion::VotedAgain);
             }
             self.audit_vote(s, drive, vote);
         }
@@ -100,7 +101,7 @@ impl World {
         };
         *voted = (*voted | named) & held;
         let garbage = *committed && *voted & !named != 0;
-        s.demand(Rule::NoGarbage, !garbage);
+        s.broken.demand(Rule::NoGarbage, !garbage);
     }
 
     /// Before a change reaches a drive that has promised its ballot: if it lacks the change's base, that is on its way.
@@ -118,7 +119,7 @@ impl World {
         if !lags || !granted || self.faults.forgetful() > 0 {
             return;
         }
-        self.see(Occasion::BaseLacking);
+        self.seen.see(Occasion::BaseLacking);
         let brings_base = |mail: &Mail| {
             let Request::Install { vote: base, .. } = &mail.request else {
                 return false;
@@ -126,18 +127,18 @@ impl World {
             base.value == prev.value && mail.to.contains(drive)
         };
         let on_its_way = s.clients[usize::from(client)].mail.iter().any(brings_base);
-        s.demand(Rule::LaggardHealed, on_its_way);
+        s.broken.demand(Rule::LaggardHealed, on_its_way);
     }
 
     fn audit_vote(&self, s: &mut State, drive: u8, vote: &Vote<Content>) {
         let value = vote.value;
         if !value.absent && value.holders.contains(drive) {
-            self.see(Occasion::HolderVoted);
+            self.seen.see(Occasion::HolderVoted);
             let holds = s.drives[usize::from(drive)]
                 .key
                 .folders
                 .contains(&Folder::from(value.name));
-            s.demand(Rule::AcceptedMeansStaged, holds || self.lost(s) > 0);
+            s.broken.demand(Rule::AcceptedMeansStaged, holds || self.lost(s) > 0);
         }
         let majority = self.majority();
         let Some(record) = s.votes.get_mut(&vote.ballot) else {
@@ -158,7 +159,7 @@ impl World {
             // What was staged is still there, unless the value has been replaced meanwhile.
             if s.latest() == value && !value.absent {
                 let kept = s.holding(value.name) + self.lost(s) >= self.enough_staged(value.data);
-                s.demand(Rule::AcceptedMeansStaged, kept);
+                s.broken.demand(Rule::AcceptedMeansStaged, kept);
             }
             self.audit_chain(s);
         }
@@ -176,30 +177,32 @@ impl World {
         for record in &chosen {
             let last = *chain.last().expect("it has a first");
             let follows = record.value == last || record.prev == last || (record.prev.absent && last.absent);
-            s.demand(Rule::Chain, follows || (self.initial && record.value == first));
+            s.broken
+                .demand(Rule::Chain, follows || (self.initial && record.value == first));
             if record.value != last {
                 chain.push(record.value);
             } else if !record.value.absent {
-                self.see(Occasion::Repeated);
+                self.seen.see(Occasion::Repeated);
             }
         }
         if chain.len() > 2 {
-            self.see(Occasion::TwoChosen);
+            self.seen.see(Occasion::TwoChosen);
         }
         for pair in chain.windows(2) {
             let Some(client) = pair[1].name.checked_sub(1) else {
                 continue;
             };
             if usize::from(client) < self.changes.len() {
-                s.demand(Rule::Precondition, self.change(client).may_follow(&pair[0]));
+                s.broken
+                    .demand(Rule::Precondition, self.change(client).may_follow(&pair[0]));
             }
             if !pair[0].absent && !pair[1].absent && pair[0].data != pair[1].data {
-                self.see(Occasion::MixedParity);
+                self.seen.see(Occasion::MixedParity);
             }
         }
         for (at, deleted) in chain.iter().enumerate().filter(|(_, value)| value.absent) {
             let back = chain[..at].iter().any(|old| !old.absent && chain[at..].contains(old));
-            s.demand(
+            s.broken.demand(
                 Rule::NoResurrection,
                 !back || deleted.name == 0 && !self.initial && at == 0,
             );
@@ -219,7 +222,7 @@ impl World {
     /// When a coordinator sends an Accept.
     pub(super) fn audit_proposal(&self, s: &mut State, client: u8, vote: &Vote<Content>, prev: &Vote<Content>) {
         let known = prev.ballot.is_zero() || s.votes.get(&prev.ballot).is_some_and(|record| record.chosen);
-        s.demand(Rule::PrevIsChosen, known);
+        s.broken.demand(Rule::PrevIsChosen, known);
         let record = Record {
             value: vote.value,
             prev: prev.value,
@@ -227,12 +230,12 @@ impl World {
             chosen: false,
         };
         let earlier = s.votes.insert(vote.ballot, record);
-        s.demand(Rule::OneValuePerBallot, earlier.is_none());
+        s.broken.demand(Rule::OneValuePerBallot, earlier.is_none());
         let change = self.change(client);
         if change.has_data() && vote.value.name == change.name && s.holders[usize::from(client)].is_empty() {
             s.holders[usize::from(client)] = vote.value.holders;
             let staged = vote.value.holders.count() >= self.enough_staged(change.data);
-            s.demand(Rule::AcceptedMeansStaged, staged);
+            s.broken.demand(Rule::AcceptedMeansStaged, staged);
         }
     }
 
@@ -251,37 +254,38 @@ impl World {
         }
         s.acks = (s.acks + 1).min(2);
         match change.kind {
-            Kind::Create | Kind::Match(_) => self.see(Occasion::ConditionalAcked),
-            Kind::Delete => self.see(Occasion::DeleteAcked),
+            Kind::Create | Kind::Match(_) => self.seen.see(Occasion::ConditionalAcked),
+            Kind::Delete => self.seen.see(Occasion::DeleteAcked),
             _ => {}
         }
         if s.acks > 1 {
-            self.see(Occasion::TwoAcked);
+            self.seen.see(Occasion::TwoAcked);
         }
         let Some(ballot) = voted else { return };
         s.acked = s.acked.max(ballot);
         let Some(record) = s.votes.get(&ballot).copied() else {
             return;
         };
-        s.demand(Rule::BySet, record.chosen);
+        s.broken.demand(Rule::BySet, record.chosen);
         if !record.chosen {
             let alone = s.acked_by.iter().any(|other| other.without(record.voters) == *other);
-            s.demand(Rule::NoSplitBrain, !alone);
+            s.broken.demand(Rule::NoSplitBrain, !alone);
             s.acked_by.push(record.voters);
         }
     }
 
     /// When a plain read answers from what `answers` drives said.
     pub(super) fn audit_read(&self, s: &mut State, answers: usize) {
-        s.demand(Rule::BySet, answers + self.majority() > usize::from(self.drives));
+        s.broken
+            .demand(Rule::BySet, answers + self.majority() > usize::from(self.drives));
     }
 
     /// When a get is answered.
     pub(super) fn audit_value(&self, s: &mut State, client: u8, told: Told) {
         if told == Told::Value(0) {
-            self.see(Occasion::NotFound);
+            self.seen.see(Occasion::NotFound);
             let known = s.clients[usize::from(client)].saw_absent;
-            s.demand(Rule::NotFoundIsKnown, known);
+            s.broken.demand(Rule::NotFoundIsKnown, known);
         }
     }
 
@@ -305,14 +309,14 @@ impl World {
             (0..self.drives).filter(counts).count() + self.lost(s)
         };
         let kept = shards(s) >= shards(last);
-        s.demand(Rule::AckedSurvives, kept);
+        s.broken.demand(Rule::AckedSurvives, kept);
     }
 
     /// What holds in every state.
     pub(super) fn judge(&self, s: &mut State) {
         let latest = s.latest();
         let readable = latest.absent || !self.survives(&latest) || s.holding(latest.name) >= usize::from(latest.data);
-        s.demand(Rule::AckedSurvives, readable);
+        s.broken.demand(Rule::AckedSurvives, readable);
         if !s.acked.is_zero() {
             let acked = s.acked;
             let voted = s
@@ -321,16 +325,16 @@ impl World {
                 .filter(|d| d.key.register.accepted.ballot.max(s.purged) >= acked)
                 .count();
             let forgot = usize::from(self.faults.forgetful() - s.faults.forgetful());
-            s.demand(Rule::PowerLoss, voted + forgot >= self.majority());
+            s.broken.demand(Rule::PowerLoss, voted + forgot >= self.majority());
         }
         if self.faults.forgetful() > 0 {
             self.judge_authority(s);
         }
         if self.lost(s) > 0 && !latest.absent && s.is_healed(&latest) {
-            self.see(Occasion::HealedAfterLoss);
+            self.seen.see(Occasion::HealedAfterLoss);
         }
         if s.clients.iter().all(|client| client.answered) {
-            self.see(Occasion::AllAnswered);
+            self.seen.see(Occasion::AllAnswered);
         }
     }
 }

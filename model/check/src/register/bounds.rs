@@ -1,9 +1,9 @@
 //! Worlds in short: the sizes, the operations by letter, the faults.
 
 use super::change::{Change, INITIAL, Kind};
-use super::world::{Faults, World};
+use super::state::{Faults, World};
 use crate::rules::Seen;
-use crate::topic::Checked;
+use crate::topic::AnyWorld;
 use model::protocol::mutant::Mutation;
 use model::protocol::{Drives, Quorums};
 use std::collections::BTreeSet;
@@ -264,7 +264,7 @@ fn letter(kind: Kind) -> char {
 /// # Panics
 /// If a word is none of these.
 #[must_use]
-pub fn parse(text: &str) -> Box<dyn Checked> {
+pub fn parse(text: &str) -> Box<dyn AnyWorld> {
     let words: Vec<&str> = text.split(' ').collect();
     let numbers: Vec<u8> = words.iter().filter_map(|word| word.parse().ok()).collect();
     let number = |at: usize| numbers.get(at).copied().unwrap_or(0);

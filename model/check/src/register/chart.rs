@@ -2,9 +2,9 @@
 
 use super::change::{Content, INITIAL, Kind};
 use super::order::order;
-use super::world::{Action, State, World};
+use super::state::{Action, State, World};
 use crate::chart::{InWords, Names, answer, client, message};
-use crate::explore::Charted;
+use crate::harness::{Charted, World as _};
 use model::protocol::{Acceptor, Drives, Reply, Request};
 
 impl Charted for World {
@@ -69,7 +69,7 @@ impl World {
                 line += &format!("; {} is answered", client(index));
             }
         }
-        line + &next.broken_since(last)
+        line + &next.broken.since(last.broken)
     }
 
     /// Returns what a drive would answer.
@@ -137,6 +137,6 @@ mod tests {
             "-> drive ",
             ": Prepare 1.1: granted, has absence, chosen",
         ];
-        assert_tells(&broken, Rule::PromiseHolds.name(), &words);
+        assert_tells(&broken, Rule::PromiseHolds, &words);
     }
 }

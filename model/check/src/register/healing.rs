@@ -2,7 +2,7 @@
 
 use super::change::Content;
 use super::rules::{Occasion, Rule};
-use super::world::{Drive, State, World};
+use super::state::{Drive, State, World};
 use model::protocol::mutant::Mutant;
 use model::protocol::{Ballot, Drives, Folder, KeyState, Standing, Vote};
 
@@ -32,23 +32,24 @@ impl World {
     ) {
         let record = s.votes.get(&vote.ballot);
         let chosen = vote.ballot.is_zero() || record.is_some_and(|r| r.chosen && r.value == vote.value);
-        s.demand(Rule::InstallIsChosen, chosen && before.promised == ballot);
+        s.broken
+            .demand(Rule::InstallIsChosen, chosen && before.promised == ballot);
         let after = s.drives[usize::from(drive)].key.clone();
         let (old, new) = (&before.register.accepted, &after.register.accepted);
         let same = old.ballot < new.ballot || old == new;
-        s.demand(Rule::HealIsNoOp, same);
+        s.broken.demand(Rule::HealIsNoOp, same);
         let latest = Folder::from(s.latest().name);
         let lowered = before.folders.contains(&latest) && !after.folders.contains(&latest);
-        s.demand(Rule::NeverLowers, !lowered);
+        s.broken.demand(Rule::NeverLowers, !lowered);
         if after.folders.difference(&before.folders).next().is_some() {
-            self.see(Occasion::ShardInstalled);
+            self.seen.see(Occasion::ShardInstalled);
         }
     }
 
     /// After a drive has purged a tombstone: what it refused is refused, and no drive has anything older, or may
     /// vote for it.
     pub(super) fn audit_purge(&self, s: &mut State, drive: u8, before: &KeyState<Content>, ballot: Ballot) {
-        self.see(Occasion::Purged);
+        self.seen.see(Occasion::Purged);
         s.purged = s.purged.max(ballot);
         let is_past = |drive: &Drive| {
             let vote = drive.key.register.accepted.ballot;
@@ -57,7 +58,7 @@ impl World {
             vote >= ballot || vote.is_zero() && refuses
         };
         let total = s.drives.iter().all(|drive| is_past(drive));
-        s.demand(Rule::PurgeIsTotal, total);
+        s.broken.demand(Rule::PurgeIsTotal, total);
         let state = s.drive(drive);
         let promised = before.promised.max(before.register.accepted.ballot);
         if promised > state.own.floor {
@@ -75,7 +76,7 @@ impl World {
             let holders = self.holders_of(s, name).unwrap_or(record.value.holders);
             folders.contains(&Folder::from(name)) && holders.contains(drive)
         });
-        s.demand(Rule::NoNegativeEvidence, !in_use);
+        s.broken.demand(Rule::NoNegativeEvidence, !in_use);
     }
 
     /// A drive that speaks for the key knows of every vote of its slot that is chosen.
@@ -95,7 +96,7 @@ impl World {
             // Up to a tombstone that was purged there is nothing to know.
             let knows = key.register.accepted.ballot.max(s.purged);
             let forgotten = chosen.iter().any(|(ballot, by)| by.contains(drive) && *ballot > knows);
-            s.demand(Rule::AuthorityIsEarned, !forgotten);
+            s.broken.demand(Rule::AuthorityIsEarned, !forgotten);
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod order;
 mod rescue;
 pub mod rules;
 mod settle;
+pub mod state;
 mod steps;
 pub mod walks;
 mod wipes;

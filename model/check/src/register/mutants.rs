@@ -2,7 +2,7 @@
 
 use super::bounds::{NONE, enough, world};
 use super::rules::Rule;
-use super::world::{Faults, World};
+use super::state::{Faults, World};
 use crate::topic::Break;
 use model::protocol::Quorums;
 use model::protocol::mutant::{Mutant, Mutation};

@@ -2,8 +2,8 @@
 
 use super::change::{Content, Told};
 use super::rules::{Occasion, Rule};
+use super::state::{Opening, Stage, State, World};
 use super::steps::is_of_its_round;
-use super::world::{Opening, Stage, State, World};
 use model::protocol::fetch::Next;
 use model::protocol::{Drives, Fetch, Folder};
 use std::collections::BTreeMap;
@@ -69,9 +69,9 @@ impl World {
             Next::Read => {
                 let of_it = opening.open.values().filter(|name| **name == value.name).count();
                 let one = of_it == opening.open.len() && of_it >= usize::from(value.data);
-                s.demand(Rule::OneDataFolder, one);
+                s.broken.demand(Rule::OneDataFolder, one);
                 if opening.again {
-                    self.see(Occasion::ReadAgain);
+                    self.seen.see(Occasion::ReadAgain);
                 }
                 self.end_opening(s, client, Told::Value(value.name));
             }

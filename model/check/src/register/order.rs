@@ -3,7 +3,7 @@
 //! The order is by a digest of all that is known of a drive, which does not depend on the names of the
 //! drives. Two drives with the same digest stay as they are: at worst a state is then kept twice.
 
-use super::world::{Drive, Opening, State};
+use super::state::{Drive, Opening, State};
 use model::protocol::renamed::Renaming;
 use model::protocol::{Drives, Snapshot};
 use std::hash::{Hash, Hasher};

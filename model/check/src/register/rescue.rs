@@ -2,9 +2,10 @@
 //! operations die with what they had sent, wiped drives come back, and one that comes new ends with any W drives
 //! (`live.resolves`); with all of them it leaves nothing to mend (`live.heals`).
 
-use super::world::{Action, Stage, State, World};
+use super::state::{Action, Stage, State, World};
+use crate::harness::{Checked, World as _};
 use model::protocol::Drives;
-use stateright::{Model, Property};
+use stateright::Property;
 
 /// Steps after which an operation has no end.
 const STEPS: usize = 2_000;
@@ -23,15 +24,17 @@ impl World {
     }
 
     /// Returns what each state of a world that is rescued must lead to.
-    pub(super) fn rescues() -> [Property<World>; 2] {
+    pub(super) fn rescues() -> [Property<Checked<World>>; 2] {
         [
-            Property::always("live.resolves", |world: &World, s: &State| {
+            Property::always("live.resolves", |Checked(world): &Checked<World>, s: &State| {
                 let sets = (0..=Drives::all(world.drives).bits()).map(Drives::from_bits);
                 let enough = usize::from(world.changes[0].write).max(world.majority());
                 sets.filter(|connected| connected.count() == enough)
                     .all(|connected| world.ends(&mut world.at_rest(s), connected))
             }),
-            Property::always("live.heals", |world: &World, s: &State| world.heals(s)),
+            Property::always("live.heals", |Checked(world): &Checked<World>, s: &State| {
+                world.heals(s)
+            }),
         ]
     }
 
@@ -96,12 +99,12 @@ impl World {
     pub(super) fn come_back(&self, s: &mut State) -> bool {
         for _ in 0..STEPS {
             let mut actions = Vec::new();
-            self.actions(s, &mut actions);
+            self.enabled(s, &mut actions);
             let way_back = |action: &&Action| matches!(action, Action::Join(..) | Action::Fence(..));
             let Some(next) = actions.iter().find(way_back) else {
                 return s.outside().is_empty();
             };
-            let Some(next) = self.next_state(s, *next) else {
+            let Some(next) = self.next(s, *next) else {
                 return false;
             };
             *s = next;

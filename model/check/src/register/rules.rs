@@ -1,10 +1,7 @@
 //! The rules that every configuration is held to, and for each one something that must happen somewhere,
 //! so that it does not hold for want of an occasion.
 
-use super::world::{State, World};
-
 crate::rules! {
-    World, State;
     Linearizable "register.linearizable", AllAnswered "every client is answered";
     OneValuePerBallot "register.one-value-per-ballot", Repeated "a value is repeated under another ballot";
     Chain "register.chain", TwoChosen "two values are chosen one after the other";

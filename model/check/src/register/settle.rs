@@ -2,7 +2,7 @@
 
 use super::change::Content;
 use super::rules::Occasion;
-use super::world::{Drive, Mail, State, World};
+use super::state::{Drive, Mail, State, World};
 use model::protocol::mutant::Mutant;
 use model::protocol::{Ballot, Drives, Request, Standing};
 
@@ -79,11 +79,11 @@ impl World {
     fn see_late(&self, s: &State, client: u8, mail: usize, drive: u8) {
         let request = &s.clients[usize::from(client)].mail[mail].request;
         if matches!(request, Request::Accept { .. }) {
-            self.see(Occasion::LateAccept);
+            self.seen.see(Occasion::LateAccept);
         }
         let is_old = |ballot| is_of_the_past(&s.drives[usize::from(drive)], ballot);
         if request.ballot().is_some_and(is_old) {
-            self.see(Occasion::FencedOff);
+            self.seen.see(Occasion::FencedOff);
         }
     }
 
@@ -100,7 +100,7 @@ impl World {
             for index in 0..s.clients[client].mail.len() {
                 let mail = &s.clients[client].mail[index];
                 if matches!(mail.request, Request::Install { .. }) && self.is_late(s, mail) {
-                    self.see(Occasion::LateInstall);
+                    self.seen.see(Occasion::LateInstall);
                 }
                 let is_spent = |drive: &u8| !falling && is_void(&s.drives[usize::from(*drive)], &mail.request);
                 let spent: Drives = mail.to.iter().filter(is_spent).collect();

@@ -2,7 +2,7 @@
 
 use super::change::{Content, Kind, Told};
 use super::rules::{Occasion, Rule};
-use super::world::{Client, Drive, Mail, Stage, State, World};
+use super::state::{Client, Drive, Mail, Stage, State, World};
 use model::protocol::mutant::Mutant;
 use model::protocol::purge::purgeable;
 use model::protocol::{
@@ -52,7 +52,7 @@ impl World {
     pub(super) fn boot(&self, s: &mut State, drive: u8) {
         s.faults.boots -= 1;
         if s.acks > 0 {
-            self.see(Occasion::BootAfterAck);
+            self.seen.see(Occasion::BootAfterAck);
         }
         let Drive {
             own,
@@ -95,7 +95,7 @@ impl World {
         let reply = self.answer(s, drive, request.clone(), brief);
         if matches!(request, Request::Install { .. }) && reply == Reply::Done && self.change(client).kind != Kind::Heal
         {
-            self.see(Occasion::BaseBrought);
+            self.seen.see(Occasion::BaseBrought);
         }
         self.bring_shard(s, client, drive, &request, &reply);
         let Some(ballot) = request.ballot() else { return };
@@ -158,7 +158,7 @@ impl World {
             _ => acceptor.step(request.clone()),
         };
         if own.hi > hi && !own.floor.is_zero() {
-            self.see(Occasion::HiRaised);
+            self.seen.see(Occasion::HiRaised);
         }
         for effect in effects {
             match effect {
@@ -169,7 +169,7 @@ impl World {
                 DriveEffect::Remove(folders) => {
                     if matches!(request, Request::Finalize { .. }) {
                         let is_of_prev = folders.contains(&Folder::from(before.register.prev.value.name));
-                        self.see(if is_of_prev {
+                        self.seen.see(if is_of_prev {
                             Occasion::PrevDropped
                         } else {
                             Occasion::SupersededDropped
@@ -288,7 +288,7 @@ impl World {
         s.history.on_return(client, told).expect("a client is answered once");
         s.client(client).answered = true;
         let consistent = s.history.is_consistent();
-        s.demand(Rule::Linearizable, consistent);
+        s.broken.demand(Rule::Linearizable, consistent);
     }
 
     /// The client reacts to nothing any more; what it sent may still arrive.

@@ -4,9 +4,9 @@
 
 use super::bounds::NONE;
 use super::change::Kind;
-use super::world::{Action, Drive, Faults, Stage, State, World};
+use super::state::{Action, Drive, Faults, Stage, State, World};
 use crate::dice::Dice;
-use stateright::Model;
+use crate::harness::World as _;
 
 /// Steps of a walk before the faults stop.
 const STEPS: usize = 600;
@@ -36,7 +36,7 @@ fn is_fault(action: &Action) -> bool {
 #[must_use]
 pub fn walk(world: &World, seed: u64) -> usize {
     let mut dice = Dice::new(seed);
-    let mut state = world.init_states().remove(0);
+    let mut state = world.initial();
     let last = state.clients.len() as u8 - 1;
     // What begins only after the walk.
     let kept_back = |client: u8| {
@@ -46,7 +46,7 @@ pub fn walk(world: &World, seed: u64) -> usize {
     };
     for _ in 0..STEPS {
         let mut actions = Vec::new();
-        world.actions(&state, &mut actions);
+        world.enabled(&state, &mut actions);
         actions.retain(|action| !matches!(action, Action::Invoke(client, _) if kept_back(*client)));
         if actions.is_empty() {
             break;
@@ -55,8 +55,8 @@ pub fn walk(world: &World, seed: u64) -> usize {
         if is_fault(&action) && dice.roll(20) > 0 {
             continue;
         }
-        state = world.next_state(&state, action).unwrap_or(state);
-        state.assert_holds(seed);
+        state = world.next(&state, action).unwrap_or(state);
+        state.broken.assert_none(seed);
     }
     state.faults = Faults {
         wipes: state.faults.wipes,
@@ -65,7 +65,7 @@ pub fn walk(world: &World, seed: u64) -> usize {
     };
     let came_back = world.come_back(&mut state);
     assert!(came_back, "live.heals: a drive cannot join, seed {seed}");
-    state.assert_holds(seed);
+    state.broken.assert_none(seed);
     for client in 0..=last {
         let kind = world.change(client).kind;
         let all_deleted = (0..world.drives).all(|drive| state.is_deleted_on(drive));
@@ -123,11 +123,11 @@ fn evict(state: &mut State, drive: u8) {
 fn arrive(world: &World, state: &mut State, client: u8, seed: u64) {
     loop {
         let mut actions = Vec::new();
-        world.actions(state, &mut actions);
+        world.enabled(state, &mut actions);
         let own = |action: &&Action| matches!(action, Action::Deliver { client: c, .. } if *c == client);
         let Some(next) = actions.iter().find(own) else { return };
-        *state = world.next_state(state, *next).expect("it arrives");
-        state.assert_holds(seed);
+        *state = world.next(state, *next).expect("it arrives");
+        state.broken.assert_none(seed);
     }
 }
 
@@ -138,7 +138,7 @@ fn finish(world: &World, state: &mut State, client: u8, seed: u64) {
             return;
         }
         let mut actions = Vec::new();
-        world.actions(state, &mut actions);
+        world.enabled(state, &mut actions);
         let own = |action: &&Action| match action {
             Action::Invoke(c, _) | Action::Hurry(c) | Action::Conclude(c) => *c == client,
             Action::Read(c, _) | Action::Open(c, _) => *c == client,
@@ -151,7 +151,7 @@ fn finish(world: &World, state: &mut State, client: u8, seed: u64) {
             .filter(own)
             .find(is_delivery)
             .or_else(|| actions.iter().find(own));
-        let Some(next) = next.and_then(|action| world.next_state(state, *action)) else {
+        let Some(next) = next.and_then(|action| world.next(state, *action)) else {
             if state.clients[usize::from(client)].stage == Stage::Reading {
                 // What it saw has been replaced: a server would read again.
                 return;
@@ -163,7 +163,7 @@ fn finish(world: &World, state: &mut State, client: u8, seed: u64) {
             continue;
         };
         *state = next;
-        state.assert_holds(seed);
+        state.broken.assert_none(seed);
     }
     panic!("live.resolves: no end, seed {seed}");
 }

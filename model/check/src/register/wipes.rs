@@ -1,7 +1,7 @@
 //! Drives that lose everything, and how they come back.
 
 use super::rules::{Occasion, Rule};
-use super::world::{Drive, State, WayBack, World};
+use super::state::{Drive, State, WayBack, World};
 use model::protocol::join::{absence_is_known, join_epoch, lacks, may_join};
 use model::protocol::mutant::Mutant;
 use model::protocol::{Ballot, DriveState, Drives, KeyState, Quorums, Reply, Request, Standing};
@@ -100,7 +100,7 @@ impl World {
             state.own.floor = floor;
         }
         state.way_back = WayBack::default();
-        s.demand(Rule::EpochFences, epoch > past);
+        s.broken.demand(Rule::EpochFences, epoch > past);
     }
 
     /// Asks another drive whether it lacks the key, and takes the key for absent if enough do.
@@ -118,7 +118,7 @@ impl World {
         state.way_back.lacking.insert(other);
         if absence_is_known(Quorums::of(self.drives), state.way_back.lacking) {
             state.key.known = true;
-            self.see(Occasion::KnownAbsent);
+            self.seen.see(Occasion::KnownAbsent);
         }
         Some(())
     }

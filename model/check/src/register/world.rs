@@ -16,451 +16,22 @@
 
 use super::change::{Change, Content, INITIAL, Key};
 use super::order::sort_drives;
-use super::rules::{Occasion, properties};
-use crate::explore::Charted;
+use super::rules::{Occasion, Rule};
+use super::state::{Action, Client, Drive, Record, Stage, State, WayBack, World};
+use crate::harness::{self, Checked};
 use crate::rules::{Broken, Seen};
-use model::protocol::mutant::Mutation;
-use model::protocol::{
-    Ballot, Coordinator, DriveState, Drives, Event, Fetch, Folder, KeyState, Quorums, Register, Request, Snapshot,
-    Standing, Value, Vote,
-};
+use model::protocol::{Ballot, DriveState, Drives, Event, Folder, KeyState, Register, Value, Vote};
+use stateright::Property;
 use stateright::semantics::LinearizabilityTester;
-use stateright::{Model, Property};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The bounds of a run.
-#[derive(Clone, Debug)]
-pub struct World {
-    /// Number of drives: N.
-    pub drives: u8,
-    /// The operations, one client each.
-    pub changes: Vec<Change>,
-    /// Whether the key starts with a committed value on all drives.
-    pub initial: bool,
-    /// Ballots that an operation may use.
-    pub rounds: u8,
-    /// The sets of drives that shards may be staged on; if none is given, each that is just large enough.
-    pub stagings: Vec<Drives>,
-    /// How many faults there may be.
-    pub faults: Faults,
-    /// What the coordinators of each client think that the quorums are.
-    pub quorums: Vec<Quorums>,
-    /// Whether Accepts travel as changes of a base.
-    pub brief: bool,
-    /// Whether every state is rescued (`World::with_rescues`).
-    pub rescues: bool,
-    /// The break, if any.
-    pub mutation: Mutation,
-    /// Whether anything, mutation or bounds, departs from the protocol.
-    pub broken: bool,
-    /// The occasions that arose in some state.
-    pub seen: Seen,
-}
-
-/// All that there is at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct State {
-    /// The drives, in their order.
-    pub drives: Vec<Arc<Drive>>,
-    /// The clients, by operation.
-    pub clients: Vec<Arc<Client>>,
-    /// By change, the drives that its value names as holders.
-    pub holders: Vec<Drives>,
-    /// What is left of the faults.
-    pub faults: Faults,
-    /// What clients asked and were told.
-    pub history: LinearizabilityTester<u8, Key>,
-    /// Every ballot that is chosen or may be.
-    pub votes: BTreeMap<Ballot, Record>,
-    /// The highest ballot by which a write was acknowledged.
-    pub acked: Ballot,
-    /// How many writes were acknowledged.
-    pub acks: u8,
-    /// The highest tombstone that was purged anywhere.
-    pub purged: Ballot,
-    /// The votes of writes that were acknowledged without being chosen.
-    pub acked_by: Vec<Drives>,
-    /// The rules that were broken, by bit.
-    pub broken: Broken,
-}
-
-/// How many faults there may be, or are left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Faults {
-    /// Shards that are lost.
-    pub losses: u8,
-    /// Drives that lose power and restart: what was not durable is gone.
-    pub boots: u8,
-    /// Coordinators that crash.
-    pub crashes: u8,
-    /// Answers that are lost.
-    pub silences: u8,
-    /// Requests that are delivered twice.
-    pub doubles: u8,
-    /// Operations that are given up by their deadline.
-    pub deadlines: u8,
-    /// Drives that are taken for failed while a request is on its way to them.
-    pub failures: u8,
-    /// Drives that lose everything; each may join again.
-    pub wipes: u8,
-    /// Records that a drive can no longer read: it knows that it lost this key.
-    pub rots: u8,
-}
-
-impl Faults {
-    /// Returns whether a floor may yet come out of what a drive has reserved.
-    pub fn need_hi(self) -> bool {
-        self.boots > 0 || self.rots > 0
-    }
-
-    /// Drives that may lose what they voted for.
-    pub fn forgetful(self) -> u8 {
-        self.wipes + self.rots
-    }
-}
-
-/// A drive, and what is known of its past.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Drive {
-    /// What it knows of itself.
-    pub own: DriveState,
-    /// What it holds of the key.
-    pub key: KeyState<Content>,
-    /// The register on the media, where it lags behind.
-    pub durable: Option<Register<Content>>,
-    /// The highest promise that a restart or a wipe has taken.
-    pub promised_before: Ballot,
-    /// The way back of a drive that was wiped.
-    pub way_back: WayBack,
-    /// The folders that it holds and has voted for, or was sent as chosen, unless it forgot that: bits by name.
-    pub voted: u16,
-}
-
-/// What a wiped drive has found out on its way back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WayBack {
-    /// The highest epoch that its slot promised or voted in, until it has joined.
-    pub past: u64,
-    /// The epoch that it is about to join under.
-    pub joining: Option<u64>,
-    /// The drives that are known to lack the key, until it knows the key itself.
-    pub lacking: Drives,
-}
-
-/// How far a client's operation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// Not invoked.
-    Idle,
-    /// A plain read asks drives.
-    Reading,
-    /// A read opens shards.
-    Opening,
-    /// Its coordinator runs.
-    Running,
-    /// Answered, crashed, or out of ballots.
-    Over,
-}
-
-/// A client and its coordinator.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Client {
-    /// How far it is.
-    pub stage: Stage,
-    /// Ballots used.
-    pub rounds: u8,
-    /// Its coordinator.
-    pub machine: Option<Coordinator<Content, Change>>,
-    /// A plain read's.
-    pub answers: BTreeMap<u8, Snapshot<Content>>,
-    /// The drives that a plain read has not asked.
-    pub unread: Drives,
-    /// The shards that a read opens.
-    pub opening: Option<Opening>,
-    /// What it sent and what did not arrive everywhere.
-    pub mail: Vec<Mail>,
-    /// A get's: absence was chosen at some moment since it began.
-    pub saw_absent: bool,
-    /// Whether it was told how its operation ended.
-    pub answered: bool,
-}
-
-/// A read that opens its shards one by one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Opening {
-    /// What is read.
-    pub value: Content,
-    /// Which shards are open.
-    pub fetch: Fetch,
-    /// By drive, the name of the folder whose shard is open there.
-    pub open: BTreeMap<u8, u8>,
-    /// Whether the key was read again.
-    pub again: bool,
-}
-
-/// A request on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Mail {
-    /// The request.
-    pub request: Request<Content>,
-    /// The drives that it has not reached.
-    pub to: Drives,
-    /// Kept only where requests may be doubled.
-    pub delivered: Drives,
-    /// Whether it is an Accept that carries a change.
-    pub brief: bool,
-}
-
-impl Mail {
-    /// A request that has reached nobody.
-    #[must_use]
-    pub fn new(request: Request<Content>, to: Drives) -> Mail {
-        Mail {
-            request,
-            to,
-            delivered: Drives::NONE,
-            brief: false,
-        }
-    }
-}
-
-/// A ballot's votes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Record {
-    /// What was voted for.
-    pub value: Content,
-    /// What it follows.
-    pub prev: Content,
-    /// Who voted.
-    pub voters: Drives,
-    /// Whether A drives did, at some moment.
-    pub chosen: bool,
-}
-
-/// What may happen next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Invokes a client's operation, its shards staged on these drives.
-    Invoke(u8, Drives),
-    /// Delivers one of a client's requests to a drive.
-    Deliver {
-        /// Client whose message it is.
-        client: u8,
-        /// Which of its requests.
-        mail: u8,
-        /// To which drive.
-        drive: u8,
-        /// Whether the answer comes back.
-        answered: bool,
-    },
-    /// Delivers it once more.
-    Double {
-        /// Client whose message it is.
-        client: u8,
-        /// Which of its requests.
-        mail: u8,
-        /// To which drive.
-        drive: u8,
-    },
-    /// A coordinator goes on with the quorum that there is.
-    Hurry(u8),
-    /// A plain read asks a drive.
-    Read(u8, u8),
-    /// A plain read answers, or turns to Prepare.
-    Conclude(u8),
-    /// A read opens a drive's shard, or finds that there is none.
-    Open(u8, u8),
-    /// A client's coordinator is gone.
-    Crash(u8),
-    /// A client waits no longer.
-    Deadline(u8),
-    /// A client takes a drive for failed.
-    Fail(u8, u8),
-    /// A drive loses power and restarts.
-    Boot(u8),
-    /// A drive loses everything.
-    Wipe(u8),
-    /// A drive loses its record of the key.
-    Rot(u8),
-    /// It chooses the epoch to join under, from what these drives tell.
-    Join(u8, Drives),
-    /// It has that epoch stored by another drive.
-    Fence(u8, u8),
-    /// It asks another drive whether that lacks the key.
-    Scan(u8, u8),
-    /// A drive loses its shard of a folder.
-    Lose(u8, Folder),
-}
-
-impl State {
-    /// A drive, to change it.
-    pub fn drive(&mut self, drive: u8) -> &mut Drive {
-        Arc::make_mut(&mut self.drives[usize::from(drive)])
-    }
-
-    /// A client, to change it.
-    pub fn client(&mut self, client: u8) -> &mut Client {
-        Arc::make_mut(&mut self.clients[usize::from(client)])
-    }
-
-    /// The drives that are wiped and have not joined.
-    pub fn outside(&self) -> Drives {
-        let drives = self.drives.iter().zip(0u8..);
-        let outside = drives.filter(|(drive, _)| drive.own.standing == Standing::Outside);
-        outside.map(|(_, index)| index).collect()
-    }
-
-    /// The highest epoch that more than half of the drives have stored.
-    pub fn settled_epoch(&self) -> u64 {
-        let mut epochs: Vec<u64> = self.drives.iter().map(|drive| drive.own.epoch).collect();
-        epochs.sort_unstable();
-        epochs[(epochs.len() - 1) / 2]
-    }
-
-    /// The highest ballot that a drive has voted in and not forgotten.
-    pub fn vote_of(&self, drive: u8) -> Ballot {
-        self.drives[usize::from(drive)].key.register.accepted.ballot
-    }
-
-    /// Returns whether a drive has nothing, or a tombstone of which it knows that it is chosen.
-    pub fn is_deleted_on(&self, drive: u8) -> bool {
-        let register = &self.drives[usize::from(drive)].key.register;
-        register.committed && register.accepted.value.absent
-    }
-
-    /// Returns how many drives hold a folder.
-    pub fn holding(&self, name: u8) -> usize {
-        let holds = |d: &&Arc<Drive>| d.key.folders.contains(&Folder::from(name));
-        self.drives.iter().filter(holds).count()
-    }
-
-    /// Votes that are chosen, lowest ballot first.
-    pub fn chosen(&self) -> impl Iterator<Item = &Record> {
-        self.votes.values().filter(|record| record.chosen)
-    }
-
-    /// The value that the highest chosen ballot carries.
-    pub fn latest(&self) -> Content {
-        self.chosen().last().map_or(Content::absent(), |record| record.value)
-    }
-}
-
-impl Model for World {
+impl harness::World for World {
     type State = State;
     type Action = Action;
+    type Rule = Rule;
 
-    fn init_states(&self) -> Vec<State> {
-        vec![self.initial_state()]
-    }
-
-    fn actions(&self, s: &State, actions: &mut Vec<Action>) {
-        for (client, state) in s.clients.iter().enumerate() {
-            if !self.is_rescuer(client as u8) {
-                self.client_actions(s, client as u8, state, actions);
-            }
-        }
-        for (drive, state) in s.drives.iter().enumerate() {
-            let drive = drive as u8;
-            let has_state = !state.key.promised.is_zero() || state.durable.is_some();
-            if s.faults.boots > 0 && has_state {
-                actions.push(Action::Boot(drive));
-            }
-            self.recovery_actions(s, drive, state, actions);
-            if s.faults.losses > 0 {
-                actions.extend(state.key.folders.iter().map(|folder| Action::Lose(drive, *folder)));
-            }
-        }
-    }
-
-    fn next_state(&self, last: &State, action: Action) -> Option<State> {
-        let mut s = self.step(last, action)?;
-        sort_drives(&mut s);
-        Some(s)
-    }
-
-    fn properties(&self) -> Vec<Property<Self>> {
-        let mut all = properties();
-        if self.rescues {
-            all.extend(World::rescues());
-        }
-        all
-    }
-
-    fn format_step(&self, last: &State, action: Action) -> Option<String> {
-        self.line(last, &action, &mut self.names())
-    }
-}
-
-impl World {
-    /// Returns what an action leads to, the drives in the order that they had.
-    pub(super) fn step(&self, last: &State, action: Action) -> Option<State> {
-        let mut s = last.clone();
-        match action {
-            Action::Invoke(client, staged) => self.invoke(&mut s, client, staged),
-            Action::Deliver {
-                client,
-                mail,
-                drive,
-                answered,
-            } => {
-                s.faults.silences -= u8::from(!answered);
-                self.deliver(&mut s, client, usize::from(mail), drive, answered);
-            }
-            Action::Double { client, mail, drive } => {
-                s.faults.doubles -= 1;
-                self.deliver(&mut s, client, usize::from(mail), drive, true);
-            }
-            Action::Hurry(client) => {
-                let effects = s.client(client).machine.as_mut()?.on(Event::Hurry);
-                if effects.is_empty() && s.clients[usize::from(client)].machine.as_ref()?.outcome().is_none() {
-                    return None;
-                }
-                self.carry_out(&mut s, client, effects, false);
-            }
-            Action::Read(client, drive) => self.read(&mut s, client, drive),
-            Action::Open(client, drive) => self.open(&mut s, client, drive),
-            Action::Conclude(client) => self.conclude(&mut s, client)?,
-            Action::Crash(client) => {
-                s.faults.crashes -= 1;
-                self.leave(&mut s, client);
-            }
-            Action::Deadline(client) => {
-                s.faults.deadlines -= 1;
-                let effects = s.client(client).machine.as_mut()?.on(Event::Deadline);
-                self.carry_out(&mut s, client, effects, false);
-            }
-            Action::Fail(client, drive) => {
-                s.faults.failures -= 1;
-                self.fail(&mut s, client, drive);
-            }
-            Action::Boot(drive) => self.boot(&mut s, drive),
-            Action::Wipe(drive) => self.wipe(&mut s, drive),
-            Action::Rot(drive) => self.rot(&mut s, drive),
-            Action::Join(drive, told) => self.join(&mut s, drive, told)?,
-            Action::Fence(drive, other) => self.fence(&mut s, drive, other),
-            Action::Scan(drive, other) => self.scan(&mut s, drive, other)?,
-            Action::Lose(drive, folder) => {
-                s.faults.losses -= 1;
-                let latest = s.latest();
-                if s.acks > 0 && Folder::from(latest.name) == folder {
-                    self.see(Occasion::AckedAndLost);
-                }
-                s.drive(drive).key.folders.remove(&folder);
-            }
-        }
-        self.settle(&mut s);
-        self.judge_losses(last, &mut s);
-        self.judge(&mut s);
-        Some(s)
-    }
-
-    /// A client's operation.
-    pub fn change(&self, client: u8) -> Change {
-        self.changes[usize::from(client)]
-    }
-
-    fn initial_state(&self) -> State {
+    fn initial(&self) -> State {
         let value = Content {
             name: INITIAL,
             absent: false,
@@ -520,5 +91,113 @@ impl World {
             acked_by: Vec::new(),
             broken: Broken::default(),
         }
+    }
+
+    fn enabled(&self, s: &State, actions: &mut Vec<Action>) {
+        for (client, state) in s.clients.iter().enumerate() {
+            if !self.is_rescuer(client as u8) {
+                self.client_actions(s, client as u8, state, actions);
+            }
+        }
+        for (drive, state) in s.drives.iter().enumerate() {
+            let drive = drive as u8;
+            let has_state = !state.key.promised.is_zero() || state.durable.is_some();
+            if s.faults.boots > 0 && has_state {
+                actions.push(Action::Boot(drive));
+            }
+            self.recovery_actions(s, drive, state, actions);
+            if s.faults.losses > 0 {
+                actions.extend(state.key.folders.iter().map(|folder| Action::Lose(drive, *folder)));
+            }
+        }
+    }
+
+    fn step(&self, last: &State, action: Action) -> Option<State> {
+        let mut s = last.clone();
+        match action {
+            Action::Invoke(client, staged) => self.invoke(&mut s, client, staged),
+            Action::Deliver {
+                client,
+                mail,
+                drive,
+                answered,
+            } => {
+                s.faults.silences -= u8::from(!answered);
+                self.deliver(&mut s, client, usize::from(mail), drive, answered);
+            }
+            Action::Double { client, mail, drive } => {
+                s.faults.doubles -= 1;
+                self.deliver(&mut s, client, usize::from(mail), drive, true);
+            }
+            Action::Hurry(client) => {
+                let effects = s.client(client).machine.as_mut()?.on(Event::Hurry);
+                if effects.is_empty() && s.clients[usize::from(client)].machine.as_ref()?.outcome().is_none() {
+                    return None;
+                }
+                self.carry_out(&mut s, client, effects, false);
+            }
+            Action::Read(client, drive) => self.read(&mut s, client, drive),
+            Action::Open(client, drive) => self.open(&mut s, client, drive),
+            Action::Conclude(client) => self.conclude(&mut s, client)?,
+            Action::Crash(client) => {
+                s.faults.crashes -= 1;
+                self.leave(&mut s, client);
+            }
+            Action::Deadline(client) => {
+                s.faults.deadlines -= 1;
+                let effects = s.client(client).machine.as_mut()?.on(Event::Deadline);
+                self.carry_out(&mut s, client, effects, false);
+            }
+            Action::Fail(client, drive) => {
+                s.faults.failures -= 1;
+                self.fail(&mut s, client, drive);
+            }
+            Action::Boot(drive) => self.boot(&mut s, drive),
+            Action::Wipe(drive) => self.wipe(&mut s, drive),
+            Action::Rot(drive) => self.rot(&mut s, drive),
+            Action::Join(drive, told) => self.join(&mut s, drive, told)?,
+            Action::Fence(drive, other) => self.fence(&mut s, drive, other),
+            Action::Scan(drive, other) => self.scan(&mut s, drive, other)?,
+            Action::Lose(drive, folder) => {
+                s.faults.losses -= 1;
+                let latest = s.latest();
+                if s.acks > 0 && Folder::from(latest.name) == folder {
+                    self.seen.see(Occasion::AckedAndLost);
+                }
+                s.drive(drive).key.folders.remove(&folder);
+            }
+        }
+        self.settle(&mut s);
+        self.judge_losses(last, &mut s);
+        self.judge(&mut s);
+        Some(s)
+    }
+
+    fn canonical(&self, mut s: State) -> State {
+        sort_drives(&mut s);
+        s
+    }
+
+    fn broken(&self, s: &State) -> Broken<Rule> {
+        s.broken
+    }
+
+    fn seen(&self) -> &Seen<Occasion> {
+        &self.seen
+    }
+
+    fn judgements(&self) -> Vec<Property<Checked<World>>> {
+        if self.rescues {
+            World::rescues().into()
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+impl World {
+    /// A client's operation.
+    pub fn change(&self, client: u8) -> Change {
+        self.changes[usize::from(client)]
     }
 }

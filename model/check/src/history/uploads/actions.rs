@@ -2,7 +2,7 @@
 
 use super::client::{Machine, Running};
 use super::requests::{DRIVES, Request, Told, part, part_folder, part_of};
-use super::world::{Action, Cast, Fate, State, World, ballot};
+use super::state::{Action, Cast, Fate, State, World, ballot};
 use crate::history::exact::Exact;
 use model::protocol::{Ballot, Decision, Drives, Operation, Outcome, Unavailable, Value};
 use model::record::mutant::Mutant;

@@ -3,7 +3,7 @@
 
 use super::requests::{Request, Told, part_of};
 use super::rules::{Occasion, Rule};
-use super::world::{Fate, State, World};
+use super::state::{Fate, State, World};
 use model::protocol::Folder;
 use model::record::{Record, Version};
 use stateright::semantics::ConsistencyTester;
@@ -34,7 +34,7 @@ impl World {
             let was_named = s.parts[&(upload, number)].named.contains(&folder);
             was_named && s.is_open(upload)
         });
-        s.demand(Rule::PartsKept, !named && !of_open);
+        s.broken.demand(Rule::PartsKept, !named && !of_open);
     }
 
     /// When a vote has become chosen.
@@ -53,9 +53,9 @@ impl World {
                 window.get(&number).is_some_and(|folders| folders.contains(folder))
             });
             if window.values().any(|folders| folders.len() > 1) {
-                self.see(Occasion::ReplacedMeanwhile);
+                self.seen.see(Occasion::ReplacedMeanwhile);
             }
-            s.demand(Rule::PartsAsNamed, found == named && there);
+            s.broken.demand(Rule::PartsAsNamed, found == named && there);
         }
         self.audit_ends(s);
     }
@@ -84,7 +84,8 @@ impl World {
             }
             let aborted = self.told_done(s, |request| request == Request::Abort(upload));
             let ends = self.told_done(s, |request| request.ends() == Some(upload));
-            s.demand(Rule::Once, sound && ends <= 1 && made.len() + aborted <= 1);
+            s.broken
+                .demand(Rule::Once, sound && ends <= 1 && made.len() + aborted <= 1);
         }
     }
 
@@ -102,30 +103,30 @@ impl World {
         match (request, told) {
             (Request::Part(_), Told::Done) => {
                 let open = s.clients[usize::from(client)].staged;
-                s.demand(Rule::PartNeedsOpen, open == Some(true));
+                s.broken.demand(Rule::PartNeedsOpen, open == Some(true));
             }
             (Request::Part(_), Told::NoSuchUpload) if s.clients[usize::from(client)].staged.is_some() => {
-                self.see(Occasion::LatePart);
+                self.seen.see(Occasion::LatePart);
             }
             (Request::Complete { upload, replaced }, Told::InvalidPart) => {
-                self.see(Occasion::InvalidPart);
+                self.seen.see(Occasion::InvalidPart);
                 let named = self.named(upload, replaced);
                 let window = &s.clients[usize::from(client)].window;
                 let differs = window.values().flatten().any(|folder| !named.contains(folder));
-                s.demand(Rule::InvalidPartIsKnown, differs);
+                s.broken.demand(Rule::InvalidPartIsKnown, differs);
             }
-            (_, Told::NoSuchUpload) if request.ends().is_some() => self.see(Occasion::EndsRace),
+            (_, Told::NoSuchUpload) if request.ends().is_some() => self.seen.see(Occasion::EndsRace),
             _ => {}
         }
         self.audit_ends(s);
         let consistent = s.history.is_consistent();
-        s.demand(Rule::Linearizable, consistent);
+        s.broken.demand(Rule::Linearizable, consistent);
     }
 
     /// What holds in every state.
     pub(super) fn judge(&self, s: &mut State) {
         if s.clients.iter().all(|client| client.over && client.answered) {
-            self.see(Occasion::AllAnswered);
+            self.seen.see(Occasion::AllAnswered);
         }
     }
 }

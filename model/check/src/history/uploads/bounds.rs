@@ -1,9 +1,9 @@
 //! Worlds in short: the requests by letter, and what departs from the plain case.
 
 use super::requests::Request;
-use super::world::World;
+use super::state::World;
 use crate::rules::Seen;
-use crate::topic::Checked;
+use crate::topic::AnyWorld;
 use model::protocol::mutant::Mutation as ProtocolMutation;
 use model::record::mutant::Mutation;
 
@@ -89,7 +89,7 @@ pub fn larger() -> Vec<World> {
 /// # Panics
 /// If a word is none of these.
 #[must_use]
-pub fn parse(text: &str) -> Box<dyn Checked> {
+pub fn parse(text: &str) -> Box<dyn AnyWorld> {
     let (requests, words) = text.split_once(' ').unwrap_or((text, ""));
     let parsed = words
         .split_whitespace()

@@ -2,9 +2,9 @@
 
 use super::actions::AGAIN;
 use super::requests::{DRIVES, INITIAL, Request, Told, part_of};
-use super::world::{Action, Fate, State, World};
+use super::state::{Action, Fate, State, World};
 use crate::chart::{Names, client, told};
-use crate::explore::Charted;
+use crate::harness::{Charted, World as _};
 use model::protocol::Folder;
 use model::record::{Change, Record};
 use model::upload::Step;
@@ -18,8 +18,12 @@ impl Charted for World {
         Names::new("set", [DRIVES])
     }
 
+    fn ask(&self, action: &Action) -> String {
+        self.asks(*action, None, &self.names())
+    }
+
     fn line(&self, last: &State, action: &Action, names: &mut Names) -> Option<String> {
-        let next = self.unsorted(last, *action);
+        let next = self.step(last, *action)?;
         let mut line = self.asks(*action, Some(last), names);
         let came = self.came_of(last, &next, *action);
         if !came.is_empty() {
@@ -35,7 +39,7 @@ impl Charted for World {
             }
         }
         line += &self.told(last, &next);
-        line += &next.broken_since(last);
+        line += &next.broken.since(last.broken);
         names.reorder(0, &order(&next));
         Some(line)
     }
@@ -269,6 +273,6 @@ mod tests {
             "(complete upload 1) -> drive 0: accepted",
             "(complete upload 1) is chosen",
         ];
-        assert_tells(&broken, Rule::Once.name(), &words);
+        assert_tells(&broken, Rule::Once, &words);
     }
 }

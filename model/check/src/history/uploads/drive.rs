@@ -2,7 +2,7 @@
 
 use super::requests::DRIVES;
 use super::rules::{Occasion, Rule};
-use super::world::{Drive, Fate, State, World, ballot, upload_of};
+use super::state::{Drive, Fate, State, World, ballot, upload_of};
 use model::protocol::{Acceptor, Ballot, DriveState, Folder, Reply, Request, Value};
 use model::record::Record;
 use model::upload::{CleanUp, clean_up, left_by};
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 impl World {
     /// Hands a request to a drive's acceptor.
-    fn step(&self, s: &mut State, drive: u8, request: Request<Record>) -> Reply<Record> {
+    fn ask(&self, s: &mut State, drive: u8, request: Request<Record>) -> Reply<Record> {
         let before = s.drives[usize::from(drive)].key.folders.clone();
         let mut own = DriveState {
             floor: Ballot::ZERO,
@@ -34,7 +34,7 @@ impl World {
             vote: s.vote(vote),
             prev: s.vote(s.votes[vote].prev),
         };
-        if self.step(s, drive, request) != Reply::Accepted {
+        if self.ask(s, drive, request) != Reply::Accepted {
             return;
         }
         s.drive(drive).voted |= 1 << vote;
@@ -49,7 +49,7 @@ impl World {
     /// A drive learns that what it voted for last is chosen.
     pub(super) fn finalize(&self, s: &mut State, drive: u8) {
         let ballot = s.drives[usize::from(drive)].key.register.accepted.ballot;
-        self.step(s, drive, Request::Finalize { ballot });
+        self.ask(s, drive, Request::Finalize { ballot });
     }
 
     /// A healer brings a drive up to date.
@@ -61,7 +61,7 @@ impl World {
             node: 1,
             ..ballot(s.votes.len() - 1)
         };
-        self.step(s, drive, Request::Prepare { ballot: healer });
+        self.ask(s, drive, Request::Prepare { ballot: healer });
         let held = &s.drives[usize::from(drive)].key.folders;
         let needed = vote.value.folders().into_iter().map(|need| need.folder);
         let shards = needed.filter(|folder| !held.contains(folder)).collect();
@@ -70,7 +70,7 @@ impl World {
             vote,
             shards,
         };
-        self.step(s, drive, install);
+        self.ask(s, drive, install);
         // The promise has done its work: nobody votes below the chosen value any more.
         s.drive(drive).key.promised = Ballot::ZERO;
     }
@@ -82,7 +82,7 @@ impl World {
         let held: Vec<(Folder, u128)> = before.iter().map(|folder| (*folder, upload_of(*folder))).collect();
         let left = left_by(&key.register, upload.into(), ballot(vote), held, self.mutation);
         let Some(left) = left else {
-            self.see(Occasion::LagRefused);
+            self.seen.see(Occasion::LagRefused);
             return;
         };
         *forgot |= 1 << upload;
@@ -92,12 +92,12 @@ impl World {
             .ended_by(upload)
             .zip(heard)
             .is_some_and(|(end, heard)| heard >= ballot(end));
-        s.demand(Rule::EndIsKnown, known);
+        s.broken.demand(Rule::EndIsKnown, known);
         if left
             .iter()
             .any(|folder| super::requests::part_of(*folder).is_some_and(|(_, _, by)| by > 0))
         {
-            self.see(Occasion::ReplacedRemoved);
+            self.seen.see(Occasion::ReplacedRemoved);
         }
         self.audit_removed(s, drive, &before);
     }

@@ -10,6 +10,7 @@ mod drive;
 mod mutants;
 pub mod requests;
 pub mod rules;
+pub mod state;
 pub mod world;
 
 use crate::topic::Topic;

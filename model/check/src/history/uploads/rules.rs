@@ -1,9 +1,6 @@
 //! The rules that every configuration is held to, each with what must happen somewhere for it to mean anything.
 
-use super::world::{State, World};
-
 crate::rules! {
-    World, State;
     Linearizable "multipart.linearizable", AllAnswered "every client is answered";
     Once "multipart.once", EndsRace "a second end of an upload is refused";
     EndIsKnown "multipart.end-is-known", LagRefused "a drive that has not heard of an upload's end removes nothing";

@@ -2,7 +2,7 @@
 
 use super::requests::{Mode, Request, When};
 use super::rules::{Occasion, Rule};
-use super::world::{State, World};
+use super::state::{State, World};
 use model::protocol::{Decision, Operation, Value};
 use model::record::{Op, Record, Refusal, Version};
 use std::collections::BTreeSet;
@@ -19,9 +19,9 @@ impl World {
         if !op.replaces(base) {
             return;
         }
-        self.see(Occasion::Replaces);
+        self.seen.see(Occasion::Replaces);
         let kept = versions(value).iter().any(|version| last(&version));
-        s.demand(Rule::ReplacedIsGone, !kept);
+        s.broken.demand(Rule::ReplacedIsGone, !kept);
     }
 
     /// When a value has become chosen.
@@ -45,7 +45,7 @@ impl World {
             .filter(|change| !all[at - 1].contains(change))
             .copied()
             .collect();
-        s.demand(Rule::NoResurrection, gone.is_disjoint(&all[at]));
+        s.broken.demand(Rule::NoResurrection, gone.is_disjoint(&all[at]));
     }
 
     /// The order of the versions is that in which they were chosen; times increase, ids differ.
@@ -60,12 +60,13 @@ impl World {
             first <= second && pair[0].time_nanos < pair[1].time_nanos
         });
         let ids: BTreeSet<u128> = versions.iter().map(|version| version.id).collect();
-        s.demand(Rule::OrderIsChain, in_order && ids.len() == versions.len());
+        s.broken
+            .demand(Rule::OrderIsChain, in_order && ids.len() == versions.len());
         if let (Some(before), Some(new)) = (self::versions(base).last(), versions.last())
             && new.change == value.name()
             && new.time_nanos == before.time_nanos + 1
         {
-            self.see(Occasion::ClockBehind);
+            self.seen.see(Occasion::ClockBehind);
         }
     }
 
@@ -81,12 +82,12 @@ impl World {
             .filter(|version| Some(version.id) != may_go)
             .all(|version| after.contains(version));
         let added = after.iter().filter(|version| !before.contains(version)).count();
-        s.demand(Rule::Kept, kept && added <= 1);
+        s.broken.demand(Rule::Kept, kept && added <= 1);
         if before.len() < after.len() && !before.is_empty() {
-            self.see(Occasion::Overwritten);
+            self.seen.see(Occasion::Overwritten);
         }
         if matches!(request, Request::DeleteVersion(_)) {
-            self.see(Occasion::DeletedForGood);
+            self.seen.see(Occasion::DeletedForGood);
         }
     }
 
@@ -100,9 +101,9 @@ impl World {
             When::Absent => by.is_none(),
             When::Is(client) => by == Some(client.to_string()),
         };
-        s.demand(Rule::Precondition, holds);
+        s.broken.demand(Rule::Precondition, holds);
         if when == When::Absent && current.is_some() {
-            self.see(Occasion::ConditionOnMarker);
+            self.seen.see(Occasion::ConditionOnMarker);
         }
     }
 
@@ -110,6 +111,6 @@ impl World {
     pub(super) fn audit_drive(&self, s: &mut State) {
         let named = s.drive.register.accepted.value.folders();
         let has = named.iter().all(|need| s.drive.folders.contains(&need.folder));
-        s.demand(Rule::DataKept, has && s.drive.register.committed);
+        s.broken.demand(Rule::DataKept, has && s.drive.register.committed);
     }
 }

@@ -1,13 +1,10 @@
 //! Worlds in short: the requests in words of two or three letters.
 
 use super::requests::{Mode, Request, When};
-use super::world::World;
+use super::state::World;
 use crate::rules::Seen;
 use model::protocol::mutant::Mutation as ProtocolMutation;
 use model::record::mutant::Mutation;
-
-/// What the clients' clocks show, in their order.
-pub const CLOCKS: [u64; 4] = [50, 20, 40, 5];
 
 /// A world: one client for each word. `p` put, `c` complete the upload, `d` delete, then the bucket's setting: `u`
 /// unversioned, `e` enabled, `s` suspended; then perhaps `n` if there is no object, `m` if it is the first client's.

@@ -1,19 +1,22 @@
 //! What happens on a way through the world of versions, in words.
 
 use super::requests::{Entry, Mode, Request, Told, When};
-use super::world::{Action, Client, FIRST, State, World, versions_of};
+use super::state::{Action, Client, FIRST, State, World, versions_of};
 use crate::chart::{Names, client, told};
-use crate::explore::Charted;
+use crate::harness::{Charted, World as _};
 use model::record::Record;
-use stateright::Model;
 
 impl Charted for World {
     fn bounds(&self) -> String {
         self.bounds()
     }
 
+    fn ask(&self, action: &Action) -> String {
+        self.asks(*action)
+    }
+
     fn line(&self, last: &State, action: &Action, _names: &mut Names) -> Option<String> {
-        let next = self.next_state(last, *action)?;
+        let next = self.step(last, *action)?;
         let mut line = self.asks(*action);
         if next.chain.len() > last.chain.len() {
             line += &format!(": chosen, now {}", value(next.latest()));
@@ -44,7 +47,7 @@ impl Charted for World {
                 (None, _) => String::new(),
             };
         }
-        Some(line + &next.broken_since(last))
+        Some(line + &next.broken.since(last.broken))
     }
 }
 
@@ -161,6 +164,6 @@ mod tests {
             "the open vote: chosen, now version 10 (client 1)",
             "client 2 (delete version 10) asks: chosen, now no version; client 2 (delete version 10) is told: done",
         ];
-        assert_tells(&broken, Rule::NoResurrection.name(), &words);
+        assert_tells(&broken, Rule::NoResurrection, &words);
     }
 }

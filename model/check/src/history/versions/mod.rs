@@ -6,6 +6,7 @@ mod chart;
 mod mutants;
 pub mod requests;
 pub mod rules;
+pub mod state;
 pub mod world;
 
 use crate::topic::Topic;

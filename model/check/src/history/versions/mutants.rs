@@ -2,7 +2,7 @@
 
 use super::bounds::world;
 use super::rules::Rule;
-use super::world::World;
+use super::state::World;
 use crate::topic::Break;
 use model::protocol::mutant::{Mutant as DriveMutant, Mutation as DriveMutation};
 use model::record::mutant::{Mutant, Mutation};

@@ -6,6 +6,9 @@ use model::record::{Change, EtagMatch, ObjectData, PartData, Precondition, Versi
 use stateright::semantics::SequentialSpec;
 use std::collections::BTreeMap;
 
+/// What the clients' clocks show, in their order.
+pub const CLOCKS: [u64; 4] = [50, 20, 40, 5];
+
 /// The upload that is open at the beginning.
 pub const UPLOAD: u128 = 1;
 

@@ -1,9 +1,6 @@
 //! The rules that every configuration is held to, each with what must happen somewhere for it to mean anything.
 
-use super::world::{State, World};
-
 crate::rules! {
-    World, State;
     Linearizable "version.linearizable", AllAnswered "every client is answered";
     OrderIsChain "version.order-is-chain", ClockBehind "a version is made by a clock that is behind";
     Kept "version.kept", Overwritten "a version stays under a later one";

@@ -7,263 +7,27 @@
 //! The drive is the server's acceptor. It hears of a chosen vote and of its being chosen at once, and may miss any.
 //! Each client's clock shows one time: those who come later may have an earlier one.
 
-use super::bounds::CLOCKS;
-use super::requests::{Key, Request, Told, UPLOAD, change, folder, object};
-use super::rules::{Occasion, Rule, properties};
-use crate::explore::Charted;
+use super::requests::{CLOCKS, Key, Request, Told, UPLOAD, change, folder, object};
+use super::rules::{Occasion, Rule};
+use super::state::{Action, Client, FIRST, State, World, ballot, versions_of};
+use crate::harness;
 use crate::history::exact::Exact;
 use crate::rules::{Broken, Seen};
-use model::protocol::mutant::Mutation as ProtocolMutation;
 use model::protocol::{
     Acceptor, Ballot, Decision, DriveState, Drives, KeyState, Operation, Register, Request as Message, Value, Vote,
 };
-use model::record::mutant::{Mutant, Mutation};
+use model::record::mutant::Mutant;
 use model::record::{Content, Object, Op, Record, Refusal, Upload, Version, VersionKind};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
-use stateright::{Model, Property};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The version that the key may start with, and the null version under it: whose they are.
-pub const FIRST: [u8; 2] = [90, 91];
-
-/// The bounds of a run.
-#[derive(Clone, Debug)]
-pub struct World {
-    /// What is asked for, one client each.
-    pub requests: Vec<Request>,
-    /// Whether the key starts with a null version and a later one.
-    pub initial: bool,
-    /// Votes whose fate is open.
-    pub lost: u8,
-    /// The break, if any.
-    pub mutation: Mutation,
-    /// The break of the drive, if any.
-    pub protocol: ProtocolMutation,
-    /// The occasions that arose in some state.
-    pub seen: Seen,
-}
-
-/// All that there is at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct State {
-    /// The chosen values, in order, each with the client that made it.
-    pub chain: Vec<(Exact, Option<u8>)>,
-    /// The vote that may yet be chosen, and whose it is.
-    pub open: Option<(Exact, u8)>,
-    /// The clients.
-    pub clients: Vec<Client>,
-    /// What a drive holds.
-    pub drive: Arc<KeyState<Record>>,
-    /// What clients asked and were told.
-    pub history: LinearizabilityTester<u8, Key>,
-    /// What is left of them.
-    pub lost: u8,
-    /// The rules that were broken.
-    pub broken: Broken,
-}
-
-/// A client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Client {
-    /// It has not asked.
-    Idle,
-    /// It waits for a vote.
-    Waiting,
-    /// It was answered.
-    Answered,
-    /// It was told that nothing is known.
-    Unknown,
-}
-
-/// A step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// A client asks, and is answered.
-    Do(u8),
-    /// A client asks, and the fate of its vote is open.
-    Try(u8),
-    /// The vote is chosen.
-    Land,
-    /// Whoever waits for a vote that was decided looks at what is chosen.
-    Look(u8),
-    /// The drive hears of the latest chosen vote.
-    Hear,
-}
-
-impl Model for World {
+impl harness::World for World {
     type State = State;
     type Action = Action;
+    type Rule = Rule;
 
-    fn init_states(&self) -> Vec<State> {
-        vec![self.initial_state()]
-    }
-
-    fn actions(&self, s: &State, actions: &mut Vec<Action>) {
-        if !s.broken.is_none() {
-            return;
-        }
-        for (client, state) in (0..).zip(&s.clients) {
-            match state {
-                Client::Idle => {
-                    actions.push(Action::Do(client));
-                    if s.lost > 0 && self.request(client) != Request::List {
-                        actions.push(Action::Try(client));
-                    }
-                }
-                Client::Waiting if s.open.as_ref().is_none_or(|(_, of)| *of != client) => {
-                    actions.push(Action::Look(client));
-                }
-                _ => {}
-            }
-        }
-        if s.open.is_some() {
-            actions.push(Action::Land);
-        }
-        if s.drive.register.accepted.ballot < s.ballot() {
-            actions.push(Action::Hear);
-        }
-    }
-
-    fn next_state(&self, last: &State, action: Action) -> Option<State> {
-        let mut s = last.clone();
-        match action {
-            Action::Do(client) => self.ask(&mut s, client, true),
-            Action::Try(client) => {
-                s.lost -= 1;
-                self.ask(&mut s, client, false);
-            }
-            Action::Land => {
-                let (value, client) = s.open.take()?;
-                self.choose(&mut s, value, client);
-            }
-            Action::Look(client) => self.look(&mut s, client),
-            Action::Hear => self.hear(&mut s),
-        }
-        if s.clients.iter().all(|client| *client == Client::Answered) {
-            self.see(Occasion::AllAnswered);
-        }
-        Some(s)
-    }
-
-    fn properties(&self) -> Vec<Property<Self>> {
-        properties()
-    }
-
-    fn format_action(&self, action: &Action) -> String {
-        self.asks(*action)
-    }
-
-    fn format_step(&self, last: &State, action: Action) -> Option<String> {
-        self.line(last, &action, &mut self.names())
-    }
-}
-
-impl World {
-    pub(super) fn request(&self, client: u8) -> Request {
-        self.requests[usize::from(client)]
-    }
-
-    fn op(&self, client: u8) -> Op {
-        let now_nanos = CLOCKS[usize::from(client) % CLOCKS.len()];
-        let kind = change(client, self.request(client));
-        Op::new(u128::from(client) + 1, now_nanos, kind).with_mutation(self.mutation)
-    }
-
-    /// A client asks: a change is made of the latest chosen value.
-    fn ask(&self, s: &mut State, client: u8, known: bool) {
-        let request = self.request(client);
-        s.history
-            .on_invoke(client, (client, request))
-            .expect("a client asks once");
-        Arc::make_mut(&mut s.drive).folders.insert(folder(client));
-        let op = self.op(client);
-        let base = s.latest().clone();
-        let decision = op.decide(&base, Drives::one(0));
-        self.audit_decision(s, &op, &base, &decision);
-        match decision {
-            Decision::Write(value) => {
-                // Whatever is open was not seen, and never will be.
-                s.open = None;
-                if known {
-                    self.choose(s, Exact(value), client);
-                    self.tell(s, client, Told::Done);
-                } else {
-                    s.open = Some((Exact(value), client));
-                    s.clients[usize::from(client)] = Client::Waiting;
-                }
-            }
-            Decision::Keep if request == Request::List => {
-                let versions = versions_of(&base);
-                self.tell(s, client, Told::Versions(versions));
-            }
-            Decision::Keep => self.tell(s, client, Told::Done),
-            Decision::Refuse(refusal) => {
-                let told = match refusal {
-                    Refusal::PreconditionFailed => Told::PreconditionFailed,
-                    Refusal::NoSuchKey => Told::NoSuchKey,
-                    _ => Told::NoSuchUpload,
-                };
-                self.tell(s, client, told);
-            }
-        }
-    }
-
-    fn tell(&self, s: &mut State, client: u8, told: Told) {
-        s.clients[usize::from(client)] = Client::Answered;
-        s.history.on_return(client, told).expect("it has asked");
-        let consistent = s.history.is_consistent();
-        s.demand(Rule::Linearizable, consistent);
-    }
-
-    fn choose(&self, s: &mut State, value: Exact, client: u8) {
-        s.chain.push((value, Some(client)));
-        self.audit_chosen(s);
-    }
-
-    fn look(&self, s: &mut State, client: u8) {
-        let op = self.op(client);
-        let seen = op.is_in(s.latest());
-        s.clients[usize::from(client)] = Client::Unknown;
-        if seen {
-            self.tell(s, client, Told::Done);
-        } else if self.mutation.is(Mutant::ChangeProposedAgain)
-            && let Decision::Write(value) = op.decide(s.latest(), Drives::one(0))
-        {
-            self.choose(s, Exact(value), client);
-            self.tell(s, client, Told::Done);
-        }
-    }
-
-    /// The drive votes for what is chosen, and is told so.
-    fn hear(&self, s: &mut State) {
-        let mut own = DriveState {
-            floor: Ballot::ZERO,
-            ..DriveState::boot(0, u64::MAX / 2)
-        };
-        let vote = |at: usize, s: &State| Vote {
-            ballot: ballot(at),
-            value: s.chain[at].0.0.clone(),
-        };
-        let last = s.chain.len() - 1;
-        let (latest, prev) = (vote(last, s), vote(last - 1, s));
-        let held = s.drive.folders.len();
-        let key = Arc::make_mut(&mut s.drive);
-        let mut acceptor = Acceptor {
-            drive: &mut own,
-            key,
-            index: 0,
-            mutation: self.protocol,
-        };
-        acceptor.step(Message::Accept { vote: latest, prev });
-        acceptor.step(Message::Finalize { ballot: ballot(last) });
-        if s.drive.folders.len() < held {
-            self.see(Occasion::Dropped);
-        }
-        self.audit_drive(s);
-    }
-
-    fn initial_state(&self) -> State {
+    fn initial(&self) -> State {
         let upload = Upload {
             id: UPLOAD,
             started_nanos: 1,
@@ -322,31 +86,164 @@ impl World {
             broken: Broken::default(),
         }
     }
-}
 
-fn ballot(at: usize) -> Ballot {
-    Ballot {
-        round: at as u64 + 1,
-        ..Ballot::ZERO
+    fn enabled(&self, s: &State, actions: &mut Vec<Action>) {
+        if !s.broken.is_none() {
+            return;
+        }
+        for (client, state) in (0..).zip(&s.clients) {
+            match state {
+                Client::Idle => {
+                    actions.push(Action::Do(client));
+                    if s.lost > 0 && self.request(client) != Request::List {
+                        actions.push(Action::Try(client));
+                    }
+                }
+                Client::Waiting if s.open.as_ref().is_none_or(|(_, of)| *of != client) => {
+                    actions.push(Action::Look(client));
+                }
+                _ => {}
+            }
+        }
+        if s.open.is_some() {
+            actions.push(Action::Land);
+        }
+        if s.drive.register.accepted.ballot < s.ballot() {
+            actions.push(Action::Hear);
+        }
+    }
+
+    fn step(&self, last: &State, action: Action) -> Option<State> {
+        let mut s = last.clone();
+        match action {
+            Action::Do(client) => self.ask(&mut s, client, true),
+            Action::Try(client) => {
+                s.lost -= 1;
+                self.ask(&mut s, client, false);
+            }
+            Action::Land => {
+                let (value, client) = s.open.take()?;
+                self.choose(&mut s, value, client);
+            }
+            Action::Look(client) => self.look(&mut s, client),
+            Action::Hear => self.hear(&mut s),
+        }
+        if s.clients.iter().all(|client| *client == Client::Answered) {
+            self.seen.see(Occasion::AllAnswered);
+        }
+        Some(s)
+    }
+
+    fn broken(&self, s: &State) -> Broken<Rule> {
+        s.broken
+    }
+
+    fn seen(&self) -> &Seen<Occasion> {
+        &self.seen
     }
 }
 
-impl State {
-    pub(super) fn latest(&self) -> &Record {
-        &self.chain[self.chain.len() - 1].0.0
+impl World {
+    pub(super) fn request(&self, client: u8) -> Request {
+        self.requests[usize::from(client)]
     }
 
-    fn ballot(&self) -> Ballot {
-        ballot(self.chain.len() - 1)
+    fn op(&self, client: u8) -> Op {
+        let now_nanos = CLOCKS[usize::from(client) % CLOCKS.len()];
+        let kind = change(client, self.request(client));
+        Op::new(u128::from(client) + 1, now_nanos, kind).with_mutation(self.mutation)
     }
-}
 
-/// Returns what a client sees of a key's versions, the current one first.
-pub(super) fn versions_of(record: &Record) -> Vec<(u8, (u8, bool))> {
-    let versions = record.object().map_or(&[][..], |object| &object.versions);
-    let seen = |version: &Version| {
-        let by = version.change as u8 - 1;
-        (version.id as u8, (by, version.data().is_none()))
-    };
-    versions.iter().rev().map(seen).collect()
+    /// A client asks: a change is made of the latest chosen value.
+    fn ask(&self, s: &mut State, client: u8, known: bool) {
+        let request = self.request(client);
+        s.history
+            .on_invoke(client, (client, request))
+            .expect("a client asks once");
+        Arc::make_mut(&mut s.drive).folders.insert(folder(client));
+        let op = self.op(client);
+        let base = s.latest().clone();
+        let decision = op.decide(&base, Drives::one(0));
+        self.audit_decision(s, &op, &base, &decision);
+        match decision {
+            Decision::Write(value) => {
+                // Whatever is open was not seen, and never will be.
+                s.open = None;
+                if known {
+                    self.choose(s, Exact(value), client);
+                    self.tell(s, client, Told::Done);
+                } else {
+                    s.open = Some((Exact(value), client));
+                    s.clients[usize::from(client)] = Client::Waiting;
+                }
+            }
+            Decision::Keep if request == Request::List => {
+                let versions = versions_of(&base);
+                self.tell(s, client, Told::Versions(versions));
+            }
+            Decision::Keep => self.tell(s, client, Told::Done),
+            Decision::Refuse(refusal) => {
+                let told = match refusal {
+                    Refusal::PreconditionFailed => Told::PreconditionFailed,
+                    Refusal::NoSuchKey => Told::NoSuchKey,
+                    _ => Told::NoSuchUpload,
+                };
+                self.tell(s, client, told);
+            }
+        }
+    }
+
+    fn tell(&self, s: &mut State, client: u8, told: Told) {
+        s.clients[usize::from(client)] = Client::Answered;
+        s.history.on_return(client, told).expect("it has asked");
+        let consistent = s.history.is_consistent();
+        s.broken.demand(Rule::Linearizable, consistent);
+    }
+
+    fn choose(&self, s: &mut State, value: Exact, client: u8) {
+        s.chain.push((value, Some(client)));
+        self.audit_chosen(s);
+    }
+
+    fn look(&self, s: &mut State, client: u8) {
+        let op = self.op(client);
+        let seen = op.is_in(s.latest());
+        s.clients[usize::from(client)] = Client::Unknown;
+        if seen {
+            self.tell(s, client, Told::Done);
+        } else if self.mutation.is(Mutant::ChangeProposedAgain)
+            && let Decision::Write(value) = op.decide(s.latest(), Drives::one(0))
+        {
+            self.choose(s, Exact(value), client);
+            self.tell(s, client, Told::Done);
+        }
+    }
+
+    /// The drive votes for what is chosen, and is told so.
+    fn hear(&self, s: &mut State) {
+        let mut own = DriveState {
+            floor: Ballot::ZERO,
+            ..DriveState::boot(0, u64::MAX / 2)
+        };
+        let vote = |at: usize, s: &State| Vote {
+            ballot: ballot(at),
+            value: s.chain[at].0.0.clone(),
+        };
+        let last = s.chain.len() - 1;
+        let (latest, prev) = (vote(last, s), vote(last - 1, s));
+        let held = s.drive.folders.len();
+        let key = Arc::make_mut(&mut s.drive);
+        let mut acceptor = Acceptor {
+            drive: &mut own,
+            key,
+            index: 0,
+            mutation: self.protocol,
+        };
+        acceptor.step(Message::Accept { vote: latest, prev });
+        acceptor.step(Message::Finalize { ballot: ballot(last) });
+        if s.drive.folders.len() < held {
+            self.seen.see(Occasion::Dropped);
+        }
+        self.audit_drive(s);
+    }
 }
