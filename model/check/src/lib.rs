@@ -13,6 +13,7 @@ pub mod explore;
 pub mod explorer;
 pub mod harness;
 pub mod history;
+pub mod kit;
 pub mod list;
 pub mod lock;
 pub mod pool;

@@ -2,6 +2,7 @@
 
 use super::rules::{Occasion, Rule};
 use super::state::{Action, Client, Content, Drive, Kind, Proposal, State, Told, World};
+use crate::kit::drive::{UNBOUNDED, fresh};
 use model::bucket::mutant::Mutant;
 use model::bucket::{
     Bucket, Change, Changed, Deletion, Effect, Ended, Event, Gate, Held, Incarnation, Listing, Phase, Vacancy, held,
@@ -9,8 +10,7 @@ use model::bucket::{
 };
 use model::protocol::mutant::Mutation as RegisterMutation;
 use model::protocol::{
-    Acceptor, Ballot, Decision, DriveState, Drives, KeyState, Outcome, Quorums, Reply, Request, Resolution, Snapshot,
-    Vote, resolve,
+    Acceptor, Ballot, Decision, Drives, KeyState, Outcome, Quorums, Reply, Request, Resolution, Snapshot, Vote, resolve,
 };
 use stateright::semantics::ConsistencyTester;
 use std::collections::BTreeMap;
@@ -192,8 +192,7 @@ impl World {
             .entry(self.named(of))
             .or_insert_with(KeyState::empty);
         // Restarts and wipes of what drives vote on are the register's world to explore.
-        let mut drive = DriveState::boot(0, u64::MAX / 2);
-        drive.floor = Ballot::ZERO;
+        let mut drive = fresh(UNBOUNDED);
         let mut acceptor = Acceptor {
             drive: &mut drive,
             key,

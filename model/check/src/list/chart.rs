@@ -4,10 +4,11 @@ use super::order::order;
 use super::state::{Action, Page, Stage, State, World};
 use crate::chart::{InWords, Names, answer, client, message, told};
 use crate::harness::{Charted, World as _};
+use crate::kit::drive::reply;
 use crate::register::change::{Content, INITIAL, Told};
 use crate::register::chart::{value_named, wants};
 use model::list::Span;
-use model::protocol::{Acceptor, KeyState, Reply, Request};
+use model::protocol::{KeyState, Reply, Request};
 
 impl Charted for World {
     fn bounds(&self) -> String {
@@ -96,14 +97,8 @@ impl World {
     /// Returns what a drive would answer.
     fn reply_to(&self, last: &State, key: u8, drive: u8, request: &Request<Content>) -> Reply<Content> {
         let state = last.drive(self.spec(key).set, drive);
-        let (mut own, key) = (state.own, state.keys.get(&key));
-        let mut acceptor = Acceptor {
-            drive: &mut own,
-            key: &mut key.cloned().unwrap_or_else(KeyState::empty),
-            index: drive,
-            mutation: self.register_mutation,
-        };
-        acceptor.step(request.clone()).0
+        let key = state.keys.get(&key).cloned().unwrap_or_else(KeyState::empty);
+        reply((state.own, key), drive, request, self.register_mutation)
     }
 
     /// Returns how far the listing has come that it had not.

@@ -1,7 +1,7 @@
-//! Which drive of a set is called which makes no difference: states are kept in an order of their drives.
+//! The order of the drives of each set, and the names that they have in it ([`crate::kit::symmetry`]).
 
 use super::state::{Client, Drive, State, World};
-use crate::register::order::Mixer;
+use crate::kit::symmetry::{self, Mixer};
 use model::protocol::renamed::Renaming;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -10,26 +10,15 @@ use std::sync::Arc;
 pub(super) fn sort_drives(world: &World, state: &mut State) {
     for set in 0..world.sets() {
         let order = order(world, state, set);
-        if order.is_sorted() {
-            continue;
+        if let Some(to) = symmetry::sort(&mut state.sets[usize::from(set)], &order) {
+            rename(world, state, set, Renaming(&to));
         }
-        let drives = &mut state.sets[usize::from(set)];
-        *drives = order.iter().map(|old| drives[usize::from(*old)].clone()).collect();
-        let mut to = vec![0; order.len()];
-        for (new, old) in (0u8..).zip(&order) {
-            to[usize::from(*old)] = new;
-        }
-        rename(world, state, set, Renaming(&to));
     }
 }
 
 /// The drives of a set in their order, each by its place before.
 pub(super) fn order(world: &World, state: &State, set: u8) -> Vec<u8> {
-    let drives = 0..world.drives;
-    let digests: Vec<u64> = drives.clone().map(|drive| digest(world, state, set, drive)).collect();
-    let mut order: Vec<u8> = drives.collect();
-    order.sort_by_key(|drive| digests[usize::from(*drive)]);
-    order
+    symmetry::order(world.drives, |drive| digest(world, state, set, drive))
 }
 
 /// Returns whether a client has to do with the drives of a set.

@@ -1,12 +1,13 @@
 //! What there is: the bounds of a run, its state, and what may happen.
 
 use super::rules::{Occasion, Rule};
+use crate::kit;
 use crate::register::change::{Change, Content, Key, Kind, Told};
 use crate::rules::{Broken, Seen};
 use model::list::Span;
 use model::list::mutant::Mutation;
 use model::protocol::mutant::Mutation as RegisterMutation;
-use model::protocol::{Coordinator, DriveState, Drives, KeyState, Quorums, Recovering, Request, Snapshot};
+use model::protocol::{Coordinator, DriveState, Drives, KeyState, Quorums, Recovering, Snapshot};
 use stateright::semantics::LinearizabilityTester;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,16 +122,8 @@ pub struct Client {
     pub mail: Vec<Mail>,
 }
 
-/// A request on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Mail {
-    /// The key that it is about.
-    pub key: u8,
-    /// The request.
-    pub request: Request<Content>,
-    /// The drives that it has not reached.
-    pub to: Drives,
-}
+/// A request on its way, and the key that it is about.
+pub type Mail = kit::mail::Mail<Content>;
 
 /// A page, as its drive gave it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

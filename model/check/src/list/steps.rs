@@ -2,6 +2,8 @@
 
 use super::rules::{Occasion, Rule};
 use super::state::{Action, Drive, Listing, Mail, Page, Stage, Start, State, Throughout, World};
+use crate::kit::client::next_ballot;
+use crate::kit::mail::send;
 use crate::register::change::{Content, Kind, Told};
 use model::list::mutant::Mutant;
 use model::list::{self, Found, Span, Union, page, unlisted};
@@ -105,8 +107,8 @@ impl World {
             }
         }
         for client in &mut s.clients {
-            if client.mail.iter().any(|letter| letter.to.is_empty()) {
-                Arc::make_mut(client).mail.retain(|letter| !letter.to.is_empty());
+            if client.mail.iter().any(Mail::is_spent) {
+                Arc::make_mut(client).mail.retain(|letter| !letter.is_spent());
             }
         }
         Some(())
@@ -163,7 +165,9 @@ impl World {
             let Some(at) = state.mail.iter().position(goes_now) else {
                 return;
             };
-            let Mail { key, request, .. } = state.mail.remove(at);
+            let Mail {
+                place: key, request, ..
+            } = state.mail.remove(at);
             for drive in drives.iter() {
                 self.hand(s, client, key, &request, drive);
             }
@@ -181,7 +185,7 @@ impl World {
     fn deliver(&self, s: &mut State, client: u8, mail: usize, drive: u8) {
         let letter = &mut s.client_mut(client).mail[mail];
         letter.to.remove(drive);
-        let (key, request) = (letter.key, letter.request.clone());
+        let (key, request) = (letter.place, letter.request.clone());
         self.hand(s, client, key, &request, drive);
     }
 
@@ -221,13 +225,9 @@ impl World {
                         return;
                     }
                     state.rounds += 1;
-                    let ballot = Ballot {
-                        epoch: epoch.max(u64::from(self.recovering.is_some())),
-                        // Its process has seen the rounds of the initial values.
-                        round: (round + 1).max(3),
-                        node: u32::from(client) + 1,
-                        boot: 0,
-                    };
+                    // Its process has seen the rounds of the initial values.
+                    let epoch = epoch.max(u64::from(self.recovering.is_some()));
+                    let ballot = next_ballot(client, epoch, round.max(2));
                     let machine = state.machine.as_mut().expect("it asked");
                     let effects = machine.on(Event::Begin(ballot));
                     self.carry_out(s, client, effects);
@@ -238,10 +238,8 @@ impl World {
                         vote.value.holders = Drives::all(self.drives);
                     }
                     let state = s.client_mut(client);
-                    let of_its_round = |mail: &Mail| matches!(mail.request, Request::Prepare { .. });
-                    state.mail.retain(|mail| !of_its_round(mail));
-                    let key = state.key;
-                    state.mail.push(Mail { key, request, to });
+                    let letter = Mail::new(state.key, request, to);
+                    send(&mut state.mail, letter);
                 }
             }
         }
@@ -264,10 +262,10 @@ impl World {
         let change = s.client(client).change;
         let told = match outcome {
             Outcome::Kept(value) if change.is_get() => Told::Value(if value.absent { 0 } else { value.name }),
-            Outcome::Written(_) | Outcome::Kept(_) => Told::Done,
-            Outcome::Refused { .. } => Told::Refused,
-            Outcome::Unavailable(_) => Told::Unavailable,
-            Outcome::Ambiguous(_) => return,
+            outcome => match Told::of(&outcome) {
+                Some(told) => told,
+                None => return,
+            },
         };
         let key = s.client(client).key;
         s.client_mut(client).told = Some(told);

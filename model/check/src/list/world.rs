@@ -9,6 +9,7 @@ use super::order::sort_drives;
 use super::rules::{Occasion, Rule};
 use super::state::{Action, Client, Drive, Listing, Spec, Stage, Start, State, Throughout, World};
 use crate::harness;
+use crate::kit::drive::{UNBOUNDED, fresh};
 use crate::register::change::{Change, Content, INITIAL, Key, Kind};
 use crate::rules::{Broken, Seen};
 use model::list::Span;
@@ -130,11 +131,13 @@ impl World {
             recovering.pass(*cursor, unknown.iter().copied());
             recovering
         });
-        let mut own = DriveState::boot(u64::from(self.recovering.is_some()), u64::MAX / 2);
-        own.floor = Ballot::ZERO;
+        let mut own = DriveState {
+            epoch: u64::from(self.recovering.is_some()),
+            ..fresh(UNBOUNDED)
+        };
         if recovering.is_some() {
             own = DriveState {
-                hi: u64::MAX / 2,
+                hi: UNBOUNDED,
                 ..DriveState::joined(1)
             };
         }

@@ -1,15 +1,16 @@
 //! What may happen next in a state.
 
-use super::state::{Action, Client, Stage, State, World};
+use super::state::{Action, Client, State, World};
+use crate::kit::client::Stage;
 use model::protocol::Drives;
 
 impl World {
     pub(super) fn client_actions(&self, s: &State, client: u8, state: &Client, actions: &mut Vec<Action>) {
         match state.stage {
             Stage::Idle => actions.push(Action::Invoke(client)),
-            Stage::Over => {}
+            Stage::Opening | Stage::Over => {}
             Stage::Reading => {
-                for (pool, answers) in (0u8..).zip(&state.answers) {
+                for (pool, answers) in (0u8..).zip(&state.reading) {
                     let all = Drives::all(self.sizes[usize::from(pool)]);
                     let unread = all.without(answers.keys().copied().collect());
                     actions.extend(unread.iter().map(|drive| Action::Read(client, pool, drive)));
@@ -24,8 +25,8 @@ impl World {
             }
         }
         for (index, mail) in (0u8..).zip(&state.mail) {
-            let drives = &s.sets[usize::from(mail.pool)];
-            let of_use = |drive: &u8| Self::is_of_use(&drives[usize::from(*drive)], &mail.request);
+            let drives = &s.sets[usize::from(mail.place)];
+            let of_use = |drive: &u8| drives[usize::from(*drive)].may_change_by(&mail.request);
             for drive in mail.to.iter().filter(of_use) {
                 let deliver = |answered| Action::Deliver {
                     client,

@@ -3,6 +3,7 @@
 use super::content::Content;
 use super::rules::{Occasion, Rule};
 use super::state::{Record, State, World};
+use crate::kit::votes::majority;
 use crate::register::change::{Change, Kind};
 use model::pool::Placed;
 use model::protocol::{Ballot, Drives, KeyState, Request, Value, Vote};
@@ -10,7 +11,7 @@ use model::protocol::{Ballot, Drives, KeyState, Request, Value, Vote};
 impl World {
     /// More than half of the drives of a set.
     pub(super) fn majority(&self, pool: u8) -> usize {
-        usize::from(self.sizes[usize::from(pool)]) / 2 + 1
+        majority(self.sizes[usize::from(pool)])
     }
 
     /// When a coordinator sends an Accept.
@@ -24,12 +25,7 @@ impl World {
     ) {
         let known = prev.ballot.is_zero() || s.votes.get(&(pool, prev.ballot)).is_some_and(|record| record.chosen);
         s.broken.demand(Rule::PrevIsChosen, known);
-        let record = Record {
-            value: vote.value.clone(),
-            prev: prev.value.clone(),
-            voters: Drives::NONE,
-            chosen: false,
-        };
+        let record = Record::proposed(vote.value.clone(), prev.value.clone());
         if self
             .pools()
             .any(|other| other != pool && s.votes.contains_key(&(other, vote.ballot)))
@@ -173,7 +169,7 @@ impl World {
             for client in 0..s.clients.len() as u8 {
                 let asks = self.change(client).is_some_and(Change::is_get);
                 let state = &s.clients[usize::from(client)];
-                if asks && !state.saw_absent && (state.machine.is_some() || !state.answers.is_empty()) {
+                if asks && !state.saw_absent && (state.machine.is_some() || !state.reading.is_empty()) {
                     s.client(client).saw_absent = true;
                 }
             }

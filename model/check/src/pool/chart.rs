@@ -2,14 +2,16 @@
 
 use super::content::Content;
 use super::order::order;
-use super::state::{Action, Job, Stage, State, World};
+use super::state::{Action, Job, State, World};
 use crate::chart::{InWords, Names, answer, client, message, told};
 use crate::harness::{Charted, World as _};
+use crate::kit::client::Stage;
+use crate::kit::drive::reply;
 use crate::register::change::{INITIAL, Told};
 use crate::register::chart::{value_named, wants};
 use model::pool::Placed;
 use model::protocol::mutant::Mutation;
-use model::protocol::{Acceptor, Reply, Request};
+use model::protocol::{Reply, Request};
 
 impl Charted for World {
     fn bounds(&self) -> String {
@@ -78,8 +80,8 @@ impl World {
                     return format!("{} -> drive {drive}: message {mail}{lost}", client(index));
                 };
                 let mail = &last.clients[usize::from(index)].mail[usize::from(mail)];
-                let reply = answer(&reply_to(last, mail.pool, drive, &mail.request));
-                let to = names.drive(mail.pool, drive);
+                let reply = answer(&reply_to(last, mail.place, drive, &mail.request));
+                let to = names.drive(mail.place, drive);
                 format!("{} -> {to}: {}: {reply}{lost}", client(index), message(&mail.request))
             }
             Action::Hurry(index) => format!("{} goes on with those that have answered", client(index)),
@@ -98,14 +100,7 @@ impl World {
 /// Returns what a drive would answer.
 fn reply_to(last: &State, pool: u8, drive: u8, request: &Request<Placed<Content>>) -> Reply<Placed<Content>> {
     let state = &last.sets[usize::from(pool)][usize::from(drive)];
-    let (mut own, mut key) = (state.own, state.key.clone());
-    let mut acceptor = Acceptor {
-        drive: &mut own,
-        key: &mut key,
-        index: drive,
-        mutation: Mutation::NONE,
-    };
-    acceptor.step(request.clone()).0
+    reply((state.own, state.key.clone()), drive, request, Mutation::NONE)
 }
 
 /// All that a client may be told.

@@ -2,11 +2,12 @@
 
 use super::content::Content;
 use super::rules::{Occasion, Rule};
+use crate::kit;
 use crate::register::change::{Change, Key};
 use crate::rules::{Broken, Seen};
 use model::pool::mutant::Mutation;
 use model::pool::{Answers, Coordinator, Placed};
-use model::protocol::{Ballot, DriveState, Drives, Folder, KeyState, Register, Request, Value};
+use model::protocol::{Ballot, Folder, Value};
 use stateright::semantics::LinearizabilityTester;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -95,71 +96,16 @@ pub struct Faults {
 }
 
 /// A drive.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Drive {
-    /// What it knows of itself.
-    pub own: DriveState,
-    /// What it holds of the key.
-    pub key: KeyState<Placed<Content>>,
-    /// The register on the media, where it lags behind.
-    pub durable: Option<Register<Placed<Content>>>,
-}
+pub type Drive = kit::drive::Drive<Placed<Content>>;
 
-/// How far a client's operation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// Not invoked.
-    Idle,
-    /// A plain read asks drives.
-    Reading,
-    /// Its coordinator runs.
-    Running,
-    /// Answered, crashed, or out of ballots.
-    Over,
-}
+/// A client and its coordinator; by pool, what drives have told a plain read.
+pub type Client = kit::client::Client<Placed<Content>, Coordinator<Content, Change>, Answers<Content>>;
 
-/// A client and its coordinator.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Client {
-    /// How far it is.
-    pub stage: Stage,
-    /// Ballots used.
-    pub rounds: u8,
-    /// Its coordinator.
-    pub machine: Option<Coordinator<Content, Change>>,
-    /// A plain read's.
-    pub answers: Answers<Content>,
-    /// What it sent and what did not arrive everywhere.
-    pub mail: Vec<Mail>,
-    /// A get's: the key was absent at some moment since it began.
-    pub saw_absent: bool,
-    /// Whether it was told how its operation ended.
-    pub answered: bool,
-}
-
-/// A request on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Mail {
-    /// The pool that it goes to.
-    pub pool: u8,
-    /// The request.
-    pub request: Request<Placed<Content>>,
-    /// The drives that it has not reached.
-    pub to: Drives,
-}
+/// A request on its way to a pool.
+pub type Mail = kit::mail::Mail<Placed<Content>>;
 
 /// A ballot's votes in one set.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Record {
-    /// What was voted for.
-    pub value: Placed<Content>,
-    /// What it follows.
-    pub prev: Placed<Content>,
-    /// Who voted.
-    pub voters: Drives,
-    /// Whether more than half of the set did.
-    pub chosen: bool,
-}
+pub type Record = kit::votes::Record<Placed<Content>>;
 
 /// What may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,7 +149,7 @@ impl State {
     /// Returns how many drives of a pool hold a folder.
     pub fn holding(&self, pool: u8, folder: Folder) -> usize {
         let drives = self.sets[usize::from(pool)].iter();
-        drives.filter(|drive| drive.key.folders.contains(&folder)).count()
+        drives.filter(|drive| drive.holds(folder)).count()
     }
 
     /// Returns whether K shards of a value are in some set.

@@ -2,13 +2,14 @@
 
 use super::content::Content;
 use super::rules::{Occasion, Rule};
-use super::state::{Client, Drive, Mail, Stage, Start, State, World};
+use super::state::{Mail, Start, State, World};
+use crate::kit::client::{Stage, next_ballot};
+use crate::kit::drive::Answered;
+use crate::kit::mail::send;
 use crate::register::change::{Change, Kind, Told};
 use model::pool::{Coordinator, Effect, Event, Placed, Task, decide_read};
 use model::protocol::mutant::Mutation as RegisterMutation;
-use model::protocol::{
-    Acceptor, Ballot, DriveEffect, DriveState, Folder, Operation, Outcome, Quorums, ReadDecision, Reply, Request,
-};
+use model::protocol::{Folder, Operation, Outcome, Quorums, ReadDecision, Reply, Request};
 use stateright::semantics::ConsistencyTester;
 use std::collections::BTreeMap;
 
@@ -27,7 +28,7 @@ impl World {
         if change.is_some_and(|change| change.kind == Kind::Get) {
             let state = s.client(client);
             state.stage = Stage::Reading;
-            state.answers = vec![BTreeMap::new(); self.sizes.len()];
+            state.reading = vec![BTreeMap::new(); self.sizes.len()];
         } else {
             self.start_machine(s, client);
         }
@@ -50,19 +51,14 @@ impl World {
 
     pub(super) fn boot(&self, s: &mut State, pool: u8, drive: u8) {
         s.faults.boots -= 1;
-        let Drive { own, key, durable } = s.drive(pool, drive);
-        key.promised = Ballot::ZERO;
-        if let Some(register) = durable.take() {
-            key.register = register;
-        }
-        *own = DriveState::boot(own.epoch, own.hi);
+        s.drive(pool, drive).boot(RegisterMutation::NONE);
     }
 
     /// Hands a request to a drive, and its answer, if it is not lost, to the client's coordinator.
     pub(super) fn deliver(&self, s: &mut State, client: u8, mail: usize, drive: u8, answered: bool) {
         let letter = &mut s.client(client).mail[mail];
         letter.to.remove(drive);
-        let (pool, request) = (letter.pool, letter.request.clone());
+        let (pool, request) = (letter.place, letter.request.clone());
         let reply = self.step_drive(s, pool, drive, request.clone());
         let Some(ballot) = request.ballot() else { return };
         let state = s.client(client);
@@ -85,26 +81,11 @@ impl World {
         request: Request<Placed<Content>>,
     ) -> Reply<Placed<Content>> {
         let may_boot = s.faults.boots > 0;
-        let Drive { own, key, durable } = s.drive(pool, drive);
-        let before = key.clone();
-        let mut acceptor = Acceptor {
-            drive: own,
-            key,
-            index: drive,
-            mutation: RegisterMutation::NONE,
-        };
-        let (reply, effects) = acceptor.step(request.clone());
-        for effect in effects {
-            match effect {
-                DriveEffect::PersistRegister => *durable = None,
-                DriveEffect::PersistRegisterLazily if may_boot && durable.is_none() => {
-                    *durable = Some(before.register.clone());
-                }
-                DriveEffect::Remove(_) if key.register.accepted.value.value().is_none() => {
-                    self.seen.see(Occasion::Dropped)
-                }
-                _ => {}
-            }
+        let state = s.drive(pool, drive);
+        let Answered { reply, before, removed } =
+            state.answer(drive, request.clone(), RegisterMutation::NONE, may_boot);
+        if !removed.is_empty() && state.key.register.accepted.value.value().is_none() {
+            self.seen.see(Occasion::Dropped);
         }
         self.audit_step(s, pool, drive, &before, &request);
         reply
@@ -127,13 +108,7 @@ impl World {
                         }
                         self.audit_proposal(s, client, pool, vote, prev);
                     }
-                    let prepares = matches!(request, Request::Prepare { .. });
-                    let ballot = request.ballot();
-                    let state = s.client(client);
-                    state
-                        .mail
-                        .retain(|mail| !is_prepare(mail) || prepares && mail.request.ballot() == ballot);
-                    state.mail.push(Mail { pool, request, to });
+                    send(&mut s.client(client).mail, Mail::new(pool, request, to));
                 }
             }
         }
@@ -159,13 +134,9 @@ impl World {
             return self.leave(s, client);
         }
         state.rounds += 1;
-        let ballot = Ballot {
-            epoch,
-            // Its process has seen the rounds of the initial value.
-            round: (round + 1).max(if self.start == Start::Nothing { 1 } else { 2 }),
-            node: u32::from(client) + 1,
-            boot: 0,
-        };
+        // Its process has seen the rounds of the initial value.
+        let seen = round.max(u64::from(self.start != Start::Nothing));
+        let ballot = next_ballot(client, epoch, seen);
         let machine = state.machine.as_mut().expect("it asked");
         let effects = machine.on(Event::Begin(ballot));
         self.carry_out(s, client, effects);
@@ -175,20 +146,14 @@ impl World {
         let Some(change) = self.change(client) else {
             return self.leave(s, client);
         };
+        match (&outcome, change.kind) {
+            (Outcome::Written(_), Kind::Create) => self.seen.see(Occasion::ConditionalAcked),
+            (Outcome::Written(_), Kind::Delete) => self.seen.see(Occasion::DeleteAcked),
+            _ => {}
+        }
         let told = match outcome {
-            Outcome::Written(_) => {
-                match change.kind {
-                    Kind::Create => self.seen.see(Occasion::ConditionalAcked),
-                    Kind::Delete => self.seen.see(Occasion::DeleteAcked),
-                    _ => {}
-                }
-                Some(Told::Done)
-            }
             Outcome::Kept(value) if change.is_get() => return self.tell_value(s, client, &value),
-            Outcome::Kept(_) => Some(Told::Done),
-            Outcome::Refused { .. } => Some(Told::Refused),
-            Outcome::Unavailable(_) => Some(Told::Unavailable),
-            Outcome::Ambiguous(_) => None,
+            outcome => Told::of(&outcome),
         };
         if let Some(told) = told {
             self.tell_client(s, client, told);
@@ -221,33 +186,22 @@ impl World {
 
     /// The client reacts to nothing any more; what it sent may still arrive.
     pub(super) fn leave(&self, s: &mut State, client: u8) {
-        let state = s.client(client);
-        let mut mail = std::mem::take(&mut state.mail);
-        mail.retain(|mail| !is_prepare(mail));
-        *state = Client {
-            stage: Stage::Over,
-            rounds: 0,
-            machine: None,
-            answers: Vec::new(),
-            mail,
-            saw_absent: false,
-            answered: state.answered,
-        };
+        s.client(client).leave();
     }
 
     pub(super) fn read(&self, s: &mut State, client: u8, pool: u8, drive: u8) {
         if let Reply::Read(snapshot) = self.step_drive(s, pool, drive, Request::Read) {
-            s.client(client).answers[usize::from(pool)].insert(drive, snapshot);
+            s.client(client).reading[usize::from(pool)].insert(drive, snapshot);
         }
     }
 
     pub(super) fn conclude(&self, s: &mut State, client: u8) -> Option<()> {
-        let answers = s.clients[usize::from(client)].answers.clone();
+        let answers = s.clients[usize::from(client)].reading.clone();
         let value = match decide_read(&self.quorums(), &answers, self.mutation) {
             ReadDecision::Chosen(vote) => vote.value,
             ReadDecision::TooFew => return None,
             ReadDecision::Undecided => {
-                s.client(client).answers.clear();
+                s.client(client).reading.clear();
                 self.start_machine(s, client);
                 return Some(());
             }
@@ -259,15 +213,10 @@ impl World {
         s.broken.demand(Rule::AliveAlone, !silent || !value.absent);
         // Data that is gone: the read would be begun again.
         if !value.absent && !s.is_readable(&value) {
-            s.client(client).answers.iter_mut().for_each(BTreeMap::clear);
+            s.client(client).reading.iter_mut().for_each(BTreeMap::clear);
             return Some(());
         }
         self.tell_value(s, client, &value);
         Some(())
     }
-}
-
-/// Returns whether a request is of no use once its round is over.
-fn is_prepare(mail: &Mail) -> bool {
-    matches!(mail.request, Request::Prepare { .. })
 }

@@ -1,9 +1,10 @@
 //! Random walks with all faults at once. At the end the faults stop, and what was left must be finished
 //! (`pool.left-is-finished`).
 
-use super::state::{Action, Stage, State, World};
+use super::state::{Action, State, World};
 use crate::dice::Dice;
 use crate::harness::World as _;
+use crate::kit::client::Stage;
 use model::pool::Placed;
 use model::protocol::Value;
 

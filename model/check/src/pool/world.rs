@@ -11,13 +11,14 @@
 use super::content::{Content, write_of};
 use super::order::sort_drives;
 use super::rules::{Occasion, Rule};
-use super::state::{Action, Client, Drive, Job, Record, Stage, Start, State, World};
+use super::state::{Action, Drive, Job, Record, Start, State, World};
 use crate::harness;
+use crate::kit::drive::UNBOUNDED;
 use crate::register::change::{Change, INITIAL, Key};
 use crate::rules::{Broken, Seen};
 use model::pool::mutant::Mutant;
 use model::pool::{Event, Placed, Task};
-use model::protocol::{Ballot, DriveState, Drives, KeyState, Register, Value, Vote};
+use model::protocol::{Ballot, Register, Value, Vote};
 use stateright::semantics::LinearizabilityTester;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,30 +33,16 @@ impl harness::World for World {
             round: 1,
             ..Ballot::ZERO
         };
-        let mut drive = Drive {
-            own: DriveState::boot(0, if self.faults.boots > 0 { 0 } else { u64::MAX / 2 }),
-            key: KeyState::empty(),
-            durable: None,
-        };
-        drive.own.floor = Ballot::ZERO;
+        let drive = Drive::new(if self.faults.boots > 0 { 0 } else { UNBOUNDED });
         let sets = self
             .sizes
             .iter()
             .map(|size| (0..*size).map(|_| Arc::new(drive.clone())).collect());
         let is_there = matches!(self.start, Start::Value | Start::Forwarded);
         let latest = if is_there { INITIAL } else { 0 };
-        let client = Client {
-            stage: Stage::Idle,
-            rounds: 0,
-            machine: None,
-            answers: Vec::new(),
-            mail: Vec::new(),
-            saw_absent: false,
-            answered: false,
-        };
         let mut state = State {
             sets: sets.collect(),
-            clients: self.jobs.iter().map(|_| Arc::new(client.clone())).collect(),
+            clients: self.jobs.iter().map(|_| Arc::default()).collect(),
             faults: self.faults,
             history: LinearizabilityTester::new(Key(latest)),
             votes: BTreeMap::new(),
@@ -72,7 +59,7 @@ impl harness::World for World {
             let committed = self.start != Start::Deleted;
             let prev = if committed { vote.clone() } else { self.deleted() };
             if !committed {
-                let record = chosen(prev.value.clone(), Placed::absent());
+                let record = Record::chosen(prev.value.clone(), Placed::absent());
                 state.votes.insert((pool, prev.ballot), record);
             }
             for drive in 0..self.sizes[usize::from(pool)] {
@@ -84,7 +71,7 @@ impl harness::World for World {
                 };
                 drive.key.folders.extend(value.value().map(|value| value.folder()));
             }
-            state.votes.insert((pool, first), chosen(value, prev.value));
+            state.votes.insert((pool, first), Record::chosen(value, prev.value));
         }
         state
     }
@@ -96,7 +83,7 @@ impl harness::World for World {
         if s.faults.boots > 0 {
             for (pool, set) in (0u8..).zip(&s.sets) {
                 let drives = (0u8..).zip(set);
-                let touched = drives.filter(|(_, d)| !d.key.promised.is_zero() || d.durable.is_some());
+                let touched = drives.filter(|(_, drive)| drive.has_volatile());
                 actions.extend(touched.map(|(drive, _)| Action::Boot(pool, drive)));
             }
         }
@@ -224,14 +211,5 @@ impl World {
             drives: self.sizes[0],
         });
         Vote { ballot, value }
-    }
-}
-
-fn chosen(value: Placed<Content>, prev: Placed<Content>) -> Record {
-    Record {
-        value,
-        prev,
-        voters: Drives::NONE,
-        chosen: true,
     }
 }

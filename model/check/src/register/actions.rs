@@ -1,7 +1,8 @@
 //! What may happen next in a state.
 
 use super::change::Kind;
-use super::state::{Action, Client, Drive, Stage, State, World};
+use super::state::{Action, Client, Drive, State, World};
+use crate::kit::client::Stage;
 use model::protocol::mutant::Mutant;
 use model::protocol::{Drives, Standing};
 
@@ -15,7 +16,7 @@ impl World {
             }
             Stage::Idle | Stage::Over => {}
             Stage::Reading => {
-                let mut there = state.unread.without(s.outside());
+                let mut there = state.reading.unread.without(s.outside());
                 let mut needed = usize::from(self.quorums[usize::from(client)].prepare);
                 if self.change(client).kind == Kind::Purge {
                     // Until a drive has the tombstone, it would have to be asked again.
@@ -23,12 +24,13 @@ impl World {
                     needed = usize::from(self.drives) - usize::from(self.mutation.is(Mutant::PurgeAtFewer));
                 }
                 actions.extend(there.iter().map(|drive| Action::Read(client, drive)));
-                if state.answers.len() >= needed {
+                if state.reading.answers.len() >= needed {
                     actions.push(Action::Conclude(client));
                 }
             }
             Stage::Opening => {
                 let untried = state
+                    .reading
                     .opening
                     .as_ref()
                     .map_or(Drives::NONE, |opening| opening.fetch.untried());
@@ -54,7 +56,7 @@ impl World {
                 .to
                 .without(s.outside())
                 .iter()
-                .filter(|d| Self::is_of_use(&s.drives[usize::from(*d)], &mail.request))
+                .filter(|d| s.drives[usize::from(*d)].may_change_by(&mail.request))
             {
                 let deliver = |answered| Action::Deliver {
                     client,
@@ -89,7 +91,7 @@ impl World {
         let others = Drives::all(self.drives)
             .without(s.outside())
             .without(Drives::one(drive));
-        let epoch = match (state.own.standing, state.way_back.joining) {
+        let epoch = match (state.own.standing, state.past.way_back.joining) {
             (Standing::Outside, None) => {
                 let sets = (0..=others.bits()).map(Drives::from_bits);
                 let told = sets.filter(|told| told.without(others).is_empty() && self.may_tell(s, *told));
@@ -97,7 +99,7 @@ impl World {
             }
             (Standing::Outside, Some(epoch)) => epoch,
             (Standing::Recovering(epoch), _) if !state.key.known => {
-                let unheard = others.without(state.way_back.lacking);
+                let unheard = others.without(state.past.way_back.lacking);
                 actions.extend(unheard.iter().map(|other| Action::Scan(drive, other)));
                 epoch
             }

@@ -3,13 +3,15 @@
 
 use super::change::{Content, Kind, Told};
 use super::rules::{Occasion, Rule};
-use super::state::{Drive, Mail, Record, Stage, State, World};
+use super::state::{Drive, Mail, Record, State, World};
+use crate::kit::client::Stage;
+use crate::kit::votes::majority;
 use model::protocol::{Ballot, Drives, Folder, KeyState, Outcome, Register, Reply, Request, Value, Vote};
 
 impl World {
     /// More than half of the drives.
     pub(super) fn majority(&self) -> usize {
-        usize::from(self.drives) / 2 + 1
+        majority(self.drives)
     }
 
     /// K shards, or one more where that is half of the drives.
@@ -47,13 +49,13 @@ impl World {
         s.broken.demand(Rule::HiCovers, covered);
         if let (Reply::Granted(_), Request::Prepare { ballot }) = (reply, request) {
             s.broken
-                .demand(Rule::PromiseHolds, *ballot > before.promised.max(state.promised_before));
+                .demand(Rule::PromiseHolds, *ballot > before.promised.max(state.past.promised));
         }
         if let Request::Accept { vote, prev } = request
             && key.register.accepted.ballot == vote.ballot
             && before.register.accepted.ballot != vote.ballot
         {
-            let promised = before.promised.max(state.promised_before);
+            let promised = before.promised.max(state.past.promised);
             s.broken.demand(Rule::PromiseHolds, vote.ballot >= promised);
             s.broken.demand(Rule::EpochFences, vote.ballot.epoch >= own.epoch);
             let register = &key.register;
@@ -78,15 +80,16 @@ impl World {
         }
         self.audit_garbage(s, drive);
         let state = s.drive(drive);
-        if state.promised_before <= state.key.promised.max(state.key.register.accepted.ballot) {
-            state.promised_before = Ballot::ZERO;
+        if state.past.promised <= state.key.promised.max(state.key.register.accepted.ballot) {
+            state.past.promised = Ballot::ZERO;
         }
     }
 
     /// What a drive has voted for goes as soon as it knows that something else is chosen.
     fn audit_garbage(&self, s: &mut State, drive: u8) {
         let state = s.drive(drive);
-        let Drive { key, voted, .. } = &mut *state;
+        let Drive { key, past, .. } = &mut *state;
+        let voted = &mut past.voted;
         let Register {
             accepted, committed, ..
         } = &key.register;
@@ -223,12 +226,7 @@ impl World {
     pub(super) fn audit_proposal(&self, s: &mut State, client: u8, vote: &Vote<Content>, prev: &Vote<Content>) {
         let known = prev.ballot.is_zero() || s.votes.get(&prev.ballot).is_some_and(|record| record.chosen);
         s.broken.demand(Rule::PrevIsChosen, known);
-        let record = Record {
-            value: vote.value,
-            prev: prev.value,
-            voters: Drives::NONE,
-            chosen: false,
-        };
+        let record = Record::proposed(vote.value, prev.value);
         let earlier = s.votes.insert(vote.ballot, record);
         s.broken.demand(Rule::OneValuePerBallot, earlier.is_none());
         let change = self.change(client);
@@ -299,10 +297,10 @@ impl World {
         let shards = |s: &State| {
             let holders = self.holders_of(s, latest.name).unwrap_or(latest.holders);
             let counts = |drive: &u8| {
-                let Drive { key, voted, .. } = &*s.drives[usize::from(*drive)];
+                let Drive { key, past, .. } = &*s.drives[usize::from(*drive)];
                 // What was staged on a drive that is no holder, and that has not voted for it, may be cleaned up. A
                 // rotten record takes with it whether it has voted.
-                let voted = self.faults.rots == 0 && voted >> latest.name & 1 == 1;
+                let voted = self.faults.rots == 0 && past.voted >> latest.name & 1 == 1;
                 let counts = holders.contains(*drive) || voted;
                 key.folders.contains(&Folder::from(latest.name)) && counts
             };

@@ -1,6 +1,6 @@
 //! The values and operations that the checker runs the machines with, and what clients may see of them.
 
-use model::protocol::{Chained, Decision, Drives, Folder, FolderNeed, Operation, Value};
+use model::protocol::{Chained, Decision, Drives, Folder, FolderNeed, Operation, Outcome, Value};
 use stateright::semantics::SequentialSpec;
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -223,6 +223,18 @@ pub enum Told {
     Value(u8),
     /// Not done, and it never will be.
     Unavailable,
+}
+
+impl Told {
+    /// Returns what a client is told of an outcome that is no value; nothing if its fate is not known.
+    pub fn of<V, R>(outcome: &Outcome<V, R>) -> Option<Told> {
+        match outcome {
+            Outcome::Written(_) | Outcome::Kept(_) => Some(Told::Done),
+            Outcome::Refused { .. } => Some(Told::Refused),
+            Outcome::Unavailable(_) => Some(Told::Unavailable),
+            Outcome::Ambiguous(_) => None,
+        }
+    }
 }
 
 impl SequentialSpec for Key {

@@ -5,7 +5,8 @@ use super::order::order;
 use super::state::{Action, State, World};
 use crate::chart::{InWords, Names, answer, client, message};
 use crate::harness::{Charted, World as _};
-use model::protocol::{Acceptor, Drives, Reply, Request};
+use crate::kit::drive::reply;
+use model::protocol::{Drives, Reply, Request};
 
 impl Charted for World {
     fn bounds(&self) -> String {
@@ -75,14 +76,7 @@ impl World {
     /// Returns what a drive would answer.
     fn reply_to(&self, last: &State, drive: u8, request: &Request<Content>) -> Reply<Content> {
         let state = &last.drives[usize::from(drive)];
-        let (mut own, mut key) = (state.own, state.key.clone());
-        let mut acceptor = Acceptor {
-            drive: &mut own,
-            key: &mut key,
-            index: drive,
-            mutation: self.mutation,
-        };
-        acceptor.step(request.clone()).0
+        reply((state.own, state.key.clone()), drive, request, self.mutation)
     }
 }
 

@@ -62,7 +62,7 @@ impl World {
         let state = s.drive(drive);
         let promised = before.promised.max(before.register.accepted.ballot);
         if promised > state.own.floor {
-            state.promised_before = state.promised_before.max(promised);
+            state.past.promised = state.past.promised.max(promised);
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::change::{Content, Told};
 use super::rules::{Occasion, Rule};
-use super::state::{Opening, Stage, State, World};
-use super::steps::is_of_its_round;
+use super::state::{Opening, State, World};
+use crate::kit::client::Stage;
 use model::protocol::fetch::Next;
 use model::protocol::{Drives, Fetch, Folder};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ impl World {
     pub(super) fn begin_opening(&self, s: &mut State, client: u8, value: Content) {
         let folder = Folder::from(value.name);
         let state = s.client(client);
-        let opening = match state.opening.take() {
+        let opening = match state.reading.opening.take() {
             None => Opening {
                 value,
                 fetch: Fetch::new(folder, value.data, self.drives).with_mutation(self.mutation),
@@ -32,22 +32,22 @@ impl World {
                 }
             }
         };
-        state.opening = Some(opening);
+        state.reading.opening = Some(opening);
         state.stage = Stage::Opening;
-        state.answers.clear();
-        state.unread = Drives::NONE;
+        state.reading.answers.clear();
+        state.reading.unread = Drives::NONE;
         state.machine = None;
-        state.mail.retain(|mail| !is_of_its_round(&mail.request));
+        state.mail.retain(|mail| !mail.is_of_its_round());
         self.open_on(s, client);
     }
 
     pub(super) fn open(&self, s: &mut State, client: u8, drive: u8) {
         let holds = |s: &State, folder| s.drives[usize::from(drive)].key.folders.contains(&folder);
-        let Some(Opening { value, .. }) = s.clients[usize::from(client)].opening else {
+        let Some(Opening { value, .. }) = s.clients[usize::from(client)].reading.opening else {
             return;
         };
         let found = holds(s, Folder::from(value.name));
-        if let Some(opening) = &mut s.client(client).opening {
+        if let Some(opening) = &mut s.client(client).reading.opening {
             if found {
                 opening.fetch.opened(drive);
                 opening.open.insert(drive, value.name);
@@ -60,7 +60,7 @@ impl World {
 
     /// Answers once K shards are open, or reads again once, if fewer are left.
     fn open_on(&self, s: &mut State, client: u8) {
-        let Some(opening) = s.clients[usize::from(client)].opening.clone() else {
+        let Some(opening) = s.clients[usize::from(client)].reading.opening.clone() else {
             return;
         };
         let value = opening.value;
@@ -79,7 +79,7 @@ impl World {
             Next::TooFew => {
                 let state = s.client(client);
                 state.stage = Stage::Reading;
-                state.unread = Drives::all(self.drives);
+                state.reading.unread = Drives::all(self.drives);
             }
         }
     }

@@ -2,8 +2,9 @@
 //! operations die with what they had sent, wiped drives come back, and one that comes new ends with any W drives
 //! (`live.resolves`); with all of them it leaves nothing to mend (`live.heals`).
 
-use super::state::{Action, Stage, State, World};
+use super::state::{Action, State, World};
 use crate::harness::{Checked, World as _};
+use crate::kit::client::Stage;
 use model::protocol::Drives;
 use stateright::Property;
 

@@ -2,12 +2,10 @@
 
 use super::change::{Change, Content, Key};
 use super::rules::{Occasion, Rule};
+use crate::kit;
 use crate::rules::{Broken, Seen};
 use model::protocol::mutant::Mutation;
-use model::protocol::{
-    Ballot, Coordinator, DriveState, Drives, Fetch, Folder, KeyState, Quorums, Register, Request, Snapshot, Standing,
-    Value,
-};
+use model::protocol::{Ballot, Coordinator, Drives, Fetch, Folder, Quorums, Snapshot, Standing, Value};
 use stateright::semantics::LinearizabilityTester;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -103,17 +101,14 @@ impl Faults {
     }
 }
 
-/// A drive, and what is known of its past.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Drive {
-    /// What it knows of itself.
-    pub own: DriveState,
-    /// What it holds of the key.
-    pub key: KeyState<Content>,
-    /// The register on the media, where it lags behind.
-    pub durable: Option<Register<Content>>,
+/// A drive.
+pub type Drive = kit::drive::Drive<Content, Past>;
+
+/// What is known of a drive's past.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Past {
     /// The highest promise that a restart or a wipe has taken.
-    pub promised_before: Ballot,
+    pub promised: Ballot,
     /// The way back of a drive that was wiped.
     pub way_back: WayBack,
     /// The folders that it holds and has voted for, or was sent as chosen, unless it forgot that: bits by name.
@@ -131,42 +126,18 @@ pub struct WayBack {
     pub lacking: Drives,
 }
 
-/// How far a client's operation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// Not invoked.
-    Idle,
-    /// A plain read asks drives.
-    Reading,
-    /// A read opens shards.
-    Opening,
-    /// Its coordinator runs.
-    Running,
-    /// Answered, crashed, or out of ballots.
-    Over,
-}
-
 /// A client and its coordinator.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Client {
-    /// How far it is.
-    pub stage: Stage,
-    /// Ballots used.
-    pub rounds: u8,
-    /// Its coordinator.
-    pub machine: Option<Coordinator<Content, Change>>,
-    /// A plain read's.
+pub type Client = kit::client::Client<Content, Coordinator<Content, Change>, Reading>;
+
+/// What a plain read has come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Reading {
+    /// What drives have told.
     pub answers: BTreeMap<u8, Snapshot<Content>>,
-    /// The drives that a plain read has not asked.
+    /// The drives that it has not asked.
     pub unread: Drives,
-    /// The shards that a read opens.
+    /// The shards that it opens.
     pub opening: Option<Opening>,
-    /// What it sent and what did not arrive everywhere.
-    pub mail: Vec<Mail>,
-    /// A get's: absence was chosen at some moment since it began.
-    pub saw_absent: bool,
-    /// Whether it was told how its operation ended.
-    pub answered: bool,
 }
 
 /// A read that opens its shards one by one.
@@ -183,43 +154,10 @@ pub struct Opening {
 }
 
 /// A request on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Mail {
-    /// The request.
-    pub request: Request<Content>,
-    /// The drives that it has not reached.
-    pub to: Drives,
-    /// Kept only where requests may be doubled.
-    pub delivered: Drives,
-    /// Whether it is an Accept that carries a change.
-    pub brief: bool,
-}
-
-impl Mail {
-    /// A request that has reached nobody.
-    #[must_use]
-    pub fn new(request: Request<Content>, to: Drives) -> Mail {
-        Mail {
-            request,
-            to,
-            delivered: Drives::NONE,
-            brief: false,
-        }
-    }
-}
+pub type Mail = kit::mail::Mail<Content>;
 
 /// A ballot's votes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Record {
-    /// What was voted for.
-    pub value: Content,
-    /// What it follows.
-    pub prev: Content,
-    /// Who voted.
-    pub voters: Drives,
-    /// Whether A drives did, at some moment.
-    pub chosen: bool,
-}
+pub type Record = kit::votes::Record<Content>;
 
 /// What may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

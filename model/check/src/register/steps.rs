@@ -2,15 +2,14 @@
 
 use super::change::{Content, Kind, Told};
 use super::rules::{Occasion, Rule};
-use super::state::{Client, Drive, Mail, Stage, State, World};
+use super::state::{Mail, State, World};
+use crate::kit::client::{Stage, next_ballot};
+use crate::kit::drive::Answered;
+use crate::kit::mail::send;
 use model::protocol::mutant::Mutant;
 use model::protocol::purge::purgeable;
-use model::protocol::{
-    Acceptor, Ballot, Brief, Coordinator, DriveEffect, DriveState, Drives, Effect, Event, Folder, Outcome,
-    ReadDecision, Reply, Request, decide_read,
-};
+use model::protocol::{Coordinator, Drives, Effect, Event, Folder, Outcome, ReadDecision, Reply, Request, decide_read};
 use stateright::semantics::ConsistencyTester;
-use std::collections::BTreeMap;
 
 /// Ballots that a rescuer has, many more than it needs: out of them, it stands still.
 const RESCUE_ROUNDS: u8 = 100;
@@ -30,7 +29,7 @@ impl World {
         state.saw_absent = saw_absent;
         if matches!(change.kind, Kind::Get | Kind::Head | Kind::Fetch | Kind::Purge) {
             state.stage = Stage::Reading;
-            state.unread = Drives::all(self.drives);
+            state.reading.unread = Drives::all(self.drives);
         } else {
             self.start_machine(s, client);
         }
@@ -54,25 +53,10 @@ impl World {
         if s.acks > 0 {
             self.seen.see(Occasion::BootAfterAck);
         }
-        let Drive {
-            own,
-            key,
-            durable,
-            promised_before,
-            way_back: _,
-            voted: _,
-        } = s.drive(drive);
-        *promised_before = key.promised.max(*promised_before);
-        key.promised = Ballot::ZERO;
-        if let Some(register) = durable.take() {
-            key.register = register;
-        }
-        if !self.mutation.is(Mutant::FloorNotRaised) {
-            *own = DriveState {
-                standing: own.standing,
-                ..DriveState::boot(own.epoch, own.hi)
-            };
-        }
+        let mutation = self.mutation;
+        let state = s.drive(drive);
+        state.past.promised = state.key.promised.max(state.past.promised);
+        state.boot(mutation);
     }
 
     /// Hands a request to a drive, and its answer, if it is not lost, to the client's coordinator.
@@ -143,42 +127,23 @@ impl World {
     /// A drive's answer to a request, which it may be told in brief.
     fn answer(&self, s: &mut State, drive: u8, request: Request<Content>, brief: bool) -> Reply<Content> {
         let may_boot = s.faults.boots > 0;
-        let Drive { own, key, durable, .. } = s.drive(drive);
-        let before = key.clone();
-        let mut removed = Vec::new();
-        let hi = own.hi;
-        let mut acceptor = Acceptor {
-            drive: own,
-            key,
-            index: drive,
-            mutation: self.mutation,
+        let state = s.drive(drive);
+        let hi = state.own.hi;
+        let Answered { reply, before, removed } = if brief {
+            state.answer_brief(drive, request.clone(), self.mutation, may_boot)
+        } else {
+            state.answer(drive, request.clone(), self.mutation, may_boot)
         };
-        let (reply, effects) = match &request {
-            Request::Accept { vote, prev } if brief => acceptor.step_brief(&Brief::of(vote, prev)),
-            _ => acceptor.step(request.clone()),
-        };
-        if own.hi > hi && !own.floor.is_zero() {
+        if state.own.hi > hi && !state.own.floor.is_zero() {
             self.seen.see(Occasion::HiRaised);
         }
-        for effect in effects {
-            match effect {
-                DriveEffect::PersistRegister => *durable = None,
-                DriveEffect::PersistRegisterLazily if may_boot && durable.is_none() => {
-                    *durable = Some(before.register.clone());
-                }
-                DriveEffect::Remove(folders) => {
-                    if matches!(request, Request::Finalize { .. }) {
-                        let is_of_prev = folders.contains(&Folder::from(before.register.prev.value.name));
-                        self.seen.see(if is_of_prev {
-                            Occasion::PrevDropped
-                        } else {
-                            Occasion::SupersededDropped
-                        });
-                    }
-                    removed.extend(folders);
-                }
-                _ => {}
-            }
+        if !removed.is_empty() && matches!(request, Request::Finalize { .. }) {
+            let is_of_prev = removed.contains(&Folder::from(before.register.prev.value.name));
+            self.seen.see(if is_of_prev {
+                Occasion::PrevDropped
+            } else {
+                Occasion::SupersededDropped
+            });
         }
         if !removed.is_empty() {
             self.audit_removal(s, drive, &removed);
@@ -198,11 +163,9 @@ impl World {
                     }
                     let state = s.client(client);
                     let sends_changes = state.machine.as_ref().is_some_and(|machine| machine.sends_changes());
-                    state.mail.retain(|mail| !is_of_its_round(&mail.request));
-                    state.mail.push(Mail {
-                        brief: sends_changes && matches!(request, Request::Accept { .. }),
-                        ..Mail::new(request, to)
-                    });
+                    let brief = sends_changes && matches!(request, Request::Accept { .. });
+                    let letter = Mail::new(0, request, to);
+                    send(&mut state.mail, Mail { brief, ..letter });
                 }
             }
         }
@@ -219,7 +182,7 @@ impl World {
                 folder: Folder::from(name),
             };
             let to = Drives::all(self.drives);
-            s.client(client).mail.push(Mail::new(request, to));
+            s.client(client).mail.push(Mail::new(0, request, to));
         }
         self.tell(s, client, outcome);
     }
@@ -235,17 +198,12 @@ impl World {
         }
         state.rounds += 1;
         let known = state.machine.as_ref().map_or(0, |machine| machine.settled());
-        let ballot = Ballot {
-            epoch: epoch.max(known),
-            // Its process has seen the rounds of the initial value.
-            round: (round + 1).max(if self.initial { 2 } else { 1 }),
-            node: if self.mutation.is(Mutant::BallotsUsedAgain) {
-                1
-            } else {
-                u32::from(client) + 1
-            },
-            boot: 0,
-        };
+        // Its process has seen the rounds of the initial value.
+        let seen = round.max(u64::from(self.initial));
+        let mut ballot = next_ballot(client, epoch.max(known), seen);
+        if self.mutation.is(Mutant::BallotsUsedAgain) {
+            ballot.node = 1;
+        }
         let machine = state.machine.as_mut().expect("it asked");
         let effects = machine.on(Event::Begin(ballot));
         self.carry_out(s, client, effects, false);
@@ -254,12 +212,8 @@ impl World {
     fn tell(&self, s: &mut State, client: u8, outcome: Outcome<Content, ()>) {
         let change = self.change(client);
         let told = match outcome {
-            Outcome::Written(_) => Some(Told::Done),
             Outcome::Kept(value) if change.is_get() => return self.tell_value(s, client, value),
-            Outcome::Kept(_) => Some(Told::Done),
-            Outcome::Refused { .. } => Some(Told::Refused),
-            Outcome::Unavailable(_) => Some(Told::Unavailable),
-            Outcome::Ambiguous(_) => None,
+            outcome => Told::of(&outcome),
         };
         if let Some(told) = told.filter(|_| change.is_asked_for()) {
             self.tell_client(s, client, told);
@@ -293,39 +247,28 @@ impl World {
 
     /// The client reacts to nothing any more; what it sent may still arrive.
     pub(super) fn leave(&self, s: &mut State, client: u8) {
-        let state = s.client(client);
-        let mut mail = std::mem::take(&mut state.mail);
-        mail.retain(|mail| !is_of_its_round(&mail.request));
-        *state = Client {
-            stage: Stage::Over,
-            rounds: 0,
-            machine: None,
-            answers: BTreeMap::new(),
-            unread: Drives::NONE,
-            opening: None,
-            mail,
-            saw_absent: false,
-            answered: state.answered,
-        };
+        s.client(client).leave();
     }
 
     pub(super) fn read(&self, s: &mut State, client: u8, drive: u8) {
         let reply = self.step_drive(s, drive, Request::Read);
         let state = s.client(client);
-        state.unread.remove(drive);
+        state.reading.unread.remove(drive);
         if let Reply::Read(snapshot) = reply {
-            state.answers.insert(drive, snapshot);
+            state.reading.answers.insert(drive, snapshot);
         }
     }
 
     /// Lets the drives forget a tombstone that all of them have.
     fn purge(&self, s: &mut State, client: u8) -> Option<()> {
         let quorums = self.quorums[usize::from(client)];
-        let answers = &s.clients[usize::from(client)].answers;
+        let answers = &s.clients[usize::from(client)].reading.answers;
         let ballot = purgeable(quorums, answers, self.mutation)?;
         self.leave(s, client);
         let request = Request::Purge { ballot };
-        s.client(client).mail.push(Mail::new(request, Drives::all(self.drives)));
+        s.client(client)
+            .mail
+            .push(Mail::new(0, request, Drives::all(self.drives)));
         Some(())
     }
 
@@ -334,14 +277,14 @@ impl World {
             return self.purge(s, client);
         }
         let quorums = self.quorums[usize::from(client)];
-        let answers = s.clients[usize::from(client)].answers.clone();
+        let answers = s.clients[usize::from(client)].reading.answers.clone();
         let value = match decide_read(quorums, &answers, self.mutation) {
             ReadDecision::Chosen(vote) => vote.value,
             ReadDecision::TooFew => return None,
             ReadDecision::Undecided => {
                 let state = s.client(client);
-                state.answers.clear();
-                state.unread = Drives::NONE;
+                state.reading.answers.clear();
+                state.reading.unread = Drives::NONE;
                 self.start_machine(s, client);
                 return Some(());
             }
@@ -355,9 +298,4 @@ impl World {
         self.tell_value(s, client, value);
         Some(())
     }
-}
-
-/// Returns whether a request is of no use once its round is over.
-pub(super) fn is_of_its_round(request: &Request<Content>) -> bool {
-    matches!(request, Request::Prepare { .. } | Request::Fence { .. })
 }

@@ -4,9 +4,10 @@
 
 use super::bounds::NONE;
 use super::change::Kind;
-use super::state::{Action, Drive, Faults, Stage, State, World};
+use super::state::{Action, Drive, Faults, State, World};
 use crate::dice::Dice;
 use crate::harness::World as _;
+use crate::kit::client::Stage;
 
 /// Steps of a walk before the faults stop.
 const STEPS: usize = 600;

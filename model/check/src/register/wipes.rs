@@ -1,7 +1,7 @@
 //! Drives that lose everything, and how they come back.
 
 use super::rules::{Occasion, Rule};
-use super::state::{Drive, State, WayBack, World};
+use super::state::{Drive, Past, State, WayBack, World};
 use model::protocol::join::{absence_is_known, join_epoch, lacks, may_join};
 use model::protocol::mutant::Mutant;
 use model::protocol::{Ballot, DriveState, Drives, KeyState, Quorums, Reply, Request, Standing};
@@ -12,17 +12,19 @@ impl World {
         s.faults.wipes -= 1;
         let state = s.drive(drive);
         let votes = state.key.promised.max(state.key.register.accepted.ballot);
-        let promised_before = state.promised_before.max(votes);
+        let promised = state.past.promised.max(votes);
         *state = Drive {
             own: DriveState::outside(),
             key: KeyState::lost(),
             durable: None,
-            promised_before,
-            way_back: WayBack {
-                past: state.way_back.past.max(promised_before.epoch),
-                ..WayBack::default()
+            past: Past {
+                promised,
+                way_back: WayBack {
+                    past: state.past.way_back.past.max(promised.epoch),
+                    ..WayBack::default()
+                },
+                voted: 0,
             },
-            voted: 0,
         };
     }
 
@@ -32,9 +34,9 @@ impl World {
         s.faults.rots -= 1;
         let state = s.drive(drive);
         let votes = state.key.promised.max(state.key.register.accepted.ballot);
-        state.promised_before = state.promised_before.max(votes);
+        state.past.promised = state.past.promised.max(votes);
         state.durable = None;
-        state.voted = 0;
+        state.past.voted = 0;
         let folders = std::mem::take(&mut state.key.folders);
         let known = self.mutation.is(Mutant::RottenIsAbsent);
         state.key = KeyState {
@@ -64,14 +66,14 @@ impl World {
             });
             s.drive(drive).own.floor = votes.max().unwrap_or(Ballot::ZERO);
         }
-        s.drive(drive).way_back.joining = Some(epoch);
+        s.drive(drive).past.way_back.joining = Some(epoch);
         Some(())
     }
 
     /// Has the epoch stored by another drive.
     pub(super) fn fence(&self, s: &mut State, drive: u8, other: u8) {
         let state = &s.drives[usize::from(drive)];
-        let epoch = match (state.own.standing, state.way_back.joining) {
+        let epoch = match (state.own.standing, state.past.way_back.joining) {
             (Standing::Recovering(epoch), _) | (_, Some(epoch)) => epoch,
             _ => return,
         };
@@ -81,7 +83,7 @@ impl World {
 
     /// A drive joins as soon as enough others have stored its epoch, whoever had them do so.
     pub(super) fn come_in(&self, s: &mut State, drive: u8) {
-        let Some(epoch) = s.drives[usize::from(drive)].way_back.joining else {
+        let Some(epoch) = s.drives[usize::from(drive)].past.way_back.joining else {
             return;
         };
         let has_stored = |other: &u8| {
@@ -93,13 +95,13 @@ impl World {
             return;
         }
         let state = s.drive(drive);
-        let past = state.way_back.past;
+        let past = state.past.way_back.past;
         let floor = state.own.floor;
         state.own = DriveState::joined(epoch);
         if self.mutation.is(Mutant::JoinWithFloor) || self.mutation.is(Mutant::JoinLeavesFloor) {
             state.own.floor = floor;
         }
-        state.way_back = WayBack::default();
+        state.past.way_back = WayBack::default();
         s.broken.demand(Rule::EpochFences, epoch > past);
     }
 
@@ -115,8 +117,8 @@ impl World {
             return None;
         }
         let state = s.drive(drive);
-        state.way_back.lacking.insert(other);
-        if absence_is_known(Quorums::of(self.drives), state.way_back.lacking) {
+        state.past.way_back.lacking.insert(other);
+        if absence_is_known(Quorums::of(self.drives), state.past.way_back.lacking) {
             state.key.known = true;
             self.seen.see(Occasion::KnownAbsent);
         }

@@ -17,10 +17,11 @@
 use super::change::{Change, Content, INITIAL, Key};
 use super::order::sort_drives;
 use super::rules::{Occasion, Rule};
-use super::state::{Action, Client, Drive, Record, Stage, State, WayBack, World};
+use super::state::{Action, Drive, Record, State, World};
 use crate::harness::{self, Checked};
+use crate::kit::drive::UNBOUNDED;
 use crate::rules::{Broken, Seen};
-use model::protocol::{Ballot, DriveState, Drives, Event, Folder, KeyState, Register, Value, Vote};
+use model::protocol::{Ballot, Drives, Event, Folder, Register, Value, Vote};
 use stateright::Property;
 use stateright::semantics::LinearizabilityTester;
 use std::collections::BTreeMap;
@@ -43,44 +44,19 @@ impl harness::World for World {
             round: 1,
             ..Ballot::ZERO
         };
-        let mut drive = Drive {
-            own: DriveState::boot(0, if self.faults.need_hi() { 0 } else { u64::MAX / 2 }),
-            key: KeyState::empty(),
-            durable: None,
-            promised_before: Ballot::ZERO,
-            way_back: WayBack::default(),
-            voted: 0,
-        };
-        drive.own.floor = Ballot::ZERO;
+        let mut drive = Drive::new(if self.faults.need_hi() { 0 } else { UNBOUNDED });
         let mut votes = BTreeMap::new();
         if self.initial {
             drive.own.hi = drive.own.hi.max(1);
             let vote = Vote { ballot: first, value };
             drive.key.register = Register::committed(vote);
             drive.key.folders.insert(Folder::from(INITIAL));
-            drive.voted = 1 << INITIAL;
-            let record = Record {
-                value,
-                prev: Content::absent(),
-                voters: Drives::NONE,
-                chosen: true,
-            };
-            votes.insert(first, record);
+            drive.past.voted = 1 << INITIAL;
+            votes.insert(first, Record::chosen(value, Content::absent()));
         }
-        let client = Client {
-            stage: Stage::Idle,
-            rounds: 0,
-            machine: None,
-            answers: BTreeMap::new(),
-            unread: Drives::NONE,
-            opening: None,
-            mail: Vec::new(),
-            saw_absent: false,
-            answered: false,
-        };
         State {
             drives: (0..self.drives).map(|_| Arc::new(drive.clone())).collect(),
-            clients: self.changes.iter().map(|_| Arc::new(client.clone())).collect(),
+            clients: self.changes.iter().map(|_| Arc::default()).collect(),
             holders: vec![Drives::NONE; self.changes.len()],
             faults: self.faults,
             history: LinearizabilityTester::new(Key(if self.initial { INITIAL } else { 0 })),
@@ -101,8 +77,7 @@ impl harness::World for World {
         }
         for (drive, state) in s.drives.iter().enumerate() {
             let drive = drive as u8;
-            let has_state = !state.key.promised.is_zero() || state.durable.is_some();
-            if s.faults.boots > 0 && has_state {
+            if s.faults.boots > 0 && state.has_volatile() {
                 actions.push(Action::Boot(drive));
             }
             self.recovery_actions(s, drive, state, actions);

@@ -3,7 +3,8 @@
 use super::requests::DRIVES;
 use super::rules::{Occasion, Rule};
 use super::state::{Drive, Fate, State, World, ballot, upload_of};
-use model::protocol::{Acceptor, Ballot, DriveState, Folder, Reply, Request, Value};
+use crate::kit::drive::{UNBOUNDED, fresh};
+use model::protocol::{Acceptor, Ballot, Folder, Reply, Request, Value};
 use model::record::Record;
 use model::upload::{CleanUp, clean_up, left_by};
 use std::collections::BTreeSet;
@@ -12,10 +13,7 @@ impl World {
     /// Hands a request to a drive's acceptor.
     fn ask(&self, s: &mut State, drive: u8, request: Request<Record>) -> Reply<Record> {
         let before = s.drives[usize::from(drive)].key.folders.clone();
-        let mut own = DriveState {
-            floor: Ballot::ZERO,
-            ..DriveState::boot(0, u64::MAX / 2)
-        };
+        let mut own = fresh(UNBOUNDED);
         let key = &mut s.drive(drive).key;
         let mut acceptor = Acceptor {
             drive: &mut own,

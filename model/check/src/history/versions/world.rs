@@ -12,10 +12,9 @@ use super::rules::{Occasion, Rule};
 use super::state::{Action, Client, FIRST, State, World, ballot, versions_of};
 use crate::harness;
 use crate::history::exact::Exact;
+use crate::kit::drive::{UNBOUNDED, fresh};
 use crate::rules::{Broken, Seen};
-use model::protocol::{
-    Acceptor, Ballot, Decision, DriveState, Drives, KeyState, Operation, Register, Request as Message, Value, Vote,
-};
+use model::protocol::{Acceptor, Decision, Drives, KeyState, Operation, Register, Request as Message, Value, Vote};
 use model::record::mutant::Mutant;
 use model::record::{Content, Object, Op, Record, Refusal, Upload, Version, VersionKind};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
@@ -221,10 +220,7 @@ impl World {
 
     /// The drive votes for what is chosen, and is told so.
     fn hear(&self, s: &mut State) {
-        let mut own = DriveState {
-            floor: Ballot::ZERO,
-            ..DriveState::boot(0, u64::MAX / 2)
-        };
+        let mut own = fresh(UNBOUNDED);
         let vote = |at: usize, s: &State| Vote {
             ballot: ballot(at),
             value: s.chain[at].0.0.clone(),
