@@ -56,7 +56,7 @@ pub fn search<W: Charted>(world: W, until: &[&'static str], limit: Duration, sta
         HasDiscoveries::AllOf(until.iter().copied().collect())
     };
     let start = Instant::now();
-    let mut builder = world.checker().threads(2).timeout(limit).finish_when(stop);
+    let mut builder = world.checker().threads(threads()).timeout(limit).finish_when(stop);
     if let Some(states_max) = states_max {
         builder = builder.target_state_count(states_max);
     }
@@ -82,6 +82,12 @@ pub fn search<W: Charted>(world: W, until: &[&'static str], limit: Duration, sta
         broken,
         charts,
     }
+}
+
+/// Threads of a search. With one (`THREADS=1`) the number of states is the same on every run.
+fn threads() -> usize {
+    let asked = std::env::var("THREADS").ok();
+    asked.and_then(|threads| threads.parse().ok()).unwrap_or(2)
 }
 
 /// The shortest way on which a rule is broken. A search of its own: of the ways that break a rule, the checker keeps

@@ -4,6 +4,13 @@
 //! and reorders, clients, drives that crash, lose power or everything. It keeps the books that the rules are judged
 //! by, and never asks the protocol's quorum code. The tests of `model` exhaust worlds within stated bounds and break
 //! the protocol on purpose; its examples open them in stateright's explorer and search further.
+//!
+//! Each world is a module, from the bottom up: `rules`, what it is held to; `state`, its bounds, what there is and what
+//! may happen; `steps` and others, what comes of it; `audit`, what the rules demand; `order`, which states are one;
+//! `world`, with the arguments for its reductions; `bounds` and `mutants`, where it is explored; `chart`, a way in
+//! words. [`harness`] is what stateright sees of all of them. A state is a *system*, which is judged, and a *ledger*,
+//! which it is judged by: the ledger reads the system and changes nothing in it. [`kit`] has the pieces of the worlds
+//! that run the register itself.
 
 pub mod bucket;
 pub mod chart;

@@ -28,11 +28,11 @@ impl Charted for World {
         }
         for (index, kind) in (0..).zip(&self.kinds) {
             let asked = (index, *kind);
-            if let Some(told) = told((&last.history, &next.history), asked, Told::ALL) {
+            if let Some(told) = told((&last.ledger.history, &next.ledger.history), asked, Told::ALL) {
                 line += &format!("; {} is told: {}", self.client(index), told.in_words());
             }
         }
-        line += &next.broken.since(last.broken);
+        line += &next.ledger.broken.since(last.ledger.broken);
         for set in 0..self.sets {
             names.reorder(set, &order(&next, set));
         }
@@ -92,11 +92,11 @@ impl World {
                 self.does(last, next, index)
             }
             Action::Propose(index, _) => proposal(next, index),
-            Action::CallOff(_) => format!("it is {}", bucket(next.bucket)),
+            Action::CallOff(_) => format!("it is {}", bucket(next.system.bucket)),
             Action::Accept(index, drive) => {
                 let set = self.set_of(index);
-                let votes = next.drive(set, drive).voted.contains(index);
-                let chosen = |s: &State| s.proposals.get(&index).is_some_and(|sent| sent.chosen);
+                let votes = next.system.drive(set, drive).voted.contains(index);
+                let chosen = |s: &State| s.system.proposals.get(&index).is_some_and(|sent| sent.chosen);
                 let so = match (votes, !chosen(last) && chosen(next)) {
                     (true, true) => "accepted, and chosen",
                     (true, false) => "accepted",
@@ -105,7 +105,7 @@ impl World {
                 format!("{}: {so}", proposal(last, index))
             }
             Action::Commit(index) => {
-                let wanted = match &last.clients[usize::from(index)] {
+                let wanted = match &last.system.clients[usize::from(index)] {
                     Client::Deleting {
                         change: Some(change), ..
                     } => format!("{}, ", change_named(*change)),
@@ -113,17 +113,17 @@ impl World {
                 };
                 let does = self.does(last, next, index);
                 let does = if does.is_empty() { does } else { format!("; {does}") };
-                format!("{wanted}it is {}{does}", bucket(next.bucket))
+                format!("{wanted}it is {}{does}", bucket(next.system.bucket))
             }
             Action::Survey(index, set, drive) => {
                 let Client::Deleting {
                     survey: Some((incarnation, turn)),
                     ..
-                } = last.clients[usize::from(index)]
+                } = last.system.clients[usize::from(index)]
                 else {
                     return String::new();
                 };
-                let state = next.drive(set, drive);
+                let state = next.system.drive(set, drive);
                 let answer = if state.listed.get(&incarnation).is_some_and(|listed| *listed >= turn) {
                     let listing = self.listing(next, set, drive, incarnation);
                     let votes = listing.keys.values().map(|key| vote(&key.accepted));
@@ -141,11 +141,11 @@ impl World {
                 let does = if does.is_empty() { does } else { format!("; {does}") };
                 format!("turn {turn}: {answer}, {}{does}", gate(state, incarnation))
             }
-            Action::Ask(..) => bucket(last.bucket),
+            Action::Ask(..) => bucket(last.system.bucket),
             Action::Answer(set, drive, incarnation) => {
-                let told = last.drive(set, drive).told.get(&incarnation);
+                let told = last.system.drive(set, drive).told.get(&incarnation);
                 let told = told.map_or_else(String::new, |(_, of)| bucket(*of));
-                format!("{told}, {}", gate(next.drive(set, drive), incarnation))
+                format!("{told}, {}", gate(next.system.drive(set, drive), incarnation))
             }
             Action::Lose(..) | Action::Boot(..) => String::new(),
         }
@@ -153,25 +153,25 @@ impl World {
 
     /// Returns what a client wants done after a step, where that is news.
     fn does(&self, last: &State, next: &State, index: u8) -> String {
-        let client = &next.clients[usize::from(index)];
-        if last.clients[usize::from(index)] == *client {
+        let client = &next.system.clients[usize::from(index)];
+        if last.system.clients[usize::from(index)] == *client {
             return String::new();
         }
+        let before = &last.system.clients[usize::from(index)];
+        let surveyed = matches!(before, Client::Deleting { survey: Some(_), .. });
         match client {
-            Client::Ready(_) => format!("the bucket is {}", bucket(next.bucket)),
+            Client::Ready(_) => format!("the bucket is {}", bucket(next.system.bucket)),
             Client::Creating => "its change is on its way".to_owned(),
             Client::Deleting {
                 change: Some(change), ..
             } => format!("it wants to {}", change_named(*change)),
             Client::Deleting { looking: Some(_), .. } => {
-                format!("the bucket is {}, it looks at the keys", bucket(next.bucket))
+                format!("the bucket is {}, it looks at the keys", bucket(next.system.bucket))
             }
             Client::Deleting {
                 survey: Some((_, turn)),
                 ..
-            } if !matches!(&last.clients[usize::from(index)], Client::Deleting { survey, .. } if survey.is_some()) => {
-                format!("all drives are to list for turn {turn}")
-            }
+            } if !surveyed => format!("all drives are to list for turn {turn}"),
             Client::Deleting { .. } | Client::Idle | Client::Voting | Client::Over => String::new(),
         }
     }
@@ -179,7 +179,7 @@ impl World {
 
 /// Returns what a writer has sent.
 fn proposal(s: &State, index: u8) -> String {
-    let Some(sent) = s.proposals.get(&index) else {
+    let Some(sent) = s.system.proposals.get(&index) else {
         return String::new();
     };
     format!("{} after {}", vote(&sent.vote), vote(&sent.prev))

@@ -1,22 +1,17 @@
 //! Which drive of a set is called which makes no difference: states are kept in an order of their drives.
 
 use super::state::{Client, Content, Drive, State};
+use crate::kit::symmetry;
 use model::bucket::Listing;
 
 /// Sorts the drives of each set.
 pub(super) fn sort_drives(s: &mut State) {
-    for set in 0..s.sets.len() as u8 {
+    for set in 0..s.system.sets.len() as u8 {
         let order = order(s, set);
-        if order.is_sorted() {
+        let Some(to) = symmetry::sort(&mut s.system.sets[usize::from(set)], &order) else {
             continue;
-        }
-        let mut to = vec![0; order.len()];
-        for (new, old) in order.iter().enumerate() {
-            to[usize::from(*old)] = new as u8;
-        }
-        let drives = order.iter().map(|old| s.drive(set, *old).clone()).collect();
-        s.sets[usize::from(set)] = drives;
-        for client in &mut s.clients {
+        };
+        for client in &mut s.system.clients {
             if let Client::Deleting { machine, .. } = client {
                 machine.rename(set, &to);
             }
@@ -26,16 +21,16 @@ pub(super) fn sort_drives(s: &mut State) {
 
 /// The drives of a set in their order, each by its place before.
 pub(super) fn order(s: &State, set: u8) -> Vec<u8> {
-    let mut order: Vec<u8> = (0..s.sets[usize::from(set)].len() as u8).collect();
+    let mut order: Vec<u8> = (0..s.system.sets[usize::from(set)].len() as u8).collect();
     order.sort_by(|a, b| sight(s, set, *a).cmp(&sight(s, set, *b)));
     order
 }
 
 /// All that is known of a drive: itself, and what each deletion has heard of it.
 fn sight(s: &State, set: u8, drive: u8) -> (&Drive, Vec<Option<&Listing<u8, Content>>>) {
-    let heard = s.clients.iter().map(|client| match client {
+    let heard = s.system.clients.iter().map(|client| match client {
         Client::Deleting { machine, .. } => machine.listing_of(set, drive),
         _ => None,
     });
-    (s.drive(set, drive), heard.collect())
+    (s.system.drive(set, drive), heard.collect())
 }

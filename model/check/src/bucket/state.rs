@@ -199,9 +199,18 @@ pub struct Proposal {
     pub chosen: bool,
 }
 
-/// All that there is at one moment.
+/// All that there is at one moment: what is judged, and what it is judged by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
+    /// The system.
+    pub system: System,
+    /// The books.
+    pub ledger: Ledger,
+}
+
+/// What is judged: machines, what is between them, and what may yet befall them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct System {
     /// By set.
     pub sets: Vec<Vec<Drive>>,
     /// The bucket's register.
@@ -214,6 +223,11 @@ pub struct State {
     pub proposals: BTreeMap<u8, Proposal>,
     /// What is left of the faults.
     pub faults: Faults,
+}
+
+/// What the system is judged by. It is kept from what happens alone; no machine sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ledger {
     /// What clients asked and were told.
     pub history: LinearizabilityTester<u8, Name>,
     /// The rules that were broken.
@@ -258,7 +272,7 @@ impl Drive {
     }
 }
 
-impl State {
+impl System {
     /// A drive.
     pub fn drive(&self, set: u8, drive: u8) -> &Drive {
         &self.sets[usize::from(set)][usize::from(drive)]

@@ -1,7 +1,7 @@
 //! What may happen next, and what the actions do.
 
 use super::rules::{Occasion, Rule};
-use super::state::{Action, Client, Content, Drive, Kind, Proposal, State, Told, World};
+use super::state::{Action, Client, Content, Drive, Kind, Ledger, Proposal, State, System, Told, World};
 use crate::kit::drive::{UNBOUNDED, fresh};
 use model::bucket::mutant::Mutant;
 use model::bucket::{
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 impl World {
     pub(super) fn client_actions(&self, s: &State, client: u8, actions: &mut Vec<Action>) {
-        match &s.clients[usize::from(client)] {
+        match &s.system.clients[usize::from(client)] {
             Client::Idle => actions.push(Action::Invoke(client)),
             Client::Ready(incarnation) => {
                 let set = self.set_of(client);
@@ -55,7 +55,7 @@ impl World {
             Client::Voting | Client::Over => {}
         }
         for (set, drive) in self.places() {
-            if s.drive(set, drive).accepts.contains(client) && self.would_vote(s, client, set, drive) {
+            if s.system.drive(set, drive).accepts.contains(client) && self.would_vote(s, client, set, drive) {
                 actions.push(Action::Accept(client, drive));
             }
         }
@@ -63,8 +63,8 @@ impl World {
 
     /// Returns whether an Accept that arrives now changes anything: else it may as well arrive later, or never.
     fn would_vote(&self, s: &State, client: u8, set: u8, drive: u8) -> bool {
-        s.proposals.get(&client).is_some_and(|sent| {
-            self.lets_in(s.drive(set, drive), sent.incarnation) || self.mutation.is(Mutant::VoteUngated)
+        s.system.proposals.get(&client).is_some_and(|sent| {
+            self.lets_in(s.system.drive(set, drive), sent.incarnation) || self.mutation.is(Mutant::VoteUngated)
         })
     }
 
@@ -97,7 +97,7 @@ impl World {
 
     /// The drives of a set that vote in an incarnation.
     pub(super) fn open(&self, s: &State, set: u8, incarnation: Incarnation) -> Drives {
-        let lets_in = |drive: &u8| self.lets_in(s.drive(set, *drive), incarnation);
+        let lets_in = |drive: &u8| self.lets_in(s.system.drive(set, *drive), incarnation);
         (0..self.drives).filter(lets_in).collect()
     }
 
@@ -109,7 +109,7 @@ impl World {
             Action::Accept(client, drive) => self.accept(s, client, drive),
             Action::Commit(client) => self.commit(s, client),
             Action::Look(client) => {
-                let Client::Deleting { looking, .. } = &s.clients[usize::from(client)] else {
+                let Client::Deleting { looking, .. } = &s.system.clients[usize::from(client)] else {
                     return None;
                 };
                 let seen = self.vacancy(s, (*looking)?);
@@ -118,28 +118,28 @@ impl World {
             Action::LookAway(client) => self.feed(s, client, Event::Looked(Vacancy::Empty)),
             Action::Survey(client, set, drive) => self.survey(s, client, set, drive),
             Action::Hurry(client) => {
-                let before = s.clients[usize::from(client)].clone();
+                let before = s.system.clients[usize::from(client)].clone();
                 self.feed(s, client, Event::Hurry);
-                (before != s.clients[usize::from(client)]).then_some(())?;
+                (before != s.system.clients[usize::from(client)]).then_some(())?;
             }
             Action::Ask(set, drive, incarnation) => {
-                let bucket = s.bucket;
-                let state = s.drive_mut(set, drive);
+                let bucket = s.system.bucket;
+                let state = s.system.drive_mut(set, drive);
                 let gate = *state.gate(incarnation);
                 state.told.insert(incarnation, (gate.ask(), bucket));
             }
             Action::Answer(set, drive, incarnation) => self.answer(s, set, drive, incarnation)?,
             Action::Lose(set, drive) => {
-                s.faults.losses -= 1;
-                let state = s.drive_mut(set, drive);
+                s.system.faults.losses -= 1;
+                let state = s.system.drive_mut(set, drive);
                 state.life += 1;
                 state.durable.clear();
                 let life = state.life;
                 state.gates.values_mut().for_each(|gate| *gate = Gate::new(None, life));
             }
             Action::Boot(set, drive) => {
-                s.faults.boots -= 1;
-                let state = s.drive_mut(set, drive);
+                s.system.faults.boots -= 1;
+                let state = s.system.drive_mut(set, drive);
                 state.told.clear();
                 state.gates.extend(std::mem::take(&mut state.durable));
             }
@@ -149,32 +149,35 @@ impl World {
 
     pub(super) fn invoke(&self, s: &mut State, client: u8) {
         let kind = self.kinds[usize::from(client)];
-        s.history.on_invoke(client, kind).expect("a client asks once");
+        s.ledger.history.on_invoke(client, kind).expect("a client asks once");
         match kind {
-            Kind::Put(_) | Kind::Unput(_) => match s.bucket {
-                Some(bucket) => s.clients[usize::from(client)] = Client::Ready(bucket.incarnation),
+            Kind::Put(_) | Kind::Unput(_) => match s.system.bucket {
+                Some(bucket) => s.system.clients[usize::from(client)] = Client::Ready(bucket.incarnation),
                 None => self.tell(s, client, Told::NoSuchBucket),
             },
-            Kind::Create => s.clients[usize::from(client)] = Client::Creating,
+            Kind::Create => s.system.clients[usize::from(client)] = Client::Creating,
             Kind::Delete => {
                 let (machine, _) = Deletion::new(vec![self.survey; usize::from(self.sets)]);
-                s.clients[usize::from(client)] = Client::Deleting {
+                s.system.clients[usize::from(client)] = Client::Deleting {
                     machine: machine.with_mutation(self.mutation),
                     change: None,
                     looking: None,
                     survey: None,
                 };
-                let bucket = s.bucket;
+                let bucket = s.system.bucket;
                 self.feed(s, client, Event::Read(bucket));
             }
         }
     }
 
     fn tell(&self, s: &mut State, client: u8, told: Told) {
-        s.clients[usize::from(client)] = Client::Over;
-        s.history.on_return(client, told).expect("a client is answered once");
-        let consistent = s.history.is_consistent();
-        s.broken.demand(Rule::Linearizable, consistent);
+        s.system.clients[usize::from(client)] = Client::Over;
+        s.ledger
+            .history
+            .on_return(client, told)
+            .expect("a client is answered once");
+        let consistent = s.ledger.history.is_consistent();
+        s.ledger.broken.demand(Rule::Linearizable, consistent);
     }
 
     /// Does with a drive what a request about a key asks for.
@@ -187,6 +190,7 @@ impl World {
         request: Request<Content>,
     ) -> Reply<Content> {
         let key = s
+            .system
             .drive_mut(set, index)
             .keys
             .entry(self.named(of))
@@ -203,7 +207,7 @@ impl World {
     }
 
     fn snapshot(&self, s: &State, set: u8, drive: u8, of: Incarnation) -> Snapshot<Content> {
-        let key = s.drive(set, drive).keys.get(&self.named(of)).cloned();
+        let key = s.system.drive(set, drive).keys.get(&self.named(of)).cloned();
         let key = key.unwrap_or_else(KeyState::empty);
         Snapshot {
             accepted: key.register.accepted,
@@ -218,12 +222,12 @@ impl World {
 
     /// Prepare and Resolve, then the Accept of what a writer wants or has to carry on.
     pub(super) fn propose(&self, s: &mut State, client: u8, grants: Drives) {
-        let Client::Ready(incarnation) = s.clients[usize::from(client)] else {
+        let Client::Ready(incarnation) = s.system.clients[usize::from(client)] else {
             return;
         };
         let set = self.set_of(client);
         let in_round = |key: &KeyState<Content>| key.promised.max(key.register.accepted.ballot).round;
-        let keys = s.sets[usize::from(set)]
+        let keys = s.system.sets[usize::from(set)]
             .iter()
             .filter_map(|drive| drive.keys.get(&self.named(incarnation)));
         let ballot = Ballot {
@@ -260,22 +264,22 @@ impl World {
             prev,
             chosen: false,
         };
-        s.proposals.insert(client, proposal);
+        s.system.proposals.insert(client, proposal);
         (0..self.drives).for_each(|drive| {
-            s.drive_mut(set, drive).accepts.insert(client);
+            s.system.drive_mut(set, drive).accepts.insert(client);
         });
         if carries_on {
             self.tell(s, client, Told::Unavailable);
         } else {
-            s.clients[usize::from(client)] = Client::Voting;
+            s.system.clients[usize::from(client)] = Client::Voting;
         }
     }
 
     fn call_off(&self, s: &mut State, client: u8) -> Option<()> {
-        let Client::Ready(incarnation) = s.clients[usize::from(client)] else {
+        let Client::Ready(incarnation) = s.system.clients[usize::from(client)] else {
             return None;
         };
-        match held(incarnation, s.bucket, self.mutation) {
+        match held(incarnation, s.system.bucket, self.mutation) {
             Held::Gone => self.tell(s, client, Told::NoSuchBucket),
             Held::CallOff(change) => {
                 self.change(s, change);
@@ -292,79 +296,60 @@ impl World {
             vote,
             prev,
             ..
-        } = s.proposals[&client].clone();
-        s.drive_mut(set, drive).accepts.remove(client);
+        } = s.system.proposals[&client].clone();
+        s.system.drive_mut(set, drive).accepts.remove(client);
         if self.step_drive(s, set, drive, incarnation, Request::Accept { vote, prev }) != Reply::Accepted {
             return;
         }
-        s.drive_mut(set, drive).voted.insert(client);
-        let live = s.live.get(&incarnation).copied();
-        if let Some(listed) = s.drive(set, drive).listed.get(&incarnation).copied() {
+        s.system.drive_mut(set, drive).voted.insert(client);
+        let live = s.system.live.get(&incarnation).copied();
+        if let Some(listed) = s.system.drive(set, drive).listed.get(&incarnation).copied() {
             self.seen.see(Occasion::VotedAgain);
-            s.broken.demand(Rule::GateHolds, live > Some(listed));
+            s.ledger.broken.demand(Rule::GateHolds, live > Some(listed));
         }
-        let votes = s.sets[usize::from(set)]
+        let votes = s.system.sets[usize::from(set)]
             .iter()
             .filter(|drive| drive.voted.contains(client));
-        if votes.count() < self.majority() || s.proposals[&client].chosen {
+        if votes.count() < self.majority() || s.system.proposals[&client].chosen {
             return;
         }
-        s.proposals.get_mut(&client).expect("it is there").chosen = true;
-        let absent = s.proposals[&client].vote.value.absent;
-        let gone = s.bucket.is_none_or(|bucket| bucket.incarnation != incarnation);
-        s.broken.demand(Rule::DeletedIsEmpty, !gone || absent);
+        s.system.proposals.get_mut(&client).expect("it is there").chosen = true;
+        let absent = s.system.proposals[&client].vote.value.absent;
+        let gone = s.system.bucket.is_none_or(|bucket| bucket.incarnation != incarnation);
+        s.ledger.broken.demand(Rule::DeletedIsEmpty, !gone || absent);
         if incarnation > super::state::FIRST {
             self.seen.see(Occasion::LaterWritten);
         }
-        if let Client::Voting = s.clients[usize::from(client)] {
+        if let Client::Voting = s.system.clients[usize::from(client)] {
             self.tell(s, client, Told::Done);
         }
     }
 
     /// Changes the bucket's register.
     pub(super) fn change(&self, s: &mut State, change: Change) -> Changed {
-        let base = s.bucket;
+        let base = s.system.bucket;
         let after = match change.decide(base, self.mutation) {
             Decision::Write(after) => after,
             Decision::Keep => return Outcome::Kept(base),
             Decision::Refuse(refusal) => return Outcome::Refused { refusal, base },
         };
-        s.bucket = after;
+        s.system.bucket = after;
         if let Some(Bucket {
             incarnation,
             turn,
             phase: Phase::Live,
         }) = after
         {
-            s.live.insert(incarnation, turn);
+            s.system.live.insert(incarnation, turn);
         }
         if let (Some(bucket), None) = (base, after) {
-            self.judge_removal(s, bucket.incarnation);
+            s.ledger.judge_removal(self, &s.system, bucket.incarnation);
         }
         Outcome::Written(after)
     }
 
-    /// When a bucket has gone: none of its keys is there, whatever any drive may say.
-    fn judge_removal(&self, s: &mut State, incarnation: Incarnation) {
-        for set in 0..self.sets {
-            let own = |proposal: &&Proposal| proposal.set == set && proposal.incarnation == incarnation;
-            let chosen = s.proposals.values().filter(own).filter(|proposal| proposal.chosen);
-            let latest = chosen.max_by_key(|proposal| proposal.vote.ballot);
-            let there = latest.is_some_and(|proposal| !proposal.vote.value.absent);
-            if latest.is_some() {
-                self.seen.see(Occasion::Deleted);
-            }
-            s.broken.demand(Rule::DeletedIsEmpty, !there);
-            let left = |drive: &Drive| drive.keys.get(&self.named(incarnation)).cloned();
-            let votes = s.sets[usize::from(set)].iter().filter_map(left);
-            if votes.map(|key| key.register.accepted.value).any(|value| !value.absent) {
-                self.seen.see(Occasion::VoteLeft);
-            }
-        }
-    }
-
     fn commit(&self, s: &mut State, client: u8) {
-        match &mut s.clients[usize::from(client)] {
+        match &mut s.system.clients[usize::from(client)] {
             Client::Creating => {
                 let told = match self.change(s, Change::Create(Incarnation::from(client) + 2)) {
                     Outcome::Written(_) => Told::Done,
@@ -382,7 +367,7 @@ impl World {
     }
 
     pub(super) fn listing(&self, s: &State, set: u8, drive: u8, incarnation: Incarnation) -> Listing<u8, Content> {
-        let has = s.drive(set, drive).keys.contains_key(&self.named(incarnation));
+        let has = s.system.drive(set, drive).keys.contains_key(&self.named(incarnation));
         let key = has.then(|| (set, self.snapshot(s, set, drive, incarnation)));
         Listing {
             keys: key.into_iter().collect(),
@@ -403,12 +388,12 @@ impl World {
         let Client::Deleting {
             survey: Some((incarnation, turn)),
             ..
-        } = s.clients[usize::from(client)]
+        } = s.system.clients[usize::from(client)]
         else {
             return;
         };
-        let lazily = self.mutation.is(Mutant::ClosedLazily) && s.faults.boots > 0;
-        let state = s.drive_mut(set, drive);
+        let lazily = self.mutation.is(Mutant::ClosedLazily) && s.system.faults.boots > 0;
+        let state = s.system.drive_mut(set, drive);
         let gate = state.gate(incarnation);
         let before = *gate;
         let lists = gate.survey(turn, self.mutation);
@@ -424,14 +409,14 @@ impl World {
             let found = listing.keys.values().map(|snapshot| snapshot.accepted.value);
             let mut written = found.filter(|value| value.writer > 0);
             let apart = written.all(|value| value.incarnation == incarnation);
-            s.broken.demand(Rule::IncarnationsApart, apart);
+            s.ledger.broken.demand(Rule::IncarnationsApart, apart);
         }
         let from = drive;
         self.feed(s, client, Event::Surveyed { set, from, listing });
     }
 
     fn answer(&self, s: &mut State, set: u8, drive: u8, incarnation: Incarnation) -> Option<()> {
-        let state = s.drive_mut(set, drive);
+        let state = s.system.drive_mut(set, drive);
         let (question, bucket) = state.told.remove(&incarnation)?;
         let gate = state.gates.get_mut(&incarnation)?;
         gate.answer(question, incarnation, bucket, self.mutation);
@@ -445,7 +430,7 @@ impl World {
             change,
             looking,
             survey,
-        } = &mut s.clients[usize::from(client)]
+        } = &mut s.system.clients[usize::from(client)]
         else {
             return;
         };
@@ -470,16 +455,37 @@ impl World {
     /// Forgets what can make no difference any more.
     pub(super) fn forget_spent(&self, s: &mut State) {
         for (set, drive) in self.places() {
-            let Drive { keys, accepts, .. } = s.drive(set, drive);
+            let Drive { keys, accepts, .. } = s.system.drive(set, drive);
             let refuses = |client: &u8| {
-                let proposal = &s.proposals[client];
+                let proposal = &s.system.proposals[client];
                 let key = keys.get(&self.named(proposal.incarnation));
                 key.is_some_and(|key| key.promised.max(key.register.accepted.ballot) > proposal.vote.ballot)
             };
             let spent: Drives = accepts.iter().filter(refuses).collect();
             if !spent.is_empty() {
-                let state = s.drive_mut(set, drive);
+                let state = s.system.drive_mut(set, drive);
                 state.accepts = state.accepts.without(spent);
+            }
+        }
+    }
+}
+
+impl Ledger {
+    /// When a bucket has gone: none of its keys is there, whatever any drive may say.
+    fn judge_removal(&mut self, world: &World, s: &System, incarnation: Incarnation) {
+        for set in 0..world.sets {
+            let own = |proposal: &&Proposal| proposal.set == set && proposal.incarnation == incarnation;
+            let chosen = s.proposals.values().filter(own).filter(|proposal| proposal.chosen);
+            let latest = chosen.max_by_key(|proposal| proposal.vote.ballot);
+            let there = latest.is_some_and(|proposal| !proposal.vote.value.absent);
+            if latest.is_some() {
+                world.seen.see(Occasion::Deleted);
+            }
+            self.broken.demand(Rule::DeletedIsEmpty, !there);
+            let left = |drive: &Drive| drive.keys.get(&world.named(incarnation)).cloned();
+            let votes = s.sets[usize::from(set)].iter().filter_map(left);
+            if votes.map(|key| key.register.accepted.value).any(|value| !value.absent) {
+                world.seen.see(Occasion::VoteLeft);
             }
         }
     }

@@ -13,7 +13,7 @@
 
 use super::order::sort_drives;
 use super::rules::{Occasion, Rule};
-use super::state::{Action, Client, Drive, FIRST, Name, State, World};
+use super::state::{Action, Client, Drive, FIRST, Ledger, Name, State, System, World};
 use crate::harness;
 use crate::rules::{Broken, Seen};
 use model::bucket::{Bucket, Gate, Phase, Record};
@@ -39,18 +39,22 @@ impl harness::World for World {
             listed: BTreeMap::new(),
         };
         State {
-            sets: vec![vec![drive; usize::from(self.drives)]; usize::from(self.sets)],
-            bucket: Some(Bucket {
-                incarnation: FIRST,
-                turn: 0,
-                phase: Phase::Live,
-            }),
-            live: BTreeMap::from([(FIRST, 0)]),
-            clients: vec![Client::Idle; self.kinds.len()],
-            proposals: BTreeMap::new(),
-            faults: self.faults,
-            history: LinearizabilityTester::new(Name(Some(BTreeSet::new()))),
-            broken: Broken::default(),
+            system: System {
+                sets: vec![vec![drive; usize::from(self.drives)]; usize::from(self.sets)],
+                bucket: Some(Bucket {
+                    incarnation: FIRST,
+                    turn: 0,
+                    phase: Phase::Live,
+                }),
+                live: BTreeMap::from([(FIRST, 0)]),
+                clients: vec![Client::Idle; self.kinds.len()],
+                proposals: BTreeMap::new(),
+                faults: self.faults,
+            },
+            ledger: Ledger {
+                history: LinearizabilityTester::new(Name(Some(BTreeSet::new()))),
+                broken: Broken::default(),
+            },
         }
     }
 
@@ -59,9 +63,9 @@ impl harness::World for World {
             self.client_actions(s, client, actions);
         }
         for (set, drive) in self.places() {
-            let state = s.drive(set, drive);
-            let incarnations = s.live.keys().copied();
-            let asks = incarnations.filter(|incarnation| s.would_ask(self, set, drive, *incarnation));
+            let state = s.system.drive(set, drive);
+            let incarnations = s.system.live.keys().copied();
+            let asks = incarnations.filter(|incarnation| s.system.would_ask(self, set, drive, *incarnation));
             actions.extend(asks.map(|incarnation| Action::Ask(set, drive, incarnation)));
             actions.extend(
                 state
@@ -69,10 +73,10 @@ impl harness::World for World {
                     .keys()
                     .map(|incarnation| Action::Answer(set, drive, *incarnation)),
             );
-            if s.faults.losses > 0 && state.gates.values().any(|gate| gate.record().is_some()) {
+            if s.system.faults.losses > 0 && state.gates.values().any(|gate| gate.record().is_some()) {
                 actions.push(Action::Lose(set, drive));
             }
-            if s.faults.boots > 0 && !(state.durable.is_empty() && state.told.is_empty()) {
+            if s.system.faults.boots > 0 && !(state.durable.is_empty() && state.told.is_empty()) {
                 actions.push(Action::Boot(set, drive));
             }
         }
@@ -82,7 +86,7 @@ impl harness::World for World {
         let mut s = last.clone();
         self.act(&mut s, action)?;
         self.forget_spent(&mut s);
-        let closed = s.bucket.is_some_and(|bucket| bucket.phase == Phase::Deleting);
+        let closed = s.system.bucket.is_some_and(|bucket| bucket.phase == Phase::Deleting);
         if closed {
             self.seen.see(Occasion::Abandoned);
             self.rescue(&mut s);
@@ -96,7 +100,7 @@ impl harness::World for World {
     }
 
     fn broken(&self, s: &State) -> Broken<Rule> {
-        s.broken
+        s.ledger.broken
     }
 
     fn seen(&self) -> &Seen<Occasion> {

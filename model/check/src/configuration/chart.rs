@@ -20,10 +20,10 @@ impl Charted for World {
         if !came.is_empty() {
             line += &format!(": {came}");
         }
-        for (index, (before, after)) in (0..).zip(last.clients.iter().zip(&next.clients)) {
+        for (index, (before, after)) in (0..).zip(last.system.clients.iter().zip(&next.system.clients)) {
             let is_change = self.kinds[usize::from(index)] == Kind::Change;
             if is_change && *after == Client::Over && *before != Client::Over {
-                let told = if last.lost && *before == Client::Asking {
+                let told = if last.system.lost && *before == Client::Asking {
                     "is not done"
                 } else {
                     "is answered"
@@ -31,7 +31,7 @@ impl Charted for World {
                 line += &format!("; {} {told}", self.client(index));
             }
         }
-        Some(line + &next.broken.since(last.broken))
+        Some(line + &next.ledger.broken.since(last.ledger.broken))
     }
 }
 
@@ -71,16 +71,16 @@ impl World {
             Kind::Change => None,
         };
         match action {
-            Action::Begin(index) => match &next.clients[usize::from(index)] {
+            Action::Begin(index) => match &next.system.clients[usize::from(index)] {
                 Client::Served(floor, _) => format!("answered so far is version {floor}"),
                 _ => String::new(),
             },
-            Action::Choose(index) => match &next.clients[usize::from(index)] {
-                Client::Over if last.chosen == next.chosen => "too few acceptors".to_owned(),
-                _ => format!("version {} is chosen, and on its way to all nodes", next.chosen),
+            Action::Choose(index) => match &next.system.clients[usize::from(index)] {
+                Client::Over if last.system.chosen == next.system.chosen => "too few acceptors".to_owned(),
+                _ => format!("version {} is chosen, and on its way to all nodes", next.system.chosen),
             },
             Action::Tell(index, node) => {
-                let told = last.nodes[node as usize].mail.get(&index).copied().unwrap_or(0);
+                let told = last.system.nodes[node as usize].mail.get(&index).copied().unwrap_or(0);
                 format!("version {told}: {}", has(next, node))
             }
             Action::Hear(index, drive) => match self.kinds[usize::from(index)] {
@@ -90,7 +90,7 @@ impl World {
             Action::Fetch(index, _) => served(index).map_or_else(String::new, |node| has(next, node)),
             Action::Serve(index) => served(index).map_or_else(String::new, |node| has(last, node)),
             Action::Ask(node) => {
-                let told = next.nodes[node as usize].told;
+                let told = next.system.nodes[node as usize].told;
                 told.map_or_else(String::new, |(_, version)| format!("version {version}"))
             }
             Action::Answer(node) => has(next, node),
@@ -101,7 +101,7 @@ impl World {
 
 /// Returns what a node has.
 fn has(s: &State, node: u32) -> String {
-    match s.version(node) {
+    match s.system.version(node) {
         Some(version) => format!("node {node} has version {version}"),
         None => format!("node {node} has no copy"),
     }

@@ -69,21 +69,35 @@ pub enum Client {
     Over,
 }
 
-/// All that there is at one moment.
+/// All that there is at one moment: what is judged, and what it is judged by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
+    /// The system.
+    pub system: System,
+    /// The books.
+    pub ledger: Ledger,
+}
+
+/// What is judged: machines, what is between them, and what may yet befall them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct System {
     /// The nodes.
     pub nodes: Vec<Node>,
     /// The clients.
     pub clients: Vec<Client>,
     /// The newest version that is chosen.
     pub chosen: u64,
-    /// The newest version whose change was answered.
-    pub answered: u64,
     /// Whether too few acceptors are left.
     pub lost: bool,
     /// What is left of the faults.
     pub faults: Faults,
+}
+
+/// What the system is judged by. It is kept from what happens alone; no machine sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ledger {
+    /// The newest version whose change was answered.
+    pub answered: u64,
     /// The rules that were broken.
     pub broken: Broken<Rule>,
 }
@@ -113,7 +127,7 @@ pub enum Action {
     LoseAcceptors,
 }
 
-impl State {
+impl System {
     pub(super) fn node(&mut self, node: u32) -> &mut Node {
         &mut self.nodes[node as usize]
     }

@@ -9,7 +9,7 @@
 //! - Which drives a request hears of is all that matters of what it asks them.
 
 use super::rules::{Occasion, Rule};
-use super::state::{Action, Client, Kind, Node, State, World};
+use super::state::{Action, Client, Kind, Ledger, Node, State, System, World};
 use crate::harness;
 use crate::rules::{Broken, Seen};
 use model::configuration::mutant::Mutant;
@@ -32,24 +32,28 @@ impl harness::World for World {
             mail: BTreeMap::new(),
         };
         State {
-            nodes: vec![node; self.nodes()],
-            clients: vec![Client::Idle; self.kinds.len()],
-            chosen: 0,
-            answered: 0,
-            lost: false,
-            faults: self.faults,
-            broken: Broken::default(),
+            system: System {
+                nodes: vec![node; self.nodes()],
+                clients: vec![Client::Idle; self.kinds.len()],
+                chosen: 0,
+                lost: false,
+                faults: self.faults,
+            },
+            ledger: Ledger {
+                answered: 0,
+                broken: Broken::default(),
+            },
         }
     }
 
     fn enabled(&self, s: &State, actions: &mut Vec<Action>) {
-        for (state, client) in s.clients.iter().zip(0u8..) {
+        for (state, client) in s.system.clients.iter().zip(0u8..) {
             match (state, self.kinds[usize::from(client)]) {
                 (Client::Idle, _) => actions.push(Action::Begin(client)),
                 (Client::Asking, _) => actions.push(Action::Choose(client)),
                 (Client::Served(_, serving), Kind::Serve(node, set)) => {
                     for drive in 0..self.layout[usize::from(set)].len() as u8 {
-                        let version = s.version(self.owner(set, drive));
+                        let version = s.system.version(self.owner(set, drive));
                         if version.is_some() && serving.told_by(drive) != version {
                             actions.push(Action::Hear(client, drive));
                         }
@@ -63,24 +67,27 @@ impl harness::World for World {
                 _ => {}
             }
         }
-        for (index, node) in s.nodes.iter().enumerate() {
+        for (index, node) in s.system.nodes.iter().enumerate() {
             let index = index as u32;
             actions.extend(node.mail.keys().map(|client| Action::Tell(*client, index)));
-            if node.keeper.copy().is_none() && !s.lost && node.told.is_none_or(|(_, told)| told != s.chosen) {
+            if node.keeper.copy().is_none()
+                && !s.system.lost
+                && node.told.is_none_or(|(_, told)| told != s.system.chosen)
+            {
                 actions.push(Action::Ask(index));
             }
             if node.told.is_some() {
                 actions.push(Action::Answer(index));
             }
-            if s.faults.losses > 0 && node.keeper.copy().is_some() {
+            if s.system.faults.losses > 0 && node.keeper.copy().is_some() {
                 actions.push(Action::Lose(index));
             }
             let may_ask_early = self.mutation.is(Mutant::AnswerOutlivesLoss) && node.told.is_none();
-            if may_ask_early && s.faults.losses > 0 && node.keeper.copy().is_some() {
+            if may_ask_early && s.system.faults.losses > 0 && node.keeper.copy().is_some() {
                 actions.push(Action::Ask(index));
             }
         }
-        if s.faults.no_acceptors > 0 {
+        if s.system.faults.no_acceptors > 0 {
             actions.push(Action::LoseAcceptors);
         }
     }
@@ -93,7 +100,7 @@ impl harness::World for World {
     }
 
     fn broken(&self, s: &State) -> Broken<Rule> {
-        s.broken
+        s.ledger.broken
     }
 
     fn seen(&self) -> &Seen<Occasion> {
@@ -112,22 +119,22 @@ impl World {
     }
 
     fn verdict(&self, s: &State, node: u32, serving: &Serving) -> Option<Verdict> {
-        Some(serving.judge(s.version(node)?, self.mutation))
+        Some(serving.judge(s.system.version(node)?, self.mutation))
     }
 
     fn act(&self, s: &mut State, action: Action) -> Option<()> {
         match action {
             Action::Begin(client) => {
-                s.clients[usize::from(client)] = match self.kinds[usize::from(client)] {
+                s.system.clients[usize::from(client)] = match self.kinds[usize::from(client)] {
                     Kind::Change => {
                         if self.mutation.is(Mutant::ToldBeforeChosen) {
-                            self.send(s, client, s.chosen + 1);
+                            self.send(s, client, s.system.chosen + 1);
                         }
                         Client::Asking
                     }
                     Kind::Serve(_, set) => {
                         let drives = self.layout[usize::from(set)].len() as u8;
-                        Client::Served(s.answered, Serving::new(Quorums::of(drives)))
+                        Client::Served(s.ledger.answered, Serving::new(Quorums::of(drives)))
                     }
                 };
             }
@@ -137,8 +144,8 @@ impl World {
                 let Kind::Serve(_, set) = self.kinds[usize::from(client)] else {
                     return None;
                 };
-                let version = s.version(self.owner(set, drive))?;
-                if let Client::Served(_, serving) = &mut s.clients[usize::from(client)] {
+                let version = s.system.version(self.owner(set, drive))?;
+                if let Client::Served(_, serving) = &mut s.system.clients[usize::from(client)] {
                     serving.hear(drive, version);
                 }
             }
@@ -150,37 +157,37 @@ impl World {
             }
             Action::Serve(client) => self.serve(s, client)?,
             Action::Lose(node) => {
-                s.faults.losses -= 1;
-                let node = s.node(node);
+                s.system.faults.losses -= 1;
+                let node = s.system.node(node);
                 node.life += 1;
                 node.keeper = Keeper::new(None, node.life);
             }
             Action::Ask(node) => {
-                let chosen = s.chosen;
-                let node = s.node(node);
+                let chosen = s.system.chosen;
+                let node = s.system.node(node);
                 node.told = Some((node.keeper.ask(), chosen));
             }
             Action::Answer(node) => {
                 let mutation = self.mutation;
-                let node = s.node(node);
+                let node = s.system.node(node);
                 let (question, version) = node.told.take()?;
                 let content = version;
                 node.keeper.answer(question, Chosen { version, content }, mutation);
             }
             Action::LoseAcceptors => {
-                s.faults.no_acceptors -= 1;
-                s.lost = true;
+                s.system.faults.no_acceptors -= 1;
+                s.system.lost = true;
             }
         }
         Some(())
     }
 
     fn choose(&self, s: &mut State, client: u8) {
-        s.clients[usize::from(client)] = if s.lost {
+        s.system.clients[usize::from(client)] = if s.system.lost {
             Client::Over
         } else {
-            s.chosen += 1;
-            let version = s.chosen;
+            s.system.chosen += 1;
+            let version = s.system.chosen;
             self.send(s, client, version);
             Client::Spreading(version, Spread::new(self.layout.clone(), self.mutation))
         };
@@ -188,21 +195,21 @@ impl World {
     }
 
     fn send(&self, s: &mut State, client: u8, version: u64) {
-        s.nodes.iter_mut().for_each(|node| {
+        s.system.nodes.iter_mut().for_each(|node| {
             node.mail.insert(client, version);
         });
     }
 
     fn tell(&self, s: &mut State, client: u8, index: u32) -> Option<()> {
         let mutation = self.mutation;
-        let node = s.node(index);
+        let node = s.system.node(index);
         let version = node.mail.remove(&client)?;
         if node.keeper.copy().is_some_and(|copy| copy.version > version) {
             self.seen.see(Occasion::Overtaken);
         }
         let content = version;
         let has = node.keeper.take(Chosen { version, content }, mutation);
-        if let Client::Spreading(_, spread) = &mut s.clients[usize::from(client)]
+        if let Client::Spreading(_, spread) = &mut s.system.clients[usize::from(client)]
             && has
         {
             spread.stored(index);
@@ -213,26 +220,26 @@ impl World {
 
     /// Answers a change that has spread far enough.
     fn conclude(&self, s: &mut State, client: u8) {
-        let Client::Spreading(version, spread) = &s.clients[usize::from(client)] else {
+        let Client::Spreading(version, spread) = &s.system.clients[usize::from(client)] else {
             return;
         };
         if !spread.is_everywhere() {
             return;
         }
         let version = *version;
-        s.answered = s.answered.max(version);
-        s.clients[usize::from(client)] = Client::Over;
-        if (0..s.nodes.len() as u32).any(|node| s.version(node).is_some_and(|own| own < version)) {
+        s.ledger.answered = s.ledger.answered.max(version);
+        s.system.clients[usize::from(client)] = Client::Over;
+        if (0..s.system.nodes.len() as u32).any(|node| s.system.version(node).is_some_and(|own| own < version)) {
             self.seen.see(Occasion::Missed);
         }
     }
 
     fn fetch(&self, s: &mut State, node: u32, from: u32) -> Option<()> {
-        if self.mutation.is(Mutant::FetchedFromAcceptors) && s.lost {
+        if self.mutation.is(Mutant::FetchedFromAcceptors) && s.system.lost {
             return None;
         }
-        let copy = s.nodes[from as usize].keeper.copy()?.clone();
-        s.node(node).keeper.take(copy, self.mutation);
+        let copy = s.system.nodes[from as usize].keeper.copy()?.clone();
+        s.system.node(node).keeper.take(copy, self.mutation);
         Some(())
     }
 
@@ -240,51 +247,51 @@ impl World {
         let Kind::Serve(node, _) = self.kinds[usize::from(client)] else {
             return None;
         };
-        let Client::Served(floor, _) = s.clients[usize::from(client)] else {
+        let Client::Served(floor, _) = s.system.clients[usize::from(client)] else {
             return None;
         };
-        let version = s.version(node)?;
-        s.broken.demand(Rule::AnsweredIsSeen, version >= floor);
-        s.broken.demand(Rule::ServedIsChosen, version <= s.chosen);
+        let version = s.system.version(node)?;
+        s.ledger.broken.demand(Rule::AnsweredIsSeen, version >= floor);
+        s.ledger.broken.demand(Rule::ServedIsChosen, version <= s.system.chosen);
         if floor > 0 {
             self.seen.see(Occasion::ServedAfterChange);
         }
-        if version > s.answered {
+        if version > s.ledger.answered {
             self.seen.see(Occasion::ServedUnanswered);
         }
-        if s.lost {
+        if s.system.lost {
             self.seen.see(Occasion::WithoutAcceptors);
         }
-        s.clients[usize::from(client)] = Client::Over;
+        s.system.clients[usize::from(client)] = Client::Over;
         Some(())
     }
 
     fn judge(&self, s: &mut State) {
-        for index in 0..s.nodes.len() as u32 {
-            if let Some(version) = s.version(index) {
-                let highest = s.nodes[index as usize].highest;
-                s.broken.demand(Rule::OnlyForward, version >= highest);
-                s.node(index).highest = version.max(highest);
+        for index in 0..s.system.nodes.len() as u32 {
+            if let Some(version) = s.system.version(index) {
+                let highest = s.system.nodes[index as usize].highest;
+                s.ledger.broken.demand(Rule::OnlyForward, version >= highest);
+                s.system.node(index).highest = version.max(highest);
             }
         }
         let served = (0..self.layout.len() as u8).all(|set| self.is_served_without_acceptors(s, set));
-        s.broken.demand(Rule::NeedsNoAcceptors, served);
-        let changes = (0..s.nodes.len() as u32).all(|dead| self.changes_without(dead));
-        s.broken.demand(Rule::NeedsNotAllNodes, changes);
+        s.ledger.broken.demand(Rule::NeedsNoAcceptors, served);
+        let changes = (0..s.system.nodes.len() as u32).all(|dead| self.changes_without(dead));
+        s.ledger.broken.demand(Rule::NeedsNotAllNodes, changes);
     }
 
     /// Whether, if the acceptors are lost now, every node that has a copy serves as soon as Q drives of the set answer.
     fn is_served_without_acceptors(&self, s: &State, set: u8) -> bool {
         let mut left = s.clone();
-        left.lost = true;
+        left.system.lost = true;
         let drives = self.layout[usize::from(set)].len();
         let needed = drives - (drives / 2 + 1) + 1;
         let heard: Vec<(u8, u64)> = (0..drives as u8)
-            .filter_map(|drive| Some((drive, s.version(self.owner(set, drive))?)))
+            .filter_map(|drive| Some((drive, s.system.version(self.owner(set, drive))?)))
             .collect();
         heard.len() < needed
-            || (0..s.nodes.len() as u32)
-                .filter(|node| s.version(*node).is_some())
+            || (0..s.system.nodes.len() as u32)
+                .filter(|node| s.system.version(*node).is_some())
                 .all(|node| {
                     let mut left = left.clone();
                     let mut serving = Serving::new(Quorums::of(drives as u8));

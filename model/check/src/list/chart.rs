@@ -26,7 +26,12 @@ impl Charted for World {
     fn line(&self, last: &State, action: &Action, names: &mut Names) -> Option<String> {
         let next = self.step(last, *action)?;
         let mut line = self.asks(*action, Some(last), names);
-        let writers = last.clients.iter().zip(&next.clients).take(self.ops.len());
+        let writers = last
+            .system
+            .clients
+            .iter()
+            .zip(&next.system.clients)
+            .take(self.ops.len());
         for (index, (before, after)) in (0..).zip(writers) {
             let so = match after.told.filter(|_| before.told.is_none()) {
                 Some(told) => format!("is told: {}", told.in_words()),
@@ -42,7 +47,7 @@ impl Charted for World {
             line += &format!("; {} {so}", self.client(index));
         }
         line += &self.news(last, &next);
-        line += &next.broken.since(last.broken);
+        line += &next.ledger.broken.since(last.ledger.broken);
         for set in 0..self.sets() {
             names.reorder(set, &order(self, &next, set));
         }
@@ -73,18 +78,19 @@ impl World {
                 let Some(last) = last else {
                     return format!("{} -> {to}: message {mail}", client(index));
                 };
-                let request = &last.client(index).mail[usize::from(mail)].request;
-                let reply = answer(&self.reply_to(last, last.client(index).key, drive, request));
+                let request = &last.system.client(index).mail[usize::from(mail)].request;
+                let reply = answer(&self.reply_to(last, last.system.client(index).key, drive, request));
                 format!("{} -> {to}: {}: {reply}", client(index), message(request))
             }
             Action::Crash(index) => format!("{} is gone", client(index)),
             Action::Begin => "the listing begins".to_owned(),
             Action::Page(set, drive) => {
-                let page = last.map(|last| page(&self.page_of(last.drive(set, drive), last.listing.after)));
+                let page =
+                    last.map(|last| page(&self.page_of(last.system.drive(set, drive), last.system.listing.after)));
                 let page = page.map_or_else(String::new, |page| format!(": {page}"));
                 format!("{} gives its page{page}", names.drive(set, drive))
             }
-            Action::ReadAlone(on) => match last.map(|last| last.client(last.reader()).key) {
+            Action::ReadAlone(on) => match last.map(|last| last.system.client(last.system.reader()).key) {
                 Some(key) => {
                     let on = names.drives(self.spec(key).set, on);
                     format!("the listing reads key {key} alone, on {on}")
@@ -96,14 +102,14 @@ impl World {
 
     /// Returns what a drive would answer.
     fn reply_to(&self, last: &State, key: u8, drive: u8, request: &Request<Content>) -> Reply<Content> {
-        let state = last.drive(self.spec(key).set, drive);
+        let state = last.system.drive(self.spec(key).set, drive);
         let key = state.keys.get(&key).cloned().unwrap_or_else(KeyState::empty);
         reply((state.own, key), drive, request, self.register_mutation)
     }
 
     /// Returns how far the listing has come that it had not.
     fn news(&self, last: &State, next: &State) -> String {
-        let (before, after) = (&last.listing, &next.listing);
+        let (before, after) = (&last.system.listing, &next.system.listing);
         if after.stage == Stage::Over {
             return match before.stage {
                 Stage::Over => String::new(),
@@ -129,11 +135,11 @@ impl World {
 
     /// Returns what a listing that has ended has told of every key.
     fn verdict(&self, last: &State, next: &State) -> String {
-        let asked = (last.reader(), last.client(last.reader()).change);
+        let asked = (last.system.reader(), last.system.client(last.system.reader()).change);
         let names = self.names_of_values();
         let of_key = |key: u8| {
             let place = usize::from(key) - 1;
-            let histories = (&last.histories[place], &next.histories[place]);
+            let histories = (&last.ledger.histories[place], &next.ledger.histories[place]);
             match told(histories, asked, names.clone()) {
                 Some(Told::Value(name)) => Some(listed(key, name)),
                 _ => None,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub(super) fn sort_drives(world: &World, state: &mut State) {
     for set in 0..world.sets() {
         let order = order(world, state, set);
-        if let Some(to) = symmetry::sort(&mut state.sets[usize::from(set)], &order) {
+        if let Some(to) = symmetry::sort(&mut state.system.sets[usize::from(set)], &order) {
             rename(world, state, set, Renaming(&to));
         }
     }
@@ -27,7 +27,12 @@ fn is_of(world: &World, client: &Client, set: u8) -> bool {
 }
 
 fn rename(world: &World, state: &mut State, set: u8, to: Renaming<'_>) {
-    for client in state.clients.iter_mut().filter(|client| is_of(world, client, set)) {
+    for client in state
+        .system
+        .clients
+        .iter_mut()
+        .filter(|client| is_of(world, client, set))
+    {
         let client = Arc::make_mut(client);
         if let Some(machine) = &mut client.machine {
             machine.rename(to);
@@ -36,22 +41,22 @@ fn rename(world: &World, state: &mut State, set: u8, to: Renaming<'_>) {
             mail.to = to.drives(mail.to);
         }
     }
-    let pages = &mut state.listing.pages[usize::from(set)];
+    let pages = &mut state.system.listing.pages[usize::from(set)];
     let renamed = std::mem::take(pages).into_iter();
     *pages = renamed.map(|(old, page)| (to.0[usize::from(old)], page)).collect();
 }
 
 fn digest(world: &World, state: &State, set: u8, drive: u8) -> u64 {
     let mut h = Mixer::default();
-    let Drive { own, keys, recovering } = state.drive(set, drive);
+    let Drive { own, keys, recovering } = state.system.drive(set, drive);
     (own, keys, recovering).hash(&mut h);
-    for client in state.clients.iter().filter(|client| is_of(world, client, set)) {
+    for client in state.system.clients.iter().filter(|client| is_of(world, client, set)) {
         let machine = client.machine.as_ref();
         machine.map(|machine| machine.sight_of(drive)).hash(&mut h);
         for mail in &client.mail {
             mail.to.contains(drive).hash(&mut h);
         }
     }
-    state.listing.pages[usize::from(set)].get(&drive).hash(&mut h);
+    state.system.listing.pages[usize::from(set)].get(&drive).hash(&mut h);
     h.finish()
 }

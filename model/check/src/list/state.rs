@@ -64,21 +64,35 @@ pub enum Start {
     Deleted,
 }
 
-/// All that there is at one moment.
+/// All that there is at one moment: what is judged, and what it is judged by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
+    /// The system.
+    pub system: System,
+    /// The books.
+    pub ledger: Ledger,
+}
+
+/// What is judged: machines, what is between them, and what may yet befall them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct System {
     /// The drives, by set.
     pub sets: Vec<Vec<Arc<Drive>>>,
     /// The writers, by operation; then the listing's own reads.
     pub clients: Vec<Arc<Client>>,
     /// The listing.
     pub listing: Listing,
+    /// How many writers may still crash.
+    pub crashes: u8,
+}
+
+/// What the system is judged by. It is kept from what happens alone; no machine sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ledger {
     /// What clients asked and were told, by key.
     pub histories: Vec<LinearizabilityTester<u8, Key>>,
     /// Which keys were there, and which were not, at every moment since the listing began.
     pub throughout: Vec<Throughout>,
-    /// How many writers may still crash.
-    pub crashes: u8,
     /// The rules that were broken, by bit.
     pub broken: Broken<Rule>,
 }
@@ -190,7 +204,7 @@ pub enum Action {
     ReadAlone(Drives),
 }
 
-impl State {
+impl System {
     /// A drive.
     pub fn drive(&self, set: u8, drive: u8) -> &Drive {
         &self.sets[usize::from(set)][usize::from(drive)]

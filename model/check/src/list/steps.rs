@@ -1,7 +1,7 @@
 //! What may happen next, and what the actions do.
 
 use super::rules::{Occasion, Rule};
-use super::state::{Action, Drive, Listing, Mail, Page, Stage, Start, State, Throughout, World};
+use super::state::{Action, Drive, Ledger, Listing, Mail, Page, Stage, Start, State, System, Throughout, World};
 use crate::kit::client::next_ballot;
 use crate::kit::mail::send;
 use crate::register::change::{Content, Kind, Told};
@@ -33,8 +33,8 @@ impl list::Page for Page {
 
 impl World {
     pub(super) fn possible(&self, s: &State, actions: &mut Vec<Action>) {
-        let is_over = s.listing.stage == Stage::Over;
-        for (index, client) in (0u8..).zip(&s.clients).take(self.ops.len()) {
+        let is_over = s.system.listing.stage == Stage::Over;
+        for (index, client) in (0u8..).zip(&s.system.clients).take(self.ops.len()) {
             // Once the listing has ended, only a read may still contradict it.
             if !client.invoked && (!is_over || client.change.is_get()) {
                 actions.extend(self.groups().map(|drives| Action::Invoke(index, drives)));
@@ -42,7 +42,7 @@ impl World {
             if is_over {
                 continue;
             }
-            if client.machine.is_some() && s.crashes > 0 {
+            if client.machine.is_some() && s.system.crashes > 0 {
                 actions.push(Action::Crash(index));
             }
             for (mail, letter) in (0u8..).zip(&client.mail) {
@@ -53,14 +53,14 @@ impl World {
                 }));
             }
         }
-        match s.listing.stage {
+        match s.system.listing.stage {
             Stage::Idle => actions.push(Action::Begin),
             Stage::Reading => actions.extend(self.groups().map(Action::ReadAlone)),
             Stage::Paging | Stage::Over => {}
         }
-        let early = s.listing.stage == Stage::Idle && self.mutation.is(Mutant::PageFromBefore);
-        if s.listing.stage == Stage::Paging || early {
-            for (set, pages) in (0u8..).zip(&s.listing.pages) {
+        let early = s.system.listing.stage == Stage::Idle && self.mutation.is(Mutant::PageFromBefore);
+        if s.system.listing.stage == Stage::Paging || early {
+            for (set, pages) in (0u8..).zip(&s.system.listing.pages) {
                 let wanted = |drive: &u8| !pages.contains_key(drive) && self.wants_pages(pages.values());
                 let left = (0..self.drives).filter(wanted);
                 actions.extend(left.map(|drive| Action::Page(set, drive)));
@@ -86,27 +86,27 @@ impl World {
             Action::Invoke(client, drives) => self.invoke(s, client, drives),
             Action::Deliver { client, mail, drive } => self.deliver(s, client, usize::from(mail), drive),
             Action::Crash(client) => {
-                s.crashes -= 1;
-                s.client_mut(client).machine = None;
+                s.system.crashes -= 1;
+                s.system.client_mut(client).machine = None;
             }
             Action::ReadAlone(drives) => {
-                let reader = s.reader();
+                let reader = s.system.reader();
                 self.start_machine(s, reader);
                 self.converse(s, reader, drives);
             }
             Action::Begin => self.begin_listing(s),
             Action::Page(set, drive) => {
-                let page = self.page_of(s.drive(set, drive), s.listing.after);
+                let page = self.page_of(s.system.drive(set, drive), s.system.listing.after);
                 if page.span == Span::Nothing {
                     self.seen.see(Occasion::Silent);
                 }
-                s.listing.pages[usize::from(set)].insert(drive, page);
-                if s.listing.stage == Stage::Paging {
+                s.system.listing.pages[usize::from(set)].insert(drive, page);
+                if s.system.listing.stage == Stage::Paging {
                     self.put_together(s);
                 }
             }
         }
-        for client in &mut s.clients {
+        for client in &mut s.system.clients {
             if client.mail.iter().any(Mail::is_spent) {
                 Arc::make_mut(client).mail.retain(|letter| !letter.is_spent());
             }
@@ -115,23 +115,23 @@ impl World {
     }
 
     fn invoke(&self, s: &mut State, client: u8, drives: Drives) {
-        let (change, key) = (s.client(client).change, s.client(client).key);
+        let (change, key) = (s.system.client(client).change, s.system.client(client).key);
         let place = usize::from(key) - 1;
-        s.histories[place]
+        s.ledger.histories[place]
             .on_invoke(client, change)
             .expect("a client asks once");
-        if matches!(s.listing.stage, Stage::Paging | Stage::Reading) && !change.is_get() {
+        if matches!(s.system.listing.stage, Stage::Paging | Stage::Reading) && !change.is_get() {
             self.seen.see(Occasion::Written);
         }
         match change.kind {
-            Kind::Put => s.throughout[place].absent = false,
-            Kind::Delete => s.throughout[place].present = false,
+            Kind::Put => s.ledger.throughout[place].absent = false,
+            Kind::Delete => s.ledger.throughout[place].present = false,
             _ => {}
         }
-        s.client_mut(client).invoked = true;
+        s.system.client_mut(client).invoked = true;
         let set = self.spec(key).set;
         for drive in (0..self.drives).filter(|_| change.has_data()) {
-            let keys = &mut s.drive_mut(set, drive).keys;
+            let keys = &mut s.system.drive_mut(set, drive).keys;
             let state = keys.entry(key).or_insert_with(KeyState::empty);
             state.folders.insert(Folder::from(change.name));
         }
@@ -140,11 +140,11 @@ impl World {
     }
 
     fn start_machine(&self, s: &mut State, client: u8) {
-        let (machine, effects) = Coordinator::new(Quorums::of(self.drives), s.client(client).change);
+        let (machine, effects) = Coordinator::new(Quorums::of(self.drives), s.system.client(client).change);
         let machine = machine
             .with_mutation(self.register_mutation)
             .with_settled(u64::from(self.recovering.is_some()));
-        let state = s.client_mut(client);
+        let state = s.system.client_mut(client);
         state.machine = Some(machine);
         state.rounds = 0;
         self.carry_out(s, client, effects);
@@ -155,7 +155,7 @@ impl World {
     /// each other's way is the register's world to explore.
     fn converse(&self, s: &mut State, client: u8, drives: Drives) {
         loop {
-            let state = s.client_mut(client);
+            let state = s.system.client_mut(client);
             let is_read = state.change.is_get();
             let goes_now = |mail: &Mail| match mail.request {
                 Request::Prepare { .. } => true,
@@ -183,7 +183,7 @@ impl World {
     }
 
     fn deliver(&self, s: &mut State, client: u8, mail: usize, drive: u8) {
-        let letter = &mut s.client_mut(client).mail[mail];
+        let letter = &mut s.system.client_mut(client).mail[mail];
         letter.to.remove(drive);
         let (key, request) = (letter.place, letter.request.clone());
         self.hand(s, client, key, &request, drive);
@@ -191,7 +191,7 @@ impl World {
 
     /// Hands a request to a drive, and its answer to the client.
     fn hand(&self, s: &mut State, client: u8, key: u8, request: &Request<Content>, from: u8) {
-        let Drive { own, keys, .. } = s.drive_mut(self.spec(key).set, from);
+        let Drive { own, keys, .. } = s.system.drive_mut(self.spec(key).set, from);
         let mut acceptor = Acceptor {
             drive: own,
             key: keys.entry(key).or_insert_with(KeyState::empty),
@@ -205,7 +205,7 @@ impl World {
     }
 
     fn feed(&self, s: &mut State, client: u8, event: Event<Content>) {
-        if let Some(machine) = &mut s.client_mut(client).machine {
+        if let Some(machine) = &mut s.system.client_mut(client).machine {
             let effects = machine.on(event);
             self.carry_out(s, client, effects);
         }
@@ -215,12 +215,12 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Begin { epoch, round, .. } => {
-                    let state = s.client_mut(client);
+                    let state = s.system.client_mut(client);
                     if state.rounds == self.rounds {
                         state.machine = None;
-                        if client == s.reader() {
+                        if client == s.system.reader() {
                             // The listing is refused.
-                            s.listing.stage = Stage::Over;
+                            s.system.listing.stage = Stage::Over;
                         }
                         return;
                     }
@@ -237,13 +237,14 @@ impl World {
                         // All drives have the shards; a choice of them would have to be renamed with the drives.
                         vote.value.holders = Drives::all(self.drives);
                     }
-                    let state = s.client_mut(client);
+                    let state = s.system.client_mut(client);
                     let letter = Mail::new(state.key, request, to);
                     send(&mut state.mail, letter);
                 }
             }
         }
         let outcome = s
+            .system
             .client(client)
             .machine
             .as_ref()
@@ -255,11 +256,11 @@ impl World {
     }
 
     fn tell(&self, s: &mut State, client: u8, outcome: Outcome<Content, ()>) {
-        s.client_mut(client).machine = None;
-        if client == s.reader() {
+        s.system.client_mut(client).machine = None;
+        if client == s.system.reader() {
             return self.hear(s, outcome);
         }
-        let change = s.client(client).change;
+        let change = s.system.client(client).change;
         let told = match outcome {
             Outcome::Kept(value) if change.is_get() => Told::Value(if value.absent { 0 } else { value.name }),
             outcome => match Told::of(&outcome) {
@@ -267,25 +268,27 @@ impl World {
                 None => return,
             },
         };
-        let key = s.client(client).key;
-        s.client_mut(client).told = Some(told);
+        let key = s.system.client(client).key;
+        s.system.client_mut(client).told = Some(told);
         self.answer(s, key, client, told);
     }
 
     fn answer(&self, s: &mut State, key: u8, client: u8, told: Told) {
-        let history = &mut s.histories[usize::from(key) - 1];
+        let history = &mut s.ledger.histories[usize::from(key) - 1];
         history.on_return(client, told).expect("a client is answered once");
         let consistent = history.is_consistent();
-        s.broken.demand(Rule::AsRead, consistent);
+        s.ledger.broken.demand(Rule::AsRead, consistent);
     }
 
     fn begin_listing(&self, s: &mut State) {
-        s.listing.stage = Stage::Paging;
-        let (reader, read) = (s.reader(), s.client(s.reader()).change);
+        s.system.listing.stage = Stage::Paging;
+        let (reader, read) = (s.system.reader(), s.system.client(s.system.reader()).change);
         for key in self.every_key() {
             let place = usize::from(key) - 1;
-            s.histories[place].on_invoke(reader, read).expect("it is listed once");
-            s.throughout[place] = self.stands(s, key);
+            s.ledger.histories[place]
+                .on_invoke(reader, read)
+                .expect("it is listed once");
+            s.ledger.throughout[place] = self.stands(s, key);
         }
         self.put_together(s);
     }
@@ -293,6 +296,7 @@ impl World {
     /// Returns whether a key is there, or is not, whatever becomes of what has begun.
     fn stands(&self, s: &State, key: u8) -> Throughout {
         let own: Vec<_> = s
+            .system
             .clients
             .iter()
             .filter(|client| client.key == key && client.invoked)
@@ -343,7 +347,7 @@ impl World {
     /// Puts the pages together, once there are enough of each set.
     fn put_together(&self, s: &mut State) {
         let (mut spans, mut found, mut asked) = (Vec::new(), Vec::new(), Vec::new());
-        for pages in &s.listing.pages {
+        for pages in &s.system.listing.pages {
             let Some(mut union) = Union::of(self.quorums, pages, self.mutation) else {
                 return;
             };
@@ -364,42 +368,23 @@ impl World {
         let span = Span::common(spans, self.mutation);
         found.retain(|(key, _)| span.covers(key));
         asked.retain(|key| span.covers(key));
-        self.judge_pages(s, span, &asked);
-        let done = s.listing.found.len();
-        s.listing.page_begins = done;
-        s.listing.found.extend(found);
-        s.listing.asked = asked;
-        s.listing.span = span;
-        s.listing.pages.iter_mut().for_each(BTreeMap::clear);
+        s.ledger.judge_pages(self, &s.system, span, &asked);
+        let done = s.system.listing.found.len();
+        s.system.listing.page_begins = done;
+        s.system.listing.found.extend(found);
+        s.system.listing.asked = asked;
+        s.system.listing.span = span;
+        s.system.listing.pages.iter_mut().for_each(BTreeMap::clear);
         self.go_on(s);
-    }
-
-    /// Of each key that the pages tell of, Q drives have spoken that have gone past it and know it.
-    fn judge_pages(&self, s: &mut State, span: Span<u8>, asked: &[u8]) {
-        let behind = |key: &u8| s.listing.after.is_none_or(|after| *key > after);
-        let told = self
-            .every_key()
-            .filter(|key| behind(key) && span.covers(key) && !asked.contains(key));
-        let needed = usize::from(self.drives - self.drives / 2);
-        let mut is_known = told.map(|key| {
-            let set = self.spec(key).set;
-            let spoke = s.listing.pages[usize::from(set)].iter().filter(|(drive, page)| {
-                let state = s.drive(set, **drive).keys.get(&key);
-                page.span.covers(&key) && state.is_none_or(|state| state.known)
-            });
-            spoke.count() >= needed
-        });
-        let all_known = is_known.all(|known| known);
-        s.broken.demand(Rule::SpeaksForRange, all_known);
     }
 
     /// Reads the next key alone, or goes on behind the pages.
     fn go_on(&self, s: &mut State) {
-        if let Some(key) = s.listing.asked.first().copied() {
+        if let Some(key) = s.system.listing.asked.first().copied() {
             self.seen.see(Occasion::ReadAlone);
-            s.listing.stage = Stage::Reading;
-            let reader = s.reader();
-            s.client_mut(reader).key = key;
+            s.system.listing.stage = Stage::Reading;
+            let reader = s.system.reader();
+            s.system.client_mut(reader).key = key;
             return;
         }
         let Listing {
@@ -407,19 +392,19 @@ impl World {
             page_begins,
             span,
             ..
-        } = &mut s.listing;
+        } = &mut s.system.listing;
         let (before, page) = found.split_at_mut(*page_begins);
         page.sort_unstable();
         let in_order = before
             .last()
             .is_none_or(|last| page.first().is_none_or(|first| last.0 < first.0));
         let marker = span.marker();
-        s.broken.demand(Rule::InOrder, in_order);
+        s.ledger.broken.demand(Rule::InOrder, in_order);
         match marker {
             Some(last) if in_order => {
                 self.seen.see(Occasion::Turned);
-                s.listing.after = Some(last - u8::from(self.mutation.is(Mutant::LastKeyAgain)));
-                s.listing.stage = Stage::Paging;
+                s.system.listing.after = Some(last - u8::from(self.mutation.is(Mutant::LastKeyAgain)));
+                s.system.listing.stage = Stage::Paging;
             }
             _ => self.end_listing(s),
         }
@@ -429,34 +414,56 @@ impl World {
     fn hear(&self, s: &mut State, outcome: Outcome<Content, ()>) {
         match outcome {
             Outcome::Kept(value) => {
-                let key = s.listing.asked.remove(0);
+                let key = s.system.listing.asked.remove(0);
                 if !value.absent {
-                    s.listing.found.push((key, value.name));
+                    s.system.listing.found.push((key, value.name));
                 }
                 self.go_on(s);
             }
             // The listing is refused.
-            _ => s.listing.stage = Stage::Over,
+            _ => s.system.listing.stage = Stage::Over,
         }
     }
 
     fn end_listing(&self, s: &mut State) {
-        s.listing.stage = Stage::Over;
+        s.system.listing.stage = Stage::Over;
         for key in self.every_key() {
             let listed: Vec<u8> = s
+                .system
                 .listing
                 .found
                 .iter()
                 .filter(|(found, _)| *found == key)
                 .map(|(_, name)| *name)
                 .collect();
-            let Throughout { present, absent } = s.throughout[usize::from(key) - 1];
+            let Throughout { present, absent } = s.ledger.throughout[usize::from(key) - 1];
             let complete = (listed.len() == 1 || !present) && (listed.is_empty() || !absent) && listed.len() < 2;
-            s.broken.demand(Rule::Complete, complete);
-            let reader = s.reader();
+            s.ledger.broken.demand(Rule::Complete, complete);
+            let reader = s.system.reader();
             self.answer(s, key, reader, Told::Value(listed.first().copied().unwrap_or(0)));
         }
-        s.listing.found.clear();
-        s.listing.span = Span::Nothing;
+        s.system.listing.found.clear();
+        s.system.listing.span = Span::Nothing;
+    }
+}
+
+impl Ledger {
+    /// Of each key that the pages tell of, Q drives have spoken that have gone past it and know it.
+    fn judge_pages(&mut self, world: &World, s: &System, span: Span<u8>, asked: &[u8]) {
+        let behind = |key: &u8| s.listing.after.is_none_or(|after| *key > after);
+        let told = world
+            .every_key()
+            .filter(|key| behind(key) && span.covers(key) && !asked.contains(key));
+        let needed = usize::from(world.drives - world.drives / 2);
+        let mut is_known = told.map(|key| {
+            let set = world.spec(key).set;
+            let spoke = s.listing.pages[usize::from(set)].iter().filter(|(drive, page)| {
+                let state = s.drive(set, **drive).keys.get(&key);
+                page.span.covers(&key) && state.is_none_or(|state| state.known)
+            });
+            spoke.count() >= needed
+        });
+        let all_known = is_known.all(|known| known);
+        self.broken.demand(Rule::SpeaksForRange, all_known);
     }
 }

@@ -7,7 +7,7 @@
 
 use super::order::sort_drives;
 use super::rules::{Occasion, Rule};
-use super::state::{Action, Client, Drive, Listing, Spec, Stage, Start, State, Throughout, World};
+use super::state::{Action, Client, Drive, Ledger, Listing, Spec, Stage, Start, State, System, Throughout, World};
 use crate::harness;
 use crate::kit::drive::{UNBOUNDED, fresh};
 use crate::register::change::{Change, Content, INITIAL, Key, Kind};
@@ -53,31 +53,35 @@ impl harness::World for World {
             Start::Never | Start::Deleted => 0,
         };
         State {
-            sets: (0..sets)
-                .map(|set| {
-                    (0..self.drives)
-                        .map(|drive| Arc::new(self.initial_drive(set, drive)))
-                        .collect()
-                })
-                .collect(),
-            clients: clients.map(client).collect(),
-            listing: Listing {
-                stage: Stage::Idle,
-                after: None,
-                pages: vec![BTreeMap::new(); usize::from(sets)],
-                found: Vec::new(),
-                page_begins: 0,
-                asked: Vec::new(),
-                span: Span::Nothing,
+            system: System {
+                sets: (0..sets)
+                    .map(|set| {
+                        (0..self.drives)
+                            .map(|drive| Arc::new(self.initial_drive(set, drive)))
+                            .collect()
+                    })
+                    .collect(),
+                clients: clients.map(client).collect(),
+                listing: Listing {
+                    stage: Stage::Idle,
+                    after: None,
+                    pages: vec![BTreeMap::new(); usize::from(sets)],
+                    found: Vec::new(),
+                    page_begins: 0,
+                    asked: Vec::new(),
+                    span: Span::Nothing,
+                },
+                crashes: self.crashes,
             },
-            histories: self
-                .keys
-                .iter()
-                .map(|key| LinearizabilityTester::new(Key(initial(key.start))))
-                .collect(),
-            throughout: vec![Throughout::default(); self.keys.len()],
-            crashes: self.crashes,
-            broken: Broken::default(),
+            ledger: Ledger {
+                histories: self
+                    .keys
+                    .iter()
+                    .map(|key| LinearizabilityTester::new(Key(initial(key.start))))
+                    .collect(),
+                throughout: vec![Throughout::default(); self.keys.len()],
+                broken: Broken::default(),
+            },
         }
     }
 
@@ -97,7 +101,7 @@ impl harness::World for World {
     }
 
     fn broken(&self, s: &State) -> Broken<Rule> {
-        s.broken
+        s.ledger.broken
     }
 
     fn seen(&self) -> &Seen<Occasion> {

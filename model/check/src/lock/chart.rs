@@ -31,7 +31,7 @@ impl Charted for World {
             line += if answered { "" } else { ", and the answer is lost" };
         }
         line += &self.news(last, &next, names);
-        line += &next.broken.since(last.broken);
+        line += &next.ledger.broken.since(last.ledger.broken);
         let Order { servers, exchanged } = sorted(next, self.are_clients_alike()).1;
         if exchanged {
             let others = 2..self.attempts.len() as u8;
@@ -81,7 +81,7 @@ impl World {
     /// Returns what clients and servers believe now that they did not.
     fn news(&self, last: &State, next: &State, names: &Names) -> String {
         let mut words = String::new();
-        for (index, (before, after)) in (0..).zip(last.clients.iter().zip(&next.clients)) {
+        for (index, (before, after)) in (0..).zip(last.system.clients.iter().zip(&next.system.clients)) {
             let name = names.of(CLIENTS, index) + 1;
             let holds = |client: &super::state::Wanting| client.attempt.as_ref().is_some_and(|it| it.holds(NOW));
             if holds(after) && !holds(before) {
@@ -96,7 +96,7 @@ impl World {
                 };
             }
         }
-        for (index, (before, after)) in (0..).zip(last.nodes.iter().zip(&next.nodes)) {
+        for (index, (before, after)) in (0..).zip(last.system.nodes.iter().zip(&next.system.nodes)) {
             let owner = |node: &super::state::Node| node.server.owner(&RESOURCE, NOW);
             if let (Some(_), None) = (owner(before), owner(after)) {
                 words += &format!("; the lease at server {} is over", names.of(SERVERS, index));
@@ -122,7 +122,7 @@ fn stands(at: i64) -> String {
 
 /// Returns what a server is asked for, and what it answers.
 fn answer(last: &State, server: u8, owner: Owner) -> Option<String> {
-    let node = &last.nodes[usize::from(server)];
+    let node = &last.system.nodes[usize::from(server)];
     let kind = *node.mail.get(&owner)?;
     let request = Request {
         resource: RESOURCE,

@@ -36,13 +36,13 @@ fn exchanged(mut s: State) -> State {
             owner
         }
     };
-    s.clients.swap(0, 1);
-    for client in &mut s.clients {
+    s.system.clients.swap(0, 1);
+    for client in &mut s.system.clients {
         if let Some(attempt) = &mut client.attempt {
             attempt.rename_owner(rename(attempt.owner()));
         }
     }
-    for node in &mut s.nodes {
+    for node in &mut s.system.nodes {
         node.server.rename_owners(rename);
         node.mail = node.mail.iter().map(|(owner, kind)| (rename(*owner), *kind)).collect();
     }
@@ -52,12 +52,13 @@ fn exchanged(mut s: State) -> State {
 /// Returns which server is called which makes no difference. Returns their order, each by its place before.
 fn sort_nodes(s: &mut State) -> Vec<u8> {
     let sight = |server: u8| -> Vec<(bool, bool)> {
-        s.attempts()
+        s.system
+            .attempts()
             .map(|(_, attempt)| attempt.answer_of(u32::from(server)))
             .collect()
     };
-    let node = |server: u8| &s.nodes[usize::from(server)];
-    let mut order: Vec<u8> = (0..s.nodes.len() as u8).collect();
+    let node = |server: u8| &s.system.nodes[usize::from(server)];
+    let mut order: Vec<u8> = (0..s.system.nodes.len() as u8).collect();
     order.sort_by(|a, b| (node(*a), sight(*a)).cmp(&(node(*b), sight(*b))));
     if order.is_sorted() {
         return order;
@@ -66,8 +67,8 @@ fn sort_nodes(s: &mut State) -> Vec<u8> {
     for (new, old) in order.iter().enumerate() {
         to[usize::from(*old)] = new as u32;
     }
-    s.nodes = order.iter().map(|old| node(*old).clone()).collect();
-    for client in &mut s.clients {
+    s.system.nodes = order.iter().map(|old| node(*old).clone()).collect();
+    for client in &mut s.system.clients {
         if let Some(attempt) = &mut client.attempt {
             attempt.rename(&to);
         }

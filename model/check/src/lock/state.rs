@@ -66,15 +66,29 @@ pub struct Wanting {
     pub attempt: Option<Client>,
 }
 
-/// All that there is at one moment.
+/// All that there is at one moment: what is judged, and what it is judged by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct State {
+    /// The system.
+    pub system: System,
+    /// The books.
+    pub ledger: Ledger,
+}
+
+/// What is judged: machines, what is between them, and what may yet befall them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct System {
     /// The servers.
     pub nodes: Vec<Node>,
     /// The clients.
     pub clients: Vec<Wanting>,
     /// What is left of the faults.
     pub faults: Faults,
+}
+
+/// What the system is judged by. It is kept from what happens alone; no machine sees it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ledger {
     /// The rules that were broken.
     pub broken: Broken<Rule>,
 }
@@ -115,7 +129,7 @@ pub(super) fn looks(node: &Node) -> bool {
     node.server.is_quiet(NOW) || node.server.owner(&RESOURCE, NOW).is_some()
 }
 
-impl State {
+impl System {
     /// The attempts that are there.
     pub(super) fn attempts(&self) -> impl Iterator<Item = (u8, &Client)> {
         let clients = self.clients.iter().zip(0u8..);

@@ -1,7 +1,7 @@
 //! What the actions do, and what each rule demands of the states that they lead to.
 
 use super::rules::{Occasion, Rule};
-use super::state::{Action, NOW, Node, RESOURCE, State, World, looks};
+use super::state::{Action, Ledger, NOW, Node, RESOURCE, State, System, World, looks};
 use model::lock::mutant::Mutation;
 use model::lock::{Client, Effect, Kind, Over, Owner, Request, Server};
 
@@ -14,21 +14,24 @@ impl World {
     pub(super) fn act(&self, s: &mut State, action: Action) -> Option<()> {
         match action {
             Action::TickAll => {
-                s.nodes.iter_mut().for_each(|node| node.server.age(1, self.oldest()));
-                let attempts = s.clients.iter_mut().filter_map(|client| client.attempt.as_mut());
+                s.system
+                    .nodes
+                    .iter_mut()
+                    .for_each(|node| node.server.age(1, self.oldest()));
+                let attempts = s.system.clients.iter_mut().filter_map(|client| client.attempt.as_mut());
                 attempts.for_each(|attempt| attempt.age(1, NOW - self.terms.deadline));
             }
             Action::TickServer(index) => {
                 let ticks = |(other, node): &(usize, &mut Node)| {
                     *other == usize::from(index) || (self.one_clock && looks(node))
                 };
-                for (_, node) in s.nodes.iter_mut().enumerate().filter(ticks) {
+                for (_, node) in s.system.nodes.iter_mut().enumerate().filter(ticks) {
                     node.ahead += 1;
                     node.server.age(1, self.oldest());
                 }
             }
             Action::TickClient(index) => {
-                let client = &mut s.clients[usize::from(index)];
+                let client = &mut s.system.clients[usize::from(index)];
                 client.ahead += 1;
                 if let Some(attempt) = &mut client.attempt {
                     attempt.age(1, NOW - self.terms.deadline);
@@ -36,7 +39,7 @@ impl World {
             }
             Action::Begin(index, at) => {
                 let ahead = self.enter(s, at)?;
-                let client = &mut s.clients[usize::from(index)];
+                let client = &mut s.system.clients[usize::from(index)];
                 client.ahead = ahead;
                 client.attempts -= 1;
                 let owner = Owner::from(index) * 10 + Owner::from(client.attempts);
@@ -45,7 +48,7 @@ impl World {
                 self.send(s, owner, Some(effect));
             }
             Action::Wake(index) => {
-                let attempt = s.clients[usize::from(index)].attempt.as_mut()?;
+                let attempt = s.system.clients[usize::from(index)].attempt.as_mut()?;
                 let (owner, effect) = (attempt.owner(), attempt.tick(NOW)?);
                 if attempt.over() == Some(Over::Lost) {
                     self.seen.see(Occasion::OutlivedByHolder);
@@ -53,22 +56,24 @@ impl World {
                 self.send(s, owner, Some(effect));
             }
             Action::Release(index) => {
-                let attempt = s.clients[usize::from(index)].attempt.as_mut()?;
+                let attempt = s.system.clients[usize::from(index)].attempt.as_mut()?;
                 let (owner, effect) = (attempt.owner(), attempt.release(NOW));
                 self.send(s, owner, Some(effect));
             }
             Action::Deliver(index, owner, answered, at) => self.deliver(s, index, owner, answered, at)?,
             Action::Restart(index, at) => {
-                s.faults.restarts -= 1;
-                s.nodes[usize::from(index)].server = self.blank();
+                s.system.faults.restarts -= 1;
+                s.system.nodes[usize::from(index)].server = self.blank();
                 let ahead = self.enter_server(s, at)?;
-                let node = &mut s.nodes[usize::from(index)];
+                let node = &mut s.system.nodes[usize::from(index)];
                 node.ahead = ahead;
                 node.server = Server::start(self.terms, NOW, self.mutation);
             }
             Action::Step(index) => {
-                s.faults.steps -= 1;
-                s.nodes[usize::from(index)].server.age(self.terms.expiry, self.oldest());
+                s.system.faults.steps -= 1;
+                s.system.nodes[usize::from(index)]
+                    .server
+                    .age(self.terms.expiry, self.oldest());
             }
         }
         Some(())
@@ -89,7 +94,7 @@ impl World {
 
     /// Returns where a server's clock stands that is looked at again.
     fn enter_server(&self, s: &mut State, at: i64) -> Option<u64> {
-        match s.nodes.iter().find(|node| looks(node)) {
+        match s.system.nodes.iter().find(|node| looks(node)) {
             Some(node) if self.one_clock => (at == 0).then_some(node.ahead),
             _ => self.enter(s, at),
         }
@@ -98,11 +103,13 @@ impl World {
     /// Makes room for a clock that is so far ahead of the slowest of those that are looked at, or behind it.
     fn enter(&self, s: &mut State, at: i64) -> Option<u64> {
         let nodes = s
+            .system
             .nodes
             .iter_mut()
             .filter(|node| looks(node))
             .map(|node| &mut node.ahead);
         let clients = s
+            .system
             .clients
             .iter_mut()
             .filter(|client| client.looks())
@@ -119,13 +126,13 @@ impl World {
     }
 
     fn deliver(&self, s: &mut State, index: u8, owner: Owner, answered: bool, at: i64) -> Option<()> {
-        let looked = looks(&s.nodes[usize::from(index)]);
+        let looked = looks(&s.system.nodes[usize::from(index)]);
         let ahead = if looked {
             (at == 0).then_some(0)
         } else {
             self.enter_server(s, at)
         }?;
-        let node = &mut s.nodes[usize::from(index)];
+        let node = &mut s.system.nodes[usize::from(index)];
         let before = node.server.clone();
         let kind = node.mail.remove(&owner)?;
         let request = Request {
@@ -145,14 +152,15 @@ impl World {
             // What changes nothing may as well arrive later.
             return (!answered && before != node.server).then_some(());
         }
-        let mut clients = s.clients.iter_mut().filter_map(|client| client.attempt.as_mut());
+        let mut clients = s.system.clients.iter_mut().filter_map(|client| client.attempt.as_mut());
         let attempt = clients.find(|attempt| attempt.owner() == owner)?;
         let held = attempt.holds(NOW);
         let sent = attempt.sent()?;
         let effect = attempt.answer(NOW, sent, u32::from(index), granted);
         let gained = !held && attempt.holds(NOW);
         if gained
-            && s.attempts()
+            && s.system
+                .attempts()
                 .any(|(_, other)| matches!(other.over(), Some(Over::Lost | Over::Released)))
         {
             self.seen.see(Occasion::HeldInTurn);
@@ -164,7 +172,7 @@ impl World {
     /// Sends to all servers.
     fn send(&self, s: &mut State, owner: Owner, effect: Option<Effect>) {
         let Some(Effect { kind, .. }) = effect else { return };
-        for node in &mut s.nodes {
+        for node in &mut s.system.nodes {
             node.mail.insert(owner, kind);
         }
     }
@@ -172,8 +180,8 @@ impl World {
     /// Takes what all clocks have gone through together out of them, and forgets what makes no difference.
     pub(super) fn settle(&self, s: &mut State) {
         if !self.pauses {
-            for index in 0..s.clients.len() {
-                let Some(attempt) = &mut s.clients[index].attempt else {
+            for index in 0..s.system.clients.len() {
+                let Some(attempt) = &mut s.system.clients[index].attempt else {
                     continue;
                 };
                 let ran_out = attempt.over().is_none() && attempt.has_run_out(NOW);
@@ -182,7 +190,7 @@ impl World {
                 }
             }
         }
-        for node in &mut s.nodes {
+        for node in &mut s.system.nodes {
             node.server.expire(NOW);
             let held = node.server.owner(&RESOURCE, NOW);
             if self.mutation == Mutation::NONE {
@@ -190,8 +198,12 @@ impl World {
                     .retain(|owner, kind| *kind != Kind::Release || held == Some(*owner));
             }
         }
-        let nodes = s.nodes.iter_mut().map(|node| (looks(node), &mut node.ahead));
-        let clients = s.clients.iter_mut().map(|client| (client.looks(), &mut client.ahead));
+        let nodes = s.system.nodes.iter_mut().map(|node| (looks(node), &mut node.ahead));
+        let clients = s
+            .system
+            .clients
+            .iter_mut()
+            .map(|client| (client.looks(), &mut client.ahead));
         let mut clocks: Vec<(bool, &mut u64)> = nodes.chain(clients).collect();
         let looked_at = clocks.iter().filter(|(looked, _)| *looked);
         let slowest = looked_at.map(|(_, ahead)| **ahead).min().unwrap_or(0);
@@ -200,14 +212,27 @@ impl World {
         }
     }
 
-    pub(super) fn judge(&self, s: &mut State) {
+    /// Returns whether a server would grant the lock to one who comes new.
+    fn would_grant(&self, node: &Node) -> bool {
+        let kind = Kind::Lock;
+        let request = Request {
+            resource: RESOURCE,
+            owner: Owner::MAX,
+            kind,
+        };
+        node.server.clone().on(NOW, request)
+    }
+}
+
+impl Ledger {
+    pub(super) fn judge(&mut self, world: &World, s: &System) {
         let holders: Vec<u8> = s
             .attempts()
             .filter(|(_, it)| it.holds(NOW))
             .map(|(index, _)| index)
             .collect();
-        s.broken.demand(Rule::Exclusive, holders.len() < 2);
-        let majority = self.servers as usize / 2 + 1;
+        self.broken.demand(Rule::Exclusive, holders.len() < 2);
+        let majority = world.servers as usize / 2 + 1;
         for index in &holders {
             let others = s
                 .attempts()
@@ -221,36 +246,25 @@ impl World {
             let lost = others
                 .map(|(_, attempt)| leases(attempt.owner()))
                 .any(|count| count >= majority);
-            s.broken.demand(Rule::LostIsKnown, !lost);
+            self.broken.demand(Rule::LostIsKnown, !lost);
             // Half of the servers, and what restarted, never make a majority for somebody else.
-            let others = s.nodes.iter().filter(|node| self.would_grant(node));
+            let others = s.nodes.iter().filter(|node| world.would_grant(node));
             let free = others.count();
-            s.broken.demand(Rule::RestartIsQuiet, free < majority);
+            self.broken.demand(Rule::RestartIsQuiet, free < majority);
         }
         if !holders.is_empty() {
-            self.seen.see(Occasion::HolderDied);
+            world.seen.see(Occasion::HolderDied);
         }
-        self.rescue(s);
-    }
-
-    /// Returns whether a server would grant the lock to one who comes new.
-    fn would_grant(&self, node: &Node) -> bool {
-        let kind = Kind::Lock;
-        let request = Request {
-            resource: RESOURCE,
-            owner: Owner::MAX,
-            kind,
-        };
-        node.server.clone().on(NOW, request)
+        self.rescue(world, s);
     }
 
     /// If all clients die now, the lock is free once the life of a lease has passed on all clocks.
-    fn rescue(&self, s: &mut State) {
+    fn rescue(&mut self, world: &World, s: &System) {
         let free = s.nodes.iter().all(|node| {
             let mut left = node.clone();
-            left.server.age(self.terms.expiry, self.oldest());
-            self.would_grant(&left)
+            left.server.age(world.terms.expiry, world.oldest());
+            world.would_grant(&left)
         });
-        s.broken.demand(Rule::FreeAfterExpiry, free);
+        self.broken.demand(Rule::FreeAfterExpiry, free);
     }
 }

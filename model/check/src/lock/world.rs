@@ -19,7 +19,7 @@
 
 use super::order::sorted;
 use super::rules::{Occasion, Rule};
-use super::state::{Action, NOW, Node, State, Wanting, World, looks};
+use super::state::{Action, Ledger, NOW, Node, State, System, Wanting, World, looks};
 use crate::harness;
 use crate::rules::{Broken, Seen};
 use std::collections::BTreeMap;
@@ -41,10 +41,14 @@ impl harness::World for World {
             attempt: None,
         };
         State {
-            nodes: vec![node; self.servers as usize],
-            clients: self.attempts.iter().map(client).collect(),
-            faults: self.faults,
-            broken: Broken::default(),
+            system: System {
+                nodes: vec![node; self.servers as usize],
+                clients: self.attempts.iter().map(client).collect(),
+                faults: self.faults,
+            },
+            ledger: Ledger {
+                broken: Broken::default(),
+            },
         }
     }
 
@@ -52,9 +56,9 @@ impl harness::World for World {
         if self.lead == 0 {
             actions.push(Action::TickAll);
         }
-        for (index, node) in s.nodes.iter().enumerate() {
+        for (index, node) in s.system.nodes.iter().enumerate() {
             let index = index as u8;
-            let first = s.nodes.iter().position(looks) == Some(usize::from(index));
+            let first = s.system.nodes.iter().position(looks) == Some(usize::from(index));
             if node.ahead < self.lead && looks(node) && (first || !self.one_clock) {
                 actions.push(Action::TickServer(index));
             }
@@ -63,14 +67,14 @@ impl harness::World for World {
                     actions.extend(self.offsets().map(|at| Action::Deliver(index, *owner, answered, at)));
                 }
             }
-            if s.faults.restarts > 0 {
+            if s.system.faults.restarts > 0 {
                 actions.extend(self.offsets().map(|at| Action::Restart(index, at)));
             }
-            if s.faults.steps > 0 {
+            if s.system.faults.steps > 0 {
                 actions.push(Action::Step(index));
             }
         }
-        for (index, client) in s.clients.iter().enumerate() {
+        for (index, client) in s.system.clients.iter().enumerate() {
             let index = index as u8;
             if client.ahead < self.lead && client.looks() {
                 actions.push(Action::TickClient(index));
@@ -93,7 +97,7 @@ impl harness::World for World {
         let mut s = last.clone();
         self.act(&mut s, action)?;
         self.settle(&mut s);
-        self.judge(&mut s);
+        s.ledger.judge(self, &s.system);
         Some(s)
     }
 
@@ -102,7 +106,7 @@ impl harness::World for World {
     }
 
     fn broken(&self, s: &State) -> Broken<Rule> {
-        s.broken
+        s.ledger.broken
     }
 
     fn seen(&self) -> &Seen<Occasion> {

@@ -19,13 +19,13 @@ impl World {
             }
             Stage::Running => {
                 actions.push(Action::Hurry(client));
-                if s.faults.crashes > 0 {
+                if s.system.faults.crashes > 0 {
                     actions.push(Action::Crash(client));
                 }
             }
         }
         for (index, mail) in (0u8..).zip(&state.mail) {
-            let drives = &s.sets[usize::from(mail.place)];
+            let drives = &s.system.sets[usize::from(mail.place)];
             let of_use = |drive: &u8| drives[usize::from(*drive)].may_change_by(&mail.request);
             for drive in mail.to.iter().filter(of_use) {
                 let deliver = |answered| Action::Deliver {
@@ -35,7 +35,7 @@ impl World {
                     answered,
                 };
                 actions.push(deliver(true));
-                if s.faults.silences > 0 && state.stage == Stage::Running {
+                if s.system.faults.silences > 0 && state.stage == Stage::Running {
                     actions.push(deliver(false));
                 }
             }

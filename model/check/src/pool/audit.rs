@@ -2,7 +2,7 @@
 
 use super::content::Content;
 use super::rules::{Occasion, Rule};
-use super::state::{Record, State, World};
+use super::state::{Ledger, Record, State, System, World};
 use crate::kit::votes::majority;
 use crate::register::change::{Change, Kind};
 use model::pool::Placed;
@@ -14,50 +14,87 @@ impl World {
         majority(self.sizes[usize::from(pool)])
     }
 
+    /// What holds in every state.
+    pub(super) fn judge(&self, s: &mut State) {
+        let homes = s.ledger.homes(self.pools().end);
+        s.ledger.broken.demand(Rule::OneHome, homes.len() <= 1);
+        if let Some((pool, value)) = homes.first() {
+            let readable = s.system.holding(*pool, value.folder()) >= usize::from(value.data());
+            s.ledger.broken.demand(Rule::MoveKeepsData, readable);
+        }
+        let latest = homes.first().map_or(0, |(_, value)| value.name);
+        if latest != s.ledger.latest {
+            s.ledger.gone |= 1 << s.ledger.latest & !1;
+            s.ledger.latest = latest;
+        }
+        let back = s.ledger.gone >> latest & 1 == 1;
+        s.ledger.broken.demand(Rule::NoResurrection, !back);
+        if latest == 0 {
+            for client in 0..s.system.clients.len() as u8 {
+                let asks = self.change(client).is_some_and(Change::is_get);
+                let state = &s.system.clients[usize::from(client)];
+                if asks && !state.saw_absent && (state.machine.is_some() || !state.reading.is_empty()) {
+                    s.system.client(client).saw_absent = true;
+                }
+            }
+        }
+        if self
+            .jobs
+            .iter()
+            .enumerate()
+            .all(|(client, job)| !matches!(job, super::state::Job::Change(..)) || s.system.clients[client].answered)
+        {
+            self.seen.see(Occasion::AllAnswered);
+        }
+    }
+}
+
+impl Ledger {
     /// When a coordinator sends an Accept.
     pub(super) fn audit_proposal(
-        &self,
-        s: &mut State,
+        &mut self,
+        world: &World,
         client: u8,
         pool: u8,
         vote: &Vote<Placed<Content>>,
         prev: &Vote<Placed<Content>>,
     ) {
-        let known = prev.ballot.is_zero() || s.votes.get(&(pool, prev.ballot)).is_some_and(|record| record.chosen);
-        s.broken.demand(Rule::PrevIsChosen, known);
+        let known = prev.ballot.is_zero() || self.votes.get(&(pool, prev.ballot)).is_some_and(|record| record.chosen);
+        self.broken.demand(Rule::PrevIsChosen, known);
         let record = Record::proposed(vote.value.clone(), prev.value.clone());
-        if self
+        if world
             .pools()
-            .any(|other| other != pool && s.votes.contains_key(&(other, vote.ballot)))
+            .any(|other| other != pool && self.votes.contains_key(&(other, vote.ballot)))
         {
-            self.seen.see(Occasion::TwoSets);
+            world.seen.see(Occasion::TwoSets);
         }
-        let earlier = s.votes.insert((pool, vote.ballot), record);
-        s.broken.demand(Rule::OneValuePerBallot, earlier.is_none());
-        let own = self
+        let earlier = self.votes.insert((pool, vote.ballot), record);
+        self.broken.demand(Rule::OneValuePerBallot, earlier.is_none());
+        let own = world
             .change(client)
             .is_some_and(|change| named(&vote.value) == change.name);
-        if own && s.born[usize::from(client)].is_zero() {
-            s.born[usize::from(client)] = vote.ballot;
+        if own && self.born[usize::from(client)].is_zero() {
+            self.born[usize::from(client)] = vote.ballot;
         }
         if vote.value == Placed::Withdrawn {
-            self.seen.see(Occasion::Withdrawn);
+            world.seen.see(Occasion::Withdrawn);
         }
         let created = |other: u8| {
-            let votes = s.votes.range((other, Ballot::ZERO)..(other + 1, Ballot::ZERO));
+            let votes = self.votes.range((other, Ballot::ZERO)..(other + 1, Ballot::ZERO));
             votes
                 .into_iter()
                 .any(|(_, record)| record.value.is_live() && record.prev.is_absent())
         };
-        if self.pools().filter(|pool| created(*pool)).count() > 1 {
-            self.seen.see(Occasion::TwoCreated);
+        if world.pools().filter(|pool| created(*pool)).count() > 1 {
+            world.seen.see(Occasion::TwoCreated);
         }
     }
 
     /// After a drive's step.
     pub(super) fn audit_step(
-        &self,
-        s: &mut State,
+        &mut self,
+        world: &World,
+        s: &System,
         pool: u8,
         drive: u8,
         before: &KeyState<Placed<Content>>,
@@ -68,28 +105,30 @@ impl World {
             (before.register.accepted.ballot, key.register.accepted.ballot)
         };
         match request {
-            Request::Accept { vote, .. } if now == vote.ballot && was != now => self.audit_vote(s, pool, drive, vote),
-            Request::Purge { ballot } if was != now => self.audit_purge(s, *ballot),
+            Request::Accept { vote, .. } if now == vote.ballot && was != now => {
+                self.audit_vote(world, pool, drive, vote)
+            }
+            Request::Purge { ballot } if was != now => self.audit_purge(world, s, *ballot),
             _ => {}
         }
     }
 
-    fn audit_vote(&self, s: &mut State, pool: u8, drive: u8, vote: &Vote<Placed<Content>>) {
-        let majority = self.majority(pool);
-        let Some(record) = s.votes.get_mut(&(pool, vote.ballot)).filter(|record| !record.chosen) else {
+    fn audit_vote(&mut self, world: &World, pool: u8, drive: u8, vote: &Vote<Placed<Content>>) {
+        let majority = world.majority(pool);
+        let Some(record) = self.votes.get_mut(&(pool, vote.ballot)).filter(|record| !record.chosen) else {
             return;
         };
         record.voters.insert(drive);
         if record.voters.count() >= majority {
             record.chosen = true;
             record.voters = Drives::NONE;
-            self.audit_chosen(s, pool, vote);
+            self.audit_chosen(world, pool, vote);
         }
     }
 
     /// When a ballot has become chosen in a set.
-    fn audit_chosen(&self, s: &mut State, pool: u8, vote: &Vote<Placed<Content>>) {
-        let votes = s.votes.range((pool, Ballot::ZERO)..(pool + 1, Ballot::ZERO));
+    fn audit_chosen(&mut self, world: &World, pool: u8, vote: &Vote<Placed<Content>>) {
+        let votes = self.votes.range((pool, Ballot::ZERO)..(pool + 1, Ballot::ZERO));
         let chosen: Vec<Record> = votes
             .filter(|(_, record)| record.chosen)
             .map(|(_, r)| r.clone())
@@ -98,90 +137,56 @@ impl World {
             let (first, second) = (&pair[0].value, &pair[1]);
             // A tombstone that was purged is absence.
             let follows = second.prev == *first || second.prev.is_absent() && first.is_absent();
-            s.broken.demand(Rule::Chain, second.value == *first || follows);
+            self.broken.demand(Rule::Chain, second.value == *first || follows);
             if second.value != *first {
-                self.seen.see(Occasion::TwoChosen);
+                world.seen.see(Occasion::TwoChosen);
             }
         }
         if vote.value.is_live() && chosen.last().is_some_and(|record| record.prev.is_incoming()) {
-            self.seen.see(Occasion::Arrived);
+            world.seen.see(Occasion::Arrived);
         }
-        self.audit_creation(s, vote);
+        self.audit_creation(world, vote);
         // Only a delete takes a key away.
         let deletes = vote.value.is_absent() && named(&vote.value) != 0;
-        let lost = s.latest != 0 && s.homes().is_empty();
-        s.broken.demand(Rule::MoveKeepsData, deletes || !lost);
+        let lost = self.latest != 0 && self.homes(world.pools().end).is_empty();
+        self.broken.demand(Rule::MoveKeepsData, deletes || !lost);
     }
 
     /// A change that others have passed over is dead: no chosen vote that speaks of the key lies between the ballot
     /// that it was first proposed in and the one that it is chosen in.
-    fn audit_creation(&self, s: &mut State, vote: &Vote<Placed<Content>>) {
+    fn audit_creation(&mut self, world: &World, vote: &Vote<Placed<Content>>) {
         let name = named(&vote.value);
         let born = name
             .checked_sub(1)
-            .and_then(|client| s.born.get(usize::from(client)).copied());
+            .and_then(|client| self.born.get(usize::from(client)).copied());
         let Some(born) = born.filter(|born| vote.value.is_live() && !born.is_zero()) else {
             return;
         };
-        let first = !s
+        let first = !self
             .votes
             .iter()
             .any(|((_, ballot), record)| record.chosen && *ballot != vote.ballot && named(&record.value) == name);
-        let passed = s.votes.iter().any(|((_, ballot), record)| {
+        let passed = self.votes.iter().any(|((_, ballot), record)| {
             let between = *ballot > born && *ballot < vote.ballot;
             // To go back to absence is to pass nothing over: nobody was told anything of it.
             let speaks = record.value.is_here() && named(&record.value) != 0;
             record.chosen && between && speaks
         });
-        s.broken.demand(Rule::SupersededStaysDead, !(first && passed));
-        if first && let Some(change) = self.change(name - 1) {
-            let held = change.kind != Kind::Create || s.latest == 0;
-            s.broken.demand(Rule::Precondition, held);
+        self.broken.demand(Rule::SupersededStaysDead, !(first && passed));
+        if first && let Some(change) = world.change(name - 1) {
+            let held = change.kind != Kind::Create || self.latest == 0;
+            self.broken.demand(Rule::Precondition, held);
         }
     }
 
     /// When a drive has purged a tombstone: no drive of any set has anything older, or will take it.
-    fn audit_purge(&self, s: &mut State, ballot: Ballot) {
-        self.seen.see(Occasion::Purged);
+    fn audit_purge(&mut self, world: &World, s: &System, ballot: Ballot) {
+        world.seen.see(Occasion::Purged);
         let total = s.sets.iter().flatten().all(|drive| {
             let voted = drive.key.register.accepted.ballot;
             voted >= ballot || voted.is_zero() && drive.key.promised.max(drive.own.floor) >= ballot
         });
-        s.broken.demand(Rule::PurgeIsTotal, total);
-    }
-
-    /// What holds in every state.
-    pub(super) fn judge(&self, s: &mut State) {
-        let homes = s.homes();
-        s.broken.demand(Rule::OneHome, homes.len() <= 1);
-        if let Some((pool, value)) = homes.first() {
-            let readable = s.holding(*pool, value.folder()) >= usize::from(value.data());
-            s.broken.demand(Rule::MoveKeepsData, readable);
-        }
-        let latest = homes.first().map_or(0, |(_, value)| value.name);
-        if latest != s.latest {
-            s.gone |= 1 << s.latest & !1;
-            s.latest = latest;
-        }
-        let back = s.gone >> latest & 1 == 1;
-        s.broken.demand(Rule::NoResurrection, !back);
-        if latest == 0 {
-            for client in 0..s.clients.len() as u8 {
-                let asks = self.change(client).is_some_and(Change::is_get);
-                let state = &s.clients[usize::from(client)];
-                if asks && !state.saw_absent && (state.machine.is_some() || !state.reading.is_empty()) {
-                    s.client(client).saw_absent = true;
-                }
-            }
-        }
-        if self
-            .jobs
-            .iter()
-            .enumerate()
-            .all(|(client, job)| !matches!(job, super::state::Job::Change(..)) || s.clients[client].answered)
-        {
-            self.seen.see(Occasion::AllAnswered);
-        }
+        self.broken.demand(Rule::PurgeIsTotal, total);
     }
 }
 

@@ -29,11 +29,11 @@ impl Charted for World {
     fn line(&self, last: &State, action: &Action, names: &mut Names) -> Option<String> {
         let next = self.step(last, *action)?;
         let mut line = self.asks(*action, Some(last), names);
-        for (index, (before, after)) in (0..).zip(last.clients.iter().zip(&next.clients)) {
+        for (index, (before, after)) in (0..).zip(last.system.clients.iter().zip(&next.system.clients)) {
             if before.stage == Stage::Over || after.stage != Stage::Over || matches!(action, Action::Crash(_)) {
                 continue;
             }
-            let histories = (&last.history, &next.history);
+            let histories = (&last.ledger.history, &next.ledger.history);
             let told = self
                 .change(index)
                 .and_then(|change| told(histories, (index, change), answers()));
@@ -44,7 +44,7 @@ impl Charted for World {
             };
             line += &format!("; {} {so}", self.client(index));
         }
-        line += &next.broken.since(last.broken);
+        line += &next.ledger.broken.since(last.ledger.broken);
         for pool in self.pools() {
             names.reorder(pool, &order(&next, pool));
         }
@@ -79,7 +79,7 @@ impl World {
                 let Some(last) = last else {
                     return format!("{} -> drive {drive}: message {mail}{lost}", client(index));
                 };
-                let mail = &last.clients[usize::from(index)].mail[usize::from(mail)];
+                let mail = &last.system.clients[usize::from(index)].mail[usize::from(mail)];
                 let reply = answer(&reply_to(last, mail.place, drive, &mail.request));
                 let to = names.drive(mail.place, drive);
                 format!("{} -> {to}: {}: {reply}{lost}", client(index), message(&mail.request))
@@ -99,7 +99,7 @@ impl World {
 
 /// Returns what a drive would answer.
 fn reply_to(last: &State, pool: u8, drive: u8, request: &Request<Placed<Content>>) -> Reply<Placed<Content>> {
-    let state = &last.sets[usize::from(pool)][usize::from(drive)];
+    let state = &last.system.sets[usize::from(pool)][usize::from(drive)];
     reply((state.own, state.key.clone()), drive, request, Mutation::NONE)
 }
 

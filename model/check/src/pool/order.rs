@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 /// Renames the drives of each set into their order.
 pub(super) fn sort_drives(state: &mut State) {
-    for pool in 0..state.sets.len() as u8 {
+    for pool in 0..state.system.sets.len() as u8 {
         let order = order(state, pool);
-        if let Some(to) = symmetry::sort(&mut state.sets[usize::from(pool)], &order) {
+        if let Some(to) = symmetry::sort(&mut state.system.sets[usize::from(pool)], &order) {
             rename(state, pool, Renaming(&to));
         }
     }
@@ -18,12 +18,12 @@ pub(super) fn sort_drives(state: &mut State) {
 
 /// The drives of a pool's set in their order, each by its place before.
 pub(super) fn order(state: &State, pool: u8) -> Vec<u8> {
-    let drives = state.sets[usize::from(pool)].len() as u8;
+    let drives = state.system.sets[usize::from(pool)].len() as u8;
     symmetry::order(drives, |drive| digest(state, pool, drive))
 }
 
 fn rename(state: &mut State, pool: u8, to: Renaming<'_>) {
-    for client in &mut state.clients {
+    for client in &mut state.system.clients {
         let client = Arc::make_mut(client);
         if let Some(answers) = client.reading.get_mut(usize::from(pool)) {
             *answers = to.snapshots(answers);
@@ -35,16 +35,16 @@ fn rename(state: &mut State, pool: u8, to: Renaming<'_>) {
             mail.to = to.drives(mail.to);
         }
     }
-    for ((_, _), record) in state.votes.iter_mut().filter(|((of, _), _)| *of == pool) {
+    for ((_, _), record) in state.ledger.votes.iter_mut().filter(|((of, _), _)| *of == pool) {
         record.voters = to.drives(record.voters);
     }
 }
 
 fn digest(state: &State, pool: u8, drive: u8) -> u64 {
     let mut h = Mixer::default();
-    let Drive { own, key, durable, .. } = &*state.sets[usize::from(pool)][usize::from(drive)];
+    let Drive { own, key, durable, .. } = &*state.system.sets[usize::from(pool)][usize::from(drive)];
     (own, key, durable).hash(&mut h);
-    for client in &state.clients {
+    for client in &state.system.clients {
         let answers = client.reading.get(usize::from(pool));
         answers.and_then(|answers| answers.get(&drive)).hash(&mut h);
         let machine = client.machine.as_ref();
@@ -53,7 +53,7 @@ fn digest(state: &State, pool: u8, drive: u8) -> u64 {
             mail.to.contains(drive).hash(&mut h);
         }
     }
-    for (_, record) in state.votes.iter().filter(|((of, _), _)| *of == pool) {
+    for (_, record) in state.ledger.votes.iter().filter(|((of, _), _)| *of == pool) {
         record.voters.contains(drive).hash(&mut h);
     }
     h.finish()

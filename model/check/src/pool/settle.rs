@@ -1,6 +1,6 @@
 //! What makes no difference is taken out of a state at once (the arguments are in [`crate::register::world`]).
 
-use super::state::{Mail, State, World};
+use super::state::{Mail, State, System, World};
 use crate::kit::client::forget_spent;
 use crate::kit::drive::UNBOUNDED;
 use crate::kit::mail::find;
@@ -17,11 +17,11 @@ impl World {
             self.forget_hopeless_ballots(s);
         }
         forget_spent_mail(s);
-        if self.faults.boots > 0 && s.faults.boots == 0 {
+        if self.faults.boots > 0 && s.system.faults.boots == 0 {
             for pool in self.pools() {
                 for drive in 0..self.sizes[usize::from(pool)] {
-                    if s.sets[usize::from(pool)][usize::from(drive)].own.hi != UNBOUNDED {
-                        s.drive(pool, drive).own.hi = UNBOUNDED;
+                    if s.system.sets[usize::from(pool)][usize::from(drive)].own.hi != UNBOUNDED {
+                        s.system.drive(pool, drive).own.hi = UNBOUNDED;
                     }
                 }
             }
@@ -30,23 +30,22 @@ impl World {
 
     /// Forgets ballots that fewer than half of a set can have voted for, now or later.
     fn forget_hopeless_ballots(&self, s: &mut State) {
-        let State { clients, votes, .. } = s;
-        let mail: Vec<&Mail> = clients.iter().flat_map(|client| &client.mail).collect();
+        let mail: Vec<&Mail> = s.system.clients.iter().flat_map(|client| &client.mail).collect();
         let key = |letter: &Mail, ballot| (letter.place, ballot);
-        forget_hopeless(votes, &mail, key, |(pool, _)| self.majority(pool));
+        forget_hopeless(&mut s.ledger.votes, &mail, key, |(pool, _)| self.majority(pool));
     }
 }
 
 /// A request whose answer by a drive that it is on its way to is settled.
 fn find_refused(s: &State) -> Option<(u8, usize, u8)> {
-    let clients = s.clients.iter().map(|client| &client.mail[..]);
+    let clients = s.system.clients.iter().map(|client| &client.mail[..]);
     find(clients, |mail, drive| {
-        s.sets[usize::from(mail.place)][usize::from(drive)].has_settled(&mail.request)
+        s.system.sets[usize::from(mail.place)][usize::from(drive)].has_settled(&mail.request)
     })
 }
 
 fn forget_spent_mail(s: &mut State) {
-    let State { sets, clients, .. } = s;
+    let System { sets, clients, .. } = &mut s.system;
     forget_spent(clients, false, |mail, drive| {
         let drive = &sets[usize::from(mail.place)][usize::from(drive)];
         match &mail.request {

@@ -61,15 +61,29 @@ pub struct World {
     pub seen: Seen<Occasion>,
 }
 
-/// All that there is at one moment.
+/// All that there is at one moment: what is judged, and what it is judged by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
+    /// The system.
+    pub system: System,
+    /// The books.
+    pub ledger: Ledger,
+}
+
+/// What is judged: machines, what is between them, and what may yet befall them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct System {
     /// The drives, by pool.
     pub sets: Vec<Vec<Arc<Drive>>>,
     /// The clients, by operation.
     pub clients: Vec<Arc<Client>>,
     /// What is left of the faults.
     pub faults: Faults,
+}
+
+/// What the system is judged by. It is kept from what happens alone; no machine sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ledger {
     /// What clients asked and were told.
     pub history: LinearizabilityTester<u8, Key>,
     /// Every vote that is chosen or may be, by pool and ballot.
@@ -135,7 +149,7 @@ pub enum Action {
     Boot(u8, u8),
 }
 
-impl State {
+impl System {
     /// A drive, to change it.
     pub fn drive(&mut self, pool: u8, drive: u8) -> &mut Drive {
         Arc::make_mut(&mut self.sets[usize::from(pool)][usize::from(drive)])
@@ -157,7 +171,9 @@ impl State {
         let mut pools = 0..self.sets.len() as u8;
         pools.any(|pool| self.holding(pool, value.folder()) >= usize::from(value.data()))
     }
+}
 
+impl Ledger {
     /// Returns what the highest chosen ballot of a pool carries.
     pub fn chosen_in(&self, pool: u8) -> Placed<Content> {
         let votes = self.votes.range((pool, Ballot::ZERO)..(pool + 1, Ballot::ZERO));
@@ -165,9 +181,9 @@ impl State {
         last.map_or_else(Placed::absent, |(_, record)| record.value.clone())
     }
 
-    /// The pools that the key is visible in: where it lives, or where a copy is that it was forwarded to.
-    pub fn homes(&self) -> Vec<(u8, Content)> {
-        let chosen: Vec<_> = (0..self.sets.len() as u8).map(|pool| self.chosen_in(pool)).collect();
+    /// Of so many pools, those that the key is visible in: where it lives, or where a copy is that it was forwarded to.
+    pub fn homes(&self, pools: u8) -> Vec<(u8, Content)> {
+        let chosen: Vec<_> = (0..pools).map(|pool| self.chosen_in(pool)).collect();
         let value_in = |pool: u8, set: &Placed<Content>| match set {
             Placed::Here(value) if !value.absent => Some((pool, *value)),
             Placed::Incoming { copy, .. } => {

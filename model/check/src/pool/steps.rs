@@ -21,12 +21,12 @@ impl World {
     pub(super) fn invoke(&self, s: &mut State, client: u8) {
         let change = self.change(client);
         if let Some(change) = change {
-            s.history.on_invoke(client, change).expect("a client asks once");
+            s.ledger.history.on_invoke(client, change).expect("a client asks once");
         }
-        let absent = s.latest == 0 && change.is_some_and(Change::is_get);
-        s.client(client).saw_absent = absent;
+        let absent = s.ledger.latest == 0 && change.is_some_and(Change::is_get);
+        s.system.client(client).saw_absent = absent;
         if change.is_some_and(|change| change.kind == Kind::Get) {
-            let state = s.client(client);
+            let state = s.system.client(client);
             state.stage = Stage::Reading;
             state.reading = vec![BTreeMap::new(); self.sizes.len()];
         } else {
@@ -35,33 +35,33 @@ impl World {
     }
 
     fn start_machine(&self, s: &mut State, client: u8) {
-        let found = s.homes().first().map(|(_, value)| *value);
+        let found = s.ledger.homes(self.pools().end).first().map(|(_, value)| *value);
         let task = self.task(client, found);
         if let Task::Move { to, of, copy } = &task
-            && s.is_readable(of)
+            && s.system.is_readable(of)
         {
             self.stage(s, *to, copy.folder());
         }
         let (machine, effects) = Coordinator::new(self.quorums(), task);
-        let state = s.client(client);
+        let state = s.system.client(client);
         state.stage = Stage::Running;
         state.machine = Some(machine.with_mutation(self.mutation));
         self.carry_out(s, client, effects);
     }
 
     pub(super) fn boot(&self, s: &mut State, pool: u8, drive: u8) {
-        s.faults.boots -= 1;
-        s.drive(pool, drive).boot(RegisterMutation::NONE);
+        s.system.faults.boots -= 1;
+        s.system.drive(pool, drive).boot(RegisterMutation::NONE);
     }
 
     /// Hands a request to a drive, and its answer, if it is not lost, to the client's coordinator.
     pub(super) fn deliver(&self, s: &mut State, client: u8, mail: usize, drive: u8, answered: bool) {
-        let letter = &mut s.client(client).mail[mail];
+        let letter = &mut s.system.client(client).mail[mail];
         letter.to.remove(drive);
         let (pool, request) = (letter.place, letter.request.clone());
         let reply = self.step_drive(s, pool, drive, request.clone());
         let Some(ballot) = request.ballot() else { return };
-        let state = s.client(client);
+        let state = s.system.client(client);
         if answered && let Some(machine) = &mut state.machine {
             let effects = machine.on(Event::Reply {
                 pool,
@@ -80,14 +80,14 @@ impl World {
         drive: u8,
         request: Request<Placed<Content>>,
     ) -> Reply<Placed<Content>> {
-        let may_boot = s.faults.boots > 0;
-        let state = s.drive(pool, drive);
+        let may_boot = s.system.faults.boots > 0;
+        let state = s.system.drive(pool, drive);
         let Answered { reply, before, removed } =
             state.answer(drive, request.clone(), RegisterMutation::NONE, may_boot);
         if !removed.is_empty() && state.key.register.accepted.value.value().is_none() {
             self.seen.see(Occasion::Dropped);
         }
-        self.audit_step(s, pool, drive, &before, &request);
+        s.ledger.audit_step(self, &s.system, pool, drive, &before, &request);
         reply
     }
 
@@ -106,13 +106,13 @@ impl World {
                         if let Placed::Here(value) = &mut vote.value {
                             value.drives = self.sizes[usize::from(pool)];
                         }
-                        self.audit_proposal(s, client, pool, vote, prev);
+                        s.ledger.audit_proposal(self, client, pool, vote, prev);
                     }
-                    send(&mut s.client(client).mail, Mail::new(pool, request, to));
+                    send(&mut s.system.client(client).mail, Mail::new(pool, request, to));
                 }
             }
         }
-        let Some(machine) = &s.clients[usize::from(client)].machine else {
+        let Some(machine) = &s.system.clients[usize::from(client)].machine else {
             return;
         };
         if let Some(outcome) = machine.outcome().cloned() {
@@ -123,13 +123,13 @@ impl World {
     /// Stages data on all drives of a set.
     fn stage(&self, s: &mut State, pool: u8, folder: Folder) {
         for drive in 0..self.sizes[usize::from(pool)] {
-            s.drive(pool, drive).key.folders.insert(folder);
+            s.system.drive(pool, drive).key.folders.insert(folder);
         }
     }
 
     /// Issues the next ballot, if there is one left.
     fn begin(&self, s: &mut State, client: u8, epoch: u64, round: u64) {
-        let state = s.client(client);
+        let state = s.system.client(client);
         if state.rounds == self.rounds[usize::from(client)] {
             return self.leave(s, client);
         }
@@ -165,43 +165,46 @@ impl World {
     fn tell_value(&self, s: &mut State, client: u8, value: &Content) {
         let told = match () {
             () if value.absent => Told::Value(0),
-            () if s.is_readable(value) => Told::Value(value.name),
+            () if s.system.is_readable(value) => Told::Value(value.name),
             () => Told::Unavailable,
         };
         if told == Told::Value(0) {
             self.seen.see(Occasion::NotFound);
-            let known = s.clients[usize::from(client)].saw_absent;
-            s.broken.demand(Rule::NotFoundIsKnown, known);
+            let known = s.system.clients[usize::from(client)].saw_absent;
+            s.ledger.broken.demand(Rule::NotFoundIsKnown, known);
         }
         self.tell_client(s, client, told);
         self.leave(s, client);
     }
 
     fn tell_client(&self, s: &mut State, client: u8, told: Told) {
-        s.history.on_return(client, told).expect("a client is answered once");
-        s.client(client).answered = true;
-        let consistent = s.history.is_consistent();
-        s.broken.demand(Rule::Linearizable, consistent);
+        s.ledger
+            .history
+            .on_return(client, told)
+            .expect("a client is answered once");
+        s.system.client(client).answered = true;
+        let consistent = s.ledger.history.is_consistent();
+        s.ledger.broken.demand(Rule::Linearizable, consistent);
     }
 
     /// The client reacts to nothing any more; what it sent may still arrive.
     pub(super) fn leave(&self, s: &mut State, client: u8) {
-        s.client(client).leave();
+        s.system.client(client).leave();
     }
 
     pub(super) fn read(&self, s: &mut State, client: u8, pool: u8, drive: u8) {
         if let Reply::Read(snapshot) = self.step_drive(s, pool, drive, Request::Read) {
-            s.client(client).reading[usize::from(pool)].insert(drive, snapshot);
+            s.system.client(client).reading[usize::from(pool)].insert(drive, snapshot);
         }
     }
 
     pub(super) fn conclude(&self, s: &mut State, client: u8) -> Option<()> {
-        let answers = s.clients[usize::from(client)].reading.clone();
+        let answers = s.system.clients[usize::from(client)].reading.clone();
         let value = match decide_read(&self.quorums(), &answers, self.mutation) {
             ReadDecision::Chosen(vote) => vote.value,
             ReadDecision::TooFew => return None,
             ReadDecision::Undecided => {
-                s.client(client).reading.clear();
+                s.system.client(client).reading.clear();
                 self.start_machine(s, client);
                 return Some(());
             }
@@ -210,10 +213,10 @@ impl World {
         if silent {
             self.seen.see(Occasion::AnsweredAlone);
         }
-        s.broken.demand(Rule::AliveAlone, !silent || !value.absent);
+        s.ledger.broken.demand(Rule::AliveAlone, !silent || !value.absent);
         // Data that is gone: the read would be begun again.
-        if !value.absent && !s.is_readable(&value) {
-            s.client(client).reading.iter_mut().for_each(BTreeMap::clear);
+        if !value.absent && !s.system.is_readable(&value) {
+            s.system.client(client).reading.iter_mut().for_each(BTreeMap::clear);
             return Some(());
         }
         self.tell_value(s, client, &value);

@@ -32,16 +32,20 @@ pub fn walk(world: &World, seed: u64) -> usize {
         let action = actions[dice.roll(actions.len())];
         if let Some(next) = world.next(&state, action) {
             state = next;
-            state.broken.assert_none(seed);
+            state.ledger.broken.assert_none(seed);
         }
     }
     run(world, &mut state, last, seed);
-    let chosen = (0..world.sizes.len() as u8).map(|pool| state.chosen_in(pool));
+    let chosen = (0..world.sizes.len() as u8).map(|pool| state.ledger.chosen_in(pool));
     let chosen: Vec<_> = chosen.collect();
     let copies = chosen.iter().filter(|set| set.is_incoming()).count();
     assert_eq!(copies, 0, "pool.left-is-finished: seed {seed}, {chosen:?}");
     let live = chosen.iter().filter(|set| set.is_live()).count();
-    assert_eq!(live, state.homes().len(), "pool.left-is-finished: seed {seed}");
+    assert_eq!(
+        live,
+        state.ledger.homes(world.pools().end).len(),
+        "pool.left-is-finished: seed {seed}"
+    );
     assert!(
         chosen
             .iter()
@@ -49,10 +53,10 @@ pub fn walk(world: &World, seed: u64) -> usize {
     );
     run(world, &mut state, last + 1, seed);
     assert!(
-        state.clients[usize::from(last + 1)].answered,
+        state.system.clients[usize::from(last + 1)].answered,
         "pool.left-is-finished: no answer, seed {seed}"
     );
-    state.clients.iter().filter(|client| client.answered).count()
+    state.system.clients.iter().filter(|client| client.answered).count()
 }
 
 fn is_sign<V: Value>(set: &Placed<V>) -> bool {
@@ -75,7 +79,8 @@ fn client_of(action: &Action) -> Option<u8> {
 fn run(world: &World, state: &mut State, client: u8, seed: u64) {
     let mut actions = Vec::new();
     for _ in 0..1_000 {
-        if state.clients[usize::from(client)].stage == Stage::Over && state.clients[usize::from(client)].mail.is_empty()
+        if state.system.clients[usize::from(client)].stage == Stage::Over
+            && state.system.clients[usize::from(client)].mail.is_empty()
         {
             return;
         }
@@ -90,14 +95,14 @@ fn run(world: &World, state: &mut State, client: u8, seed: u64) {
         let Some(next) = own.iter().find_map(|action| world.next(state, *action)) else {
             // What is left of its mail is of no use.
             assert_eq!(
-                state.clients[usize::from(client)].stage,
+                state.system.clients[usize::from(client)].stage,
                 Stage::Over,
                 "stuck, seed {seed}"
             );
             return;
         };
         *state = next;
-        state.broken.assert_none(seed);
+        state.ledger.broken.assert_none(seed);
     }
     panic!("pool.left-is-finished: no end, seed {seed}");
 }

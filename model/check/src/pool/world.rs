@@ -11,7 +11,7 @@
 use super::content::{Content, write_of};
 use super::order::sort_drives;
 use super::rules::{Occasion, Rule};
-use super::state::{Action, Drive, Job, Record, Start, State, World};
+use super::state::{Action, Drive, Job, Ledger, Record, Start, State, System, World};
 use crate::harness;
 use crate::kit::drive::UNBOUNDED;
 use crate::register::change::{Change, INITIAL, Key};
@@ -21,6 +21,7 @@ use model::pool::{Event, Placed, Task};
 use model::protocol::{Ballot, Register, Value, Vote};
 use stateright::semantics::LinearizabilityTester;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 impl harness::World for World {
@@ -41,15 +42,19 @@ impl harness::World for World {
         let is_there = matches!(self.start, Start::Value | Start::Forwarded);
         let latest = if is_there { INITIAL } else { 0 };
         let mut state = State {
-            sets: sets.collect(),
-            clients: self.jobs.iter().map(|_| Arc::default()).collect(),
-            faults: self.faults,
-            history: LinearizabilityTester::new(Key(latest)),
-            votes: BTreeMap::new(),
-            born: vec![Ballot::ZERO; self.jobs.len()],
-            gone: 0,
-            latest,
-            broken: Broken::default(),
+            system: System {
+                sets: sets.collect(),
+                clients: self.jobs.iter().map(|_| Arc::default()).collect(),
+                faults: self.faults,
+            },
+            ledger: Ledger {
+                history: LinearizabilityTester::new(Key(latest)),
+                votes: BTreeMap::new(),
+                born: vec![Ballot::ZERO; self.jobs.len()],
+                gone: 0,
+                latest,
+                broken: Broken::default(),
+            },
         };
         for (pool, value) in self.first_values() {
             let vote = Vote {
@@ -60,10 +65,10 @@ impl harness::World for World {
             let prev = if committed { vote.clone() } else { self.deleted() };
             if !committed {
                 let record = Record::chosen(prev.value.clone(), Placed::absent());
-                state.votes.insert((pool, prev.ballot), record);
+                state.ledger.votes.insert((pool, prev.ballot), record);
             }
             for drive in 0..self.sizes[usize::from(pool)] {
-                let drive = state.drive(pool, drive);
+                let drive = state.system.drive(pool, drive);
                 drive.own.hi = drive.own.hi.max(1);
                 drive.key.register = Register {
                     committed,
@@ -71,17 +76,20 @@ impl harness::World for World {
                 };
                 drive.key.folders.extend(value.value().map(|value| value.folder()));
             }
-            state.votes.insert((pool, first), Record::chosen(value, prev.value));
+            state
+                .ledger
+                .votes
+                .insert((pool, first), Record::chosen(value, prev.value));
         }
         state
     }
 
     fn enabled(&self, s: &State, actions: &mut Vec<Action>) {
-        for (client, state) in (0u8..).zip(&s.clients) {
+        for (client, state) in (0u8..).zip(&s.system.clients) {
             self.client_actions(s, client, state, actions);
         }
-        if s.faults.boots > 0 {
-            for (pool, set) in (0u8..).zip(&s.sets) {
+        if s.system.faults.boots > 0 {
+            for (pool, set) in (0u8..).zip(&s.system.sets) {
                 let drives = (0u8..).zip(set);
                 let touched = drives.filter(|(_, drive)| drive.has_volatile());
                 actions.extend(touched.map(|(drive, _)| Action::Boot(pool, drive)));
@@ -99,13 +107,13 @@ impl harness::World for World {
                 drive,
                 answered,
             } => {
-                s.faults.silences -= u8::from(!answered);
+                s.system.faults.silences -= u8::from(!answered);
                 self.deliver(&mut s, client, usize::from(mail), drive, answered);
             }
             Action::Hurry(client) => {
-                let before = s.clients[usize::from(client)].machine.clone();
-                let effects = s.client(client).machine.as_mut()?.on(Event::Hurry);
-                if effects.is_empty() && s.clients[usize::from(client)].machine == before {
+                let before = s.system.clients[usize::from(client)].machine.clone();
+                let effects = s.system.client(client).machine.as_mut()?.on(Event::Hurry);
+                if effects.is_empty() && s.system.clients[usize::from(client)].machine == before {
                     return None;
                 }
                 self.carry_out(&mut s, client, effects);
@@ -113,7 +121,7 @@ impl harness::World for World {
             Action::Read(client, pool, drive) => self.read(&mut s, client, pool, drive),
             Action::Conclude(client) => self.conclude(&mut s, client)?,
             Action::Crash(client) => {
-                s.faults.crashes -= 1;
+                s.system.faults.crashes -= 1;
                 self.leave(&mut s, client);
             }
             Action::Boot(pool, drive) => self.boot(&mut s, pool, drive),
@@ -129,7 +137,7 @@ impl harness::World for World {
     }
 
     fn broken(&self, s: &State) -> Broken<Rule> {
-        s.broken
+        s.ledger.broken
     }
 
     fn seen(&self) -> &Seen<Occasion> {
@@ -139,7 +147,7 @@ impl harness::World for World {
 
 impl World {
     /// The pools.
-    pub fn pools(&self) -> impl Iterator<Item = u8> + use<> {
+    pub fn pools(&self) -> Range<u8> {
         0..self.sizes.len() as u8
     }
 

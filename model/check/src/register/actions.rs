@@ -11,16 +11,16 @@ impl World {
         match state.stage {
             Stage::Idle if self.may_begin(s, client) => {
                 let sets = self.stagings(client).into_iter();
-                let there = sets.filter(|drives| drives.without(s.outside()) == *drives);
+                let there = sets.filter(|drives| drives.without(s.system.outside()) == *drives);
                 actions.extend(there.map(|on| Action::Invoke(client, on)))
             }
             Stage::Idle | Stage::Over => {}
             Stage::Reading => {
-                let mut there = state.reading.unread.without(s.outside());
+                let mut there = state.reading.unread.without(s.system.outside());
                 let mut needed = usize::from(self.quorums[usize::from(client)].prepare);
                 if self.change(client).kind == Kind::Purge {
                     // Until a drive has the tombstone, it would have to be asked again.
-                    there = there.iter().filter(|drive| s.is_deleted_on(*drive)).collect();
+                    there = there.iter().filter(|drive| s.system.is_deleted_on(*drive)).collect();
                     needed = usize::from(self.drives) - usize::from(self.mutation.is(Mutant::PurgeAtFewer));
                 }
                 actions.extend(there.iter().map(|drive| Action::Read(client, drive)));
@@ -38,13 +38,13 @@ impl World {
             }
             Stage::Running => {
                 actions.push(Action::Hurry(client));
-                if s.faults.crashes > 0 {
+                if s.system.faults.crashes > 0 {
                     actions.push(Action::Crash(client));
                 }
-                if s.faults.deadlines > 0 {
+                if s.system.faults.deadlines > 0 {
                     actions.push(Action::Deadline(client));
                 }
-                if s.faults.failures > 0 {
+                if s.system.faults.failures > 0 {
                     let waited_for = state.mail.last().map_or(Drives::NONE, |mail| mail.to);
                     actions.extend(waited_for.iter().map(|drive| Action::Fail(client, drive)));
                 }
@@ -54,9 +54,9 @@ impl World {
             let index = index as u8;
             for drive in mail
                 .to
-                .without(s.outside())
+                .without(s.system.outside())
                 .iter()
-                .filter(|d| s.drives[usize::from(*d)].may_change_by(&mail.request))
+                .filter(|d| s.system.drives[usize::from(*d)].may_change_by(&mail.request))
             {
                 let deliver = |answered| Action::Deliver {
                     client,
@@ -65,16 +65,21 @@ impl World {
                     answered,
                 };
                 actions.push(deliver(true));
-                if s.faults.silences > 0 && state.stage == Stage::Running {
+                if s.system.faults.silences > 0 && state.stage == Stage::Running {
                     actions.push(deliver(false));
                 }
             }
-            if s.faults.doubles > 0 {
-                actions.extend(mail.delivered.without(s.outside()).iter().map(|drive| Action::Double {
-                    client,
-                    mail: index,
-                    drive,
-                }));
+            if s.system.faults.doubles > 0 {
+                actions.extend(
+                    mail.delivered
+                        .without(s.system.outside())
+                        .iter()
+                        .map(|drive| Action::Double {
+                            client,
+                            mail: index,
+                            drive,
+                        }),
+                );
             }
         }
     }
@@ -82,14 +87,14 @@ impl World {
     /// What a drive that is wiped may do to come back, and that it may be wiped.
     pub(super) fn recovery_actions(&self, s: &State, drive: u8, state: &Drive, actions: &mut Vec<Action>) {
         let is_blank = state.key.promised.is_zero() && state.key.register.accepted.ballot.is_zero();
-        if s.faults.wipes > 0 && !(is_blank && state.key.folders.is_empty()) {
+        if s.system.faults.wipes > 0 && !(is_blank && state.key.folders.is_empty()) {
             actions.push(Action::Wipe(drive));
         }
-        if s.faults.rots > 0 && !state.key.register.accepted.ballot.is_zero() {
+        if s.system.faults.rots > 0 && !state.key.register.accepted.ballot.is_zero() {
             actions.push(Action::Rot(drive));
         }
         let others = Drives::all(self.drives)
-            .without(s.outside())
+            .without(s.system.outside())
             .without(Drives::one(drive));
         let epoch = match (state.own.standing, state.past.way_back.joining) {
             (Standing::Outside, None) => {
@@ -107,22 +112,22 @@ impl World {
         };
         let unfenced = others
             .iter()
-            .filter(|other| s.drives[usize::from(*other)].own.epoch < epoch);
+            .filter(|other| s.system.drives[usize::from(*other)].own.epoch < epoch);
         actions.extend(unfenced.map(|other| Action::Fence(drive, other)));
     }
 
     /// Returns whether these drives are just enough to tell a joining one the epoch.
     fn may_tell(&self, s: &State, told: Drives) -> bool {
-        let whole = |drive| s.drives[usize::from(drive)].own.standing == Standing::Whole;
+        let whole = |drive| s.system.drives[usize::from(drive)].own.standing == Standing::Whole;
         told.count() + self.majority() == usize::from(self.drives) + 1 && told.iter().all(whole)
     }
 
     /// A clean-up begins once there is something staged to clean up.
     fn may_begin(&self, s: &State, client: u8) -> bool {
         match self.change(client).kind {
-            Kind::CleanUp(name) => s.clients[usize::from(name) - 1].stage != Stage::Idle,
+            Kind::CleanUp(name) => s.system.clients[usize::from(name) - 1].stage != Stage::Idle,
             Kind::Purge => {
-                let has_tombstone = |drive| s.is_deleted_on(drive) && !s.vote_of(drive).is_zero();
+                let has_tombstone = |drive| s.system.is_deleted_on(drive) && !s.system.vote_of(drive).is_zero();
                 (0..self.drives).any(has_tombstone)
             }
             _ => true,

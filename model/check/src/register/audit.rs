@@ -3,7 +3,7 @@
 
 use super::change::{Content, Kind, Told};
 use super::rules::{Occasion, Rule};
-use super::state::{Drive, Mail, Record, State, World};
+use super::state::{Drive, Ledger, Mail, Record, State, System, World};
 use crate::kit::client::Stage;
 use crate::kit::votes::majority;
 use model::protocol::{Ballot, Drives, Folder, KeyState, Outcome, Register, Reply, Request, Value, Vote};
@@ -24,7 +24,7 @@ impl World {
         }
     }
 
-    pub(super) fn lost(&self, s: &State) -> usize {
+    pub(super) fn lost(&self, s: &System) -> usize {
         usize::from(self.faults.losses - s.faults.losses + self.faults.wipes - s.faults.wipes)
     }
 
@@ -43,12 +43,13 @@ impl World {
         request: &Request<Content>,
         reply: &Reply<Content>,
     ) {
-        let state = s.drives[usize::from(drive)].clone();
+        let state = s.system.drives[usize::from(drive)].clone();
         let (key, own) = (&state.key, &state.own);
         let covered = own.hi >= key.promised.round && own.hi >= key.register.accepted.ballot.round;
-        s.broken.demand(Rule::HiCovers, covered);
+        s.ledger.broken.demand(Rule::HiCovers, covered);
         if let (Reply::Granted(_), Request::Prepare { ballot }) = (reply, request) {
-            s.broken
+            s.ledger
+                .broken
                 .demand(Rule::PromiseHolds, *ballot > before.promised.max(state.past.promised));
         }
         if let Request::Accept { vote, prev } = request
@@ -56,22 +57,26 @@ impl World {
             && before.register.accepted.ballot != vote.ballot
         {
             let promised = before.promised.max(state.past.promised);
-            s.broken.demand(Rule::PromiseHolds, vote.ballot >= promised);
-            s.broken.demand(Rule::EpochFences, vote.ballot.epoch >= own.epoch);
+            s.ledger.broken.demand(Rule::PromiseHolds, vote.ballot >= promised);
+            s.ledger
+                .broken
+                .demand(Rule::EpochFences, vote.ballot.epoch >= own.epoch);
             let register = &key.register;
-            s.broken.demand(
+            s.ledger.broken.demand(
                 Rule::OnKnownBase,
                 register.accepted.value == vote.value && register.prev.value == prev.value,
             );
             if !before.known {
                 self.seen.see(Occasion::VotedAgain);
             }
-            self.audit_vote(s, drive, vote);
+            if s.ledger.audit_vote(self, &s.system, drive, vote) {
+                self.note_absence(s);
+            }
         }
         if let Request::Install { ballot, vote, .. } = request
             && *reply == Reply::Done
         {
-            self.audit_install(s, drive, before, *ballot, vote);
+            s.ledger.audit_install(self, &s.system, drive, before, *ballot, vote);
         }
         if let Request::Purge { ballot } = request
             && before.register.accepted.ballot != key.register.accepted.ballot
@@ -79,15 +84,29 @@ impl World {
             self.audit_purge(s, drive, before, *ballot);
         }
         self.audit_garbage(s, drive);
-        let state = s.drive(drive);
+        let state = s.system.drive(drive);
         if state.past.promised <= state.key.promised.max(state.key.register.accepted.ballot) {
             state.past.promised = Ballot::ZERO;
         }
     }
 
+    /// When something has become chosen: gets that are under way have seen it, if it is absence.
+    fn note_absence(&self, s: &mut State) {
+        let absent = s.ledger.latest().absent;
+        for client in 0..s.system.clients.len() as u8 {
+            let asks = matches!(
+                s.system.clients[usize::from(client)].stage,
+                Stage::Reading | Stage::Opening | Stage::Running
+            );
+            if absent && asks && self.change(client).is_get() {
+                s.system.client(client).saw_absent = true;
+            }
+        }
+    }
+
     /// What a drive has voted for goes as soon as it knows that something else is chosen.
     fn audit_garbage(&self, s: &mut State, drive: u8) {
-        let state = s.drive(drive);
+        let state = s.system.drive(drive);
         let Drive { key, past, .. } = &mut *state;
         let voted = &mut past.voted;
         let Register {
@@ -104,12 +123,29 @@ impl World {
         };
         *voted = (*voted | named) & held;
         let garbage = *committed && *voted & !named != 0;
-        s.broken.demand(Rule::NoGarbage, !garbage);
+        s.ledger.broken.demand(Rule::NoGarbage, !garbage);
     }
 
+    /// When a coordinator sends an Accept.
+    pub(super) fn audit_proposal(&self, s: &mut State, client: u8, vote: &Vote<Content>, prev: &Vote<Content>) {
+        let known = prev.ballot.is_zero() || s.ledger.votes.get(&prev.ballot).is_some_and(|record| record.chosen);
+        s.ledger.broken.demand(Rule::PrevIsChosen, known);
+        let record = Record::proposed(vote.value, prev.value);
+        let earlier = s.ledger.votes.insert(vote.ballot, record);
+        s.ledger.broken.demand(Rule::OneValuePerBallot, earlier.is_none());
+        let change = self.change(client);
+        if change.has_data() && vote.value.name == change.name && s.system.holders[usize::from(client)].is_empty() {
+            s.system.holders[usize::from(client)] = vote.value.holders;
+            let staged = vote.value.holders.count() >= self.enough_staged(change.data);
+            s.ledger.broken.demand(Rule::AcceptedMeansStaged, staged);
+        }
+    }
+}
+
+impl Ledger {
     /// Before a change reaches a drive that has promised its ballot: if it lacks the change's base, that is on its way.
     /// Not looked at where drives forget their votes: then it depends on what the drive spoke for when it promised.
-    pub(super) fn audit_base(&self, s: &mut State, client: u8, drive: u8, request: &Request<Content>) {
+    pub(super) fn audit_base(&mut self, world: &World, s: &System, client: u8, drive: u8, request: &Request<Content>) {
         let Request::Accept { vote, prev } = request else {
             return;
         };
@@ -119,10 +155,10 @@ impl World {
         let granted = key.promised == vote.ballot && register.accepted.ballot < vote.ballot;
         // One that has heard of a later choice meanwhile is ahead.
         let lags = !has_base && register.prev.ballot < prev.ballot;
-        if !lags || !granted || self.faults.forgetful() > 0 {
+        if !lags || !granted || world.faults.forgetful() > 0 {
             return;
         }
-        self.seen.see(Occasion::BaseLacking);
+        world.seen.see(Occasion::BaseLacking);
         let brings_base = |mail: &Mail| {
             let Request::Install { vote: base, .. } = &mail.request else {
                 return false;
@@ -130,48 +166,49 @@ impl World {
             base.value == prev.value && mail.to.contains(drive)
         };
         let on_its_way = s.clients[usize::from(client)].mail.iter().any(brings_base);
-        s.broken.demand(Rule::LaggardHealed, on_its_way);
+        self.broken.demand(Rule::LaggardHealed, on_its_way);
     }
 
-    fn audit_vote(&self, s: &mut State, drive: u8, vote: &Vote<Content>) {
+    /// When a drive has voted. Returns whether that has made something chosen.
+    fn audit_vote(&mut self, world: &World, s: &System, drive: u8, vote: &Vote<Content>) -> bool {
         let value = vote.value;
         if !value.absent && value.holders.contains(drive) {
-            self.seen.see(Occasion::HolderVoted);
+            world.seen.see(Occasion::HolderVoted);
             let holds = s.drives[usize::from(drive)]
                 .key
                 .folders
                 .contains(&Folder::from(value.name));
-            s.broken.demand(Rule::AcceptedMeansStaged, holds || self.lost(s) > 0);
+            self.broken
+                .demand(Rule::AcceptedMeansStaged, holds || world.lost(s) > 0);
         }
-        let majority = self.majority();
-        let Some(record) = s.votes.get_mut(&vote.ballot) else {
-            return;
+        let majority = world.majority();
+        let Some(record) = self.votes.get_mut(&vote.ballot) else {
+            return false;
         };
-        if record.chosen && self.faults.forgetful() == 0 {
-            return;
+        if record.chosen && world.faults.forgetful() == 0 {
+            return false;
         }
         record.voters.insert(drive);
-        if record.chosen {
-            return;
+        if record.chosen || record.voters.count() < majority {
+            return false;
         }
-        if record.voters.count() >= majority {
-            record.chosen = true;
-            if self.faults.forgetful() == 0 {
-                record.voters = Drives::NONE;
-            }
-            // What was staged is still there, unless the value has been replaced meanwhile.
-            if s.latest() == value && !value.absent {
-                let kept = s.holding(value.name) + self.lost(s) >= self.enough_staged(value.data);
-                s.broken.demand(Rule::AcceptedMeansStaged, kept);
-            }
-            self.audit_chain(s);
+        record.chosen = true;
+        if world.faults.forgetful() == 0 {
+            record.voters = Drives::NONE;
         }
+        // What was staged is still there, unless the value has been replaced meanwhile.
+        if self.latest() == value && !value.absent {
+            let kept = s.holding(value.name) + world.lost(s) >= world.enough_staged(value.data);
+            self.broken.demand(Rule::AcceptedMeansStaged, kept);
+        }
+        self.audit_chain(world);
+        true
     }
 
     /// When a ballot has become chosen.
-    fn audit_chain(&self, s: &mut State) {
-        let chosen: Vec<Record> = s.chosen().copied().collect();
-        let first = if self.initial {
+    fn audit_chain(&mut self, world: &World) {
+        let chosen: Vec<Record> = self.chosen().copied().collect();
+        let first = if world.initial {
             chosen[0].value
         } else {
             Content::absent()
@@ -180,159 +217,134 @@ impl World {
         for record in &chosen {
             let last = *chain.last().expect("it has a first");
             let follows = record.value == last || record.prev == last || (record.prev.absent && last.absent);
-            s.broken
-                .demand(Rule::Chain, follows || (self.initial && record.value == first));
+            self.broken
+                .demand(Rule::Chain, follows || (world.initial && record.value == first));
             if record.value != last {
                 chain.push(record.value);
             } else if !record.value.absent {
-                self.seen.see(Occasion::Repeated);
+                world.seen.see(Occasion::Repeated);
             }
         }
         if chain.len() > 2 {
-            self.seen.see(Occasion::TwoChosen);
+            world.seen.see(Occasion::TwoChosen);
         }
         for pair in chain.windows(2) {
             let Some(client) = pair[1].name.checked_sub(1) else {
                 continue;
             };
-            if usize::from(client) < self.changes.len() {
-                s.broken
-                    .demand(Rule::Precondition, self.change(client).may_follow(&pair[0]));
+            if usize::from(client) < world.changes.len() {
+                self.broken
+                    .demand(Rule::Precondition, world.change(client).may_follow(&pair[0]));
             }
             if !pair[0].absent && !pair[1].absent && pair[0].data != pair[1].data {
-                self.seen.see(Occasion::MixedParity);
+                world.seen.see(Occasion::MixedParity);
             }
         }
         for (at, deleted) in chain.iter().enumerate().filter(|(_, value)| value.absent) {
             let back = chain[..at].iter().any(|old| !old.absent && chain[at..].contains(old));
-            s.broken.demand(
+            self.broken.demand(
                 Rule::NoResurrection,
-                !back || deleted.name == 0 && !self.initial && at == 0,
+                !back || deleted.name == 0 && !world.initial && at == 0,
             );
-        }
-        let absent = s.latest().absent;
-        for client in 0..s.clients.len() as u8 {
-            let asks = matches!(
-                s.clients[usize::from(client)].stage,
-                Stage::Reading | Stage::Opening | Stage::Running
-            );
-            if absent && asks && self.change(client).is_get() {
-                s.client(client).saw_absent = true;
-            }
-        }
-    }
-
-    /// When a coordinator sends an Accept.
-    pub(super) fn audit_proposal(&self, s: &mut State, client: u8, vote: &Vote<Content>, prev: &Vote<Content>) {
-        let known = prev.ballot.is_zero() || s.votes.get(&prev.ballot).is_some_and(|record| record.chosen);
-        s.broken.demand(Rule::PrevIsChosen, known);
-        let record = Record::proposed(vote.value, prev.value);
-        let earlier = s.votes.insert(vote.ballot, record);
-        s.broken.demand(Rule::OneValuePerBallot, earlier.is_none());
-        let change = self.change(client);
-        if change.has_data() && vote.value.name == change.name && s.holders[usize::from(client)].is_empty() {
-            s.holders[usize::from(client)] = vote.value.holders;
-            let staged = vote.value.holders.count() >= self.enough_staged(change.data);
-            s.broken.demand(Rule::AcceptedMeansStaged, staged);
         }
     }
 
     /// When an operation ends; `voted` is the ballot if its last acceptance ended it.
     pub(super) fn audit_outcome(
-        &self,
-        s: &mut State,
+        &mut self,
+        world: &World,
         client: u8,
         outcome: &Outcome<Content, ()>,
         voted: Option<Ballot>,
     ) {
-        let change = self.change(client);
+        let change = world.change(client);
         let Outcome::Written(value) = outcome else { return };
         if !change.is_asked_for() || value.name != change.name {
             return;
         }
-        s.acks = (s.acks + 1).min(2);
+        self.acks = (self.acks + 1).min(2);
         match change.kind {
-            Kind::Create | Kind::Match(_) => self.seen.see(Occasion::ConditionalAcked),
-            Kind::Delete => self.seen.see(Occasion::DeleteAcked),
+            Kind::Create | Kind::Match(_) => world.seen.see(Occasion::ConditionalAcked),
+            Kind::Delete => world.seen.see(Occasion::DeleteAcked),
             _ => {}
         }
-        if s.acks > 1 {
-            self.seen.see(Occasion::TwoAcked);
+        if self.acks > 1 {
+            world.seen.see(Occasion::TwoAcked);
         }
         let Some(ballot) = voted else { return };
-        s.acked = s.acked.max(ballot);
-        let Some(record) = s.votes.get(&ballot).copied() else {
+        self.acked = self.acked.max(ballot);
+        let Some(record) = self.votes.get(&ballot).copied() else {
             return;
         };
-        s.broken.demand(Rule::BySet, record.chosen);
+        self.broken.demand(Rule::BySet, record.chosen);
         if !record.chosen {
-            let alone = s.acked_by.iter().any(|other| other.without(record.voters) == *other);
-            s.broken.demand(Rule::NoSplitBrain, !alone);
-            s.acked_by.push(record.voters);
+            let alone = self.acked_by.iter().any(|other| other.without(record.voters) == *other);
+            self.broken.demand(Rule::NoSplitBrain, !alone);
+            self.acked_by.push(record.voters);
         }
     }
 
     /// When a plain read answers from what `answers` drives said.
-    pub(super) fn audit_read(&self, s: &mut State, answers: usize) {
-        s.broken
-            .demand(Rule::BySet, answers + self.majority() > usize::from(self.drives));
+    pub(super) fn audit_read(&mut self, world: &World, answers: usize) {
+        self.broken
+            .demand(Rule::BySet, answers + world.majority() > usize::from(world.drives));
     }
 
     /// When a get is answered.
-    pub(super) fn audit_value(&self, s: &mut State, client: u8, told: Told) {
+    pub(super) fn audit_value(&mut self, world: &World, s: &System, client: u8, told: Told) {
         if told == Told::Value(0) {
-            self.seen.see(Occasion::NotFound);
+            world.seen.see(Occasion::NotFound);
             let known = s.clients[usize::from(client)].saw_absent;
-            s.broken.demand(Rule::NotFoundIsKnown, known);
+            self.broken.demand(Rule::NotFoundIsKnown, known);
         }
     }
 
     /// Between two states: the shards that count for the latest chosen version go by losses alone. So K of them are
     /// there while losses ≤ |S| − K, and after as many losses as it has parity shards once all drives had it.
-    pub(super) fn judge_losses(&self, last: &State, s: &mut State) {
-        let latest = s.latest();
-        if latest.absent || latest != last.latest() {
+    pub(super) fn judge_losses(&mut self, world: &World, last: &State, s: &System) {
+        let latest = self.latest();
+        if latest.absent || latest != last.ledger.latest() {
             return;
         }
-        let shards = |s: &State| {
-            let holders = self.holders_of(s, latest.name).unwrap_or(latest.holders);
+        let shards = |s: &System| {
+            let holders = world.holders_of(s, latest.name).unwrap_or(latest.holders);
             let counts = |drive: &u8| {
                 let Drive { key, past, .. } = &*s.drives[usize::from(*drive)];
                 // What was staged on a drive that is no holder, and that has not voted for it, may be cleaned up. A
                 // rotten record takes with it whether it has voted.
-                let voted = self.faults.rots == 0 && past.voted >> latest.name & 1 == 1;
+                let voted = world.faults.rots == 0 && past.voted >> latest.name & 1 == 1;
                 let counts = holders.contains(*drive) || voted;
                 key.folders.contains(&Folder::from(latest.name)) && counts
             };
-            (0..self.drives).filter(counts).count() + self.lost(s)
+            (0..world.drives).filter(counts).count() + world.lost(s)
         };
-        let kept = shards(s) >= shards(last);
-        s.broken.demand(Rule::AckedSurvives, kept);
+        let kept = shards(s) >= shards(&last.system);
+        self.broken.demand(Rule::AckedSurvives, kept);
     }
 
     /// What holds in every state.
-    pub(super) fn judge(&self, s: &mut State) {
-        let latest = s.latest();
-        let readable = latest.absent || !self.survives(&latest) || s.holding(latest.name) >= usize::from(latest.data);
-        s.broken.demand(Rule::AckedSurvives, readable);
-        if !s.acked.is_zero() {
-            let acked = s.acked;
+    pub(super) fn judge(&mut self, world: &World, s: &System) {
+        let latest = self.latest();
+        let readable = latest.absent || !world.survives(&latest) || s.holding(latest.name) >= usize::from(latest.data);
+        self.broken.demand(Rule::AckedSurvives, readable);
+        if !self.acked.is_zero() {
+            let acked = self.acked;
             let voted = s
                 .drives
                 .iter()
-                .filter(|d| d.key.register.accepted.ballot.max(s.purged) >= acked)
+                .filter(|d| d.key.register.accepted.ballot.max(self.purged) >= acked)
                 .count();
-            let forgot = usize::from(self.faults.forgetful() - s.faults.forgetful());
-            s.broken.demand(Rule::PowerLoss, voted + forgot >= self.majority());
+            let forgot = usize::from(world.faults.forgetful() - s.faults.forgetful());
+            self.broken.demand(Rule::PowerLoss, voted + forgot >= world.majority());
         }
-        if self.faults.forgetful() > 0 {
-            self.judge_authority(s);
+        if world.faults.forgetful() > 0 {
+            self.judge_authority(world, s);
         }
-        if self.lost(s) > 0 && !latest.absent && s.is_healed(&latest) {
-            self.seen.see(Occasion::HealedAfterLoss);
+        if world.lost(s) > 0 && !latest.absent && s.is_healed(&latest) {
+            world.seen.see(Occasion::HealedAfterLoss);
         }
         if s.clients.iter().all(|client| client.answered) {
-            self.seen.see(Occasion::AllAnswered);
+            world.seen.see(Occasion::AllAnswered);
         }
     }
 }

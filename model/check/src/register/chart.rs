@@ -32,7 +32,7 @@ impl World {
         let drives = |set: Drives| names.drives(0, set);
         let client = |index: u8| client(index, &wants(self.change(index).kind));
         let sent = |of: u8, mail: u8, to: u8, answered: bool| {
-            let request = &last.clients[usize::from(of)].mail[usize::from(mail)].request;
+            let request = &last.system.clients[usize::from(of)].mail[usize::from(mail)].request;
             let reply = answer(&self.reply_to(last, to, request));
             let lost = if answered { "" } else { ", and the answer is lost" };
             format!("{} -> {}: {}: {reply}{lost}", client(of), drive(to), message(request))
@@ -65,17 +65,17 @@ impl World {
             Action::Scan(index, of) => format!("{} asks {} whether it lacks the key", drive(index), drive(of)),
             Action::Lose(index, folder) => format!("{} loses its shard of {folder}", drive(index)),
         };
-        for (index, (before, after)) in (0..).zip(last.clients.iter().zip(&next.clients)) {
+        for (index, (before, after)) in (0..).zip(last.system.clients.iter().zip(&next.system.clients)) {
             if after.answered && !before.answered {
                 line += &format!("; {} is answered", client(index));
             }
         }
-        line + &next.broken.since(last.broken)
+        line + &next.ledger.broken.since(last.ledger.broken)
     }
 
     /// Returns what a drive would answer.
     fn reply_to(&self, last: &State, drive: u8, request: &Request<Content>) -> Reply<Content> {
-        let state = &last.drives[usize::from(drive)];
+        let state = &last.system.drives[usize::from(drive)];
         reply((state.own, state.key.clone()), drive, request, self.mutation)
     }
 }

@@ -2,11 +2,11 @@
 
 use super::change::Content;
 use super::rules::{Occasion, Rule};
-use super::state::{Drive, State, World};
+use super::state::{Drive, Ledger, State, System, World};
 use model::protocol::mutant::Mutant;
 use model::protocol::{Ballot, Drives, Folder, KeyState, Standing, Vote};
 
-impl State {
+impl System {
     /// Returns whether every drive has the value, knows that it is chosen and holds a shard.
     pub fn is_healed(&self, value: &Content) -> bool {
         self.drives.iter().all(|drive| {
@@ -21,82 +21,85 @@ impl State {
 }
 
 impl World {
-    /// After a drive has taken over what a healer sent.
-    pub(super) fn audit_install(
-        &self,
-        s: &mut State,
-        drive: u8,
-        before: &KeyState<Content>,
-        ballot: Ballot,
-        vote: &Vote<Content>,
-    ) {
-        let record = s.votes.get(&vote.ballot);
-        let chosen = vote.ballot.is_zero() || record.is_some_and(|r| r.chosen && r.value == vote.value);
-        s.broken
-            .demand(Rule::InstallIsChosen, chosen && before.promised == ballot);
-        let after = s.drives[usize::from(drive)].key.clone();
-        let (old, new) = (&before.register.accepted, &after.register.accepted);
-        let same = old.ballot < new.ballot || old == new;
-        s.broken.demand(Rule::HealIsNoOp, same);
-        let latest = Folder::from(s.latest().name);
-        let lowered = before.folders.contains(&latest) && !after.folders.contains(&latest);
-        s.broken.demand(Rule::NeverLowers, !lowered);
-        if after.folders.difference(&before.folders).next().is_some() {
-            self.seen.see(Occasion::ShardInstalled);
-        }
-    }
-
     /// After a drive has purged a tombstone: what it refused is refused, and no drive has anything older, or may
     /// vote for it.
     pub(super) fn audit_purge(&self, s: &mut State, drive: u8, before: &KeyState<Content>, ballot: Ballot) {
         self.seen.see(Occasion::Purged);
-        s.purged = s.purged.max(ballot);
+        s.ledger.purged = s.ledger.purged.max(ballot);
         let is_past = |drive: &Drive| {
             let vote = drive.key.register.accepted.ballot;
             let own = &drive.own;
             let refuses = own.floor >= ballot || own.epoch > ballot.epoch || own.standing == Standing::Outside;
             vote >= ballot || vote.is_zero() && refuses
         };
-        let total = s.drives.iter().all(|drive| is_past(drive));
-        s.broken.demand(Rule::PurgeIsTotal, total);
-        let state = s.drive(drive);
+        let total = s.system.drives.iter().all(|drive| is_past(drive));
+        s.ledger.broken.demand(Rule::PurgeIsTotal, total);
+        let state = s.system.drive(drive);
         let promised = before.promised.max(before.register.accepted.ballot);
         if promised > state.own.floor {
             state.past.promised = state.past.promised.max(promised);
         }
     }
+}
+
+impl Ledger {
+    /// After a drive has taken over what a healer sent.
+    pub(super) fn audit_install(
+        &mut self,
+        world: &World,
+        s: &System,
+        drive: u8,
+        before: &KeyState<Content>,
+        ballot: Ballot,
+        vote: &Vote<Content>,
+    ) {
+        let record = self.votes.get(&vote.ballot);
+        let chosen = vote.ballot.is_zero() || record.is_some_and(|r| r.chosen && r.value == vote.value);
+        self.broken
+            .demand(Rule::InstallIsChosen, chosen && before.promised == ballot);
+        let after = s.drives[usize::from(drive)].key.clone();
+        let (old, new) = (&before.register.accepted, &after.register.accepted);
+        let same = old.ballot < new.ballot || old == new;
+        self.broken.demand(Rule::HealIsNoOp, same);
+        let latest = Folder::from(self.latest().name);
+        let lowered = before.folders.contains(&latest) && !after.folders.contains(&latest);
+        self.broken.demand(Rule::NeverLowers, !lowered);
+        if after.folders.difference(&before.folders).next().is_some() {
+            world.seen.see(Occasion::ShardInstalled);
+        }
+    }
 
     /// Before a drive removes folders: what names it as a holder of one is replaced by something chosen, or never
     /// will be chosen.
-    pub(super) fn audit_removal(&self, s: &mut State, drive: u8, folders: &[Folder]) {
-        let latest = s.votes.iter().rev().find(|(_, record)| record.chosen);
+    pub(super) fn audit_removal(&mut self, world: &World, s: &System, drive: u8, folders: &[Folder]) {
+        let latest = self.votes.iter().rev().find(|(_, record)| record.chosen);
         let since = latest.map_or(Ballot::ZERO, |(ballot, _)| *ballot);
-        let in_use = s.votes.range(since..).any(|(_, record)| {
+        let in_use = self.votes.range(since..).any(|(_, record)| {
             let name = record.value.name;
-            let holders = self.holders_of(s, name).unwrap_or(record.value.holders);
+            let holders = world.holders_of(s, name).unwrap_or(record.value.holders);
             folders.contains(&Folder::from(name)) && holders.contains(drive)
         });
-        s.broken.demand(Rule::NoNegativeEvidence, !in_use);
+        self.broken.demand(Rule::NoNegativeEvidence, !in_use);
     }
 
     /// A drive that speaks for the key knows of every vote of its slot that is chosen.
-    pub(super) fn judge_authority(&self, s: &mut State) {
-        let chosen: Vec<(Ballot, Drives)> = s
+    pub(super) fn judge_authority(&mut self, world: &World, s: &System) {
+        let chosen: Vec<(Ballot, Drives)> = self
             .votes
             .iter()
             .filter(|(_, record)| record.chosen)
             .map(|(ballot, record)| (*ballot, record.voters))
             .collect();
-        let speaks = self.mutation.is(Mutant::WipedSpeaks);
-        for drive in 0..self.drives {
+        let speaks = world.mutation.is(Mutant::WipedSpeaks);
+        for drive in 0..world.drives {
             let Drive { own, key, .. } = &*s.drives[usize::from(drive)];
             if own.standing == Standing::Outside || !(key.known || speaks) {
                 continue;
             }
             // Up to a tombstone that was purged there is nothing to know.
-            let knows = key.register.accepted.ballot.max(s.purged);
+            let knows = key.register.accepted.ballot.max(self.purged);
             let forgotten = chosen.iter().any(|(ballot, by)| by.contains(drive) && *ballot > knows);
-            s.broken.demand(Rule::AuthorityIsEarned, !forgotten);
+            self.broken.demand(Rule::AuthorityIsEarned, !forgotten);
         }
     }
 }

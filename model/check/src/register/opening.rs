@@ -12,7 +12,7 @@ impl World {
     /// Once it is known what to read.
     pub(super) fn begin_opening(&self, s: &mut State, client: u8, value: Content) {
         let folder = Folder::from(value.name);
-        let state = s.client(client);
+        let state = s.system.client(client);
         let opening = match state.reading.opening.take() {
             None => Opening {
                 value,
@@ -42,12 +42,12 @@ impl World {
     }
 
     pub(super) fn open(&self, s: &mut State, client: u8, drive: u8) {
-        let holds = |s: &State, folder| s.drives[usize::from(drive)].key.folders.contains(&folder);
-        let Some(Opening { value, .. }) = s.clients[usize::from(client)].reading.opening else {
+        let holds = |s: &State, folder| s.system.drives[usize::from(drive)].key.folders.contains(&folder);
+        let Some(Opening { value, .. }) = s.system.clients[usize::from(client)].reading.opening else {
             return;
         };
         let found = holds(s, Folder::from(value.name));
-        if let Some(opening) = &mut s.client(client).reading.opening {
+        if let Some(opening) = &mut s.system.client(client).reading.opening {
             if found {
                 opening.fetch.opened(drive);
                 opening.open.insert(drive, value.name);
@@ -60,7 +60,7 @@ impl World {
 
     /// Answers once K shards are open, or reads again once, if fewer are left.
     fn open_on(&self, s: &mut State, client: u8) {
-        let Some(opening) = s.clients[usize::from(client)].reading.opening.clone() else {
+        let Some(opening) = s.system.clients[usize::from(client)].reading.opening.clone() else {
             return;
         };
         let value = opening.value;
@@ -69,7 +69,7 @@ impl World {
             Next::Read => {
                 let of_it = opening.open.values().filter(|name| **name == value.name).count();
                 let one = of_it == opening.open.len() && of_it >= usize::from(value.data);
-                s.broken.demand(Rule::OneDataFolder, one);
+                s.ledger.broken.demand(Rule::OneDataFolder, one);
                 if opening.again {
                     self.seen.see(Occasion::ReadAgain);
                 }
@@ -77,7 +77,7 @@ impl World {
             }
             Next::TooFew if opening.again => self.end_opening(s, client, Told::Unavailable),
             Next::TooFew => {
-                let state = s.client(client);
+                let state = s.system.client(client);
                 state.stage = Stage::Reading;
                 state.reading.unread = Drives::all(self.drives);
             }
@@ -85,7 +85,7 @@ impl World {
     }
 
     fn end_opening(&self, s: &mut State, client: u8, told: Told) {
-        self.audit_value(s, client, told);
+        s.ledger.audit_value(self, &s.system, client, told);
         self.tell_client(s, client, told);
         self.leave(s, client);
     }

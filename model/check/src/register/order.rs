@@ -10,18 +10,18 @@ use std::sync::Arc;
 /// Renames the drives of a state into their order.
 pub(super) fn sort_drives(state: &mut State) {
     let order = order(state);
-    if let Some(to) = symmetry::sort(&mut state.drives, &order) {
+    if let Some(to) = symmetry::sort(&mut state.system.drives, &order) {
         rename(state, Renaming(&to));
     }
 }
 
 /// The drives of a state in their order, each by its name before.
 pub(super) fn order(state: &State) -> Vec<u8> {
-    symmetry::order(state.drives.len() as u8, |drive| digest(state, drive))
+    symmetry::order(state.system.drives.len() as u8, |drive| digest(state, drive))
 }
 
 fn rename(state: &mut State, to: Renaming<'_>) {
-    for client in &mut state.clients {
+    for client in &mut state.system.clients {
         let client = Arc::make_mut(client);
         let reading = &mut client.reading;
         reading.answers = to.snapshots(&reading.answers);
@@ -39,16 +39,16 @@ fn rename(state: &mut State, to: Renaming<'_>) {
             mail.delivered = to.drives(mail.delivered);
         }
     }
-    for drive in &mut state.drives {
+    for drive in &mut state.system.drives {
         if !drive.past.way_back.lacking.is_empty() {
             let way_back = &mut Arc::make_mut(drive).past.way_back;
             way_back.lacking = to.drives(way_back.lacking);
         }
     }
-    for record in state.votes.values_mut() {
+    for record in state.ledger.votes.values_mut() {
         record.voters = to.drives(record.voters);
     }
-    let sets = state.holders.iter_mut().chain(&mut state.acked_by);
+    let sets = state.system.holders.iter_mut().chain(&mut state.ledger.acked_by);
     for drives in sets {
         *drives = to.drives(*drives);
     }
@@ -61,12 +61,12 @@ fn digest(state: &State, drive: u8) -> u64 {
         key,
         durable,
         past,
-    } = &*state.drives[usize::from(drive)];
+    } = &*state.system.drives[usize::from(drive)];
     (own, key, durable, &past.promised, &past.voted).hash(&mut h);
     let way_back = &past.way_back;
     (way_back.past, way_back.joining, way_back.lacking.count()).hash(&mut h);
     let is_in = |drives: &Drives| drives.contains(drive);
-    for client in &state.clients {
+    for client in &state.system.clients {
         let answer: Option<&Snapshot<_>> = client.reading.answers.get(&drive);
         answer.hash(&mut h);
         is_in(&client.reading.unread).hash(&mut h);
@@ -82,13 +82,13 @@ fn digest(state: &State, drive: u8) -> u64 {
             (is_in(&mail.to), is_in(&mail.delivered)).hash(&mut h);
         }
     }
-    for other in &state.drives {
+    for other in &state.system.drives {
         is_in(&other.past.way_back.lacking).hash(&mut h);
     }
-    for record in state.votes.values() {
+    for record in state.ledger.votes.values() {
         is_in(&record.voters).hash(&mut h);
     }
-    for drives in state.holders.iter().chain(&state.acked_by) {
+    for drives in state.system.holders.iter().chain(&state.ledger.acked_by) {
         is_in(drives).hash(&mut h);
     }
     h.finish()

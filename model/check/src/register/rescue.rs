@@ -45,7 +45,7 @@ impl World {
         for client in 0..self.changes.len() as u8 {
             if !self.is_rescuer(client) {
                 self.leave(&mut s, client);
-                s.client(client).mail.clear();
+                s.system.client(client).mail.clear();
             }
         }
         s
@@ -54,13 +54,13 @@ impl World {
     /// Returns whether the rescuer's operation comes to an end, whatever that is, when only these drives answer.
     fn ends(&self, s: &mut State, connected: Drives) -> bool {
         let rescuer = self.changes.len() as u8 - 1;
-        let connected = connected.without(s.outside());
+        let connected = connected.without(s.system.outside());
         self.invoke(s, rescuer, Drives::NONE);
         for _ in 0..STEPS {
             if self.deliver_next(s, rescuer, connected) {
                 continue;
             }
-            if s.clients[usize::from(rescuer)].stage == Stage::Over {
+            if s.system.clients[usize::from(rescuer)].stage == Stage::Over {
                 return true;
             }
             let silent = Drives::all(self.drives).without(connected);
@@ -72,14 +72,14 @@ impl World {
     /// Delivers something that the rescuer has sent; whether there was anything.
     fn deliver_next(&self, s: &mut State, rescuer: u8, connected: Drives) -> bool {
         let waits = |to: Drives| to.iter().find(|drive| connected.contains(*drive));
-        let mail = s.clients[usize::from(rescuer)].mail.iter().enumerate();
+        let mail = s.system.clients[usize::from(rescuer)].mail.iter().enumerate();
         let mut next = mail.filter_map(|(index, mail)| Some((index, waits(mail.to)?)));
         let Some((index, drive)) = next.next() else {
             return false;
         };
         self.deliver(s, rescuer, index, drive, true);
         self.forget_spent_mail(s);
-        self.judge(s);
+        s.ledger.judge(self, &s.system);
         true
     }
 
@@ -87,13 +87,13 @@ impl World {
     /// lost too many shards is beyond that (`put.acked-survives` says when): it is unavailable until it is replaced.
     fn heals(&self, s: &State) -> bool {
         let mut s = self.at_rest(s);
-        let votes = s.drives.iter().map(|drive| drive.key.register.accepted.value);
-        let mut values = votes.chain([s.latest()]).filter(|value| !value.absent);
-        let lost = values.any(|value| s.holding(value.name) < usize::from(value.data));
+        let votes = s.system.drives.iter().map(|drive| drive.key.register.accepted.value);
+        let mut values = votes.chain([s.ledger.latest()]).filter(|value| !value.absent);
+        let lost = values.any(|value| s.system.holding(value.name) < usize::from(value.data));
         if !self.come_back(&mut s) || !self.ends(&mut s, Drives::all(self.drives)) {
             return false;
         }
-        s.broken.is_none() && (lost || s.is_healed(&s.latest()))
+        s.ledger.broken.is_none() && (lost || s.system.is_healed(&s.ledger.latest()))
     }
 
     /// Returns whether the drives that were wiped come back.
@@ -103,7 +103,7 @@ impl World {
             self.enabled(s, &mut actions);
             let way_back = |action: &&Action| matches!(action, Action::Join(..) | Action::Fence(..));
             let Some(next) = actions.iter().find(way_back) else {
-                return s.outside().is_empty();
+                return s.system.outside().is_empty();
             };
             let Some(next) = self.next(s, *next) else {
                 return false;

@@ -1,7 +1,7 @@
 //! What makes no difference is taken out of a state at once (the arguments are in `world`).
 
 use super::rules::Occasion;
-use super::state::{Drive, Mail, State, World};
+use super::state::{Drive, Mail, State, System, World};
 use crate::kit::client::forget_spent;
 use crate::kit::drive::UNBOUNDED;
 use crate::kit::mail::find;
@@ -22,10 +22,10 @@ impl World {
         }
         self.forget_spent_mail(s);
         self.end_recoveries(s);
-        if !s.faults.need_hi() {
+        if !s.system.faults.need_hi() {
             for drive in 0..self.drives {
-                if s.drives[usize::from(drive)].own.hi != UNBOUNDED {
-                    s.drive(drive).own.hi = UNBOUNDED;
+                if s.system.drives[usize::from(drive)].own.hi != UNBOUNDED {
+                    s.system.drive(drive).own.hi = UNBOUNDED;
                 }
             }
         }
@@ -34,9 +34,9 @@ impl World {
     /// A drive that knows the one key there is has recovered.
     fn end_recoveries(&self, s: &mut State) {
         for drive in 0..self.drives {
-            let Drive { own, key, .. } = &*s.drives[usize::from(drive)];
+            let Drive { own, key, .. } = &*s.system.drives[usize::from(drive)];
             if key.known && matches!(own.standing, Standing::Recovering(_)) {
-                let state = s.drive(drive);
+                let state = s.system.drive(drive);
                 state.own.standing = Standing::Whole;
                 state.past.way_back.lacking = Drives::NONE;
             }
@@ -68,18 +68,18 @@ impl World {
 
     /// A request of a coordinator whose answer by a drive that it is on its way to is settled.
     fn find_refused(&self, s: &State) -> Option<(u8, usize, u8)> {
-        let clients = s.clients.iter().map(|client| &client.mail[..]);
+        let clients = s.system.clients.iter().map(|client| &client.mail[..]);
         find(clients, |mail, drive| {
-            s.drives[usize::from(drive)].has_settled(&mail.request)
+            s.system.drives[usize::from(drive)].has_settled(&mail.request)
         })
     }
 
     fn see_late(&self, s: &State, client: u8, mail: usize, drive: u8) {
-        let request = &s.clients[usize::from(client)].mail[mail].request;
+        let request = &s.system.clients[usize::from(client)].mail[mail].request;
         if matches!(request, Request::Accept { .. }) {
             self.seen.see(Occasion::LateAccept);
         }
-        let is_old = |ballot| s.drives[usize::from(drive)].has_left(ballot);
+        let is_old = |ballot| s.system.drives[usize::from(drive)].has_left(ballot);
         if request.ballot().is_some_and(is_old) {
             self.seen.see(Occasion::FencedOff);
         }
@@ -87,18 +87,18 @@ impl World {
 
     /// Returns whether an Install is on its way to a drive that has promised more since.
     fn is_late(&self, s: &State, mail: &Mail) -> bool {
-        let promised = |drive: u8| s.drives[usize::from(drive)].key.promised;
+        let promised = |drive: u8| s.system.drives[usize::from(drive)].key.promised;
         let ballot = mail.request.ballot().unwrap_or(Ballot::ZERO);
         mail.to.iter().any(|drive| promised(drive) > ballot)
     }
 
     pub(super) fn forget_spent_mail(&self, s: &mut State) {
-        let mut mail = s.clients.iter().flat_map(|client| &client.mail);
+        let mut mail = s.system.clients.iter().flat_map(|client| &client.mail);
         if mail.any(|mail| matches!(mail.request, Request::Install { .. }) && self.is_late(s, mail)) {
             self.seen.see(Occasion::LateInstall);
         }
-        let (falling, may_double) = (self.promises_fall(), s.faults.doubles > 0);
-        let State { drives, clients, .. } = s;
+        let (falling, may_double) = (self.promises_fall(), s.system.faults.doubles > 0);
+        let System { drives, clients, .. } = &mut s.system;
         forget_spent(clients, may_double, |mail, drive| {
             !falling && drives[usize::from(drive)].is_done_with(&mail.request)
         });
@@ -109,8 +109,7 @@ impl World {
         if self.broken {
             return;
         }
-        let State { clients, votes, .. } = s;
-        let mail: Vec<&Mail> = clients.iter().flat_map(|client| &client.mail).collect();
-        forget_hopeless(votes, &mail, |_, ballot| ballot, |_| self.majority());
+        let mail: Vec<&Mail> = s.system.clients.iter().flat_map(|client| &client.mail).collect();
+        forget_hopeless(&mut s.ledger.votes, &mail, |_, ballot| ballot, |_| self.majority());
     }
 }

@@ -39,9 +39,18 @@ pub struct World {
     pub seen: Seen<Occasion>,
 }
 
-/// All that there is at one moment.
+/// All that there is at one moment: what is judged, and what it is judged by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
+    /// The system.
+    pub system: System,
+    /// The books.
+    pub ledger: Ledger,
+}
+
+/// What is judged: machines, what is between them, and what may yet befall them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct System {
     /// The drives, in their order.
     pub drives: Vec<Arc<Drive>>,
     /// The clients, by operation.
@@ -50,6 +59,11 @@ pub struct State {
     pub holders: Vec<Drives>,
     /// What is left of the faults.
     pub faults: Faults,
+}
+
+/// What the system is judged by. It is kept from what happens alone; no machine sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ledger {
     /// What clients asked and were told.
     pub history: LinearizabilityTester<u8, Key>,
     /// Every ballot that is chosen or may be.
@@ -214,7 +228,7 @@ pub enum Action {
     Lose(u8, Folder),
 }
 
-impl State {
+impl System {
     /// A drive, to change it.
     pub fn drive(&mut self, drive: u8) -> &mut Drive {
         Arc::make_mut(&mut self.drives[usize::from(drive)])
@@ -255,7 +269,9 @@ impl State {
         let holds = |d: &&Arc<Drive>| d.key.folders.contains(&Folder::from(name));
         self.drives.iter().filter(holds).count()
     }
+}
 
+impl Ledger {
     /// Votes that are chosen, lowest ballot first.
     pub fn chosen(&self) -> impl Iterator<Item = &Record> {
         self.votes.values().filter(|record| record.chosen)

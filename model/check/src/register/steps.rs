@@ -2,7 +2,7 @@
 
 use super::change::{Content, Kind, Told};
 use super::rules::{Occasion, Rule};
-use super::state::{Mail, State, World};
+use super::state::{Mail, State, System, World};
 use crate::kit::client::{Stage, next_ballot};
 use crate::kit::drive::Answered;
 use crate::kit::mail::send;
@@ -19,13 +19,13 @@ impl World {
     pub(super) fn invoke(&self, s: &mut State, client: u8, staged: Drives) {
         let change = self.change(client);
         if change.is_asked_for() {
-            s.history.on_invoke(client, change).expect("a client asks once");
+            s.ledger.history.on_invoke(client, change).expect("a client asks once");
         }
         for drive in staged.iter() {
-            s.drive(drive).key.folders.insert(Folder::from(change.name));
+            s.system.drive(drive).key.folders.insert(Folder::from(change.name));
         }
-        let saw_absent = s.latest().absent && change.is_get();
-        let state = s.client(client);
+        let saw_absent = s.ledger.latest().absent && change.is_get();
+        let state = s.system.client(client);
         state.saw_absent = saw_absent;
         if matches!(change.kind, Kind::Get | Kind::Head | Kind::Fetch | Kind::Purge) {
             state.stage = Stage::Reading;
@@ -38,30 +38,32 @@ impl World {
     fn start_machine(&self, s: &mut State, client: u8) {
         let (machine, effects) = Coordinator::new(self.quorums[usize::from(client)], self.change(client));
         // Its node knows what is settled; epochs that come up later it has to learn.
-        let mut machine = machine.with_mutation(self.mutation).with_settled(s.settled_epoch());
+        let mut machine = machine
+            .with_mutation(self.mutation)
+            .with_settled(s.system.settled_epoch());
         if self.brief {
             machine = machine.with_changes();
         }
-        let state = s.client(client);
+        let state = s.system.client(client);
         state.stage = Stage::Running;
         state.machine = Some(machine);
         self.carry_out(s, client, effects, false);
     }
 
     pub(super) fn boot(&self, s: &mut State, drive: u8) {
-        s.faults.boots -= 1;
-        if s.acks > 0 {
+        s.system.faults.boots -= 1;
+        if s.ledger.acks > 0 {
             self.seen.see(Occasion::BootAfterAck);
         }
         let mutation = self.mutation;
-        let state = s.drive(drive);
+        let state = s.system.drive(drive);
         state.past.promised = state.key.promised.max(state.past.promised);
         state.boot(mutation);
     }
 
     /// Hands a request to a drive, and its answer, if it is not lost, to the client's coordinator.
     pub(super) fn deliver(&self, s: &mut State, client: u8, mail: usize, drive: u8, answered: bool) {
-        let state = s.client(client);
+        let state = s.system.client(client);
         let letter = &mut state.mail[mail];
         letter.to.remove(drive);
         if self.faults.doubles > 0 {
@@ -69,12 +71,12 @@ impl World {
         }
         let (mut request, brief) = (letter.request.clone(), letter.brief);
         if let Request::Accept { vote, .. } = &mut request
-            && let Some(holders) = self.holders_of(s, vote.value.name)
+            && let Some(holders) = self.holders_of(&s.system, vote.value.name)
         {
             vote.value.holders = holders;
         }
         if brief {
-            self.audit_base(s, client, drive, &request);
+            s.ledger.audit_base(self, &s.system, client, drive, &request);
         }
         let reply = self.answer(s, drive, request.clone(), brief);
         if matches!(request, Request::Install { .. }) && reply == Reply::Done && self.change(client).kind != Kind::Heal
@@ -83,7 +85,7 @@ impl World {
         }
         self.bring_shard(s, client, drive, &request, &reply);
         let Some(ballot) = request.ballot() else { return };
-        let state = s.client(client);
+        let state = s.system.client(client);
         if answered && let Some(machine) = &mut state.machine {
             let by_vote = reply == Reply::Accepted;
             let effects = machine.on(Event::Reply {
@@ -101,13 +103,13 @@ impl World {
             && self.mutation.is(Mutant::AcceptWithoutShard)
             && vote.value.name == self.change(client).name
         {
-            s.drive(drive).key.folders.insert(Folder::from(vote.value.name));
+            s.system.drive(drive).key.folders.insert(Folder::from(vote.value.name));
         }
     }
 
     /// A drive will not answer, as far as the client knows; what was sent may still arrive.
     pub fn fail(&self, s: &mut State, client: u8, drive: u8) {
-        let Some(machine) = &mut s.client(client).machine else {
+        let Some(machine) = &mut s.system.client(client).machine else {
             return;
         };
         let ballot = machine.ballot();
@@ -115,7 +117,7 @@ impl World {
         self.carry_out(s, client, effects, false);
     }
 
-    pub(super) fn holders_of(&self, s: &State, name: u8) -> Option<Drives> {
+    pub(super) fn holders_of(&self, s: &System, name: u8) -> Option<Drives> {
         let client = usize::from(name).checked_sub(1)?;
         s.holders.get(client).copied()
     }
@@ -126,8 +128,8 @@ impl World {
 
     /// A drive's answer to a request, which it may be told in brief.
     fn answer(&self, s: &mut State, drive: u8, request: Request<Content>, brief: bool) -> Reply<Content> {
-        let may_boot = s.faults.boots > 0;
-        let state = s.drive(drive);
+        let may_boot = s.system.faults.boots > 0;
+        let state = s.system.drive(drive);
         let hi = state.own.hi;
         let Answered { reply, before, removed } = if brief {
             state.answer_brief(drive, request.clone(), self.mutation, may_boot)
@@ -146,7 +148,7 @@ impl World {
             });
         }
         if !removed.is_empty() {
-            self.audit_removal(s, drive, &removed);
+            s.ledger.audit_removal(self, &s.system, drive, &removed);
         }
         self.audit_step(s, drive, &before, &request, &reply);
         reply
@@ -161,7 +163,7 @@ impl World {
                     if let Request::Accept { vote, prev } = &request {
                         self.audit_proposal(s, client, vote, prev);
                     }
-                    let state = s.client(client);
+                    let state = s.system.client(client);
                     let sends_changes = state.machine.as_ref().is_some_and(|machine| machine.sends_changes());
                     let brief = sends_changes && matches!(request, Request::Accept { .. });
                     let letter = Mail::new(0, request, to);
@@ -169,27 +171,28 @@ impl World {
                 }
             }
         }
-        let state = &s.clients[usize::from(client)];
+        let state = &s.system.clients[usize::from(client)];
         let Some(machine) = &state.machine else { return };
         let Some(outcome) = machine.outcome().cloned() else {
             return;
         };
         let ballot = machine.ballot();
-        self.audit_outcome(s, client, &outcome, by_vote.then_some(ballot));
+        s.ledger
+            .audit_outcome(self, client, &outcome, by_vote.then_some(ballot));
         if let (Kind::CleanUp(name), Outcome::Written(_)) = (self.change(client).kind, &outcome) {
             let request = Request::Drop {
                 ballot,
                 folder: Folder::from(name),
             };
             let to = Drives::all(self.drives);
-            s.client(client).mail.push(Mail::new(0, request, to));
+            s.system.client(client).mail.push(Mail::new(0, request, to));
         }
         self.tell(s, client, outcome);
     }
 
     /// Issues the next ballot, if there is one left.
     fn begin(&self, s: &mut State, client: u8, epoch: u64, round: u64) {
-        let state = s.client(client);
+        let state = s.system.client(client);
         if self.is_rescuer(client) && state.rounds == RESCUE_ROUNDS {
             return;
         }
@@ -228,31 +231,34 @@ impl World {
         }
         let told = if value.absent {
             Told::Value(0)
-        } else if self.change(client).kind == Kind::Head || s.holding(value.name) >= usize::from(value.data) {
+        } else if self.change(client).kind == Kind::Head || s.system.holding(value.name) >= usize::from(value.data) {
             Told::Value(value.name)
         } else {
             Told::Unavailable
         };
-        self.audit_value(s, client, told);
+        s.ledger.audit_value(self, &s.system, client, told);
         self.tell_client(s, client, told);
         self.leave(s, client);
     }
 
     pub(super) fn tell_client(&self, s: &mut State, client: u8, told: Told) {
-        s.history.on_return(client, told).expect("a client is answered once");
-        s.client(client).answered = true;
-        let consistent = s.history.is_consistent();
-        s.broken.demand(Rule::Linearizable, consistent);
+        s.ledger
+            .history
+            .on_return(client, told)
+            .expect("a client is answered once");
+        s.system.client(client).answered = true;
+        let consistent = s.ledger.history.is_consistent();
+        s.ledger.broken.demand(Rule::Linearizable, consistent);
     }
 
     /// The client reacts to nothing any more; what it sent may still arrive.
     pub(super) fn leave(&self, s: &mut State, client: u8) {
-        s.client(client).leave();
+        s.system.client(client).leave();
     }
 
     pub(super) fn read(&self, s: &mut State, client: u8, drive: u8) {
         let reply = self.step_drive(s, drive, Request::Read);
-        let state = s.client(client);
+        let state = s.system.client(client);
         state.reading.unread.remove(drive);
         if let Reply::Read(snapshot) = reply {
             state.reading.answers.insert(drive, snapshot);
@@ -262,11 +268,12 @@ impl World {
     /// Lets the drives forget a tombstone that all of them have.
     fn purge(&self, s: &mut State, client: u8) -> Option<()> {
         let quorums = self.quorums[usize::from(client)];
-        let answers = &s.clients[usize::from(client)].reading.answers;
+        let answers = &s.system.clients[usize::from(client)].reading.answers;
         let ballot = purgeable(quorums, answers, self.mutation)?;
         self.leave(s, client);
         let request = Request::Purge { ballot };
-        s.client(client)
+        s.system
+            .client(client)
             .mail
             .push(Mail::new(0, request, Drives::all(self.drives)));
         Some(())
@@ -277,12 +284,12 @@ impl World {
             return self.purge(s, client);
         }
         let quorums = self.quorums[usize::from(client)];
-        let answers = s.clients[usize::from(client)].reading.answers.clone();
+        let answers = s.system.clients[usize::from(client)].reading.answers.clone();
         let value = match decide_read(quorums, &answers, self.mutation) {
             ReadDecision::Chosen(vote) => vote.value,
             ReadDecision::TooFew => return None,
             ReadDecision::Undecided => {
-                let state = s.client(client);
+                let state = s.system.client(client);
                 state.reading.answers.clear();
                 state.reading.unread = Drives::NONE;
                 self.start_machine(s, client);
@@ -291,10 +298,10 @@ impl World {
         };
         // Shards that are gone: the read would be begun again.
         let at_once = matches!(self.change(client).kind, Kind::Get);
-        if at_once && !value.absent && s.holding(value.name) < usize::from(value.data) {
+        if at_once && !value.absent && s.system.holding(value.name) < usize::from(value.data) {
             return None;
         }
-        self.audit_read(s, answers.len());
+        s.ledger.audit_read(self, answers.len());
         self.tell_value(s, client, value);
         Some(())
     }

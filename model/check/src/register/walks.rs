@@ -38,7 +38,7 @@ fn is_fault(action: &Action) -> bool {
 pub fn walk(world: &World, seed: u64) -> usize {
     let mut dice = Dice::new(seed);
     let mut state = world.initial();
-    let last = state.clients.len() as u8 - 1;
+    let last = state.system.clients.len() as u8 - 1;
     // What begins only after the walk.
     let kept_back = |client: u8| {
         let rest = &world.changes[usize::from(client)..usize::from(last)];
@@ -57,21 +57,21 @@ pub fn walk(world: &World, seed: u64) -> usize {
             continue;
         }
         state = world.next(&state, action).unwrap_or(state);
-        state.broken.assert_none(seed);
+        state.ledger.broken.assert_none(seed);
     }
-    state.faults = Faults {
-        wipes: state.faults.wipes,
-        rots: state.faults.rots,
+    state.system.faults = Faults {
+        wipes: state.system.faults.wipes,
+        rots: state.system.faults.rots,
         ..NONE
     };
     let came_back = world.come_back(&mut state);
     assert!(came_back, "live.heals: a drive cannot join, seed {seed}");
-    state.broken.assert_none(seed);
+    state.ledger.broken.assert_none(seed);
     for client in 0..=last {
         let kind = world.change(client).kind;
-        let all_deleted = (0..world.drives).all(|drive| state.is_deleted_on(drive));
-        let any_vote = (0..world.drives).any(|drive| !state.vote_of(drive).is_zero());
-        let idle = state.clients[usize::from(client)].stage == Stage::Idle;
+        let all_deleted = (0..world.drives).all(|drive| state.system.is_deleted_on(drive));
+        let any_vote = (0..world.drives).any(|drive| !state.system.vote_of(drive).is_zero());
+        let idle = state.system.clients[usize::from(client)].stage == Stage::Idle;
         if kind == Kind::Purge && idle && !(all_deleted && any_vote) {
             continue;
         }
@@ -81,42 +81,42 @@ pub fn walk(world: &World, seed: u64) -> usize {
         finish(world, &mut state, client, seed);
         if kept_back(client) && client != last {
             arrive(world, &mut state, client, seed);
-            let latest = state.latest();
+            let latest = state.ledger.latest();
             assert!(
-                matches!(kind, Kind::CleanUp(_)) || state.is_healed(&latest),
+                matches!(kind, Kind::CleanUp(_)) || state.system.is_healed(&latest),
                 "live.heals: something is missing, seed {seed}"
             );
         }
         if kept_back(client) && kind == Kind::Purge {
-            let forgotten = (0..world.drives).all(|drive| state.vote_of(drive).is_zero());
+            let forgotten = (0..world.drives).all(|drive| state.system.vote_of(drive).is_zero());
             assert!(forgotten, "live.heals: a tombstone is left, seed {seed}");
         }
         if let Kind::CleanUp(name) = kind
             && kept_back(client)
             && enough_know(&state)
         {
-            let is_gone = state.latest().name == name || state.holding(name) == 0;
+            let is_gone = state.ledger.latest().name == name || state.system.holding(name) == 0;
             assert!(is_gone, "drive.no-garbage: shards of {name} are left, seed {seed}");
         }
     }
     assert!(
-        state.clients[usize::from(last)].answered,
+        state.system.clients[usize::from(last)].answered,
         "live.resolves: the last read has no answer, seed {seed}"
     );
-    state.clients.iter().filter(|client| client.answered).count()
+    state.system.clients.iter().filter(|client| client.answered).count()
 }
 
 /// Returns whether as many drives can speak for the key as meet every majority: where they cannot, nothing is voted
 /// for.
 fn enough_know(state: &State) -> bool {
-    let drives = state.drives.len();
-    let know = state.drives.iter().filter(|drive| drive.key.known).count();
+    let drives = state.system.drives.len();
+    let know = state.system.drives.iter().filter(|drive| drive.key.known).count();
     know + drives / 2 >= drives
 }
 
 /// The key leaves a drive's memory.
 fn evict(state: &mut State, drive: u8) {
-    let Drive { own, key, .. } = state.drive(drive);
+    let Drive { own, key, .. } = state.system.drive(drive);
     own.forget(std::mem::take(&mut key.promised));
 }
 
@@ -128,14 +128,14 @@ fn arrive(world: &World, state: &mut State, client: u8, seed: u64) {
         let own = |action: &&Action| matches!(action, Action::Deliver { client: c, .. } if *c == client);
         let Some(next) = actions.iter().find(own) else { return };
         *state = world.next(state, *next).expect("it arrives");
-        state.broken.assert_none(seed);
+        state.ledger.broken.assert_none(seed);
     }
 }
 
 /// Delivers what a client sends, in order, until it is through.
 fn finish(world: &World, state: &mut State, client: u8, seed: u64) {
     for _ in 0..10_000 {
-        if state.clients[usize::from(client)].stage == Stage::Over {
+        if state.system.clients[usize::from(client)].stage == Stage::Over {
             return;
         }
         let mut actions = Vec::new();
@@ -153,7 +153,7 @@ fn finish(world: &World, state: &mut State, client: u8, seed: u64) {
             .find(is_delivery)
             .or_else(|| actions.iter().find(own));
         let Some(next) = next.and_then(|action| world.next(state, *action)) else {
-            if state.clients[usize::from(client)].stage == Stage::Reading {
+            if state.system.clients[usize::from(client)].stage == Stage::Reading {
                 // What it saw has been replaced: a server would read again.
                 return;
             }
@@ -164,7 +164,7 @@ fn finish(world: &World, state: &mut State, client: u8, seed: u64) {
             continue;
         };
         *state = next;
-        state.broken.assert_none(seed);
+        state.ledger.broken.assert_none(seed);
     }
     panic!("live.resolves: no end, seed {seed}");
 }

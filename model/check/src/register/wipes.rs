@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 impl World {
     pub(super) fn wipe(&self, s: &mut State, drive: u8) {
-        s.faults.wipes -= 1;
-        let state = s.drive(drive);
+        s.system.faults.wipes -= 1;
+        let state = s.system.drive(drive);
         let votes = state.key.promised.max(state.key.register.accepted.ballot);
         let promised = state.past.promised.max(votes);
         *state = Drive {
@@ -31,8 +31,8 @@ impl World {
     /// The drive finds that it cannot read its record of the key. All that it promised or voted in is covered by what
     /// it has reserved, and so refused from now on.
     pub(super) fn rot(&self, s: &mut State, drive: u8) {
-        s.faults.rots -= 1;
-        let state = s.drive(drive);
+        s.system.faults.rots -= 1;
+        let state = s.system.drive(drive);
         let votes = state.key.promised.max(state.key.register.accepted.ballot);
         state.past.promised = state.past.promised.max(votes);
         state.durable = None;
@@ -61,18 +61,18 @@ impl World {
         let epoch = join_epoch(Quorums::of(self.drives), &epochs, self.mutation)?;
         if self.mutation.is(Mutant::JoinWithFloor) {
             let votes = told.iter().map(|other| {
-                let key = &s.drives[usize::from(other)].key;
+                let key = &s.system.drives[usize::from(other)].key;
                 key.promised.max(key.register.accepted.ballot)
             });
-            s.drive(drive).own.floor = votes.max().unwrap_or(Ballot::ZERO);
+            s.system.drive(drive).own.floor = votes.max().unwrap_or(Ballot::ZERO);
         }
-        s.drive(drive).past.way_back.joining = Some(epoch);
+        s.system.drive(drive).past.way_back.joining = Some(epoch);
         Some(())
     }
 
     /// Has the epoch stored by another drive.
     pub(super) fn fence(&self, s: &mut State, drive: u8, other: u8) {
-        let state = &s.drives[usize::from(drive)];
+        let state = &s.system.drives[usize::from(drive)];
         let epoch = match (state.own.standing, state.past.way_back.joining) {
             (Standing::Recovering(epoch), _) | (_, Some(epoch)) => epoch,
             _ => return,
@@ -83,18 +83,18 @@ impl World {
 
     /// A drive joins as soon as enough others have stored its epoch, whoever had them do so.
     pub(super) fn come_in(&self, s: &mut State, drive: u8) {
-        let Some(epoch) = s.drives[usize::from(drive)].past.way_back.joining else {
+        let Some(epoch) = s.system.drives[usize::from(drive)].past.way_back.joining else {
             return;
         };
         let has_stored = |other: &u8| {
-            let own = &s.drives[usize::from(*other)].own;
+            let own = &s.system.drives[usize::from(*other)].own;
             *other != drive && own.standing != Standing::Outside && own.epoch >= epoch
         };
         let fenced: Drives = (0..self.drives).filter(has_stored).collect();
         if !may_join(Quorums::of(self.drives), fenced) {
             return;
         }
-        let state = s.drive(drive);
+        let state = s.system.drive(drive);
         let past = state.past.way_back.past;
         let floor = state.own.floor;
         state.own = DriveState::joined(epoch);
@@ -102,12 +102,12 @@ impl World {
             state.own.floor = floor;
         }
         state.past.way_back = WayBack::default();
-        s.broken.demand(Rule::EpochFences, epoch > past);
+        s.ledger.broken.demand(Rule::EpochFences, epoch > past);
     }
 
     /// Asks another drive whether it lacks the key, and takes the key for absent if enough do.
     pub(super) fn scan(&self, s: &mut State, drive: u8, other: u8) -> Option<()> {
-        let Standing::Recovering(join) = s.drives[usize::from(drive)].own.standing else {
+        let Standing::Recovering(join) = s.system.drives[usize::from(drive)].own.standing else {
             return None;
         };
         let Reply::Read(snapshot) = self.step_drive(s, other, Request::Read) else {
@@ -116,7 +116,7 @@ impl World {
         if !lacks(join, &snapshot, self.mutation) {
             return None;
         }
-        let state = s.drive(drive);
+        let state = s.system.drive(drive);
         state.past.way_back.lacking.insert(other);
         if absence_is_known(Quorums::of(self.drives), state.past.way_back.lacking) {
             state.key.known = true;

@@ -17,7 +17,7 @@
 use super::change::{Change, Content, INITIAL, Key};
 use super::order::sort_drives;
 use super::rules::{Occasion, Rule};
-use super::state::{Action, Drive, Record, State, World};
+use super::state::{Action, Drive, Ledger, Record, State, System, World};
 use crate::harness::{self, Checked};
 use crate::kit::drive::UNBOUNDED;
 use crate::rules::{Broken, Seen};
@@ -55,33 +55,37 @@ impl harness::World for World {
             votes.insert(first, Record::chosen(value, Content::absent()));
         }
         State {
-            drives: (0..self.drives).map(|_| Arc::new(drive.clone())).collect(),
-            clients: self.changes.iter().map(|_| Arc::default()).collect(),
-            holders: vec![Drives::NONE; self.changes.len()],
-            faults: self.faults,
-            history: LinearizabilityTester::new(Key(if self.initial { INITIAL } else { 0 })),
-            votes,
-            acked: Ballot::ZERO,
-            acks: 0,
-            purged: Ballot::ZERO,
-            acked_by: Vec::new(),
-            broken: Broken::default(),
+            system: System {
+                drives: (0..self.drives).map(|_| Arc::new(drive.clone())).collect(),
+                clients: self.changes.iter().map(|_| Arc::default()).collect(),
+                holders: vec![Drives::NONE; self.changes.len()],
+                faults: self.faults,
+            },
+            ledger: Ledger {
+                history: LinearizabilityTester::new(Key(if self.initial { INITIAL } else { 0 })),
+                votes,
+                acked: Ballot::ZERO,
+                acks: 0,
+                purged: Ballot::ZERO,
+                acked_by: Vec::new(),
+                broken: Broken::default(),
+            },
         }
     }
 
     fn enabled(&self, s: &State, actions: &mut Vec<Action>) {
-        for (client, state) in s.clients.iter().enumerate() {
+        for (client, state) in s.system.clients.iter().enumerate() {
             if !self.is_rescuer(client as u8) {
                 self.client_actions(s, client as u8, state, actions);
             }
         }
-        for (drive, state) in s.drives.iter().enumerate() {
+        for (drive, state) in s.system.drives.iter().enumerate() {
             let drive = drive as u8;
-            if s.faults.boots > 0 && state.has_volatile() {
+            if s.system.faults.boots > 0 && state.has_volatile() {
                 actions.push(Action::Boot(drive));
             }
             self.recovery_actions(s, drive, state, actions);
-            if s.faults.losses > 0 {
+            if s.system.faults.losses > 0 {
                 actions.extend(state.key.folders.iter().map(|folder| Action::Lose(drive, *folder)));
             }
         }
@@ -97,16 +101,22 @@ impl harness::World for World {
                 drive,
                 answered,
             } => {
-                s.faults.silences -= u8::from(!answered);
+                s.system.faults.silences -= u8::from(!answered);
                 self.deliver(&mut s, client, usize::from(mail), drive, answered);
             }
             Action::Double { client, mail, drive } => {
-                s.faults.doubles -= 1;
+                s.system.faults.doubles -= 1;
                 self.deliver(&mut s, client, usize::from(mail), drive, true);
             }
             Action::Hurry(client) => {
-                let effects = s.client(client).machine.as_mut()?.on(Event::Hurry);
-                if effects.is_empty() && s.clients[usize::from(client)].machine.as_ref()?.outcome().is_none() {
+                let effects = s.system.client(client).machine.as_mut()?.on(Event::Hurry);
+                if effects.is_empty()
+                    && s.system.clients[usize::from(client)]
+                        .machine
+                        .as_ref()?
+                        .outcome()
+                        .is_none()
+                {
                     return None;
                 }
                 self.carry_out(&mut s, client, effects, false);
@@ -115,16 +125,16 @@ impl harness::World for World {
             Action::Open(client, drive) => self.open(&mut s, client, drive),
             Action::Conclude(client) => self.conclude(&mut s, client)?,
             Action::Crash(client) => {
-                s.faults.crashes -= 1;
+                s.system.faults.crashes -= 1;
                 self.leave(&mut s, client);
             }
             Action::Deadline(client) => {
-                s.faults.deadlines -= 1;
-                let effects = s.client(client).machine.as_mut()?.on(Event::Deadline);
+                s.system.faults.deadlines -= 1;
+                let effects = s.system.client(client).machine.as_mut()?.on(Event::Deadline);
                 self.carry_out(&mut s, client, effects, false);
             }
             Action::Fail(client, drive) => {
-                s.faults.failures -= 1;
+                s.system.faults.failures -= 1;
                 self.fail(&mut s, client, drive);
             }
             Action::Boot(drive) => self.boot(&mut s, drive),
@@ -134,17 +144,17 @@ impl harness::World for World {
             Action::Fence(drive, other) => self.fence(&mut s, drive, other),
             Action::Scan(drive, other) => self.scan(&mut s, drive, other)?,
             Action::Lose(drive, folder) => {
-                s.faults.losses -= 1;
-                let latest = s.latest();
-                if s.acks > 0 && Folder::from(latest.name) == folder {
+                s.system.faults.losses -= 1;
+                let latest = s.ledger.latest();
+                if s.ledger.acks > 0 && Folder::from(latest.name) == folder {
                     self.seen.see(Occasion::AckedAndLost);
                 }
-                s.drive(drive).key.folders.remove(&folder);
+                s.system.drive(drive).key.folders.remove(&folder);
             }
         }
         self.settle(&mut s);
-        self.judge_losses(last, &mut s);
-        self.judge(&mut s);
+        s.ledger.judge_losses(self, last, &s.system);
+        s.ledger.judge(self, &s.system);
         Some(s)
     }
 
@@ -154,7 +164,7 @@ impl harness::World for World {
     }
 
     fn broken(&self, s: &State) -> Broken<Rule> {
-        s.broken
+        s.ledger.broken
     }
 
     fn seen(&self) -> &Seen<Occasion> {

@@ -17,52 +17,52 @@ pub(super) const AGAIN: u8 = 100;
 impl World {
     /// All steps that may come next.
     pub(super) fn offer(&self, s: &State, actions: &mut Vec<Action>) {
-        for (client, state) in (0..).zip(&s.clients) {
+        for (client, state) in (0..).zip(&s.system.clients) {
             match &state.running {
                 None if !state.over => actions.push(Action::Begin(client)),
                 None => {}
                 Some(running) if running.vote.is_some() => {
-                    if running.vote.is_some_and(|vote| s.votes[vote].fate != Fate::Open) {
+                    if running.vote.is_some_and(|vote| s.system.votes[vote].fate != Fate::Open) {
                         actions.push(Action::Hear(client));
                     }
-                    if s.lost > 0 {
+                    if s.system.lost > 0 {
                         actions.push(Action::Lose(client));
                     }
                 }
                 Some(running) => {
                     actions.push(Action::Go(client));
                     if let (Step::ReadParts, Some(upload)) = (&running.step, self.request(client).ends())
-                        && s.is_forgotten(upload)
+                        && s.system.is_forgotten(upload)
                     {
                         actions.push(Action::ReadForgotten(client));
                     }
-                    if matches!(running.step, Step::Vote(Change::PutPart(_))) && s.lost > 0 {
+                    if matches!(running.step, Step::Vote(Change::PutPart(_))) && s.system.lost > 0 {
                         actions.push(Action::Lose(client));
                     }
                 }
             }
         }
-        let landing = s.parts.iter().filter(|(_, register)| register.open.is_some());
+        let landing = s.system.parts.iter().filter(|(_, register)| register.open.is_some());
         actions.extend(landing.map(|((upload, number), _)| Action::PartLands(*upload, *number)));
-        let latest = s.latest();
-        for (index, drive) in (0..).zip(&s.drives) {
-            if index > 0 && s.drives[usize::from(index) - 1] == *drive {
+        let latest = s.system.latest();
+        for (index, drive) in (0..).zip(&s.system.drives) {
+            if index > 0 && s.system.drives[usize::from(index) - 1] == *drive {
                 continue;
             }
             let register = &drive.key.register;
-            let late = (0..s.votes.len())
-                .filter(|vote| s.votes[*vote].fate != Fate::Dead && register.accepted.ballot < ballot(*vote));
+            let late = (0..s.system.votes.len())
+                .filter(|vote| s.system.votes[*vote].fate != Fate::Dead && register.accepted.ballot < ballot(*vote));
             actions.extend(late.map(|vote| Action::Accept(index, vote)));
             let last = register.accepted.ballot.round as usize - 1;
-            if !register.committed && s.votes[last].fate == Fate::Chosen {
+            if !register.committed && s.system.votes[last].fate == Fate::Chosen {
                 actions.push(Action::Finalize(index));
             }
-            let quiet = s.votes.iter().all(|cast| cast.fate != Fate::Open);
-            if s.heals > 0 && quiet && (register.accepted.ballot, register.committed) != (ballot(latest), true) {
+            let quiet = s.system.votes.iter().all(|cast| cast.fate != Fate::Open);
+            if s.system.heals > 0 && quiet && (register.accepted.ballot, register.committed) != (ballot(latest), true) {
                 actions.push(Action::Heal(index));
             }
             for upload in 1..=self.uploads.0 {
-                let end = s.ended_by(upload).or_else(|| self.early_end(s, upload));
+                let end = s.system.ended_by(upload).or_else(|| self.early_end(s, upload));
                 let due = drive.forgot >> upload & 1 == 0 || self.is_swept(s, drive, upload);
                 actions.extend(end.filter(|_| due).map(|end| Action::End(index, upload, end)));
             }
@@ -75,7 +75,8 @@ impl World {
             let client = cast.client.filter(|_| cast.fate == Fate::Open);
             client.is_some_and(|client| self.request(client) == Request::Abort(upload))
         };
-        s.votes
+        s.system
+            .votes
             .iter()
             .position(aborts)
             .filter(|_| self.mutation.is(Mutant::AbortCleansEarly))
@@ -85,16 +86,16 @@ impl World {
         let request = self.request(client);
         let (machine, step) = self.machine(client);
         if let Request::Complete { upload, .. } = request {
-            let registers = s.parts.range((upload, 0)..(upload + 1, 0));
+            let registers = s.system.parts.range((upload, 0)..(upload + 1, 0));
             let found: Vec<(u16, Option<u128>)> = registers
                 .map(|((_, number), register)| (*number, register.chosen.as_ref().map(|part| part.data.folder)))
                 .collect();
             // What a first try has read may still be chosen.
             for (number, folder) in found {
-                s.client(client).window.entry(number).or_default().extend(folder);
+                s.system.client(client).window.entry(number).or_default().extend(folder);
             }
         }
-        let state = s.client(client);
+        let state = s.system.client(client);
         state.begun += 1;
         state.running = Some(Running {
             machine,
@@ -103,7 +104,8 @@ impl World {
         });
         let thread = if state.begun > 1 { client + AGAIN } else { client };
         if !matches!(request, Request::Part(_)) {
-            s.history
+            s.ledger
+                .history
                 .on_invoke(thread, (client, request))
                 .expect("a client asks once");
         }
@@ -114,16 +116,18 @@ impl World {
 
     fn stage(&self, s: &mut State, folder: u128) {
         for drive in 0..DRIVES {
-            s.drive(drive).key.folders.insert(folder);
+            s.system.drive(drive).key.folders.insert(folder);
         }
     }
 
     /// A client's machine has what it wants.
     pub(super) fn go(&self, s: &mut State, client: u8) {
-        let Some(running) = s.running(client) else { return };
+        let Some(running) = s.system.running(client) else {
+            return;
+        };
         match running.step.clone() {
             Step::ReadKey => {
-                let record = s.value(s.latest()).clone();
+                let record = s.system.value(s.system.latest()).clone();
                 self.feed(s, client, Event::Key(record));
             }
             Step::ReadParts => self.read_parts(s, client, false),
@@ -131,8 +135,8 @@ impl World {
                 let upload = upload.id as u8;
                 let folder = part_folder(upload, 1, client + 1);
                 self.stage(s, folder);
-                let open = s.is_open(upload);
-                s.client(client).staged = Some(open);
+                let open = s.system.is_open(upload);
+                s.system.client(client).staged = Some(open);
                 self.feed(s, client, Event::Staged(part(folder)));
             }
             Step::Vote(Change::PutPart(part)) => {
@@ -149,7 +153,7 @@ impl World {
         let Some(upload) = self.request(client).ends() else {
             return;
         };
-        let registers = s.parts.range((upload, 0)..(upload + 1, 0));
+        let registers = s.system.parts.range((upload, 0)..(upload + 1, 0));
         let parts: Vec<Part> = registers
             .filter(|_| !forgotten)
             .filter_map(|(_, register)| register.chosen.clone())
@@ -164,32 +168,32 @@ impl World {
 
     /// A change is made of the latest chosen value.
     fn vote(&self, s: &mut State, client: u8, change: Change) {
-        let base = s.latest();
-        let op = self.op(s.votes.len(), change);
-        let decision = op.decide(s.value(base), Drives::all(DRIVES));
+        let base = s.system.latest();
+        let op = self.op(s.system.votes.len(), change);
+        let decision = op.decide(s.system.value(base), Drives::all(DRIVES));
         let value = match decision {
             Decision::Keep => {
-                let outcome = Outcome::Kept(s.value(base).clone());
+                let outcome = Outcome::Kept(s.system.value(base).clone());
                 return self.feed(s, client, Event::Voted(outcome, Ballot::ZERO));
             }
             Decision::Refuse(refusal) => {
-                let base = s.value(base).clone();
+                let base = s.system.value(base).clone();
                 let outcome = Outcome::Refused { refusal, base };
                 return self.feed(s, client, Event::Voted(outcome, Ballot::ZERO));
             }
             Decision::Write(value) => value,
         };
-        for cast in s.votes.iter_mut().filter(|cast| cast.fate == Fate::Open) {
+        for cast in s.system.votes.iter_mut().filter(|cast| cast.fate == Fate::Open) {
             Arc::make_mut(cast).fate = Fate::Dead;
         }
-        let vote = s.votes.len();
-        s.votes.push(Arc::new(Cast {
+        let vote = s.system.votes.len();
+        s.system.votes.push(Arc::new(Cast {
             value: Exact(value),
             prev: base,
             client: Some(client),
             fate: Fate::Open,
         }));
-        if let Some(running) = &mut s.client(client).running {
+        if let Some(running) = &mut s.system.client(client).running {
             running.vote = Some(vote);
         }
     }
@@ -199,7 +203,7 @@ impl World {
         let op = Op::new(1000 + u128::from(client), 10, Change::PutPart(part));
         let staged = op
             .staged()
-            .is_some_and(|(folder, write)| s.holding(folder) >= usize::from(write));
+            .is_some_and(|(folder, write)| s.system.holding(folder) >= usize::from(write));
         match op.decide(&Record::absent(), Drives::all(DRIVES)) {
             Decision::Write(record) if staged => {
                 self.choose_part(s, &record);
@@ -215,40 +219,40 @@ impl World {
         let Some((upload, number, _)) = part_of(folder) else {
             return;
         };
-        let Some(register) = s.parts.get_mut(&(upload, number)) else {
+        let Some(register) = s.system.parts.get_mut(&(upload, number)) else {
             return;
         };
         register.named.insert(folder);
         register.open = None;
         let old = register.chosen.replace(part);
         for drive in 0..DRIVES {
-            s.drive(drive).forgot &= !(1 << upload);
+            s.system.drive(drive).forgot &= !(1 << upload);
         }
-        for client in 0..s.clients.len() as u8 {
-            let reads = s.running(client).is_some_and(|running| running.vote.is_none());
+        for client in 0..s.system.clients.len() as u8 {
+            let reads = s.system.running(client).is_some_and(|running| running.vote.is_none());
             if let Request::Complete { upload: of, .. } = self.request(client)
                 && of == upload
                 && reads
             {
-                s.client(client).window.entry(number).or_default().insert(folder);
+                s.system.client(client).window.entry(number).or_default().insert(folder);
             }
         }
         if let Some(old) = old
             && (record.drops_unnamed() || self.mutation.is(Mutant::ReplacedPartDropped))
         {
             for drive in 0..DRIVES {
-                s.drive(drive).key.folders.remove(&old.data.folder);
+                s.system.drive(drive).key.folders.remove(&old.data.folder);
             }
-            self.audit_folder(s, old.data.folder);
+            s.ledger.audit_folder(&s.system, old.data.folder);
         }
     }
 
     /// A vote on a part's register that nobody waits for is chosen, if drives still hold its folder.
     pub(super) fn land(&self, s: &mut State, at: (u8, u16)) {
-        let Some(part) = s.parts.get_mut(&at).and_then(|register| register.open.take()) else {
+        let Some(part) = s.system.parts.get_mut(&at).and_then(|register| register.open.take()) else {
             return;
         };
-        if s.holding(part.data.folder) >= 2 {
+        if s.system.holding(part.data.folder) >= 2 {
             self.choose_part(s, &Record::new(1, model::record::Content::Part(part)));
         }
     }
@@ -259,16 +263,16 @@ impl World {
             vote: Some(vote),
             step: Step::Vote(change),
             ..
-        }) = s.running(client)
+        }) = s.system.running(client)
         else {
             return;
         };
-        let (vote, latest) = (*vote, s.latest());
+        let (vote, latest) = (*vote, s.system.latest());
         let op = self.op(vote, change.clone());
-        let (outcome, ballot) = match s.votes[vote].fate {
-            Fate::Chosen => (Outcome::Written(s.value(vote).clone()), ballot(vote)),
+        let (outcome, ballot) = match s.system.votes[vote].fate {
+            Fate::Chosen => (Outcome::Written(s.system.value(vote).clone()), ballot(vote)),
             // Its coordinator looks for it in what is chosen.
-            _ if op.is_in(s.value(latest)) => (Outcome::Written(s.value(latest).clone()), ballot(latest)),
+            _ if op.is_in(s.system.value(latest)) => (Outcome::Written(s.system.value(latest).clone()), ballot(latest)),
             _ => (Outcome::Ambiguous(Unavailable::Deadline), ballot(vote)),
         };
         self.feed(s, client, Event::Voted(outcome, ballot));
@@ -276,10 +280,10 @@ impl World {
 
     /// A client does not learn it.
     pub(super) fn lose(&self, s: &mut State, client: u8) {
-        s.lost -= 1;
-        if let Some(Step::Vote(Change::PutPart(part))) = s.running(client).map(|running| running.step.clone())
+        s.system.lost -= 1;
+        if let Some(Step::Vote(Change::PutPart(part))) = s.system.running(client).map(|running| running.step.clone())
             && let Some((upload, number, _)) = part_of(part.data.folder)
-            && let Some(register) = s.parts.get_mut(&(upload, number))
+            && let Some(register) = s.system.parts.get_mut(&(upload, number))
         {
             register.open = Some(part);
         }
@@ -289,7 +293,7 @@ impl World {
 
     /// Tells a machine what was done, and its client the end of it.
     fn feed(&self, s: &mut State, client: u8, event: Event) {
-        let state = s.client(client);
+        let state = s.system.client(client);
         let Some(running) = &mut state.running else { return };
         running.vote = None;
         let Some(step) = running.machine.on(event) else { return };
@@ -318,9 +322,9 @@ impl World {
         state.running = None;
         (state.over, state.answered, state.done) = (true, true, told == Told::Done);
         if !matches!(self.request(client), Request::Part(_)) {
-            s.history.on_return(thread, told).expect("it has asked");
+            s.ledger.history.on_return(thread, told).expect("it has asked");
         }
-        self.audit_told(s, client, told);
+        s.ledger.audit_told(self, &s.system, client, told);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::requests::{Request, Told, part_of};
 use super::rules::{Occasion, Rule};
-use super::state::{Fate, State, World};
+use super::state::{Fate, Ledger, State, System, World};
 use model::protocol::Folder;
 use model::record::{Record, Version};
 use stateright::semantics::ConsistencyTester;
@@ -22,8 +22,25 @@ fn versions(record: &Record) -> &[Version] {
 }
 
 impl World {
+    /// Returns how many clients with such a request were told that it is done.
+    fn told_done(&self, s: &System, wanted: impl Fn(Request) -> bool) -> usize {
+        let clients = self.requests.iter().zip(&s.clients);
+        clients
+            .filter(|(request, client)| wanted(**request) && client.done)
+            .count()
+    }
+
+    /// What holds in every state.
+    pub(super) fn judge(&self, s: &mut State) {
+        if s.system.clients.iter().all(|client| client.over && client.answered) {
+            self.seen.see(Occasion::AllAnswered);
+        }
+    }
+}
+
+impl Ledger {
     /// When a drive has removed a folder.
-    pub(super) fn audit_folder(&self, s: &mut State, folder: Folder) {
+    pub(super) fn audit_folder(&mut self, s: &System, folder: Folder) {
         let alive = s.votes.iter().enumerate();
         let alive = alive.filter(|(at, cast)| cast.fate == Fate::Open || *at == s.latest());
         let named = alive
@@ -34,18 +51,18 @@ impl World {
             let was_named = s.parts[&(upload, number)].named.contains(&folder);
             was_named && s.is_open(upload)
         });
-        s.broken.demand(Rule::PartsKept, !named && !of_open);
+        self.broken.demand(Rule::PartsKept, !named && !of_open);
     }
 
     /// When a vote has become chosen.
-    pub(super) fn audit_chosen(&self, s: &mut State, vote: usize) {
+    pub(super) fn audit_chosen(&mut self, world: &World, s: &System, vote: usize) {
         let cast = s.votes[vote].clone();
         let value = cast.value.0.clone();
         if let Some(client) = cast.client
-            && let Request::Complete { upload, replaced } = self.request(client)
+            && let Request::Complete { upload, replaced } = world.request(client)
             && let Some(version) = versions(&value).iter().find(|version| version.change == value.name())
         {
-            let named = self.named(upload, replaced);
+            let named = world.named(upload, replaced);
             let found = folders(version);
             let window = &s.clients[usize::from(client)].window;
             let there = found.iter().all(|folder| {
@@ -53,16 +70,16 @@ impl World {
                 window.get(&number).is_some_and(|folders| folders.contains(folder))
             });
             if window.values().any(|folders| folders.len() > 1) {
-                self.seen.see(Occasion::ReplacedMeanwhile);
+                world.seen.see(Occasion::ReplacedMeanwhile);
             }
-            s.broken.demand(Rule::PartsAsNamed, found == named && there);
+            self.broken.demand(Rule::PartsAsNamed, found == named && there);
         }
-        self.audit_ends(s);
+        self.audit_ends(world, s);
     }
 
     /// Of each upload there is at most one version, and none without its end; what is gone stays gone.
-    fn audit_ends(&self, s: &mut State) {
-        for upload in 1..=self.uploads.0 {
+    fn audit_ends(&mut self, world: &World, s: &System) {
+        for upload in 1..=world.uploads.0 {
             let is_of = |version: &&Version| {
                 let of = |folder: &Folder| part_of(*folder).is_some_and(|(of, _, _)| of == upload);
                 folders(version).iter().any(of)
@@ -82,51 +99,36 @@ impl World {
                 sound &= !(gone && open) && (gone || of.is_empty());
                 made.extend(of);
             }
-            let aborted = self.told_done(s, |request| request == Request::Abort(upload));
-            let ends = self.told_done(s, |request| request.ends() == Some(upload));
-            s.broken
+            let aborted = world.told_done(s, |request| request == Request::Abort(upload));
+            let ends = world.told_done(s, |request| request.ends() == Some(upload));
+            self.broken
                 .demand(Rule::Once, sound && ends <= 1 && made.len() + aborted <= 1);
         }
     }
 
-    /// Returns how many clients with such a request were told that it is done.
-    fn told_done(&self, s: &State, wanted: impl Fn(Request) -> bool) -> usize {
-        let clients = self.requests.iter().zip(&s.clients);
-        clients
-            .filter(|(request, client)| wanted(**request) && client.done)
-            .count()
-    }
-
     /// When a client is answered.
-    pub(super) fn audit_told(&self, s: &mut State, client: u8, told: Told) {
-        let request = self.request(client);
+    pub(super) fn audit_told(&mut self, world: &World, s: &System, client: u8, told: Told) {
+        let request = world.request(client);
         match (request, told) {
             (Request::Part(_), Told::Done) => {
                 let open = s.clients[usize::from(client)].staged;
-                s.broken.demand(Rule::PartNeedsOpen, open == Some(true));
+                self.broken.demand(Rule::PartNeedsOpen, open == Some(true));
             }
             (Request::Part(_), Told::NoSuchUpload) if s.clients[usize::from(client)].staged.is_some() => {
-                self.seen.see(Occasion::LatePart);
+                world.seen.see(Occasion::LatePart);
             }
             (Request::Complete { upload, replaced }, Told::InvalidPart) => {
-                self.seen.see(Occasion::InvalidPart);
-                let named = self.named(upload, replaced);
+                world.seen.see(Occasion::InvalidPart);
+                let named = world.named(upload, replaced);
                 let window = &s.clients[usize::from(client)].window;
                 let differs = window.values().flatten().any(|folder| !named.contains(folder));
-                s.broken.demand(Rule::InvalidPartIsKnown, differs);
+                self.broken.demand(Rule::InvalidPartIsKnown, differs);
             }
-            (_, Told::NoSuchUpload) if request.ends().is_some() => self.seen.see(Occasion::EndsRace),
+            (_, Told::NoSuchUpload) if request.ends().is_some() => world.seen.see(Occasion::EndsRace),
             _ => {}
         }
-        self.audit_ends(s);
-        let consistent = s.history.is_consistent();
-        s.broken.demand(Rule::Linearizable, consistent);
-    }
-
-    /// What holds in every state.
-    pub(super) fn judge(&self, s: &mut State) {
-        if s.clients.iter().all(|client| client.over && client.answered) {
-            self.seen.see(Occasion::AllAnswered);
-        }
+        self.audit_ends(world, s);
+        let consistent = self.history.is_consistent();
+        self.broken.demand(Rule::Linearizable, consistent);
     }
 }

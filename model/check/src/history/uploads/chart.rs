@@ -29,7 +29,7 @@ impl Charted for World {
         if !came.is_empty() {
             line += &format!(": {came}");
         }
-        for (vote, (before, after)) in last.votes.iter().zip(&next.votes).enumerate() {
+        for (vote, (before, after)) in last.system.votes.iter().zip(&next.system.votes).enumerate() {
             match after.fate {
                 Fate::Chosen if before.fate == Fate::Open => line += &format!("; {} is chosen", self.cast(&next, vote)),
                 Fate::Dead if before.fate == Fate::Open => {
@@ -39,7 +39,7 @@ impl Charted for World {
             }
         }
         line += &self.told(last, &next);
-        line += &next.broken.since(last.broken);
+        line += &next.ledger.broken.since(last.ledger.broken);
         names.reorder(0, &order(&next));
         Some(line)
     }
@@ -97,17 +97,23 @@ impl World {
         match action {
             Action::Go(index) => self.went_on(last, next, index),
             Action::Accept(index, vote) => {
-                let votes = next.drives[usize::from(index)].voted >> vote & 1 == 1;
+                let votes = next.system.drives[usize::from(index)].voted >> vote & 1 == 1;
                 let so = if votes { "accepted" } else { "refused" };
                 so.to_owned()
             }
             Action::Finalize(index) => {
-                let vote = last.drives[usize::from(index)].key.register.accepted.ballot.round as usize - 1;
+                let vote = last.system.drives[usize::from(index)]
+                    .key
+                    .register
+                    .accepted
+                    .ballot
+                    .round as usize
+                    - 1;
                 let removed = removed(last, next, index);
                 format!("{}{removed}", self.cast(last, vote))
             }
             Action::End(index, upload, _) => {
-                if next.drives[usize::from(index)].forgot >> upload & 1 == 0 {
+                if next.system.drives[usize::from(index)].forgot >> upload & 1 == 0 {
                     return "it has not heard of that, and removes nothing".to_owned();
                 }
                 let removed = removed(last, next, index);
@@ -118,10 +124,10 @@ impl World {
             }
             Action::Heal(index) => {
                 let removed = removed(last, next, index);
-                format!("it has {}{removed}", self.cast(last, last.latest()))
+                format!("it has {}{removed}", self.cast(last, last.system.latest()))
             }
             Action::PartLands(upload, number) => {
-                let chosen = |s: &State| s.parts.get(&(upload, number)).map(|part| part.chosen.clone());
+                let chosen = |s: &State| s.system.parts.get(&(upload, number)).map(|part| part.chosen.clone());
                 let so = if chosen(last) == chosen(next) {
                     "too few drives hold its shards"
                 } else {
@@ -129,31 +135,31 @@ impl World {
                 };
                 so.to_owned()
             }
-            Action::Begin(index) if last.clients[usize::from(index)].begun > 0 => "once more".to_owned(),
+            Action::Begin(index) if last.system.clients[usize::from(index)].begun > 0 => "once more".to_owned(),
             Action::Begin(_) | Action::ReadForgotten(_) | Action::Hear(_) | Action::Lose(_) => String::new(),
         }
     }
 
     /// Returns what a client's machine does with its next step.
     fn went_on(&self, last: &State, next: &State, index: u8) -> String {
-        let Some(running) = last.running(index) else {
+        let Some(running) = last.system.running(index) else {
             return String::new();
         };
         match &running.step {
-            Step::ReadKey => format!("reads the key, {}", value(last.value(last.latest()))),
+            Step::ReadKey => format!("reads the key, {}", value(last.system.value(last.system.latest()))),
             Step::ReadParts => {
-                let parts = last.parts.values().filter_map(|part| part.chosen.as_ref());
+                let parts = last.system.parts.values().filter_map(|part| part.chosen.as_ref());
                 let parts: Vec<String> = parts.map(|part| folder(part.data.folder)).collect();
                 format!("reads the parts, {}", parts.join(", "))
             }
             Step::Stage(_) => "stages its part on all drives".to_owned(),
             Step::Vote(Change::PutPart(_)) => "votes on its part's register".to_owned(),
-            Step::Vote(_) => match next.votes.get(last.votes.len()) {
+            Step::Vote(_) => match next.system.votes.get(last.system.votes.len()) {
                 Some(cast) => {
-                    let (base, made) = (value(next.value(cast.prev)), value(&cast.value.0));
-                    format!("sends vote {}, which makes {made} of {base}", last.votes.len())
+                    let (base, made) = (value(next.system.value(cast.prev)), value(&cast.value.0));
+                    format!("sends vote {}, which makes {made} of {base}", last.system.votes.len())
                 }
-                None => format!("finds the key, {}", value(last.value(last.latest()))),
+                None => format!("finds the key, {}", value(last.system.value(last.system.latest()))),
             },
             Step::Refuse(_) | Step::Answer(_) | Step::Ended { .. } => String::new(),
         }
@@ -162,13 +168,13 @@ impl World {
     /// Returns what clients are told.
     fn told(&self, last: &State, next: &State) -> String {
         let mut words = String::new();
-        for (index, (before, after)) in (0..).zip(last.clients.iter().zip(&next.clients)) {
+        for (index, (before, after)) in (0..).zip(last.system.clients.iter().zip(&next.system.clients)) {
             if before.running.is_none() || after.running.is_some() {
                 continue;
             }
             let thread = if after.begun > 1 { index + AGAIN } else { index };
             let asked = (thread, (index, self.request(index)));
-            let so = match told((&last.history, &next.history), asked, answers()) {
+            let so = match told((&last.ledger.history, &next.ledger.history), asked, answers()) {
                 Some(told) => format!("is told: {}", answer(told)),
                 None if after.done => "is told: done".to_owned(),
                 None if after.answered => "is refused".to_owned(),
@@ -181,7 +187,7 @@ impl World {
 
     /// A vote by its number, and whose it is.
     fn cast(&self, s: &State, vote: usize) -> String {
-        match s.votes[vote].client {
+        match s.system.votes[vote].client {
             Some(index) => format!("vote {vote} of {}", self.client(index)),
             None => format!("vote {vote}, with which the key began"),
         }
@@ -190,14 +196,14 @@ impl World {
 
 /// The drives in their order, each by its place before.
 fn order(s: &State) -> Vec<u8> {
-    let mut order: Vec<u8> = (0..s.drives.len() as u8).collect();
-    order.sort_by_key(|drive| &s.drives[usize::from(*drive)]);
+    let mut order: Vec<u8> = (0..s.system.drives.len() as u8).collect();
+    order.sort_by_key(|drive| &s.system.drives[usize::from(*drive)]);
     order
 }
 
 /// Returns what a drive has removed in a step.
 fn removed(last: &State, next: &State, drive: u8) -> String {
-    let held = |s: &State| s.drives[usize::from(drive)].key.folders.clone();
+    let held = |s: &State| s.system.drives[usize::from(drive)].key.folders.clone();
     let gone: Vec<String> = held(last).difference(&held(next)).map(|gone| folder(*gone)).collect();
     match gone.is_empty() {
         true => String::new(),

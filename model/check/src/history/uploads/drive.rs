@@ -12,9 +12,9 @@ use std::collections::BTreeSet;
 impl World {
     /// Hands a request to a drive's acceptor.
     fn ask(&self, s: &mut State, drive: u8, request: Request<Record>) -> Reply<Record> {
-        let before = s.drives[usize::from(drive)].key.folders.clone();
+        let before = s.system.drives[usize::from(drive)].key.folders.clone();
         let mut own = fresh(UNBOUNDED);
-        let key = &mut s.drive(drive).key;
+        let key = &mut s.system.drive(drive).key;
         let mut acceptor = Acceptor {
             drive: &mut own,
             key,
@@ -29,38 +29,43 @@ impl World {
     /// A drive votes; with more than half of them the vote is chosen.
     pub(super) fn accept(&self, s: &mut State, drive: u8, vote: usize) {
         let request = Request::Accept {
-            vote: s.vote(vote),
-            prev: s.vote(s.votes[vote].prev),
+            vote: s.system.vote(vote),
+            prev: s.system.vote(s.system.votes[vote].prev),
         };
         if self.ask(s, drive, request) != Reply::Accepted {
             return;
         }
-        s.drive(drive).voted |= 1 << vote;
-        let voters = s.drives.iter().filter(|drive| drive.voted >> vote & 1 == 1).count();
-        let cast = &mut s.votes[vote];
+        s.system.drive(drive).voted |= 1 << vote;
+        let voters = s
+            .system
+            .drives
+            .iter()
+            .filter(|drive| drive.voted >> vote & 1 == 1)
+            .count();
+        let cast = &mut s.system.votes[vote];
         if cast.fate == Fate::Open && voters > usize::from(DRIVES) / 2 {
             std::sync::Arc::make_mut(cast).fate = Fate::Chosen;
-            self.audit_chosen(s, vote);
+            s.ledger.audit_chosen(self, &s.system, vote);
         }
     }
 
     /// A drive learns that what it voted for last is chosen.
     pub(super) fn finalize(&self, s: &mut State, drive: u8) {
-        let ballot = s.drives[usize::from(drive)].key.register.accepted.ballot;
+        let ballot = s.system.drives[usize::from(drive)].key.register.accepted.ballot;
         self.ask(s, drive, Request::Finalize { ballot });
     }
 
     /// A healer brings a drive up to date.
     pub(super) fn heal(&self, s: &mut State, drive: u8) {
-        s.heals -= 1;
-        let vote = s.vote(s.latest());
+        s.system.heals -= 1;
+        let vote = s.system.vote(s.system.latest());
         // Above every vote, below the next.
         let healer = Ballot {
             node: 1,
-            ..ballot(s.votes.len() - 1)
+            ..ballot(s.system.votes.len() - 1)
         };
         self.ask(s, drive, Request::Prepare { ballot: healer });
-        let held = &s.drives[usize::from(drive)].key.folders;
+        let held = &s.system.drives[usize::from(drive)].key.folders;
         let needed = vote.value.folders().into_iter().map(|need| need.folder);
         let shards = needed.filter(|folder| !held.contains(folder)).collect();
         let install = Request::Install {
@@ -70,12 +75,12 @@ impl World {
         };
         self.ask(s, drive, install);
         // The promise has done its work: nobody votes below the chosen value any more.
-        s.drive(drive).key.promised = Ballot::ZERO;
+        s.system.drive(drive).key.promised = Ballot::ZERO;
     }
 
     /// A drive is asked to clean up after an upload that ended with `vote`.
     pub(super) fn end(&self, s: &mut State, drive: u8, upload: u8, vote: usize) {
-        let Drive { key, forgot, .. } = s.drive(drive);
+        let Drive { key, forgot, .. } = s.system.drive(drive);
         let before = key.folders.clone();
         let held: Vec<(Folder, u128)> = before.iter().map(|folder| (*folder, upload_of(*folder))).collect();
         let left = left_by(&key.register, upload.into(), ballot(vote), held, self.mutation);
@@ -87,10 +92,11 @@ impl World {
         key.folders.retain(|folder| !left.contains(folder));
         let heard = key.register.committed.then_some(key.register.accepted.ballot);
         let known = s
+            .system
             .ended_by(upload)
             .zip(heard)
             .is_some_and(|(end, heard)| heard >= ballot(end));
-        s.broken.demand(Rule::EndIsKnown, known);
+        s.ledger.broken.demand(Rule::EndIsKnown, known);
         if left
             .iter()
             .any(|folder| super::requests::part_of(*folder).is_some_and(|(_, _, by)| by > 0))
@@ -102,7 +108,7 @@ impl World {
 
     /// Returns whether whoever sweeps a drive for what no value names would let it clean up after this upload.
     pub(super) fn is_swept(&self, s: &State, drive: &Drive, upload: u8) -> bool {
-        let latest = s.value(s.latest());
+        let latest = s.system.value(s.system.latest());
         let of_upload = |folder: &&Folder| upload_of(**folder) == u128::from(upload);
         let mut folders = drive.key.folders.iter().filter(of_upload);
         folders.any(|folder| clean_up(latest, *folder, Some(upload.into())) == CleanUp::End(upload.into()))
@@ -110,10 +116,10 @@ impl World {
 
     /// Nothing that is needed has gone.
     fn audit_removed(&self, s: &mut State, drive: u8, before: &BTreeSet<Folder>) {
-        let after = &s.drives[usize::from(drive)].key.folders;
+        let after = &s.system.drives[usize::from(drive)].key.folders;
         let removed: Vec<Folder> = before.difference(after).copied().collect();
         for folder in removed {
-            self.audit_folder(s, folder);
+            s.ledger.audit_folder(&s.system, folder);
         }
     }
 }

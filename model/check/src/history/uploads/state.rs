@@ -34,9 +34,18 @@ pub struct World {
     pub seen: Seen<Occasion>,
 }
 
-/// All that there is at one moment.
+/// All that there is at one moment: what is judged, and what it is judged by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
+    /// The system.
+    pub system: System,
+    /// The books.
+    pub ledger: Ledger,
+}
+
+/// What is judged: machines, what is between them, and what may yet befall them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct System {
     /// The votes on the key, in the order of their ballots.
     pub votes: Vec<Arc<Cast>>,
     /// The drives, in their order.
@@ -45,12 +54,17 @@ pub struct State {
     pub clients: Vec<Arc<Client>>,
     /// The parts' registers, by upload and number.
     pub parts: BTreeMap<(u8, u16), PartRegister>,
-    /// What clients asked and were told.
-    pub history: LinearizabilityTester<u8, Key>,
     /// What is left of them.
     pub lost: u8,
     /// What is left of them.
     pub heals: u8,
+}
+
+/// What the system is judged by. It is kept from what happens alone; no machine sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ledger {
+    /// What clients asked and were told.
+    pub history: LinearizabilityTester<u8, Key>,
     /// The rules that were broken.
     pub broken: Broken<Rule>,
 }
@@ -123,7 +137,7 @@ pub(super) fn ballot(vote: usize) -> Ballot {
     }
 }
 
-impl State {
+impl System {
     pub(super) fn client(&mut self, client: u8) -> &mut Client {
         Arc::make_mut(&mut self.clients[usize::from(client)])
     }

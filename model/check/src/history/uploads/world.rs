@@ -16,7 +16,7 @@
 use super::client::{Machine, PartRegister};
 use super::requests::{DRIVES, INITIAL, Key, Request, completion, object, part, part_folder};
 use super::rules::{Occasion, Rule};
-use super::state::{Action, Cast, Drive, Fate, State, World, ballot};
+use super::state::{Action, Cast, Drive, Fate, Ledger, State, System, World, ballot};
 use crate::harness;
 use crate::history::exact::Exact;
 use crate::rules::{Broken, Seen};
@@ -99,22 +99,26 @@ impl harness::World for World {
             })
         };
         State {
-            votes: vec![cast(first, 0), cast(opened, 0)],
-            drives,
-            clients: self.requests.iter().map(|_| Arc::default()).collect(),
-            parts,
-            history: LinearizabilityTester::new(Key {
-                value: Some(INITIAL),
-                open: uploads.collect(),
-            }),
-            lost: self.lost,
-            heals: self.heals,
-            broken: Broken::default(),
+            system: System {
+                votes: vec![cast(first, 0), cast(opened, 0)],
+                drives,
+                clients: self.requests.iter().map(|_| Arc::default()).collect(),
+                parts,
+                lost: self.lost,
+                heals: self.heals,
+            },
+            ledger: Ledger {
+                history: LinearizabilityTester::new(Key {
+                    value: Some(INITIAL),
+                    open: uploads.collect(),
+                }),
+                broken: Broken::default(),
+            },
         }
     }
 
     fn enabled(&self, s: &State, actions: &mut Vec<Action>) {
-        if s.broken.is_none() {
+        if s.ledger.broken.is_none() {
             self.offer(s, actions);
         }
     }
@@ -138,12 +142,12 @@ impl harness::World for World {
     }
 
     fn canonical(&self, mut s: State) -> State {
-        s.drives.sort();
+        s.system.drives.sort();
         s
     }
 
     fn broken(&self, s: &State) -> Broken<Rule> {
-        s.broken
+        s.ledger.broken
     }
 
     fn seen(&self) -> &Seen<Occasion> {

@@ -2,7 +2,7 @@
 
 use super::requests::{Mode, Request, When};
 use super::rules::{Occasion, Rule};
-use super::state::{State, World};
+use super::state::{Ledger, System, World};
 use model::protocol::{Decision, Operation, Value};
 use model::record::{Op, Record, Refusal, Version};
 use std::collections::BTreeSet;
@@ -11,29 +11,35 @@ fn versions(record: &Record) -> &[Version] {
     record.object().map_or(&[], |object| &object.versions)
 }
 
-impl World {
+impl Ledger {
     /// When an operation has decided what to make of a base.
-    pub(super) fn audit_decision(&self, s: &mut State, op: &Op, base: &Record, decision: &Decision<Record, Refusal>) {
+    pub(super) fn audit_decision(
+        &mut self,
+        world: &World,
+        op: &Op,
+        base: &Record,
+        decision: &Decision<Record, Refusal>,
+    ) {
         let Decision::Write(value) = decision else { return };
         let last = |version: &&Version| version.change == base.name() && version.data().is_some();
         if !op.replaces(base) {
             return;
         }
-        self.seen.see(Occasion::Replaces);
+        world.seen.see(Occasion::Replaces);
         let kept = versions(value).iter().any(|version| last(&version));
-        s.broken.demand(Rule::ReplacedIsGone, !kept);
+        self.broken.demand(Rule::ReplacedIsGone, !kept);
     }
 
     /// When a value has become chosen.
-    pub(super) fn audit_chosen(&self, s: &mut State) {
+    pub(super) fn audit_chosen(&mut self, world: &World, s: &System) {
         let at = s.chain.len() - 1;
         let (value, base) = (s.chain[at].0.0.clone(), s.chain[at - 1].0.0.clone());
-        let Some(request) = s.chain[at].1.map(|client| self.request(client)) else {
+        let Some(request) = s.chain[at].1.map(|client| world.request(client)) else {
             return;
         };
-        self.audit_order(s, &base, &value);
-        self.audit_kept(s, request, &base, &value);
-        self.audit_condition(s, request, &base);
+        self.audit_order(world, s, &base, &value);
+        self.audit_kept(world, request, &base, &value);
+        self.audit_condition(world, request, &base);
         let all: Vec<BTreeSet<u128>> = s
             .chain
             .iter()
@@ -45,11 +51,11 @@ impl World {
             .filter(|change| !all[at - 1].contains(change))
             .copied()
             .collect();
-        s.broken.demand(Rule::NoResurrection, gone.is_disjoint(&all[at]));
+        self.broken.demand(Rule::NoResurrection, gone.is_disjoint(&all[at]));
     }
 
     /// The order of the versions is that in which they were chosen; times increase, ids differ.
-    fn audit_order(&self, s: &mut State, base: &Record, value: &Record) {
+    fn audit_order(&mut self, world: &World, s: &System, base: &Record, value: &Record) {
         let versions = versions(value);
         let chosen = |version: &Version| {
             let has = |(value, _): &(crate::history::exact::Exact, _)| self::versions(&value.0).contains(version);
@@ -60,18 +66,18 @@ impl World {
             first <= second && pair[0].time_nanos < pair[1].time_nanos
         });
         let ids: BTreeSet<u128> = versions.iter().map(|version| version.id).collect();
-        s.broken
+        self.broken
             .demand(Rule::OrderIsChain, in_order && ids.len() == versions.len());
         if let (Some(before), Some(new)) = (self::versions(base).last(), versions.last())
             && new.change == value.name()
             && new.time_nanos == before.time_nanos + 1
         {
-            self.seen.see(Occasion::ClockBehind);
+            world.seen.see(Occasion::ClockBehind);
         }
     }
 
     /// Nothing goes but what the request names, and what stays, stays as it was.
-    fn audit_kept(&self, s: &mut State, request: Request, base: &Record, value: &Record) {
+    fn audit_kept(&mut self, world: &World, request: Request, base: &Record, value: &Record) {
         let may_go = match request {
             Request::DeleteVersion(id) => Some(u128::from(id)),
             _ => request.adds().filter(|(mode, _)| *mode != Mode::Enabled).map(|_| 0),
@@ -82,17 +88,17 @@ impl World {
             .filter(|version| Some(version.id) != may_go)
             .all(|version| after.contains(version));
         let added = after.iter().filter(|version| !before.contains(version)).count();
-        s.broken.demand(Rule::Kept, kept && added <= 1);
+        self.broken.demand(Rule::Kept, kept && added <= 1);
         if before.len() < after.len() && !before.is_empty() {
-            self.seen.see(Occasion::Overwritten);
+            world.seen.see(Occasion::Overwritten);
         }
         if matches!(request, Request::DeleteVersion(_)) {
-            self.seen.see(Occasion::DeletedForGood);
+            world.seen.see(Occasion::DeletedForGood);
         }
     }
 
     /// What a request wants of the current object.
-    fn audit_condition(&self, s: &mut State, request: Request, base: &Record) {
+    fn audit_condition(&mut self, world: &World, request: Request, base: &Record) {
         let current = versions(base).last();
         let by = current.and_then(|version| version.data()).map(|data| data.etag.clone());
         let when = request.adds().map_or(When::Always, |(_, when)| when);
@@ -101,16 +107,16 @@ impl World {
             When::Absent => by.is_none(),
             When::Is(client) => by == Some(client.to_string()),
         };
-        s.broken.demand(Rule::Precondition, holds);
+        self.broken.demand(Rule::Precondition, holds);
         if when == When::Absent && current.is_some() {
-            self.seen.see(Occasion::ConditionOnMarker);
+            world.seen.see(Occasion::ConditionOnMarker);
         }
     }
 
     /// When the drive knows that the latest value is chosen: it has the data of every version.
-    pub(super) fn audit_drive(&self, s: &mut State) {
+    pub(super) fn audit_drive(&mut self, s: &System) {
         let named = s.drive.register.accepted.value.folders();
         let has = named.iter().all(|need| s.drive.folders.contains(&need.folder));
-        s.broken.demand(Rule::DataKept, has && s.drive.register.committed);
+        self.broken.demand(Rule::DataKept, has && s.drive.register.committed);
     }
 }

@@ -18,36 +18,39 @@ impl Charted for World {
     fn line(&self, last: &State, action: &Action, _names: &mut Names) -> Option<String> {
         let next = self.step(last, *action)?;
         let mut line = self.asks(*action);
-        if next.chain.len() > last.chain.len() {
-            line += &format!(": chosen, now {}", value(next.latest()));
-        } else if let (Action::Try(_), Some((open, _))) = (action, &next.open) {
+        if next.system.chain.len() > last.system.chain.len() {
+            line += &format!(": chosen, now {}", value(next.system.latest()));
+        } else if let (Action::Try(_), Some((open, _))) = (action, &next.system.open) {
             line += &format!(": may become {}", value(&open.0));
         } else if let Action::Hear = action {
-            line += &format!(", {}", value(next.latest()));
-            let gone = last.drive.folders.difference(&next.drive.folders);
+            line += &format!(", {}", value(next.system.latest()));
+            let gone = last.system.drive.folders.difference(&next.system.drive.folders);
             let gone: Vec<String> = gone.map(|folder| owner(*folder as u8 - 1)).collect();
             if !gone.is_empty() {
                 line += &format!("; it drops the data of {}", gone.join(", "));
             }
         }
-        if let (Some((_, of)), true) = (&last.open, next.chain.len() > last.chain.len())
+        if let (Some((_, of)), true) = (&last.system.open, next.system.chain.len() > last.system.chain.len())
             && *action != Action::Land
         {
             line += &format!("; the vote of {} never will be", self.client(*of));
         }
-        for (index, (before, after)) in (0..).zip(last.clients.iter().zip(&next.clients)) {
+        for (index, (before, after)) in (0..).zip(last.system.clients.iter().zip(&next.system.clients)) {
             if before == after {
                 continue;
             }
             let asked = (index, (index, self.request(index)));
-            let answers = answers(versions_of(last.latest()));
-            line += &match (told((&last.history, &next.history), asked, answers), after) {
+            let answers = answers(versions_of(last.system.latest()));
+            line += &match (
+                told((&last.ledger.history, &next.ledger.history), asked, answers),
+                after,
+            ) {
                 (Some(told), _) => format!("; {} is told: {}", self.client(index), answer(&told)),
                 (None, Client::Unknown) => format!("; {} is told that nothing is known", self.client(index)),
                 (None, _) => String::new(),
             };
         }
-        Some(line + &next.broken.since(last.broken))
+        Some(line + &next.ledger.broken.since(last.ledger.broken))
     }
 }
 

@@ -31,9 +31,18 @@ pub struct World {
     pub seen: Seen<Occasion>,
 }
 
-/// All that there is at one moment.
+/// All that there is at one moment: what is judged, and what it is judged by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
+    /// The system.
+    pub system: System,
+    /// The books.
+    pub ledger: Ledger,
+}
+
+/// What is judged: machines, what is between them, and what may yet befall them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct System {
     /// The chosen values, in order, each with the client that made it.
     pub chain: Vec<(Exact, Option<u8>)>,
     /// The vote that may yet be chosen, and whose it is.
@@ -42,10 +51,15 @@ pub struct State {
     pub clients: Vec<Client>,
     /// What a drive holds.
     pub drive: Arc<KeyState<Record>>,
-    /// What clients asked and were told.
-    pub history: LinearizabilityTester<u8, Key>,
     /// What is left of them.
     pub lost: u8,
+}
+
+/// What the system is judged by. It is kept from what happens alone; no machine sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ledger {
+    /// What clients asked and were told.
+    pub history: LinearizabilityTester<u8, Key>,
     /// The rules that were broken.
     pub broken: Broken<Rule>,
 }
@@ -85,7 +99,7 @@ pub(super) fn ballot(at: usize) -> Ballot {
     }
 }
 
-impl State {
+impl System {
     pub(super) fn latest(&self) -> &Record {
         &self.chain[self.chain.len() - 1].0.0
     }

@@ -9,7 +9,7 @@
 
 use super::requests::{CLOCKS, Key, Request, Told, UPLOAD, change, folder, object};
 use super::rules::{Occasion, Rule};
-use super::state::{Action, Client, FIRST, State, World, ballot, versions_of};
+use super::state::{Action, Client, FIRST, Ledger, State, System, World, ballot, versions_of};
 use crate::harness;
 use crate::history::exact::Exact;
 use crate::kit::drive::{UNBOUNDED, fresh};
@@ -76,38 +76,42 @@ impl harness::World for World {
             ..KeyState::empty()
         };
         State {
-            chain: vec![(Exact(first.value), None)],
-            open: None,
-            clients: vec![Client::Idle; self.requests.len()],
-            drive: Arc::new(drive),
-            history: LinearizabilityTester::new(key),
-            lost: self.lost,
-            broken: Broken::default(),
+            system: System {
+                chain: vec![(Exact(first.value), None)],
+                open: None,
+                clients: vec![Client::Idle; self.requests.len()],
+                drive: Arc::new(drive),
+                lost: self.lost,
+            },
+            ledger: Ledger {
+                history: LinearizabilityTester::new(key),
+                broken: Broken::default(),
+            },
         }
     }
 
     fn enabled(&self, s: &State, actions: &mut Vec<Action>) {
-        if !s.broken.is_none() {
+        if !s.ledger.broken.is_none() {
             return;
         }
-        for (client, state) in (0..).zip(&s.clients) {
+        for (client, state) in (0..).zip(&s.system.clients) {
             match state {
                 Client::Idle => {
                     actions.push(Action::Do(client));
-                    if s.lost > 0 && self.request(client) != Request::List {
+                    if s.system.lost > 0 && self.request(client) != Request::List {
                         actions.push(Action::Try(client));
                     }
                 }
-                Client::Waiting if s.open.as_ref().is_none_or(|(_, of)| *of != client) => {
+                Client::Waiting if s.system.open.as_ref().is_none_or(|(_, of)| *of != client) => {
                     actions.push(Action::Look(client));
                 }
                 _ => {}
             }
         }
-        if s.open.is_some() {
+        if s.system.open.is_some() {
             actions.push(Action::Land);
         }
-        if s.drive.register.accepted.ballot < s.ballot() {
+        if s.system.drive.register.accepted.ballot < s.system.ballot() {
             actions.push(Action::Hear);
         }
     }
@@ -117,24 +121,24 @@ impl harness::World for World {
         match action {
             Action::Do(client) => self.ask(&mut s, client, true),
             Action::Try(client) => {
-                s.lost -= 1;
+                s.system.lost -= 1;
                 self.ask(&mut s, client, false);
             }
             Action::Land => {
-                let (value, client) = s.open.take()?;
+                let (value, client) = s.system.open.take()?;
                 self.choose(&mut s, value, client);
             }
             Action::Look(client) => self.look(&mut s, client),
             Action::Hear => self.hear(&mut s),
         }
-        if s.clients.iter().all(|client| *client == Client::Answered) {
+        if s.system.clients.iter().all(|client| *client == Client::Answered) {
             self.seen.see(Occasion::AllAnswered);
         }
         Some(s)
     }
 
     fn broken(&self, s: &State) -> Broken<Rule> {
-        s.broken
+        s.ledger.broken
     }
 
     fn seen(&self) -> &Seen<Occasion> {
@@ -156,24 +160,25 @@ impl World {
     /// A client asks: a change is made of the latest chosen value.
     fn ask(&self, s: &mut State, client: u8, known: bool) {
         let request = self.request(client);
-        s.history
+        s.ledger
+            .history
             .on_invoke(client, (client, request))
             .expect("a client asks once");
-        Arc::make_mut(&mut s.drive).folders.insert(folder(client));
+        Arc::make_mut(&mut s.system.drive).folders.insert(folder(client));
         let op = self.op(client);
-        let base = s.latest().clone();
+        let base = s.system.latest().clone();
         let decision = op.decide(&base, Drives::one(0));
-        self.audit_decision(s, &op, &base, &decision);
+        s.ledger.audit_decision(self, &op, &base, &decision);
         match decision {
             Decision::Write(value) => {
                 // Whatever is open was not seen, and never will be.
-                s.open = None;
+                s.system.open = None;
                 if known {
                     self.choose(s, Exact(value), client);
                     self.tell(s, client, Told::Done);
                 } else {
-                    s.open = Some((Exact(value), client));
-                    s.clients[usize::from(client)] = Client::Waiting;
+                    s.system.open = Some((Exact(value), client));
+                    s.system.clients[usize::from(client)] = Client::Waiting;
                 }
             }
             Decision::Keep if request == Request::List => {
@@ -193,25 +198,25 @@ impl World {
     }
 
     fn tell(&self, s: &mut State, client: u8, told: Told) {
-        s.clients[usize::from(client)] = Client::Answered;
-        s.history.on_return(client, told).expect("it has asked");
-        let consistent = s.history.is_consistent();
-        s.broken.demand(Rule::Linearizable, consistent);
+        s.system.clients[usize::from(client)] = Client::Answered;
+        s.ledger.history.on_return(client, told).expect("it has asked");
+        let consistent = s.ledger.history.is_consistent();
+        s.ledger.broken.demand(Rule::Linearizable, consistent);
     }
 
     fn choose(&self, s: &mut State, value: Exact, client: u8) {
-        s.chain.push((value, Some(client)));
-        self.audit_chosen(s);
+        s.system.chain.push((value, Some(client)));
+        s.ledger.audit_chosen(self, &s.system);
     }
 
     fn look(&self, s: &mut State, client: u8) {
         let op = self.op(client);
-        let seen = op.is_in(s.latest());
-        s.clients[usize::from(client)] = Client::Unknown;
+        let seen = op.is_in(s.system.latest());
+        s.system.clients[usize::from(client)] = Client::Unknown;
         if seen {
             self.tell(s, client, Told::Done);
         } else if self.mutation.is(Mutant::ChangeProposedAgain)
-            && let Decision::Write(value) = op.decide(s.latest(), Drives::one(0))
+            && let Decision::Write(value) = op.decide(s.system.latest(), Drives::one(0))
         {
             self.choose(s, Exact(value), client);
             self.tell(s, client, Told::Done);
@@ -223,12 +228,12 @@ impl World {
         let mut own = fresh(UNBOUNDED);
         let vote = |at: usize, s: &State| Vote {
             ballot: ballot(at),
-            value: s.chain[at].0.0.clone(),
+            value: s.system.chain[at].0.0.clone(),
         };
-        let last = s.chain.len() - 1;
+        let last = s.system.chain.len() - 1;
         let (latest, prev) = (vote(last, s), vote(last - 1, s));
-        let held = s.drive.folders.len();
-        let key = Arc::make_mut(&mut s.drive);
+        let held = s.system.drive.folders.len();
+        let key = Arc::make_mut(&mut s.system.drive);
         let mut acceptor = Acceptor {
             drive: &mut own,
             key,
@@ -237,9 +242,9 @@ impl World {
         };
         acceptor.step(Message::Accept { vote: latest, prev });
         acceptor.step(Message::Finalize { ballot: ballot(last) });
-        if s.drive.folders.len() < held {
+        if s.system.drive.folders.len() < held {
             self.seen.see(Occasion::Dropped);
         }
-        self.audit_drive(s);
+        s.ledger.audit_drive(&s.system);
     }
 }
