@@ -103,6 +103,9 @@ impl Request {
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Request {
+        // The one that every request begins with.
+        self.headers
+            .retain(|(own, _)| own != name || own != "x-amz-content-sha256");
         self.headers.push((name.into(), value.into()));
         self
     }
@@ -164,8 +167,15 @@ impl Request {
         ];
         let amz = self.headers.iter().filter(|(name, _)| name.starts_with("x-amz-"));
         covered.extend(amz.cloned());
-        covered.sort();
-        covered
+        covered.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut joined: Vec<(String, String)> = Vec::new();
+        for (name, value) in covered {
+            match joined.last_mut().filter(|(last, _)| *last == name) {
+                Some((_, values)) => *values = format!("{values},{value}"),
+                None => joined.push((name, value)),
+            }
+        }
+        joined
     }
 
     /// Adds `Authorization`.

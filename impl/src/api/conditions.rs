@@ -79,7 +79,8 @@ pub fn parse_etags(value: &str) -> EtagMatch {
         let etag = etag.trim();
         etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"').to_owned()
     };
-    if value.trim() == "*" {
+    // Also within a list, or repeated: the condition must not be read as weaker than it was meant.
+    if value.split(',').any(|etag| etag.trim() == "*") {
         return EtagMatch::Any;
     }
     EtagMatch::OneOf(value.split(',').map(bare).collect())

@@ -3,6 +3,7 @@
 
 use super::{
     chunks::{ChunkError, Chunks},
+    convert,
     operations::{BodyKind, Operation},
 };
 use crate::{
@@ -35,6 +36,7 @@ pub(super) const XML_BYTES_MAX: usize = 8 << 20;
 impl From<ChunkError> for ApiError {
     fn from(error: ChunkError) -> ApiError {
         match error {
+            ChunkError::TooLong => ApiError::new(Code::IncompleteBody, "The body is longer than its declared length."),
             ChunkError::Malformed => ApiError::new(Code::IncompleteBody, "The body is no valid aws-chunked data."),
             ChunkError::Trailer => Code::MalformedTrailer.into(),
             ChunkError::Signature => Code::SignatureDoesNotMatch.into(),
@@ -131,7 +133,10 @@ impl RequestBody {
     ) -> RequestBody {
         let digests = Digests::announced(operation, headers, &payload);
         let chunks = match payload {
-            Payload::Chunked { verifier, has_trailer } => Some(Chunks::new(verifier, has_trailer)),
+            Payload::Chunked { verifier, has_trailer } => {
+                let announced = convert::body_length(headers).unwrap_or_default();
+                Some(Chunks::new(verifier, has_trailer, announced))
+            }
             Payload::Unsigned | Payload::Sha256(_) => None,
         };
         RequestBody {
@@ -220,9 +225,6 @@ impl RequestBody {
         if let Some(chunks) = &mut self.chunks {
             return Ok(chunks.push(data, &mut self.ready)?);
         }
-        if let Some(digests) = &mut self.digests {
-            digests.update(&data);
-        }
         self.ready.push_back(data);
         Ok(())
     }
@@ -234,7 +236,8 @@ impl RequestBody {
             // It is set once: nothing is left to end.
             let _ = self.trailer.0.set(chunks.finish()?);
         }
-        match self.digests.take().and_then(Digests::wrong) {
+        let trailer = self.trailer.0.get();
+        match self.digests.take().and_then(|digests| digests.wrong(trailer)) {
             None => Ok(()),
             Some(code) => Err(code.into()),
         }
@@ -251,6 +254,9 @@ impl Stream for RequestBody {
                 return Poll::Ready(Some(Err(error)));
             }
             if let Some(data) = this.ready.pop_front() {
+                if let Some(digests) = &mut this.digests {
+                    digests.update(&data);
+                }
                 return Poll::Ready(Some(Ok(data)));
             }
             let Some(incoming) = &mut this.incoming else {
@@ -286,7 +292,8 @@ impl Drop for RequestBody {
 /// objects are verified where they are stored.)
 struct Digests {
     md5: Option<(Md5, Option<[u8; 16]>)>,
-    checksum: Option<(ChecksumKind, Hasher, String)>,
+    /// The value is in the trailer if it is not here.
+    checksum: Option<(ChecksumKind, Hasher, Option<String>)>,
     sha256: Option<(Hasher, String)>,
 }
 
@@ -295,8 +302,7 @@ impl Digests {
         let text = |name: &str| headers.get(name)?.to_str().ok();
         let sha256 = match payload {
             Payload::Sha256(hash) => Some((Hasher::new(ChecksumKind::Sha256), hash.clone())),
-            Payload::Unsigned => None,
-            Payload::Chunked { .. } => return None,
+            Payload::Unsigned | Payload::Chunked { .. } => None,
         };
         let is_document = operation.body == BodyKind::Xml;
         let md5 = text("content-md5").filter(|_| is_document);
@@ -304,9 +310,14 @@ impl Digests {
         // At the completion of an upload it is the object's.
         let has_own = is_document && operation.name != "CompleteMultipartUpload";
         let mut kinds = checksum::KINDS.iter().filter(|_| has_own);
+        let in_trailer = text("x-amz-trailer")
+            .filter(|_| payload.is_chunked())
+            .unwrap_or_default();
         let checksum = kinds.find_map(|(kind, _)| {
-            let value = text(checksum::header_name(*kind))?;
-            Some((*kind, Hasher::new(*kind), value.to_owned()))
+            let name = checksum::header_name(*kind);
+            let value = text(name).map(str::to_owned);
+            let is_announced = in_trailer.split(',').any(|own| own.trim().eq_ignore_ascii_case(name));
+            (value.is_some() || is_announced).then(|| (*kind, Hasher::new(*kind), value))
         });
         Some(Digests { md5, checksum, sha256 })
     }
@@ -324,7 +335,7 @@ impl Digests {
     }
 
     /// Returns the S3 error for a digest that does not match.
-    fn wrong(self) -> Option<Code> {
+    fn wrong(self, trailer: Option<&HeaderMap>) -> Option<Code> {
         if let Some((hasher, expected)) = self.sha256
             && crate::api::hex(&hasher.finish()) != expected
         {
@@ -338,6 +349,13 @@ impl Digests {
             }
         }
         let (kind, hasher, expected) = self.checksum?;
+        let in_trailer = || {
+            let value = trailer?.get(checksum::header_name(kind))?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        let Some(expected) = expected.or_else(in_trailer) else {
+            return Some(Code::MalformedTrailer);
+        };
         if !checksum::is_well_formed(kind, &expected) {
             return Some(Code::InvalidRequest);
         }
@@ -363,7 +381,7 @@ mod tests {
         };
         let mut digests = Digests::announced(operation, &headers, &payload)?;
         digests.update(body);
-        digests.wrong()
+        digests.wrong(None)
     }
 
     fn wrong(headers: &[(&'static str, &str)], body: &[u8]) -> Option<Code> {
@@ -394,6 +412,31 @@ mod tests {
         let complete = "CompleteMultipartUpload";
         assert_eq!(wrong_for(complete, &[("x-amz-checksum-crc32", "AAAAAA==")], b"x"), None);
         assert_eq!(wrong_for(complete, &[(md5, right)], b"x"), Some(Code::BadDigest));
+    }
+
+    #[test]
+    fn a_checksum_in_the_trailer_of_a_document() {
+        let operation = OPERATIONS.iter().find(|own| own.name == "DeleteObjects").unwrap();
+        let headers: HeaderMap = [(
+            HeaderName::from_static("x-amz-trailer"),
+            HeaderValue::from_static("X-Amz-Checksum-CRC32"),
+        )]
+        .into_iter()
+        .collect();
+        let payload = Payload::Chunked {
+            verifier: None,
+            has_trailer: true,
+        };
+        let wrong = |value: Option<&'static str>, body: &[u8]| {
+            let name = HeaderName::from_static("x-amz-checksum-crc32");
+            let trailer = value.map(|value| (name, HeaderValue::from_static(value)));
+            let mut digests = Digests::announced(operation, &headers, &payload).unwrap();
+            digests.update(body);
+            digests.wrong(Some(&trailer.into_iter().collect()))
+        };
+        assert_eq!(wrong(Some("AAAAAA=="), b""), None);
+        assert_eq!(wrong(Some("AAAAAA=="), b"x"), Some(Code::BadDigest));
+        assert_eq!(wrong(None, b""), Some(Code::MalformedTrailer));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Data is handed on as it comes. A wrong signature ends the body in an error, and nothing of such a body is used.
 
 use crate::sigv4::ChunkVerifier;
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
@@ -18,6 +18,9 @@ const LINE_BYTES_MAX: usize = 1024;
 /// The longest trailer, in bytes.
 const TRAILER_BYTES_MAX: usize = 16 << 10;
 
+/// Chunks up to this size, in bytes, are copied together: each alone would hold all that came with it.
+const SMALL_BYTES: usize = 1024;
+
 /// The field of a trailer that signs the others.
 const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature";
 
@@ -26,6 +29,8 @@ const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature";
 pub(super) enum ChunkError {
     /// Not aws-chunked, or truncated before the last chunk.
     Malformed,
+    /// More data than announced.
+    TooLong,
     /// Malformed trailer.
     Trailer,
     /// Wrong signature of a chunk or of the trailer.
@@ -38,6 +43,8 @@ pub(super) struct Chunks {
     verifier: Option<ChunkVerifier>,
     /// A trailer was announced.
     has_trailer: bool,
+    /// Data that may still come, in bytes.
+    left: u64,
     at: At,
     /// The line before a chunk; behind the last one the trailer.
     line: Vec<u8>,
@@ -60,10 +67,12 @@ enum At {
 }
 
 impl Chunks {
-    pub(super) fn new(verifier: Option<ChunkVerifier>, has_trailer: bool) -> Chunks {
+    /// Decodes a body with `announced` bytes of data at most.
+    pub(super) fn new(verifier: Option<ChunkVerifier>, has_trailer: bool, announced: u64) -> Chunks {
         Chunks {
             verifier,
             has_trailer,
+            left: announced,
             at: At::Line,
             line: Vec::new(),
             is_begun: false,
@@ -75,6 +84,7 @@ impl Chunks {
     /// Takes the next bytes of the body, and appends the data among them to `out`.
     pub(super) fn push(&mut self, mut data: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), ChunkError> {
         self.is_begun |= !data.is_empty();
+        let mut small = BytesMut::new();
         while !data.is_empty() {
             match self.at {
                 At::Line => self.line(&mut data)?,
@@ -84,7 +94,12 @@ impl Chunks {
                     if self.verifier.is_some() {
                         self.hash.update(&piece);
                     }
-                    out.push_back(piece);
+                    if piece.len() <= SMALL_BYTES {
+                        small.extend_from_slice(&piece);
+                    } else {
+                        out.extend((!small.is_empty()).then(|| small.split().freeze()));
+                        out.push_back(piece);
+                    }
                     if left == 0 {
                         self.verify()?;
                         self.at = At::LineEnd(LINE_END.len());
@@ -108,6 +123,7 @@ impl Chunks {
                 }
             }
         }
+        out.extend((!small.is_empty()).then(|| small.freeze()));
         Ok(())
     }
 
@@ -157,6 +173,7 @@ impl Chunks {
         if self.verifier.is_some() {
             signature.ok_or(ChunkError::Malformed)?.clone_into(&mut self.signature);
         }
+        self.left = self.left.checked_sub(size).ok_or(ChunkError::TooLong)?;
         if size > 0 {
             self.at = At::Data(size);
             return Ok(());
@@ -217,7 +234,7 @@ mod tests {
 
     /// Decodes a body that is not signed and comes in pieces of `size`.
     fn decode(body: &[u8], size: usize, has_trailer: bool) -> Result<(Vec<u8>, HeaderMap), ChunkError> {
-        let mut chunks = Chunks::new(None, has_trailer);
+        let mut chunks = Chunks::new(None, has_trailer, 1 << 30);
         let mut out = VecDeque::new();
         for piece in body.chunks(size) {
             chunks.push(Bytes::copy_from_slice(piece), &mut out)?;
@@ -290,6 +307,20 @@ mod tests {
         assert_eq!(decode(long.as_bytes(), 999, true), Err(ChunkError::Trailer));
     }
 
+    #[test]
+    fn no_more_than_was_announced() {
+        let decode = |announced, body: &'static [u8]| {
+            let mut out = VecDeque::new();
+            let mut chunks = Chunks::new(None, false, announced);
+            chunks.push(Bytes::from_static(body), &mut out).map(|()| out)
+        };
+        let body = b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n";
+        assert_eq!(decode(1, body), Err(ChunkError::TooLong));
+        // Small chunks are one piece of memory, whose framing is not kept.
+        assert_eq!(decode(2, body), Ok(VecDeque::from([Bytes::from_static(b"ab")])));
+        assert_eq!(decode(9, b"ffffffffffffffff\r\n"), Err(ChunkError::TooLong));
+    }
+
     /// The example of "Signature Calculations for the Authorization Header: Transferring Payload in Multiple Chunks" in
     /// the S3 API reference: 64 KiB and 1 KiB of the letter a.
     #[test]
@@ -309,7 +340,7 @@ mod tests {
             body
         };
         let decode = |body: &[u8]| {
-            let mut chunks = Chunks::new(Some(crate::sigv4::example_chunks()), false);
+            let mut chunks = Chunks::new(Some(crate::sigv4::example_chunks()), false, 66560);
             let mut out = VecDeque::new();
             for piece in body.chunks(1000) {
                 chunks.push(Bytes::copy_from_slice(piece), &mut out)?;

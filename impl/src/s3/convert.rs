@@ -254,8 +254,11 @@ pub(super) fn stored_headers(info: &ObjectInfo, uri: &http::Uri) -> HeaderMap {
     let value_of = |name: &str| {
         let default = (name == "content-type").then_some(crate::api::headers::DEFAULT_CONTENT_TYPE);
         let stored = info.data.headers.get(name).map(String::as_str).or(default);
-        query_value(&query, &format!("response-{name}"))
-            .filter(|value| !value.is_empty())
+        // By its exact name: signatures of version 2 cover no other.
+        let wanted = format!("response-{name}");
+        let overriding = query.iter().find(|(own, value)| *own == wanted && !value.is_empty());
+        overriding
+            .map(|(_, value)| value.as_str())
             .or(stored)
             .map(str::to_owned)
     };
@@ -388,8 +391,10 @@ fn contradiction() -> ApiError {
 /// ends TLS says it was asked with.
 pub(super) fn location<T>(request: &S3Request<T>) -> String {
     let text = |name: &str| sent_headers(request).get(name)?.to_str().ok();
-    let path = sent_uri(request).path();
-    let Some(host) = text("host") else {
+    let uri = sent_uri(request);
+    let path = uri.path();
+    // HTTP/2 has the host in its URL.
+    let Some(host) = text("host").or(uri.authority().map(|authority| authority.as_str())) else {
         return path.to_owned();
     };
     let is_tls = facts(request).is_tls;

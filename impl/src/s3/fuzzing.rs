@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 /// Decodes an aws-chunked body that comes in `pieces` and is not signed; `None` once it is refused. Also returns the
 /// most bytes that were ready at once, beyond those of the piece that had just come.
 pub fn decode_chunks(has_trailer: bool, pieces: &[Bytes]) -> Option<(Vec<u8>, HeaderMap, usize)> {
-    let mut chunks = Chunks::new(None, has_trailer);
+    let mut chunks = Chunks::new(None, has_trailer, u64::MAX);
     let (mut data, mut held_max) = (Vec::new(), 0);
     for piece in pieces {
         let mut out = VecDeque::new();

@@ -158,16 +158,23 @@ impl S3 {
         reply::error(error, asked)
     }
 
-    /// Answers a request.
-    pub async fn answer(&self, request: Request<Incoming>, asked: &Asked, call: Call) -> Response<Body> {
+    /// Answers a request; also returns its permit, to be held until a stream was sent. An error needs none: who
+    /// sends what is refused must not keep others out.
+    pub async fn answer(
+        &self,
+        request: Request<Incoming>,
+        asked: &Asked,
+        call: Call,
+    ) -> (Response<Body>, Option<AdmissionPermit>) {
         let is_http2 = request.version() == Version::HTTP_2;
         // A client that waits for a "100 Continue" has sent nothing that could be left over.
         let waits = request.headers().contains_key(header::EXPECT);
         let (parts, incoming) = request.into_parts();
         let rest = Rest::new(incoming);
-        let answered = self.serve(parts, &rest, asked, call).await;
+        let answered = self.serve(parts, &rest, asked, &call).await;
         let mut response = answered.unwrap_or_else(|error| reply::error(&error, asked));
         let is_error = response.status().is_client_error() || response.status().is_server_error();
+        let permit = (!is_error).then_some(call.permit);
         let is_read = if is_error && !waits {
             rest.drain(&self.0.rt).await
         } else {
@@ -178,10 +185,10 @@ impl S3 {
         if !is_read && !is_http2 {
             response.headers_mut().insert(header::CONNECTION, CLOSE);
         }
-        response
+        (response, permit)
     }
 
-    async fn serve(&self, parts: Parts, rest: &Rest, asked: &Asked, call: Call) -> Result<Response<Body>, ApiError> {
+    async fn serve(&self, parts: Parts, rest: &Rest, asked: &Asked, call: &Call) -> Result<Response<Body>, ApiError> {
         let Inner { rt, store, config, .. } = &*self.0;
         let request = Request::from_parts(parts, ());
         gate::check_head(request.method(), request.headers())?;
@@ -220,7 +227,7 @@ impl S3 {
         }
         gate::check_asked(operation, request.headers(), &query)?;
         let copy_bytes = store.write_memory_bytes() + READ_MEMORY_BYTES;
-        match gate::memory_bytes(operation.name, request.headers(), copy_bytes) {
+        match gate::memory_bytes(operation, request.headers(), copy_bytes) {
             0 => {}
             bytes => call.permit.reserve(bytes).await?,
         }
@@ -231,7 +238,7 @@ impl S3 {
             operation,
             request.headers(),
             verified.payload,
-            call.progress,
+            call.progress.clone(),
         );
         let trailer = body.trailer();
         let (document, body) = match operation.body {
@@ -254,7 +261,7 @@ impl S3 {
             trailer,
             error: Mutex::new(None),
         };
-        self.run(request, facts, call.permit, asked).await
+        self.run(request, facts, call.permit.clone(), asked).await
     }
 
     /// Has s3s read the request, run the operation and write the answer.
@@ -273,7 +280,7 @@ impl S3 {
         parts.uri = path::path_style(&parts.uri, asked.virtual_bucket.as_deref())?;
         // s3s would verify it again.
         parts.headers.remove(header::AUTHORIZATION);
-        let document = xml::plain(&facts.document);
+        let document = xml::plain(&facts.document).ok_or(Code::MalformedXml)?;
         if facts.operation.body == BodyKind::Xml {
             parts.headers.insert(header::CONTENT_LENGTH, document.len().into());
         }
@@ -287,7 +294,10 @@ impl S3 {
         if let Some(error) = facts.take_error() {
             return Err(error);
         }
-        let response = answered.map_err(|error| ApiError::new(Code::InternalError, format!("{error:?}")))?;
+        let response = answered.map_err(|error| {
+            tracing::warn!(?error, "s3s has no answer");
+            ApiError::from(Code::InternalError)
+        })?;
         let response = response.map(|body| match body.bytes() {
             Some(bytes) => Body::from(bytes),
             None => Body::stream(body),

@@ -4,19 +4,29 @@
 /// Elements whose text is taken as it is, with its white space.
 const EXACT: &[&[u8]] = &[b"Key"];
 
+/// Bytes by which a document may grow when its text is escaped.
+const GROWTH_BYTES_MAX: usize = 64 << 10;
+
 /// The same document without prefixes, and without white space around the text of elements that hold no other. A
-/// document that cannot be read so far is left as it is, for s3s to refuse.
-pub(super) fn plain(xml: &[u8]) -> Vec<u8> {
-    let mut written = Writer::default();
+/// document that cannot be read so far is left as it is, for s3s to refuse. `None` if it becomes much longer: it is a
+/// CDATA section of little else than characters that must be escaped.
+pub(super) fn plain(xml: &[u8]) -> Option<Vec<u8>> {
+    let mut written = Writer {
+        bytes_max: xml.len() + GROWTH_BYTES_MAX,
+        ..Writer::default()
+    };
     match written.document(xml) {
-        Some(()) => written.out,
-        None => xml.to_vec(),
+        Some(()) => Some(written.out),
+        None if written.is_long() => None,
+        None => Some(xml.to_vec()),
     }
 }
 
 #[derive(Default)]
 struct Writer {
     out: Vec<u8>,
+    /// The longest document, in bytes.
+    bytes_max: usize,
     /// Text since the last tag, escaped.
     text: Vec<u8>,
     /// The element that was begun by the last tag.
@@ -45,11 +55,16 @@ impl Writer {
         }
         if let Some(rest) = xml.strip_prefix(b"<![CDATA[") {
             let (text, rest) = split_at(rest, b"]]>")?;
-            text.iter().for_each(|byte| match byte {
-                b'<' => self.text.extend_from_slice(b"&lt;"),
-                b'&' => self.text.extend_from_slice(b"&amp;"),
-                byte => self.text.push(*byte),
-            });
+            for byte in text {
+                match byte {
+                    b'<' => self.text.extend_from_slice(b"&lt;"),
+                    b'&' => self.text.extend_from_slice(b"&amp;"),
+                    byte => self.text.push(*byte),
+                }
+                if self.is_long() {
+                    return None;
+                }
+            }
             return Some(rest);
         }
         if xml.starts_with(b"<!") {
@@ -75,6 +90,10 @@ impl Writer {
 
     fn write(&mut self, parts: &[&[u8]]) {
         parts.iter().for_each(|part| self.out.extend_from_slice(part));
+    }
+
+    fn is_long(&self) -> bool {
+        self.out.len() + self.text.len() > self.bytes_max
     }
 
     fn end_text(&mut self, trim: bool) {
@@ -116,7 +135,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(xml: &str) -> String {
-        String::from_utf8(plain(xml.as_bytes())).unwrap().trim_end().to_owned()
+        String::from_utf8(plain(xml.as_bytes()).unwrap())
+            .unwrap()
+            .trim_end()
+            .to_owned()
     }
 
     #[test]
@@ -138,6 +160,8 @@ mod tests {
         assert_eq!(read("<Key a='>'> &lt; </Key>"), "<Key a='>'> &lt; </Key>");
         let escaped = format!("<Key>{}</Key>", "&amp;".repeat(100));
         assert_eq!(read(&format!("<Key><![CDATA[{}]]></Key>", "&".repeat(100))), escaped);
+        let long = format!("<Key><![CDATA[{}]]></Key>", "&".repeat(GROWTH_BYTES_MAX));
+        assert_eq!(plain(long.as_bytes()), None);
     }
 
     #[test]
@@ -149,7 +173,7 @@ mod tests {
             "<Delete",
             "<!DOCTYPE d [<!ENTITY a \"b\">]><d/>",
         ] {
-            assert_eq!(plain(xml.as_bytes()), xml.as_bytes(), "{xml}");
+            assert_eq!(plain(xml.as_bytes()).unwrap(), xml.as_bytes(), "{xml}");
         }
     }
 
@@ -157,7 +181,7 @@ mod tests {
         #[test]
         fn any_text_is_read(xml in "[<>/!a:&;'\" \\-\\[\\]?]{0,40}") {
             // Each character becomes one reference at most.
-            prop_assert!(plain(xml.as_bytes()).len() <= "&amp;".len() * xml.len());
+            prop_assert!(plain(xml.as_bytes()).unwrap().len() <= "&amp;".len() * xml.len());
         }
     }
 }

@@ -18,7 +18,6 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, head
 use http_body::Body as _;
 use std::{
     fmt::Write as _,
-    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -55,26 +54,34 @@ impl Handler for Router {
             path: request.uri().path().to_owned(),
             request_id: request_id(self.rt()),
         });
-        let is_probe = [health::PREFIX, prometheus::PREFIX]
-            .iter()
-            .any(|prefix| info.path.starts_with(prefix));
+        let asked = self.s3.ask(&request, &info);
+        // Where the host names a bucket, every path is a key of it.
+        let is_own = info.path.starts_with(OWN_PREFIX) && !self.s3.is_of_bucket(&asked);
+        let probes = [health::PREFIX, prometheus::PREFIX];
+        let is_probe = is_own && probes.iter().any(|prefix| info.path.starts_with(prefix));
         let class = if is_probe { Class::Probe } else { Class::Counted };
         let tracker = Tracker::begin(&self.observer, &info, peer.address, class);
-        let asked = self.s3.ask(&request, &info);
-        // The server's own paths are for no page of another origin.
-        let is_own = info.path.starts_with(OWN_PREFIX);
+        let is_admin = is_own && admin::is_own(&info.path);
         let origin = request.headers().get(header::ORIGIN).cloned();
         let mut permit = None;
         let mut response = match self.at_once(&request, &asked, is_own).await {
             Some(response) => closing(&request, response),
             None => match self.admission.admit().await {
+                Ok(admitted) if is_admin => self.administer(request, &info, &tracker, &peer, admitted).await,
                 Ok(admitted) => {
-                    let permit = permit.insert(admitted);
-                    self.serve(request, &asked, &info, &tracker, &peer, permit).await
+                    let call = Call {
+                        source_ip: peer.address.ip(),
+                        is_tls: peer.is_tls,
+                        permit: admitted,
+                        progress: tracker.progress(),
+                    };
+                    let (response, held) = self.s3.answer(request, &asked, call).await;
+                    permit = held;
+                    response
                 }
                 Err(overloaded) => {
                     let error = ApiError::from(overloaded);
-                    let refused = if admin::is_own(&info.path) {
+                    let refused = if is_admin {
                         admin::respond_error(&error, &info)
                     } else {
                         self.s3.refuse(&error, &asked)
@@ -84,7 +91,7 @@ impl Handler for Router {
             },
         };
         complete(&mut response, &info);
-        // Names the headers that pages may read: it comes last.
+        // Names the headers that pages of other origins may read: it comes last. The server's own paths are for none.
         if !is_own {
             self.s3.expose(origin.as_ref(), &mut response);
         }
@@ -116,37 +123,19 @@ impl Router {
         preflight.or_else(|| front::page(request, self.s3.is_of_bucket(asked)))
     }
 
-    async fn serve(
-        &self,
-        request: Request<Incoming>,
-        asked: &Asked,
-        info: &RequestInfo,
-        tracker: &Tracker,
-        peer: &Peer,
-        permit: &AdmissionPermit,
-    ) -> Response<Body> {
-        let source_ip = peer.address.ip();
-        if admin::is_own(&info.path) {
-            return self.administer(request, info, source_ip, tracker).await;
-        }
-        let call = Call {
-            source_ip,
-            is_tls: peer.is_tls,
-            permit: permit.clone(),
-            progress: tracker.progress(),
-        };
-        self.s3.answer(request, asked, call).await
-    }
-
     async fn administer(
         &self,
         request: Request<Incoming>,
         info: &RequestInfo,
-        source_ip: IpAddr,
         tracker: &Tracker,
+        peer: &Peer,
+        permit: AdmissionPermit,
     ) -> Response<Body> {
+        let source_ip = peer.address.ip();
         let answered = self.admin.answer(&request, source_ip, &tracker.progress()).await;
         let mut response = answered.unwrap_or_else(|error| admin::respond_error(&error, info));
+        // Who sends what nothing asks for must not keep others out.
+        drop(permit);
         let is_http2 = request.version() == Version::HTTP_2;
         // Nothing asks for a body, and clients send empty ones of unknown length.
         if !drain(self.rt(), request.into_body()).await && !is_http2 {

@@ -81,8 +81,6 @@ enum Query {
     Sorted,
     /// Sorted by name alone; a plus is a space.
     ByName,
-    /// Sorted by name, then by value; a plus is a plus.
-    Plus,
 }
 
 impl Mode {
@@ -102,11 +100,7 @@ impl Mode {
             has_slash.then_some(Path::Slashes),
             (!path.bytes().all(is_plain)).then_some(Path::Raw),
         ];
-        let queries = [
-            Some(Query::Sorted),
-            query.contains('&').then_some(Query::ByName),
-            query.contains('+').then_some(Query::Plus),
-        ];
+        let queries = [Some(Query::Sorted), query.contains('&').then_some(Query::ByName)];
         let queries = queries.into_iter().flatten();
         queries.flat_map(move |query| paths.into_iter().flatten().map(move |path| Mode { path, query }))
     }
@@ -151,11 +145,7 @@ fn push_query(out: &mut Vec<u8>, query: &str, mode: Query) {
         let mut encoded = Vec::with_capacity(text.len());
         let mut push =
             |text: &str| percent_encoding::percent_decode_str(text).for_each(|b| push_encoded(&mut encoded, b));
-        if mode == Query::Plus {
-            push(text);
-        } else {
-            push(&text.replace('+', " "));
-        }
+        push(&text.replace('+', " "));
         encoded
     };
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
@@ -167,7 +157,7 @@ fn push_query(out: &mut Vec<u8>, query: &str, mode: Query) {
         .collect();
     match mode {
         Query::ByName => pairs.sort_by(|a, b| a.0.cmp(&b.0)),
-        Query::Sorted | Query::Plus => pairs.sort(),
+        Query::Sorted => pairs.sort(),
     }
     for (at, (name, value)) in pairs.iter().enumerate() {
         if at > 0 {
