@@ -34,7 +34,7 @@ pub enum Denied {
     Policy,
 }
 
-/// What a request touches.
+/// Resource of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource<'a> {
     /// The service as a whole: its list of buckets, its administration.
@@ -52,7 +52,7 @@ pub struct Ask<'a> {
     pub caller: Option<&'a str>,
     /// IAM action, such as `s3:GetObject` or `admin:ServerInfo`.
     pub action: &'a str,
-    /// What it is done to.
+    /// Resource of the action.
     pub resource: Resource<'a>,
     /// Address of the client.
     pub source_ip: IpAddr,
@@ -77,7 +77,8 @@ impl Policy for Everything {
 /// The identities of a deployment and what they may do.
 #[derive(Clone, Debug)]
 pub struct Access {
-    root: Credentials,
+    /// Shared: every request carries it.
+    root: Arc<Credentials>,
     policy: Arc<dyn Policy>,
 }
 
@@ -91,6 +92,7 @@ impl Access {
     /// A deployment with its root user only, who may do what `policy` allows.
     #[must_use]
     pub fn with_policy(root: Credentials, policy: Arc<dyn Policy>) -> Access {
+        let root = Arc::new(root);
         Access { root, policy }
     }
 

@@ -17,7 +17,7 @@ pub struct Asking<'a> {
     pub authority: &'a str,
     /// The server.
     pub remote: Remote<'a>,
-    /// Whose signature it is.
+    /// Keys of the identity that signs.
     pub credentials: &'a Credentials,
     /// The region that the signature is for.
     pub region: &'a str,

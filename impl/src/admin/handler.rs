@@ -34,7 +34,7 @@ pub fn is_own(path: &str) -> bool {
 pub struct AdminApi {
     /// The server that it tells of.
     pub server: Arc<Server>,
-    /// Who may ask.
+    /// Identities and policies.
     pub access: Access,
 }
 
@@ -49,9 +49,10 @@ impl AdminApi {
         source_ip: IpAddr,
         progress: &Progress,
     ) -> Result<Response<Body>, ApiError> {
-        sigv4::check_form(request.uri(), request.headers())?;
+        let query = sigv4::parse_query(request.uri());
+        sigv4::check_form(&query, request.headers())?;
         let secret_key = |access_key: &str| self.access.secret_key(access_key).ok();
-        let verified = sigv4::verify(request, None, secret_key, self.server.rt.wall_nanos());
+        let verified = sigv4::verify(request, &query, None, secret_key, self.server.rt.wall_nanos());
         progress.identify(API, None);
         let access_key = verified?.map(|verified| verified.access_key);
         progress.identify(API, access_key.clone());
@@ -62,9 +63,7 @@ impl AdminApi {
             resource: Resource::Service,
             source_ip,
         };
-        self.access
-            .authorize(&ask)
-            .map_err(|denied| ApiError::new(Code::AccessDenied, denied.to_string()))?;
+        self.access.authorize(&ask)?;
         if request.uri().path() != INFO_PATH || request.method() != Method::GET {
             let message = "This operation of the admin API is not implemented.";
             return Err(ApiError::new(Code::NotImplemented, message));

@@ -1,7 +1,7 @@
-//! Who makes a request, and whether they may.
+//! Caller of a request, and authorization of what it touches.
 
-use super::{ApiError, Code};
-use crate::access::{Access, Ask, Denied, Resource};
+use super::ApiError;
+use crate::access::{Access, Ask, Resource};
 use std::net::IpAddr;
 
 /// Facts of a request that every operation has. Authorization happens through it: each operation asks it for every
@@ -26,21 +26,15 @@ impl Context {
     /// Checks that the caller may do the operation's action to `resource`.
     ///
     /// # Errors
-    /// [`Code::AccessDenied`].
+    /// [`Code::AccessDenied`](super::Code::AccessDenied).
     pub fn authorize(&self, resource: Resource<'_>) -> Result<(), ApiError> {
         self.authorize_for(self.action, resource)
-    }
-
-    /// Returns the error for a request that nobody has signed.
-    #[must_use]
-    pub fn denied(&self) -> ApiError {
-        ApiError::new(Code::AccessDenied, Denied::Anonymous.to_string())
     }
 
     /// Checks that the caller may do another action than the operation's: to read the source of a copy.
     ///
     /// # Errors
-    /// [`Code::AccessDenied`].
+    /// [`Code::AccessDenied`](super::Code::AccessDenied).
     pub fn authorize_for(&self, action: &str, resource: Resource<'_>) -> Result<(), ApiError> {
         let ask = Ask {
             caller: self.caller.as_deref(),
@@ -48,8 +42,6 @@ impl Context {
             resource,
             source_ip: self.source_ip,
         };
-        self.access
-            .authorize(&ask)
-            .map_err(|denied| ApiError::new(Code::AccessDenied, denied.to_string()))
+        Ok(self.access.authorize(&ask)?)
     }
 }

@@ -1,6 +1,6 @@
 //! S3 error codes with their HTTP statuses, and the one mapping of the store's errors to them.
 
-use crate::store::StoreError;
+use crate::{access::Denied, store::StoreError};
 use std::borrow::Cow;
 
 /// Error answer of an operation.
@@ -47,6 +47,12 @@ impl ApiError {
 impl From<Code> for ApiError {
     fn from(code: Code) -> ApiError {
         ApiError::new(code, code.message())
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> ApiError {
+        ApiError::new(Code::AccessDenied, denied.to_string())
     }
 }
 

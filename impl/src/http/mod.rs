@@ -27,7 +27,7 @@ pub use tls::{ClientTls, HandshakeError, Tls, TlsError, Trust};
 use crate::runtime::{self, Accepted, Listener, Rt};
 use bytes::Bytes;
 use connection::{Connection, Phase, Talk};
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
 use http_body_util::BodyExt;
 use stall::StallGuard;
 use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -67,6 +67,14 @@ pub async fn drain(rt: &Rt, mut rest: Incoming) -> bool {
         false
     };
     runtime::timeout(rt, DRAIN_BODY_TIME_MAX, read).await == Some(true)
+}
+
+/// Announces that the connection ends with a body that was not read: a client that is not told would use it again.
+/// In HTTP/2 it goes on without that stream.
+pub fn announce_close(version: Version, headers: &mut HeaderMap) {
+    if version != Version::HTTP_2 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
 }
 
 /// Answers requests. Cheap to clone.

@@ -1,4 +1,4 @@
-//! What operators see of a server: health endpoints, Prometheus metrics, the access log, and which drives hang.
+//! Monitoring of a server: health endpoints, Prometheus metrics, the access log, and drives that hang.
 
 pub mod drives;
 pub mod health;

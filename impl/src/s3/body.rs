@@ -176,7 +176,7 @@ impl RequestBody {
     /// Reads a document to its end.
     ///
     /// # Errors
-    /// Those of the body; [`Code::MaxMessageLengthExceeded`].
+    /// The error that ended the body; [`Code::MaxMessageLengthExceeded`].
     pub(super) async fn read(mut self) -> Result<Bytes, ApiError> {
         let mut document = BytesMut::new();
         while let Some(data) = self.next().await {

@@ -298,12 +298,17 @@ pub(super) fn incoming<T>(request: &S3Request<T>, default_kind: ChecksumKind) ->
     })
 }
 
+/// Returns whether a body is framed as aws-chunked.
+fn is_chunked(headers: &HeaderMap) -> bool {
+    let payload = headers.get("x-amz-content-sha256");
+    payload.is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"))
+}
+
 /// The length of a body in bytes, as it is announced: that of the data of an aws-chunked one, whose framing may itself
 /// come in chunks of HTTP, without Content-Length.
 pub(super) fn body_length(headers: &HeaderMap) -> Option<u64> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
-    let is_chunked = text("x-amz-content-sha256").is_some_and(|value| value.starts_with("STREAMING-"));
-    let length = if is_chunked {
+    let length = if is_chunked(headers) {
         "x-amz-decoded-content-length"
     } else {
         "content-length"
@@ -336,8 +341,7 @@ fn expected_checksum<T>(request: &S3Request<T>, default_kind: ChecksumKind) -> R
                 format!("The trailer {name:.64} is not known."),
             ));
         };
-        let is_chunked = text("x-amz-content-sha256").is_some_and(|value| value.starts_with("STREAMING-"));
-        if !is_chunked {
+        if !is_chunked(headers) {
             return Err(Code::MalformedTrailer.into());
         }
         let trailer = facts(request).trailer.clone();

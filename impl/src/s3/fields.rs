@@ -1,12 +1,9 @@
 //! Elements of an error document beside its code and message, such as the `Key` of a `NoSuchKey`.
 
 use super::reply::Asked;
-use crate::sigv4::{parse_query, query_value};
+use crate::sigv4::{SKEW_SECONDS_MAX, parse_query, query_value};
 use std::fmt::Write as _;
 use time::OffsetDateTime;
-
-/// Maximum clock skew of a request.
-const SKEW_MILLISECONDS_MAX: u32 = 15 * 60 * 1000;
 
 /// Codes about a bucket: their documents name it.
 const OF_BUCKETS: &[&str] = &[
@@ -57,7 +54,7 @@ pub(super) fn implied(code: &str, asked: &Asked) -> Vec<(&'static str, String)> 
             vec![
                 ("RequestTime", date.unwrap_or_default()),
                 ("ServerTime", iso8601(asked.now)),
-                ("MaxAllowedSkewMilliseconds", SKEW_MILLISECONDS_MAX.to_string()),
+                ("MaxAllowedSkewMilliseconds", (SKEW_SECONDS_MAX * 1000).to_string()),
             ]
         }
         _ if OF_BUCKETS.contains(&code) => vec![("BucketName", asked.bucket())],

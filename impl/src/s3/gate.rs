@@ -104,17 +104,15 @@ pub(super) fn check_head(method: &Method, headers: &HeaderMap) -> Result<(), Api
 /// The memory that an operation takes for itself, in bytes; a copy takes `copy_bytes`. Streams of objects reserve
 /// theirs when they begin.
 pub(super) fn memory_bytes(operation: &Operation, headers: &HeaderMap, copy_bytes: u64) -> u64 {
-    let length = || {
-        let length = headers.get("content-length")?.to_str().ok()?.parse::<u64>().ok();
-        Some(length?.min(XML_BYTES_MAX as u64))
-    };
-    let length = || length().unwrap_or(XML_BYTES_MAX as u64);
+    let announced = headers.get("content-length").and_then(|length| length.to_str().ok());
+    let announced = announced.and_then(|length| length.parse::<u64>().ok());
+    let length = announced.unwrap_or(u64::MAX).min(XML_BYTES_MAX as u64);
     match operation.name {
         "ListObjects" | "ListObjectsV2" | "ListObjectVersions" | "ListMultipartUploads" | "ListParts" => LIST_BYTES,
         // As text and parsed.
-        "DeleteObjects" | "CompleteMultipartUpload" => BATCH_BYTES + 4 * length(),
+        "DeleteObjects" | "CompleteMultipartUpload" => BATCH_BYTES + 4 * length,
         "CopyObject" | "UploadPartCopy" => copy_bytes,
-        _ if operation.body == BodyKind::Xml && length() > UNRESERVED_BYTES => 4 * length(),
+        _ if operation.body == BodyKind::Xml && length > UNRESERVED_BYTES => 4 * length,
         _ => 0,
     }
 }

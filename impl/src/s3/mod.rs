@@ -29,9 +29,9 @@ pub use hosts::{DomainError, Domains};
 pub use reply::Asked;
 
 use crate::{
-    access::Access,
+    access::{Access, Denied},
     api::{ApiError, Code, Context, buckets, names},
-    http::{AdmissionPermit, Body, Incoming, Overloaded},
+    http::{AdmissionPermit, Body, Incoming, Overloaded, announce_close},
     monitor::requests::{Progress, RequestInfo},
     runtime::Rt,
     sigv4,
@@ -39,7 +39,7 @@ use crate::{
 };
 use body::{RequestBody, Rest, XML_BYTES_MAX};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, Version, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Request, Response, header, request::Parts};
 use operations::{BodyKind, Operation};
 use path::{OWN_PATHS, Resource};
 use s3s::{
@@ -53,8 +53,6 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-
-const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// The region unless one is configured.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -84,7 +82,7 @@ struct Inner {
     codec: S3Service,
 }
 
-/// What comes with a request.
+/// Circumstances of a request.
 pub struct Call {
     /// Address of the client.
     pub source_ip: IpAddr,
@@ -92,7 +90,7 @@ pub struct Call {
     pub is_tls: bool,
     /// Admission of the request.
     pub permit: AdmissionPermit,
-    /// Where the request is followed.
+    /// Metrics and log of the request.
     pub progress: Arc<Progress>,
 }
 
@@ -166,7 +164,7 @@ impl S3 {
         asked: &Asked,
         call: Call,
     ) -> (Response<Body>, Option<AdmissionPermit>) {
-        let is_http2 = request.version() == Version::HTTP_2;
+        let version = request.version();
         // A client that waits for a "100 Continue" has sent nothing that could be left over.
         let waits = request.headers().contains_key(header::EXPECT);
         let (parts, incoming) = request.into_parts();
@@ -180,10 +178,8 @@ impl S3 {
         } else {
             rest.is_read()
         };
-        // The connection ends with what was not read; a client that was not told would use it again. In HTTP/2 it
-        // goes on without that stream.
-        if !is_read && !is_http2 {
-            response.headers_mut().insert(header::CONNECTION, CLOSE);
+        if !is_read {
+            announce_close(version, response.headers_mut());
         }
         (response, permit)
     }
@@ -192,12 +188,12 @@ impl S3 {
         let Inner { rt, store, config, .. } = &*self.0;
         let request = Request::from_parts(parts, ());
         gate::check_head(request.method(), request.headers())?;
-        sigv4::check_form(request.uri(), request.headers())?;
+        let query = sigv4::parse_query(request.uri());
+        sigv4::check_form(&query, request.headers())?;
         let virtual_bucket = asked.virtual_bucket.as_deref();
         let resource = Resource::parse(request.uri(), virtual_bucket)?;
         let secret_key = |access_key: &str| config.access.secret_key(access_key).ok();
-        let verified = sigv4::verify(&request, virtual_bucket, secret_key, asked.now)?;
-        let query = sigv4::parse_query(request.uri());
+        let verified = sigv4::verify(&request, &query, virtual_bucket, secret_key, asked.now)?;
         let operation = operations::find(request.method(), resource.target(), &query, request.headers());
         let operation = operation.ok_or_else(|| ApiError::new(Code::NotImplemented, "Unknown operation"))?;
         let caller = verified.as_ref().map(|verified| verified.access_key.clone());
@@ -210,7 +206,7 @@ impl S3 {
             now: asked.now,
             access: config.access.clone(),
         };
-        let verified = verified.ok_or_else(|| context.denied())?;
+        let verified = verified.ok_or(Denied::Anonymous)?;
         if resource.bucket.as_deref() == Some(OWN_PATHS) {
             return Err(Code::InvalidBucketName.into());
         }

@@ -14,7 +14,7 @@ pub(super) struct Operation {
     pub name: &'static str,
     pub method: Method,
     pub target: Target,
-    /// What distinguishes it from others with this method and target; all must hold.
+    /// Conditions that distinguish it from others with this method and target; all must hold.
     pub when: &'static [Condition],
     /// Further query parameters that it takes, of those that could mean another operation; a request that changes
     /// something takes no others at all.
@@ -25,7 +25,7 @@ pub(super) struct Operation {
     pub body: BodyKind,
 }
 
-/// What a request names.
+/// Kind of resource that a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// Neither bucket nor key.

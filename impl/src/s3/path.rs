@@ -1,4 +1,4 @@
-//! What the URL of a request names.
+//! Bucket and key of a URL.
 
 use super::operations::Target;
 use crate::api::{ApiError, Code, names};

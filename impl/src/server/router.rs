@@ -5,7 +5,7 @@ use crate::{
     access::Access,
     admin::{self, AdminApi},
     api::{ApiError, Code},
-    http::{Admission, AdmissionPermit, Body, Handler, Incoming, Outgoing, Peer, drain},
+    http::{Admission, AdmissionPermit, Body, Handler, Incoming, Outgoing, Peer, announce_close, drain},
     monitor::{
         health,
         prometheus::{self, Server},
@@ -14,7 +14,7 @@ use crate::{
     runtime::Rt,
     s3::{Asked, Call, S3},
 };
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use std::{
     fmt::Write as _,
@@ -30,7 +30,6 @@ const OWN_PREFIX: &str = "/minio/";
 /// Value of the `Server` header.
 const SERVER: HeaderValue = HeaderValue::from_static("impl-object-store");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
-const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Handles the requests of a server. Cheap to clone.
 #[derive(Clone)]
@@ -136,10 +135,10 @@ impl Router {
         let mut response = answered.unwrap_or_else(|error| admin::respond_error(&error, info));
         // Who sends what nothing asks for must not keep others out.
         drop(permit);
-        let is_http2 = request.version() == Version::HTTP_2;
+        let version = request.version();
         // Nothing asks for a body, and clients send empty ones of unknown length.
-        if !drain(self.rt(), request.into_body()).await && !is_http2 {
-            response.headers_mut().insert(header::CONNECTION, CLOSE);
+        if !drain(self.rt(), request.into_body()).await {
+            announce_close(version, response.headers_mut());
         }
         response
     }
@@ -147,8 +146,8 @@ impl Router {
 
 /// Says that the connection ends with a body that stays unread.
 fn closing(request: &Request<Incoming>, mut response: Response<Body>) -> Response<Body> {
-    if !request.body().is_end_stream() && request.version() != Version::HTTP_2 {
-        response.headers_mut().insert(header::CONNECTION, CLOSE);
+    if !request.body().is_end_stream() {
+        announce_close(request.version(), response.headers_mut());
     }
     response
 }

@@ -37,7 +37,7 @@ pub const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
 
 /// Largest difference between the clocks of client and server, in seconds.
-const SKEW_SECONDS_MAX: i64 = 15 * 60;
+pub const SKEW_SECONDS_MAX: i64 = 15 * 60;
 
 /// A signed request whose signature is right.
 #[derive(Clone, Debug)]
@@ -74,9 +74,9 @@ impl Payload {
     }
 }
 
-/// Verifies the signature of a request; `None` if it has none. `bucket` is the one that its host names, `secret_key`
-/// looks up an access key, `now_nanos` is the time since 1970. The form of the signature was checked by
-/// [`check_form`].
+/// Verifies the signature of a request; `None` if it has none. `query` is its [`parse_query`], `bucket` the one that
+/// its host names, `secret_key` looks up an access key, `now_nanos` is the time since 1970. The form of the signature
+/// was checked by [`check_form`].
 ///
 /// # Errors
 /// [`Code::InvalidAccessKeyId`], [`Code::SignatureDoesNotMatch`], [`Code::RequestTimeTooSkewed`],
@@ -84,18 +84,18 @@ impl Payload {
 /// signature that is not served.
 pub fn verify<'a, B>(
     request: &Request<B>,
+    query: &[(String, String)],
     bucket: Option<&str>,
     secret_key: impl Fn(&str) -> Option<&'a str>,
     now_nanos: u64,
 ) -> Result<Option<Verified>, ApiError> {
-    let query = parse_query(request.uri());
     let now = i64::try_from(now_nanos / 1_000_000_000).unwrap_or(i64::MAX);
     let authorization = text(request.headers(), "authorization");
-    if has(&query, "Signature") {
-        return v2::verify(request, bucket, &query, secret_key, now).map(Some);
+    if has(query, "Signature") {
+        return v2::verify(request, bucket, query, secret_key, now).map(Some);
     }
-    if has(&query, "X-Amz-Signature") {
-        return verify_presigned(request, &query, secret_key, now).map(Some);
+    if has(query, "X-Amz-Signature") {
+        return verify_presigned(request, query, secret_key, now).map(Some);
     }
     match authorization {
         None => Ok(None),
@@ -165,6 +165,28 @@ impl<'a> Credential<'a> {
             day,
         })
     }
+
+    /// The verifier of what was signed with this credential at `date`.
+    fn verifier<'s>(
+        &self,
+        secret_key: impl Fn(&str) -> Option<&'s str>,
+        date: impl Into<String>,
+    ) -> Result<Verifier<'a>, ApiError> {
+        let secret = secret_key(self.access_key).ok_or(Code::InvalidAccessKeyId)?;
+        Ok(Verifier {
+            key: signing_key(secret, self.scope),
+            date: date.into(),
+            scope: self.scope,
+        })
+    }
+
+    fn verified(&self, payload: Payload) -> Verified {
+        Verified {
+            access_key: self.access_key.to_owned(),
+            region: Some(self.region.to_owned()),
+            payload,
+        }
+    }
 }
 
 fn verify_header<'a, B>(
@@ -195,14 +217,9 @@ fn verify_header<'a, B>(
         return Err(Code::SignatureDoesNotMatch.into());
     }
     check_skew(&date, now)?;
-    let secret = secret_key(credential.access_key).ok_or(Code::InvalidAccessKeyId)?;
+    let verifier = credential.verifier(secret_key, date)?;
     let payload = text(headers, CONTENT_SHA256)
         .ok_or_else(|| ApiError::new(Code::InvalidRequest, "The header x-amz-content-sha256 is missing."))?;
-    let verifier = Verifier {
-        key: signing_key(secret, credential.scope),
-        date: date.into_owned(),
-        scope: credential.scope,
-    };
     verifier.verify(request, &Headers::of(request, signed), payload, signature)?;
     check_coverage(headers, signed)?;
     let payload = if payload.starts_with("STREAMING-") {
@@ -222,11 +239,7 @@ fn verify_header<'a, B>(
     } else {
         whole(payload)
     };
-    Ok(Verified {
-        access_key: credential.access_key.to_owned(),
-        region: Some(credential.region.to_owned()),
-        payload,
-    })
+    Ok(credential.verified(payload))
 }
 
 fn verify_presigned<'a, B>(
@@ -240,11 +253,7 @@ fn verify_presigned<'a, B>(
     let credential = Credential::parse(parameter("X-Amz-Credential")?).ok_or_else(malformed)?;
     let (date, signed) = (parameter("X-Amz-Date")?, parameter("X-Amz-SignedHeaders")?);
     let expires: i64 = parameter("X-Amz-Expires")?.parse().map_err(|_| malformed())?;
-    let payload = text(request.headers(), CONTENT_SHA256).unwrap_or(UNSIGNED);
-    if payload.starts_with("STREAMING-") {
-        let message = "A presigned URL with an aws-chunked body is not implemented.";
-        return Err(ApiError::new(Code::NotImplemented, message));
-    }
+    let payload = presigned_payload(request.headers())?;
     let age = now - seconds(date).ok_or_else(malformed)?;
     if age < -SKEW_SECONDS_MAX {
         return Err(Code::RequestTimeTooSkewed.into());
@@ -252,21 +261,22 @@ fn verify_presigned<'a, B>(
     if age > expires || expires == 0 {
         return Err(ApiError::new(Code::AccessDenied, "Request has expired"));
     }
-    let secret = secret_key(credential.access_key).ok_or(Code::InvalidAccessKeyId)?;
-    let verifier = Verifier {
-        key: signing_key(secret, credential.scope),
-        date: date.to_owned(),
-        scope: credential.scope,
-    };
+    let verifier = credential.verifier(secret_key, date)?;
     // The body is not known when a URL is signed.
     let signature = parameter("X-Amz-Signature")?;
     verifier.verify(request, &Headers::of(request, signed), UNSIGNED, signature)?;
     check_coverage(request.headers(), signed)?;
-    Ok(Verified {
-        access_key: credential.access_key.to_owned(),
-        region: Some(credential.region.to_owned()),
-        payload: whole(payload),
-    })
+    Ok(credential.verified(payload))
+}
+
+/// The payload of a presigned request: a URL says nothing of the body, but the request may.
+fn presigned_payload(headers: &HeaderMap) -> Result<Payload, ApiError> {
+    let payload = text(headers, CONTENT_SHA256).unwrap_or(UNSIGNED);
+    if payload.starts_with("STREAMING-") {
+        let message = "A presigned URL with an aws-chunked body is not implemented.";
+        return Err(ApiError::new(Code::NotImplemented, message));
+    }
+    Ok(whole(payload))
 }
 
 /// The payload of a body that is not chunked.

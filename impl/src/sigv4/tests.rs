@@ -25,7 +25,8 @@ fn secret_key(access_key: &str) -> Option<&'static str> {
 }
 
 fn verify_at(request: &Request<()>, now: u64) -> Result<Option<Verified>, Code> {
-    verify(request, None, secret_key, now).map_err(|error| error.code)
+    let query = parse_query(request.uri());
+    verify(request, &query, None, secret_key, now).map_err(|error| error.code)
 }
 
 fn is_right(request: &Request<()>) -> bool {
@@ -320,7 +321,9 @@ const V2_PART: &str = "%2FiNhrNEQE0GbWFBL97bcEuvuur0%3D";
 #[test]
 fn presigned_urls_of_version_2() {
     let at = |uri: &str, bucket: Option<&str>, headers: &[(&'static str, &str)], method: Method, now: u64| {
-        verify(&request(method, uri, headers), bucket, secret_key, now * SECOND)
+        let request = request(method, uri, headers);
+        let query = parse_query(request.uri());
+        verify(&request, &query, bucket, secret_key, now * SECOND)
             .map(|verified| verified.unwrap().access_key)
             .map_err(|error| error.code)
     };

@@ -1,7 +1,7 @@
 //! Version 2 in a presigned URL, which older SDKs make. It covers the method, the path, the subresources, the standard
 //! headers of a body and all `x-amz-` headers, and has its own expiry.
 
-use super::{Payload, Verified, exact, text, whole};
+use super::{Verified, exact, presigned_payload};
 use crate::api::{ApiError, Code};
 use base64_simd::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -108,18 +108,10 @@ pub(super) fn verify<'a, B>(
     if !is_right {
         return Err(Code::SignatureDoesNotMatch.into());
     }
-    let payload = match text(request.headers(), super::CONTENT_SHA256) {
-        None => Payload::Unsigned,
-        Some(payload) if payload.starts_with("STREAMING-") => {
-            let message = "A presigned URL with an aws-chunked body is not implemented.";
-            return Err(ApiError::new(Code::NotImplemented, message));
-        }
-        Some(payload) => whole(payload),
-    };
     Ok(Verified {
         access_key: access_key.to_owned(),
         region: None,
-        payload,
+        payload: presigned_payload(request.headers())?,
     })
 }
 
