@@ -23,36 +23,7 @@ const LIST_BYTES: u64 = 4 << 20;
 /// Bytes that an operation on many keys or parts takes beside its XML.
 const BATCH_BYTES: u64 = 4 << 20;
 
-/// `x-amz-` headers whose meaning is served, or which ask for nothing.
-const HEADERS: &[&str] = &[
-    "x-amz-checksum-algorithm",
-    "x-amz-checksum-crc32",
-    "x-amz-checksum-crc32c",
-    "x-amz-checksum-crc64nvme",
-    "x-amz-checksum-sha1",
-    "x-amz-checksum-sha256",
-    "x-amz-checksum-type",
-    "x-amz-content-sha256",
-    "x-amz-copy-source",
-    "x-amz-copy-source-if-match",
-    "x-amz-copy-source-if-modified-since",
-    "x-amz-copy-source-if-none-match",
-    "x-amz-copy-source-if-unmodified-since",
-    "x-amz-copy-source-range",
-    "x-amz-date",
-    "x-amz-decoded-content-length",
-    "x-amz-max-parts",
-    "x-amz-mp-object-size",
-    "x-amz-object-attributes",
-    "x-amz-part-number-marker",
-    "x-amz-sdk-checksum-algorithm",
-    "x-amz-storage-class",
-    "x-amz-te",
-    "x-amz-trailer",
-    "x-amz-user-agent",
-];
-
-/// `x-amz-` query parameters, in lower case, with the same property; the rest is refused.
+/// `x-amz-` query parameters, in lower case, whose meaning is served, or which ask for nothing; the rest is refused.
 const QUERY_HEADERS: &[&str] = &[
     "x-amz-algorithm",
     "x-amz-checksum-crc32",
@@ -173,7 +144,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
             "x-amz-api-version" => value == "2006-03-01",
             _ => match values::is_served(name, value)? {
                 Some(is_served) => is_served,
-                None => HEADERS.contains(&name) || name.starts_with("x-amz-meta-") || !is_extension(name),
+                None => operations::is_header(name) || name.starts_with("x-amz-meta-") || !is_extension(name),
             },
         };
         if !served {

@@ -19,6 +19,8 @@ pub(super) struct Operation {
     /// Further query parameters that it takes, of those that could mean another operation; a request that changes
     /// something takes no others at all.
     pub queries: &'static [&'static str],
+    /// Headers of S3 that it acts upon, beyond those of `when` and those that every operation takes.
+    pub headers: &'static [&'static [&'static str]],
     /// The IAM action that it needs.
     pub action: &'static str,
     pub state: State,
@@ -81,6 +83,7 @@ const fn operation(
         target,
         when,
         queries: &[],
+        headers: &[],
         action,
         state,
         body: BodyKind::None,
@@ -103,6 +106,17 @@ impl Operation {
         self
     }
 
+    const fn headers(mut self, headers: &'static [&'static [&'static str]]) -> Operation {
+        self.headers = headers;
+        self
+    }
+
+    /// Returns whether it acts upon a header of S3.
+    fn takes_header(&self, name: &str) -> bool {
+        let routes = |condition: &Condition| matches!(condition, Header(own) if *own == name);
+        self.when.iter().any(routes) || self.headers.iter().any(|group| group.contains(&name))
+    }
+
     /// Returns whether a query parameter belongs to it.
     pub fn takes_query(&self, name: &str) -> bool {
         let routes = self.when.iter().any(|condition| match condition {
@@ -117,6 +131,18 @@ impl Operation {
         self.name.to_ascii_lowercase()
     }
 }
+
+/// Headers of S3 that every operation takes: of the signature, of the body's framing, and what clients tell of
+/// themselves.
+const COMMON_HEADERS: &[&str] = &[
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-decoded-content-length",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-te",
+    "x-amz-trailer",
+    "x-amz-user-agent",
+];
 
 /// Query parameters beyond those of [`OPERATIONS`] that make a request one of another kind.
 const OTHERS: &[&str] = &[
@@ -149,6 +175,13 @@ pub(super) fn find(
     OPERATIONS
         .iter()
         .find(|own| own.method == *method && own.target == target && own.when.iter().all(holds))
+}
+
+/// Returns whether a header of S3 is one that every operation or any that is not refused acts upon. An operation that
+/// has no use for it passes it over, as S3 does.
+pub(super) fn is_header(name: &str) -> bool {
+    let takes = |own: &Operation| own.state != State::Refused && own.takes_header(name);
+    COMMON_HEADERS.contains(&name) || OPERATIONS.iter().any(takes)
 }
 
 /// Returns whether a query parameter could make a request one of another kind. A request with one that its operation

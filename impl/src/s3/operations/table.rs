@@ -1,4 +1,5 @@
-//! The table: method, target, name, conditions, IAM action, state; then what else there is to say.
+//! The table: method, target, name, conditions, IAM action, state; then further query parameters and headers, and the
+//! kind of body.
 
 use super::{
     Condition::{Has, Header, Is},
@@ -8,6 +9,24 @@ use super::{
     operation,
 };
 use http::Method;
+
+/// Checksums of a body, and of a whole object.
+const CHECKSUMS: &[&str] = &[
+    "x-amz-checksum-crc32",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-sha1",
+    "x-amz-checksum-sha256",
+];
+/// What an object is made with beside its bytes. Other metadata has names of its clients, `x-amz-meta-` before them.
+const NEW_OBJECT: &[&str] = &["x-amz-checksum-algorithm", "x-amz-storage-class"];
+/// Conditions on the source of a copy.
+const COPY: &[&str] = &[
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-unmodified-since",
+];
 
 macro_rules! table {
     ($($method:ident $target:ident $name:literal [$($when:expr),*] $action:literal $state:ident
@@ -22,7 +41,8 @@ macro_rules! table {
 
 table! {
     HEAD Bucket "HeadBucket" [] "s3:ListBucket" Served;
-    HEAD Object "HeadObject" [] "s3:GetObject" Served .queries(&["versionId", "partNumber"]);
+    HEAD Object "HeadObject" [] "s3:GetObject" Served .queries(&["versionId", "partNumber"])
+        .headers(&[&["x-amz-checksum-mode"]]);
     GET Service "ListDirectoryBuckets" [Is("x-id", "ListDirectoryBuckets")]
         "s3express:ListAllMyDirectoryBuckets" Refused;
     GET Service "ListBuckets" [] "s3:ListAllMyBuckets" Served;
@@ -61,23 +81,28 @@ table! {
     GET Bucket "ListObjectVersions" [Has("versions")] "s3:ListBucketVersions" Served;
     GET Bucket "ListObjectsV2" [Is("list-type", "2")] "s3:ListBucket" Served;
     GET Bucket "ListObjects" [] "s3:ListBucket" Served;
-    GET Object "GetObjectAttributes" [Has("attributes")] "s3:GetObjectAttributes" Served .queries(&["versionId"]);
+    GET Object "GetObjectAttributes" [Has("attributes")] "s3:GetObjectAttributes" Served .queries(&["versionId"])
+        .headers(&[&["x-amz-max-parts", "x-amz-object-attributes", "x-amz-part-number-marker"]]);
     GET Object "GetObjectAcl" [Has("acl")] "s3:GetObjectAcl" Default .queries(&["versionId"]);
     GET Object "GetObjectLegalHold" [Has("legal-hold")] "s3:GetObjectLegalHold" Default .queries(&["versionId"]);
     GET Object "GetObjectRetention" [Has("retention")] "s3:GetObjectRetention" Default .queries(&["versionId"]);
     GET Object "GetObjectTagging" [Has("tagging")] "s3:GetObjectTagging" Default .queries(&["versionId"]);
     GET Object "GetObjectTorrent" [Has("torrent")] "s3:GetObjectTorrent" Refused;
     GET Object "ListParts" [Has("uploadId")] "s3:ListMultipartUploadParts" Served;
-    GET Object "GetObject" [] "s3:GetObject" Served .queries(&["versionId", "partNumber"]);
+    GET Object "GetObject" [] "s3:GetObject" Served .queries(&["versionId", "partNumber"])
+        .headers(&[&["x-amz-checksum-mode"]]);
     POST Bucket "CreateBucketMetadataTableConfiguration" [Has("metadataTable")]
         "s3:CreateBucketMetadataTableConfiguration" Refused .xml();
-    POST Bucket "DeleteObjects" [Has("delete")] "s3:DeleteObject" Served .xml();
+    POST Bucket "DeleteObjects" [Has("delete")] "s3:DeleteObject" Served .xml()
+        .headers(&[CHECKSUMS, &["x-amz-checksum-algorithm"]]);
     POST Bucket "WriteGetObjectResponse" [Header("x-amz-request-route"), Header("x-amz-request-token")]
         "s3-object-lambda:WriteGetObjectResponse" Refused;
     POST Object "SelectObjectContent" [Has("select"), Is("select-type", "2")] "s3:GetObject" Refused .xml();
-    POST Object "CreateMultipartUpload" [Has("uploads")] "s3:PutObject" Served;
+    POST Object "CreateMultipartUpload" [Has("uploads")] "s3:PutObject" Served
+        .headers(&[NEW_OBJECT, &["x-amz-checksum-type"]]);
     POST Object "RestoreObject" [Has("restore")] "s3:RestoreObject" Refused .xml();
-    POST Object "CompleteMultipartUpload" [Has("uploadId")] "s3:PutObject" Served .xml();
+    POST Object "CompleteMultipartUpload" [Has("uploadId")] "s3:PutObject" Served .xml()
+        .headers(&[CHECKSUMS, &["x-amz-checksum-type", "x-amz-mp-object-size"]]);
     PUT Bucket "PutBucketAnalyticsConfiguration" [Has("analytics")]
         "s3:PutAnalyticsConfiguration" Refused .queries(&["id"]).xml();
     PUT Bucket "PutBucketIntelligentTieringConfiguration" [Has("intelligent-tiering")]
@@ -108,10 +133,13 @@ table! {
     PUT Object "PutObjectRetention" [Has("retention")] "s3:PutObjectRetention" Default .queries(&["versionId"]).xml();
     PUT Object "PutObjectTagging" [Has("tagging")] "s3:PutObjectTagging" Default .queries(&["versionId"]).xml();
     PUT Object "RenameObject" [Has("renameObject")] "s3express:RenameObject" Refused;
-    PUT Object "UploadPartCopy" [Has("partNumber"), Has("uploadId"), Header("x-amz-copy-source")] "s3:PutObject" Served;
-    PUT Object "UploadPart" [Has("partNumber"), Has("uploadId")] "s3:PutObject" Served .stream();
-    PUT Object "CopyObject" [Header("x-amz-copy-source")] "s3:PutObject" Served;
-    PUT Object "PutObject" [] "s3:PutObject" Served .stream();
+    PUT Object "UploadPartCopy" [Has("partNumber"), Has("uploadId"), Header("x-amz-copy-source")] "s3:PutObject" Served
+        .headers(&[COPY, &["x-amz-copy-source-range"]]);
+    PUT Object "UploadPart" [Has("partNumber"), Has("uploadId")] "s3:PutObject" Served .stream()
+        .headers(&[CHECKSUMS, &["x-amz-checksum-algorithm"]]);
+    PUT Object "CopyObject" [Header("x-amz-copy-source")] "s3:PutObject" Served
+        .headers(&[NEW_OBJECT, COPY, &["x-amz-metadata-directive", "x-amz-tagging-directive"]]);
+    PUT Object "PutObject" [] "s3:PutObject" Served .stream() .headers(&[NEW_OBJECT, CHECKSUMS]);
     DELETE Bucket "DeleteBucketAnalyticsConfiguration" [Has("analytics")]
         "s3:PutAnalyticsConfiguration" Refused .queries(&["id"]);
     DELETE Bucket "DeleteBucketIntelligentTieringConfiguration" [Has("intelligent-tiering")]

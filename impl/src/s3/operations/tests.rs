@@ -103,22 +103,41 @@ fn subresources() {
     }
 }
 
+#[test]
+fn headers_are_those_that_an_operation_acts_upon() {
+    for name in [
+        "x-amz-date",
+        "x-amz-copy-source",
+        "x-amz-copy-source-range",
+        "x-amz-checksum-sha1",
+    ] {
+        assert!(is_header(name), "{name}");
+    }
+    // The last one routes to an operation that is refused.
+    for name in ["x-amz-mfa", "x-amz-something-of-tomorrow", "x-amz-request-route"] {
+        assert!(!is_header(name), "{name}");
+    }
+    let all = OPERATIONS.iter().flat_map(|operation| operation.headers.concat());
+    let is_lower_case = |name: &str| name.starts_with("x-amz-") && name.bytes().all(|byte| !byte.is_ascii_uppercase());
+    assert!(all.into_iter().all(is_lower_case));
+}
+
 /// Renders the table as `specs/s3.md` has it.
 fn table() -> String {
-    let mut text = String::from("| operation | request | action | state |\n|---|---|---|---|\n");
+    let mut text = String::from("| operation | request | further headers | action | state |\n|---|---|---|---|---|\n");
     for operation in OPERATIONS {
         let path = match operation.target {
             Service => "/",
             Bucket => "/bucket",
             Object => "/bucket/key",
         };
-        let (mut query, mut headers) = (Vec::new(), String::new());
+        let (mut query, mut routed) = (Vec::new(), String::new());
         for condition in operation.when {
             match *condition {
                 Has(name) => query.push(name.to_owned()),
                 Is(name, value) => query.push(format!("{name}={value}")),
                 Header(name) => {
-                    let _ = write!(headers, ", `{name}`");
+                    let _ = write!(routed, ", `{name}`");
                 }
             }
         }
@@ -127,6 +146,13 @@ fn table() -> String {
         } else {
             format!("?{}", query.join("&"))
         };
+        let headers: Vec<_> = operation
+            .headers
+            .concat()
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let headers = headers.join(" ");
         let state = match operation.state {
             Served => "yes",
             Default => "true",
@@ -137,7 +163,7 @@ fn table() -> String {
         } = operation;
         let _ = writeln!(
             text,
-            "| {name} | `{method} {path}{query}`{headers} | `{action}` | {state} |"
+            "| {name} | `{method} {path}{query}`{routed} | {headers} | `{action}` | {state} |"
         );
     }
     text
