@@ -10,7 +10,7 @@ use bytes::Bytes;
 use checksum::Hasher;
 use futures::{Stream, StreamExt, future::join3};
 use model::record::{Checksum, ChecksumKind};
-use std::{fmt::Write as _, pin::Pin, time::Duration};
+use std::{pin::Pin, time::Duration};
 
 /// The largest object, and part, in bytes: 5 TiB.
 pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
@@ -288,9 +288,11 @@ impl Hashes {
 
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+    ];
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let mut text = String::with_capacity(2 * bytes.len());
+    text.extend(digits.map(|digit| DIGITS[usize::from(digit)]));
+    text
 }
