@@ -33,6 +33,8 @@ pub enum Mutant {
     LogNotVerified,
     /// A checkpoint does not change the log's generation: older entries still count.
     LogGenerationKept,
+    /// A checkpoint leaves out a row of the memtable.
+    CheckpointMissesRow,
     /// A compaction of the index does not copy rows again that commits change meanwhile.
     CompactionMissesChanges,
     /// The copy that a compaction has made is not synced before it takes the index's place.

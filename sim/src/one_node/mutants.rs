@@ -13,7 +13,7 @@ use store::runtime::{Mutant, Mutant::*};
 pub type Focus = fn(&mut Plan);
 
 /// Every mutant, and what of a plan is turned up for it: a rare meeting of faults must not rest on a lucky seed.
-pub const MUTANTS: [(Mutant, Focus); 39] = [
+pub const MUTANTS: [(Mutant, Focus); 40] = [
     (ShardFileNotSynced, as_drawn),
     (ShardFolderNotSynced, as_drawn),
     (IndexNotSynced, as_drawn),
@@ -25,6 +25,7 @@ pub const MUTANTS: [(Mutant, Focus); 39] = [
     (LogNotReplayed, power_loss),
     (LogNotVerified, power_loss),
     (LogGenerationKept, checkpoints),
+    (CheckpointMissesRow, checkpoints),
     (CompactionMissesChanges, compactions),
     (CompactionNotSynced, compactions),
     (CompactionNameNotSynced, compactions),

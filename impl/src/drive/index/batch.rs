@@ -9,8 +9,8 @@ use super::{
     len_of,
     live::Live,
     rows::{self, RowError},
-    write_drive,
 };
+use bytes::Bytes;
 use redb::WriteTransaction;
 
 const REGISTER: u8 = 1;
@@ -22,7 +22,6 @@ const DRIVE: u8 = 4;
 pub(super) struct Batch {
     /// Space for the header of a log entry, and the rows.
     bytes: Vec<u8>,
-    header_bytes: usize,
     row_count: usize,
 }
 
@@ -39,7 +38,6 @@ impl Batch {
     pub(super) fn of(changes: &Changes, header_bytes: usize) -> Result<Batch, IndexError> {
         let mut batch = Batch {
             bytes: vec![0; header_bytes],
-            header_bytes,
             row_count: 0,
         };
         for (key, register) in &changes.registers {
@@ -88,11 +86,6 @@ impl Batch {
         self.row_count += 1;
     }
 
-    /// Returns the rows.
-    pub(super) fn rows(&self) -> Result<Rows<'_>, RowError> {
-        Rows::decode(&self.bytes[self.header_bytes..])
-    }
-
     /// Number of rows.
     pub(super) fn row_count(&self) -> usize {
         self.row_count
@@ -106,6 +99,11 @@ impl Batch {
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
+
+    /// Returns all bytes, the header included, to be shared.
+    pub(super) fn into_bytes(self) -> Bytes {
+        Bytes::from(self.bytes)
+    }
 }
 
 /// Decoded rows of a batch.
@@ -113,7 +111,7 @@ impl Batch {
 pub(super) struct Rows<'a> {
     pub(super) rows: Vec<Row<'a>>,
     /// The drive's epoch and `hi`.
-    drive: Option<(u64, u64)>,
+    pub(super) drive: Option<(u64, u64)>,
 }
 
 impl<'a> Rows<'a> {
@@ -140,15 +138,6 @@ impl<'a> Rows<'a> {
             decoded.rows.push(Row { table, key, value });
         }
         Ok(decoded)
-    }
-
-    /// Writes all rows.
-    pub(super) fn write(&self, transaction: &WriteTransaction, live: &mut Live) -> Result<(), IndexError> {
-        write_rows(transaction, &self.rows, live)?;
-        match self.drive {
-            Some(drive) => write_drive(transaction, drive),
-            None => Ok(()),
-        }
     }
 }
 

@@ -9,14 +9,14 @@
 use super::{
     Index, IndexError, LOG, META, MakeRoom, Open, View,
     batch::{Row, Rows, write_rows},
-    contained, lock, rows, set_durability, write_drive,
+    contained, lock, set_durability, write_drive,
 };
 use crate::runtime::{File, Mutant, Mutation};
 use redb::Durability;
 use std::{
     collections::BTreeSet,
     mem,
-    ops::Bound,
+    ops::{Bound, ControlFlow},
     sync::{Arc, PoisonError},
 };
 
@@ -37,6 +37,11 @@ pub(super) enum RowTable {
     Shards,
 }
 
+impl RowTable {
+    /// All of them, in order.
+    pub(super) const ALL: [RowTable; 3] = [RowTable::Registers, RowTable::Held, RowTable::Shards];
+}
+
 /// A row's table and key. No key is empty, so the default one is before all.
 pub(super) type RowKey = (RowTable, Vec<u8>);
 
@@ -54,62 +59,29 @@ impl Tracker {
     }
 }
 
-macro_rules! take_rows {
-    ($table:expr, $range:expr, $bytes_max:expr) => {{
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        for entry in $range {
-            let (key, value) = entry?;
-            let (key, value) = (key.value().to_vec(), value.value().to_vec());
-            bytes += key.len() + value.len();
-            rows.push((($table, key), value));
-            if bytes >= $bytes_max {
-                break;
-            }
-        }
-        rows
-    }};
-}
-
 impl View {
     /// Rows after this one, in order, of one table, with about `bytes_max` bytes. None only if it is the last one.
     pub(super) fn rows_after(&self, after: &RowKey, bytes_max: usize) -> Result<Vec<(RowKey, Vec<u8>)>, IndexError> {
-        let (mut table, mut after) = (after.0, &after.1[..]);
-        contained(|| {
-            loop {
-                let range = (Bound::Excluded(after), Bound::Unbounded);
-                let rows = match table {
-                    RowTable::Registers => take_rows!(table, self.registers.range::<&[u8]>(range)?, bytes_max),
-                    RowTable::Held => take_rows!(table, self.held.range::<&[u8]>(range)?, bytes_max),
-                    RowTable::Shards => {
-                        let start = rows::as_shard_key(after).map_or(Bound::Unbounded, Bound::Excluded);
-                        let range = self
-                            .shards
-                            .range::<&[u8; rows::SHARD_KEY_BYTES]>((start, Bound::Unbounded))?;
-                        take_rows!(table, range, bytes_max)
-                    }
-                };
-                if !rows.is_empty() || table == RowTable::Shards {
-                    return Ok(rows);
-                }
-                table = match table {
-                    RowTable::Registers => RowTable::Held,
-                    RowTable::Held | RowTable::Shards => RowTable::Shards,
-                };
-                after = &[];
+        let mut start = match &after.1[..] {
+            [] => Bound::Unbounded,
+            key => Bound::Excluded(key),
+        };
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        for table in RowTable::ALL.into_iter().filter(|table| *table >= after.0) {
+            self.scan(table, &[], start, |key, value| {
+                bytes += key.len() + value.len();
+                rows.push(((table, key.to_vec()), value.to_vec()));
+                Ok(match bytes >= bytes_max {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                })
+            })?;
+            if !rows.is_empty() {
+                break;
             }
-        })
-    }
-
-    /// A row's value.
-    fn row(&self, (table, key): &RowKey) -> Result<Option<Vec<u8>>, IndexError> {
-        contained(|| {
-            let value = match table {
-                RowTable::Registers => self.registers.get(&key[..])?,
-                RowTable::Held => self.held.get(&key[..])?,
-                RowTable::Shards => self.shards.get(rows::as_shard_key(key)?)?,
-            };
-            Ok(value.map(|value| value.value().to_vec()))
-        })
+            start = Bound::Unbounded;
+        }
+        Ok(rows)
     }
 }
 
@@ -215,15 +187,13 @@ impl Compaction {
             live.store(&transaction, drive.is_some())?;
             drop(live);
             Ok(transaction.commit()?)
-        })?;
-        *lock(&self.target.view) = None;
-        Ok(())
+        })
     }
 }
 
 fn changed_rows(view: &View, changed: Vec<RowKey>) -> Result<Vec<CopiedRow>, IndexError> {
     let rows = changed.into_iter().map(|key| {
-        let value = view.row(&key)?;
+        let value = view.row(key.0, &key.1, |value| Ok(value.to_vec()))?;
         Ok((key, value))
     });
     rows.collect()
@@ -231,25 +201,29 @@ fn changed_rows(view: &View, changed: Vec<RowKey>) -> Result<Vec<CopiedRow>, Ind
 
 impl Index {
     /// Serves a finished copy from now on. Views of the file before it stay readable.
-    pub(crate) fn adopt(&self, compaction: Compaction) {
+    ///
+    /// # Errors
+    /// The copy cannot be read: nothing has changed.
+    pub(crate) fn adopt(&self, compaction: Compaction) -> Result<(), IndexError> {
         let target = &compaction.target;
         // In the order in which commits take the locks.
         let mut log = lock(&self.log);
-        let new = target.open.write().unwrap_or_else(PoisonError::into_inner).take();
-        // In this order, as readers take them.
         let mut view = lock(&self.view);
+        let last = view.as_ref().ok_or(IndexError::Closed)?.commit;
+        *view = Some(Arc::new(target.view_of_checkpoint(last)?));
+        let new = target.open.write().unwrap_or_else(PoisonError::into_inner).take();
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         let old = mem::replace(&mut *open, new);
         if let Some(old) = &old {
             old.blocks.abandon();
         }
-        *view = None;
         *lock(&self.live) = mem::take(&mut *lock(&target.live));
         *lock(&self.tracker) = None;
         lock(&self.retired).extend(old);
         if let Some(log) = &mut *log {
             log.restart(compaction.generation);
         }
+        Ok(())
     }
 
     /// Notes changed rows no longer: the compaction was given up.

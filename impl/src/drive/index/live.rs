@@ -1,11 +1,11 @@
-//! Bytes of all rows of an index, kept up to date by its commits.
+//! Bytes of all rows of an index, kept up to date by its checkpoints.
 //!
 //! They tell how much of the file a compaction would give back. Stored when the drive rests or is closed, or with a
-//! finished copy, and removed by the first commit after that. An index that is opened without them is counted anew,
+//! finished copy, and removed by the first checkpoint after that. An index that is opened without them is counted anew,
 //! beside commits.
 
 use super::{
-    Index, IndexError, META,
+    Index, IndexError, META, View,
     compaction::{RowKey, RowTable},
     lock,
 };
@@ -87,15 +87,18 @@ impl Index {
         lock(&self.live).bytes
     }
 
-    /// Counts further rows; whether all are counted. The number is an estimate: a row that a commit changes
-    /// at this very moment may be missed.
+    /// Counts further rows; whether all are counted. The number is an estimate: a row that a checkpoint
+    /// changes at this very moment may be missed.
     pub(crate) fn count_rows(&self) -> Result<bool, IndexError> {
         let after = match &lock(&self.live).counted {
             Counted::Nothing => RowKey::default(),
             Counted::Through(last) => last.clone(),
             Counted::All => return Ok(true),
         };
-        let rows = self.view()?.rows_after(&after, COUNT_BYTES)?;
+        // The rows of the memtable are taken into account by the next checkpoint.
+        let view = self.view()?;
+        let checkpoint = View::of_checkpoint(view.commit, view.checkpoint.clone());
+        let rows = checkpoint.rows_after(&after, COUNT_BYTES)?;
         let mut live = lock(&self.live);
         live.bytes += rows
             .iter()

@@ -1,8 +1,8 @@
 //! Log of the commits since an index's last checkpoint.
 //!
 //! A durable commit of redb writes every page that it has changed, and its header. So most commits are appended to the
-//! log instead and synced there, while redb keeps their pages in memory; a *checkpoint* is a commit that redb makes
-//! durable, with all before it. Opening an index applies the log to its last checkpoint (`drive.log-replayed`).
+//! log instead and synced there, while their rows stay in the memtable; a *checkpoint* writes those into redb, durably.
+//! Opening an index applies the log to its last checkpoint (`drive.log-replayed`).
 //!
 //! # Format
 //! The first block of 4 KiB is a header: whose log it is. Then entries, one behind the other, each from the beginning
@@ -184,6 +184,11 @@ impl Log {
         self.end = (at + bytes.len() as u64).next_multiple_of(BLOCK_BYTES as u64);
         self.rows += rows;
         Ok(())
+    }
+
+    /// The mutant that the index runs with.
+    pub(super) fn mutation(&self) -> Mutation {
+        self.mutation
     }
 
     /// Number of rows of all entries.

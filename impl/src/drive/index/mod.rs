@@ -1,4 +1,4 @@
-//! A drive's index: registers, held folders, small shards, in redb over verified blocks.
+//! A drive's index: registers, held folders, small shards, in redb over verified blocks, behind a log and a memtable.
 
 mod batch;
 mod blocks;
@@ -8,39 +8,41 @@ pub mod fuzzing;
 mod header;
 mod live;
 mod log;
+mod memtable;
 mod rows;
 mod sums;
 mod unnamed;
+mod view;
 
 pub(crate) use blocks::{MakeRoom, is_full};
 pub(crate) use compaction::Compaction;
 pub(crate) use log::{LogConfig, LogLimits, create_log};
 pub(crate) use rows::{Held, Shard};
 pub use rows::{RowError, decode_register};
+pub(crate) use view::View;
 
-use super::{ListFrom, RegisterKey, page::Rows};
+use super::RegisterKey;
 use crate::runtime::{File, Mutation};
-use batch::{Batch, Rows as BatchRows};
+use batch::{Batch, Rows};
 use blocks::{Backend, Blocks};
 use bytes::Bytes;
 use compaction::Tracker;
 use live::{LIVE, Live};
 use log::Log;
+use memtable::{Memtable, read, write};
 use model::{
     protocol::{Folder, Register},
     record::Record,
 };
 use redb::{
-    AccessGuard, Builder, Database, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition,
-    WriteTransaction,
+    AccessGuard, Builder, Database, Durability, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction,
 };
 use std::{
-    collections::BTreeMap,
     fmt, io,
-    ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
+use view::Checkpoint;
 
 /// The version of the tables below and of the log. Any other is refused: version 1, without a log, was never released.
 const VERSION: u64 = 2;
@@ -48,8 +50,6 @@ const VERSION: u64 = 2;
 const LOG: &str = "log";
 /// redb's cache, of pages read and pages to be written. Its default is 1 GiB for each drive.
 const CACHE_BYTES: usize = 10 << 20;
-/// A page of a listing ends after this many bytes of rows.
-const LIST_BYTES_MAX: usize = 4 << 20;
 
 type ShardKey = &'static [u8; rows::SHARD_KEY_BYTES];
 const REGISTERS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("registers");
@@ -169,11 +169,11 @@ pub(crate) enum Durable {
 pub(crate) struct Index {
     /// `None` once closed. Held only while a transaction begins.
     open: RwLock<Option<Open>>,
-    /// View that readers share until the next commit.
+    /// View of the last commit. `None` for a copy that a compaction has not finished, and once closed.
     view: Mutex<Option<Arc<View>>>,
-    /// `None` for a copy that a compaction has not finished, and once closed. Held during a commit.
+    /// `None` with the view. Held during a commit.
     log: Mutex<Option<Log>>,
-    /// Bytes of all rows.
+    /// Bytes of the rows of the last checkpoint.
     live: Mutex<Live>,
     /// Keys changed by commits while a compaction is under way.
     tracker: Mutex<Option<Tracker>>,
@@ -221,12 +221,19 @@ impl Index {
     ) -> Result<Index, IndexError> {
         let index = Index::open_without_log(file, make_room, mutation)?;
         let generation = index.meta(LOG)?.ok_or(RowError::Malformed)?;
-        let log = Log::new(open_log().map_err(IndexError::NoLog)?, mutation, generation);
-        let entries = log.read()?;
-        *lock(&index.log) = Some(log);
-        if generation == 0 || !entries.is_empty() {
-            index.replay(&entries)?;
+        let mut log = Log::new(open_log().map_err(IndexError::NoLog)?, mutation, generation);
+        let mut memtable = Memtable::default();
+        let mut commits = 0;
+        for entry in log.read()? {
+            let entry = Bytes::from(entry);
+            commits += 1;
+            memtable.insert(commits, &Rows::decode(&entry)?, &entry);
         }
+        if generation == 0 || commits > 0 {
+            contained(|| index.checkpoint(&mut log, &memtable, false))?;
+        }
+        *lock(&index.log) = Some(log);
+        *lock(&index.view) = Some(Arc::new(index.view_of_checkpoint(commits)?));
         Ok(index)
     }
 
@@ -242,20 +249,6 @@ impl Index {
             *lock(&index.live) = Live::stored(bytes);
         }
         Ok(index)
-    }
-
-    /// Applies the entries of the log, and makes a checkpoint.
-    fn replay(&self, entries: &[Vec<u8>]) -> Result<(), IndexError> {
-        contained(|| {
-            let mut log = lock(&self.log);
-            let transaction = self.begin_write(true)?;
-            let mut live = lock(&self.live);
-            for entry in entries {
-                BatchRows::decode(entry)?.write(&transaction, &mut live)?;
-            }
-            live.store(&transaction, false)?;
-            checkpoint(log.as_mut().ok_or(IndexError::Closed)?, transaction)
-        })
     }
 
     fn start(file: Arc<dyn File>, blocks: Blocks) -> Result<Index, IndexError> {
@@ -290,6 +283,9 @@ impl Index {
 
     /// The drive's stored epoch and `hi`.
     pub(crate) fn drive_state(&self) -> Result<(u64, u64), IndexError> {
+        if let Some(state) = read(&self.view()?.memtable).drive() {
+            return Ok(state);
+        }
         let (epoch, hi) = (self.meta("epoch")?, self.meta("hi")?);
         Ok((epoch.ok_or(RowError::Malformed)?, hi.ok_or(RowError::Malformed)?))
     }
@@ -303,60 +299,80 @@ impl Index {
         })
     }
 
-    /// Makes changes durable, all of them or none.
+    /// Makes changes durable, all of them or none. Only one commit at a time.
     pub(crate) fn commit(&self, changes: &Changes, durable: Durable) -> Result<(), IndexError> {
         let mut batch = Batch::of(changes, log::ENTRY_HEADER_BYTES)?;
         contained(|| {
             let mut log = lock(&self.log);
             let log = log.as_mut().ok_or(IndexError::Closed)?;
-            let is_checkpoint = durable != Durable::Logged || !log.has_room_for(&batch);
-            let mut transaction = self.begin_write(is_checkpoint)?;
-            let mut live = lock(&self.live);
-            batch.rows()?.write(&transaction, &mut live)?;
-            live.store(&transaction, durable == Durable::Rest)?;
-            // A count of all rows must not wait for the sync.
-            drop(live);
-            if is_checkpoint {
-                return checkpoint(log, transaction);
-            }
-            // Before readers can see it.
-            match log.append(&mut batch) {
-                Ok(()) => set_durability(&mut transaction, Durability::None)?,
-                // The drive's reserve is for redb: what it needs for the log's rows must not pile up any more.
-                Err(error) if is_full(&error) => {
-                    transaction.set_quick_repair(true);
-                    return checkpoint(log, transaction);
+            let mut is_checkpoint = durable != Durable::Logged || !log.has_room_for(&batch);
+            if !is_checkpoint {
+                // Before readers can see it.
+                match log.append(&mut batch) {
+                    Ok(()) => {}
+                    // The drive's reserve is for redb: what it needs for the log's rows must not pile up any more.
+                    Err(error) if is_full(&error) => is_checkpoint = true,
+                    Err(error) => return Err(error.into()),
                 }
-                Err(error) => return Err(error.into()),
             }
-            Ok(transaction.commit()?)
-        })?;
-        // Readers that begin from here on see the commit.
-        *lock(&self.view) = None;
-        // Only now: a compaction that took the keys earlier would copy the rows as they were.
-        if let Some(tracker) = &mut *lock(&self.tracker) {
-            tracker.note(&batch.rows()?);
-        }
+            let (last, memtable, checkpoint) = {
+                let view = self.view()?;
+                (view.commit, view.memtable.clone(), view.checkpoint.clone())
+            };
+            let commit = last + 1;
+            let batch = batch.into_bytes();
+            let rows = Rows::decode(&batch[log::ENTRY_HEADER_BYTES..])?;
+            write(&memtable).insert(commit, &rows, &batch);
+            let view = if is_checkpoint {
+                drop(checkpoint);
+                self.checkpoint(log, &read(&memtable), durable == Durable::Rest)?;
+                self.view_of_checkpoint(commit)?
+            } else {
+                View {
+                    commit,
+                    memtable,
+                    checkpoint,
+                }
+            };
+            // Readers that begin from here on see the commit.
+            *lock(&self.view) = Some(Arc::new(view));
+            // Only now: a compaction that took the keys earlier would copy the rows as they were.
+            if let Some(tracker) = &mut *lock(&self.tracker) {
+                tracker.note(&rows);
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes the rows of the memtable into redb, durably, and begins the log anew.
+    fn checkpoint(&self, log: &mut Log, memtable: &Memtable, rest: bool) -> Result<(), IndexError> {
+        let transaction = self.begin_write(true)?;
+        let mut live = lock(&self.live);
+        memtable.write(&transaction, &mut live, log.mutation())?;
+        live.store(&transaction, rest)?;
+        // A count of all rows must not wait for the sync.
+        drop(live);
+        let generation = log.next_generation();
+        transaction.open_table(META)?.insert(LOG, generation)?;
+        transaction.commit()?;
+        log.restart(generation);
         Ok(())
     }
 
     /// Returns a view of the last commit.
     pub(crate) fn view(&self) -> Result<Arc<View>, IndexError> {
-        let mut view = lock(&self.view);
-        if let Some(view) = &*view {
-            return Ok(view.clone());
-        }
-        let fresh = contained(|| {
+        lock(&self.view).clone().ok_or(IndexError::Closed)
+    }
+
+    /// Returns a view of the last checkpoint, made by this commit.
+    fn view_of_checkpoint(&self, commit: u64) -> Result<View, IndexError> {
+        contained(|| {
             let (transaction, of) = self.begin_read()?;
-            Ok(Arc::new(View {
-                registers: transaction.open_table(REGISTERS)?,
-                held: transaction.open_table(HELD)?,
-                shards: transaction.open_table(SHARDS)?,
-                _of: of,
-            }))
-        })?;
-        *view = Some(fresh.clone());
-        Ok(fresh)
+            Ok(View::of_checkpoint(
+                commit,
+                Arc::new(Checkpoint::new(&transaction, of)?),
+            ))
+        })
     }
 
     /// Writes nothing any more: the log has all that was acknowledged. Without this redb commits once more when it is
@@ -367,7 +383,7 @@ impl Index {
         }
     }
 
-    /// Closes the index: it opens again at once. Views that are still held answer with errors.
+    /// Closes the index: it opens again at once. Views that are still held may answer with errors.
     pub(crate) fn close(&self) -> Result<(), IndexError> {
         contained(|| {
             *lock(&self.view) = None;
@@ -409,15 +425,6 @@ impl fmt::Debug for Index {
     }
 }
 
-/// Commits a transaction as a checkpoint, behind which the log begins anew.
-fn checkpoint(log: &mut Log, transaction: WriteTransaction) -> Result<(), IndexError> {
-    let generation = log.next_generation();
-    transaction.open_table(META)?.insert(LOG, generation)?;
-    transaction.commit()?;
-    log.restart(generation);
-    Ok(())
-}
-
 fn set_durability(transaction: &mut WriteTransaction, durability: Durability) -> Result<(), IndexError> {
     let set = transaction.set_durability(durability);
     set.map_err(|error| IndexError::Redb(Box::new(error.into())))
@@ -433,86 +440,6 @@ fn write_drive(transaction: &WriteTransaction, (epoch, hi): (u64, u64)) -> Resul
 
 fn len_of(row: Option<AccessGuard<'_, &[u8]>>) -> Option<usize> {
     row.map(|row| row.value().len())
-}
-
-/// Snapshot of one commit.
-pub(crate) struct View {
-    registers: ReadOnlyTable<&'static [u8], &'static [u8]>,
-    held: ReadOnlyTable<&'static [u8], &'static [u8]>,
-    shards: ReadOnlyTable<ShardKey, &'static [u8]>,
-    /// Keeps the file open that it is of.
-    _of: Arc<()>,
-}
-
-/// Registers of a range, and whether it ends with the last of them.
-pub(crate) type Listed = (Rows, bool);
-
-impl View {
-    /// A key's register; absent if it has no row.
-    pub(crate) fn register(&self, key: &RegisterKey) -> Result<Register<Record>, IndexError> {
-        contained(|| match self.registers.get(key.as_bytes())? {
-            Some(row) => Ok(rows::decode_register(row.value())?),
-            None => Ok(Register::absent()),
-        })
-    }
-
-    /// The folders that are held for a register: all of an object key's, those of its own number for a part.
-    pub(crate) fn held(&self, key: &RegisterKey) -> Result<BTreeMap<Folder, Held>, IndexError> {
-        let prefix = match (key.part_of(), key.is_object()) {
-            (Some(part), _) => rows::held_part_prefix(&part.owner, part.upload, part.number),
-            (None, true) => rows::held_prefix(key),
-            (None, false) => return Ok(BTreeMap::new()),
-        };
-        contained(|| {
-            let mut held = BTreeMap::new();
-            for entry in self.held.range(&prefix[..]..)? {
-                let (key, row) = entry?;
-                if !key.value().starts_with(&prefix) {
-                    break;
-                }
-                let (folder, found) = rows::decode_held(key.value(), row.value())?;
-                held.insert(folder, found);
-            }
-            Ok(held)
-        })
-    }
-
-    /// A shard that is held, if it is.
-    pub(crate) fn shard(&self, folder: Folder, part: u16) -> Result<Option<Shard>, IndexError> {
-        contained(|| match self.shards.get(&rows::shard_key(folder, part))? {
-            Some(row) => Ok(Some(rows::decode_shard(row.value())?)),
-            None => Ok(None),
-        })
-    }
-
-    /// Registers below `prefix`, in order of their keys. At least one if there is any and `limit` allows,
-    /// fewer than `limit` when they are long.
-    pub(crate) fn list(&self, prefix: &[u8], from: &ListFrom, limit: usize) -> Result<Listed, IndexError> {
-        let start = match from {
-            ListFrom::Start => Bound::Included(prefix),
-            ListFrom::At(key) => Bound::Included(&key[..]),
-            ListFrom::After(key) => Bound::Excluded(&key[..]),
-        };
-        // A start before the prefix would walk over keys of others.
-        let start = match start {
-            Bound::Included(key) | Bound::Excluded(key) if key < prefix => Bound::Included(prefix),
-            other => other,
-        };
-        contained(|| {
-            let mut listed = Rows::default();
-            for entry in self.registers.range::<&[u8]>((start, Bound::Unbounded))? {
-                let (key, row) = entry?;
-                if !key.value().starts_with(prefix) {
-                    break;
-                }
-                if listed.len() >= limit || listed.byte_len() >= LIST_BYTES_MAX {
-                    return Ok((listed, false));
-                }
-                listed.push(key.value(), row.value());
-            }
-            Ok((listed, true))
-        })
-    }
 }
 
 /// Turns a panic into an error: redb's assumptions may not hold on damaged bytes.

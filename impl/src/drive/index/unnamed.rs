@@ -1,9 +1,12 @@
 //! Orphaned folders: held ones that no register names.
 
-use super::{IndexError, View, contained, rows};
+use super::{IndexError, View, compaction::RowTable, rows};
 use crate::drive::{RegisterKey, Unnamed};
 use model::{protocol::Value, record::Record};
-use std::{collections::BTreeSet, ops::Bound};
+use std::{
+    collections::BTreeSet,
+    ops::{Bound, ControlFlow},
+};
 
 impl View {
     /// Held folders that neither the accepted nor the previous value of their owner names, in the order of
@@ -12,34 +15,32 @@ impl View {
     pub(crate) fn unnamed(&self, after: Option<&Unnamed>, limit: usize) -> Result<Vec<Unnamed>, IndexError> {
         let after = after.map(|after| rows::held_key(&after.owner, after.folder, held_of(after)));
         let start = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        contained(|| {
-            let mut found = Vec::new();
-            let mut owner: Option<Owner> = None;
-            for entry in self.held.range::<&[u8]>((start, Bound::Unbounded))? {
-                let (key, row) = entry?;
-                if found.len() >= limit {
-                    break;
-                }
-                let (folder, held) = rows::decode_held(key.value(), row.value())?;
-                let owner_key = rows::held_owner(key.value())?;
-                let current = match owner.take() {
-                    Some(known) if known.key == owner_key => known,
-                    _ => Owner::load(self, owner_key)?,
-                };
-                let upload = Some(held.upload).filter(|upload| *upload != 0);
-                if !current.names(folder, upload) {
-                    let (owner, part) = (current.key.clone(), held.part);
-                    found.push(Unnamed {
-                        owner,
-                        folder,
-                        upload,
-                        part,
-                    });
-                }
-                owner = Some(current);
+        let mut found = Vec::new();
+        let mut owner: Option<Owner> = None;
+        self.scan(RowTable::Held, &[], start, |key, row| {
+            if found.len() >= limit {
+                return Ok(ControlFlow::Break(()));
             }
-            Ok(found)
-        })
+            let (folder, held) = rows::decode_held(key, row)?;
+            let owner_key = rows::held_owner(key)?;
+            let current = match owner.take() {
+                Some(known) if known.key == owner_key => known,
+                _ => Owner::load(self, owner_key)?,
+            };
+            let upload = Some(held.upload).filter(|upload| *upload != 0);
+            if !current.names(folder, upload) {
+                let (owner, part) = (current.key.clone(), held.part);
+                found.push(Unnamed {
+                    owner,
+                    folder,
+                    upload,
+                    part,
+                });
+            }
+            owner = Some(current);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
     }
 }
 

@@ -259,8 +259,9 @@ fn finish(shared: &Shared, mut compaction: Compaction) -> Result<(), DriveError>
             .sync_dir(folder)
             .map_err(|error| shared.index_failed(&IndexError::Io(error)))?;
     }
-    shared.index.adopt(compaction);
-    Ok(())
+    // The copy has the index's name: whatever the error, nothing may be committed to the old file any more.
+    let adopted = shared.index.adopt(compaction);
+    adopted.map_err(|error| shared.index_failed(&error))
 }
 
 #[cfg(test)]

@@ -1,0 +1,84 @@
+//! Tests of views: what they see of the memtable and of the checkpoint below it.
+
+use super::*;
+use std::collections::BTreeMap;
+
+const KEYS: u64 = 150;
+
+/// Round of the vote of each key that has a register.
+type Rounds = BTreeMap<u64, u64>;
+
+/// Asserts that a view has these registers, folders and shards, and no others.
+fn check(view: &View, expected: &Rounds) {
+    for n in 0..KEYS {
+        let round = expected.get(&n).copied();
+        let found = view.register(&key(n)).expect("reads").accepted.ballot.round;
+        assert_eq!(found, round.unwrap_or(0), "key {n}");
+        let held = view.held(&key(n)).expect("reads");
+        assert_eq!(held.len(), usize::from(round.is_some()), "key {n}");
+        let shard = view.shard(u128::from(n) + 1, 1).expect("reads");
+        assert_eq!(shard.is_some(), round.is_some(), "key {n}");
+    }
+    // In pages, whose ends fall on rows of either source.
+    for (bucket, limit) in [(0, 1), (1, 7), (2, usize::MAX)] {
+        let prefix = RegisterKey::objects_prefix(bucket, "");
+        let (mut names, mut from) = (Vec::new(), ListFrom::Start);
+        loop {
+            let (page, complete) = view.list(&prefix, &from, limit).expect("lists");
+            names.extend(page.iter().map(|(key, _)| key.to_vec()));
+            if complete {
+                break;
+            }
+            from = ListFrom::After(page.last_key().expect("a page with rows").to_vec());
+        }
+        let of_bucket = expected.keys().filter(|n| u128::from(*n % 3) == bucket);
+        let mut all: Vec<_> = of_bucket.map(|n| key(*n).as_bytes().to_vec()).collect();
+        all.sort_unstable();
+        assert_eq!(names, all, "bucket {bucket}");
+    }
+}
+
+// `drive.view-is-a-commit`
+#[test]
+fn a_view_has_all_of_its_commit_and_nothing_of_later_ones() {
+    let (_dir, path) = scratch();
+    let mut index = open(&path).expect("opens");
+    let mut random = xorshift(2_463_534_242);
+    let mut now = Rounds::new();
+    let mut views: Vec<(Arc<View>, Rounds)> = Vec::new();
+    let (mut kept_over_checkpoint, mut kept_over_commit) = (false, false);
+    for round in 6..400 {
+        // From one key to nearly all: more than a cursor takes at once.
+        let share = 1 << (random() % 8);
+        let (removed, changed): (Vec<_>, Vec<_>) = (0..KEYS)
+            .filter(|_| random() % 128 < share)
+            .partition(|n| (n + round) % 3 == 0);
+        let changes = merge([
+            merge(changed.iter().map(|n| put(*n, round))),
+            remove(removed.iter().copied()),
+        ]);
+        let durable = match random() % 8 {
+            0 => Durable::Checkpoint,
+            _ => Durable::Logged,
+        };
+        index.commit(&changes, durable).expect("commits");
+        now.extend(changed.into_iter().map(|n| (n, round)));
+        now.retain(|n, _| !removed.contains(n));
+        kept_over_checkpoint |= !views.is_empty() && durable == Durable::Checkpoint;
+        kept_over_commit |= !views.is_empty() && durable == Durable::Logged;
+        check(&index.view().expect("a view"), &now);
+        match random() % 16 {
+            0..4 => views.push((index.view().expect("a view"), now.clone())),
+            4..6 => views.iter().for_each(|(view, expected)| check(view, expected)),
+            6 => views.clear(),
+            7 => {
+                views.clear();
+                index.close().expect("closes");
+                index = open(&path).expect("opens");
+                check(&index.view().expect("a view"), &now);
+            }
+            _ => {}
+        }
+    }
+    assert!(kept_over_checkpoint && kept_over_commit);
+}
