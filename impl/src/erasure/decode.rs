@@ -92,8 +92,10 @@ impl Decoder {
                 }
             }
         });
+        let segments: Vec<Bytes> = segments.collect();
+        assert_len(&segments, range.len());
         Ok(Decoded {
-            segments: segments.collect(),
+            segments,
             corrupt: blocks.corrupt,
         })
     }
@@ -187,6 +189,12 @@ impl Blocks {
     }
 }
 
+/// Panics unless the segments have as many bytes as were asked for.
+fn assert_len(segments: &[Bytes], len: usize) {
+    let found: usize = segments.iter().map(Bytes::len).sum();
+    assert!(found == len, "erasure.never-wrong: {found} bytes in place of {len}");
+}
+
 fn verify_frame(frame: &[u8], block_len: usize) -> Result<(), Corrupt> {
     if frame.len() != HASH_LEN + block_len {
         return Err(Corrupt::Length { frame_len: frame.len() });
@@ -247,6 +255,12 @@ mod tests {
     }
 
     /// `erasure.any-k`, and what a corrupt frame is told as.
+    #[test]
+    #[should_panic(expected = "erasure.never-wrong")]
+    fn segments_of_another_length_are_not_returned() {
+        assert_len(&[Bytes::from_static(b"ab"), Bytes::from_static(b"c")], 4);
+    }
+
     #[test]
     fn corrupt_frames_are_named() {
         let mut frames = frames();

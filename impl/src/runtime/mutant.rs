@@ -33,6 +33,8 @@ pub enum Mutant {
     LogNotVerified,
     /// A checkpoint does not change the log's generation: older entries still count.
     LogGenerationKept,
+    /// A drive forgets its floor while it serves.
+    FloorForgotten,
     /// A checkpoint leaves out a row of the memtable.
     CheckpointMissesRow,
     /// A compaction of the index does not copy rows again that commits change meanwhile.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     drive::{Drive, DriveError, RegisterKey, SMALL_SHARD_BYTES, ShardWriter, Staging},
-    erasure::{Codec, Distribution, Encoder, Stripe, StripePool},
+    erasure::{Codec, Distribution, Encoder, Layout, Stripe, StripePool},
     runtime::{self, Mutant},
 };
 use bytes::{Bytes, BytesMut};
@@ -87,6 +87,8 @@ pub struct StagingWriter {
     gathered: bool,
     folder: StagedFolder,
     size: u64,
+    /// Bytes of frames that each shard has got.
+    framed_len: u64,
     /// Drives that had no room.
     full: usize,
 }
@@ -186,6 +188,7 @@ impl StagingWriter {
             gathered: false,
             folder,
             size: 0,
+            framed_len: 0,
             full: 0,
         }
     }
@@ -232,6 +235,7 @@ impl StagingWriter {
         if let Some(stripe) = self.encoder.take().and_then(Encoder::finish) {
             self.take(stripe).await?;
         }
+        assert_framed(self.erasure.codec, self.size, self.framed_len);
         self.sync().await?;
         let shards = match std::mem::replace(&mut self.sink, Sink::Small(Vec::new())) {
             Sink::Small(shards) => Shards::Small {
@@ -250,6 +254,9 @@ impl StagingWriter {
 
     /// Passes a stripe's frames to the sink.
     async fn take(&mut self, stripe: Stripe) -> Result<(), StoreError> {
+        let (frames, drives) = (stripe.frames.len(), self.folder.set.len());
+        assert!(frames == drives, "erasure.set: {frames} frames for {drives} drives");
+        self.framed_len += stripe.frames.first().map_or(0, Bytes::len) as u64;
         if let Sink::Small(shards) = &mut self.sink {
             let frame_len = stripe.frames.first().map_or(0, Bytes::len);
             if shards.first().map_or(0, BytesMut::len) + frame_len <= SMALL_SHARD_BYTES {
@@ -439,9 +446,28 @@ impl Tally {
     }
 }
 
+/// Panics unless each shard of a body of `size` bytes has got as many bytes as its file is read by.
+fn assert_framed(codec: Codec, size: u64, framed_len: u64) {
+    // A body that is too long for any shard file is refused where it is received.
+    let Ok(layout) = Layout::new(codec, size) else { return };
+    let expected = layout.shard_file_len();
+    assert!(
+        framed_len == expected,
+        "erasure.file-len: shards of {framed_len} bytes in place of {expected}"
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[should_panic(expected = "erasure.file-len")]
+    fn a_shard_of_another_length_is_not_committed() {
+        let codec = Codec::new(2, 2).expect("a code");
+        assert_framed(codec, 10, 32 + 5);
+        assert_framed(codec, 10, 32 + 4);
+    }
 
     #[test]
     fn folders_made_after_each_other_have_names_in_this_order_and_take_turns_with_subfolders() {

@@ -111,6 +111,37 @@ pub struct Acceptor<'a, V> {
     pub mutation: Mutation,
 }
 
+/// What a drive refuses about a key, and what it has stored to go on refusing it: no step lowers any of these.
+#[derive(Clone, Copy, Debug)]
+struct HighWater {
+    epoch: u64,
+    hi: u64,
+    floor: Ballot,
+    /// No ballot at or below it is promised anew.
+    refused: Ballot,
+}
+
+impl HighWater {
+    fn of<V>(drive: &DriveState, key: &KeyState<V>) -> HighWater {
+        HighWater {
+            epoch: drive.epoch,
+            hi: drive.hi,
+            floor: drive.floor,
+            refused: key.promised.max(key.register.accepted.ballot).max(drive.floor),
+        }
+    }
+
+    fn assert_not_below(&self, before: &HighWater) {
+        assert!(self.epoch >= before.epoch, "drive.epoch-fences: the epoch has fallen");
+        assert!(self.hi >= before.hi, "drive.hi-covers: hi has fallen");
+        assert!(self.floor >= before.floor, "drive.promise-holds: the floor has fallen");
+        assert!(
+            self.refused >= before.refused,
+            "drive.promise-holds: a promise or a vote is forgotten without a floor"
+        );
+    }
+}
+
 impl<V: Chained> Acceptor<'_, V> {
     /// Applies an Accept that carries a change. A drive that lacks the change's base refuses and changes nothing.
     pub fn step_brief(&mut self, brief: &Brief<V>) -> (Reply<V>, Vec<DriveEffect>) {
@@ -124,7 +155,24 @@ impl<V: Chained> Acceptor<'_, V> {
 impl<V: Value> Acceptor<'_, V> {
     /// Applies a message. The reply may leave only after the effects have happened, and after those of
     /// every earlier step on this drive: a snapshot or a repeated acknowledgement speaks for them too.
+    ///
+    /// # Panics
+    /// If the step takes back what the drive has promised: a bug, with which the drive must not go on.
     pub fn step(&mut self, request: Request<V>) -> (Reply<V>, Vec<DriveEffect>) {
+        let before = HighWater::of(self.drive, self.key);
+        let stepped = self.apply(request);
+        if !self.mutation.is(Mutant::PurgeWithoutFloor) {
+            HighWater::of(self.drive, self.key).assert_not_below(&before);
+        }
+        let Register { accepted, prev, .. } = &self.key.register;
+        assert!(
+            prev.ballot <= accepted.ballot,
+            "register.chain: the vote before the accepted one is not an older one"
+        );
+        stepped
+    }
+
+    fn apply(&mut self, request: Request<V>) -> (Reply<V>, Vec<DriveEffect>) {
         let mut effects = Vec::new();
         if self.drive.standing == Standing::Outside {
             return (Reply::Refused(self.nack()), effects);

@@ -187,7 +187,13 @@ impl Core {
             self.tick()?;
         }
         self.keys.shrink(&mut self.drive);
-        lock(&self.shared.drive).floor = self.drive.floor;
+        if self.shared.mutation.is(Mutant::FloorForgotten) {
+            self.drive.floor = Ballot::ZERO;
+        }
+        // Of the rest, readers see what is durable.
+        let published = *lock(&self.shared.drive);
+        let floor = self.drive.floor;
+        self.shared.publish(DriveState { floor, ..published });
         Ok(())
     }
 
@@ -232,7 +238,7 @@ impl Core {
             }
         }
         // What the commit makes readers forget is below the floor that they read after it.
-        *lock(&self.shared.drive) = self.drive;
+        self.shared.publish(self.drive);
         let result = self.commit_index(rest);
         result.map_err(|error| self.shared.index_failed(&error))?;
         self.shared.check_still_there()?;

@@ -127,6 +127,23 @@ impl Shared {
         }
     }
 
+    /// Shows readers the state of the drive after a commit or a step.
+    ///
+    /// # Panics
+    /// If readers have seen a higher floor or epoch: the drive must not go on.
+    pub(super) fn publish(&self, drive: DriveState) {
+        let mut published = lock(&self.drive);
+        assert!(
+            drive.floor >= published.floor,
+            "drive.promise-holds: the floor has fallen"
+        );
+        assert!(
+            drive.epoch >= published.epoch,
+            "drive.epoch-fences: the epoch has fallen"
+        );
+        *published = drive;
+    }
+
     /// Checks that there is room to stage.
     pub(super) fn check_room(&self) -> Result<(), DriveError> {
         self.health.check()?;
@@ -267,9 +284,13 @@ impl Reserve {
         self.set_full(true);
     }
 
-    /// Returns whether there is no more room than when a shard was refused.
-    fn is_refused_still(&self, space: &Space) -> bool {
+    /// Returns whether there is no more room than when a shard was refused. `known` tells whether one had been when
+    /// `space` was read: one that was refused since says more than `space`.
+    fn is_refused_still(&self, space: &Space, known: bool) -> bool {
         let mut refused = lock(&self.refused);
+        if !known {
+            return refused.is_some();
+        }
         let still = refused.is_some_and(|then| {
             space.free_bytes < then.free_bytes.saturating_add(MORE_BYTES)
                 && space.free_inodes < then.free_inodes.saturating_add(MORE_INODES)
@@ -308,6 +329,7 @@ impl Reserve {
 
     /// Looks how much room there is. Called about every second.
     pub(super) fn tend(&self) {
+        let is_refused = lock(&self.refused).is_some();
         let Ok(space) = self.files.space(&self.drive) else {
             return;
         };
@@ -339,7 +361,7 @@ impl Reserve {
             false => (wanted, inodes_wanted),
         };
         let lacks_inodes = space.total_inodes > 0 && space.free_inodes < inodes_min;
-        self.set_full(self.is_refused_still(&space) || room < room_min || lacks_inodes);
+        self.set_full(self.is_refused_still(&space, is_refused) || room < room_min || lacks_inodes);
     }
 
     /// Returns the size of the file in bytes.

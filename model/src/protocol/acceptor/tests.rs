@@ -339,3 +339,61 @@ fn a_drive_speaks_for_what_was_installed_on_it() {
     d.check("e1 install 1 0@0", "done; register");
     assert!(d.key.known);
 }
+
+/// The assertion of every step, which no test of the machine can trip without a mutant.
+mod high_water {
+    use super::*;
+
+    fn marks(drive: &Drive) -> HighWater {
+        HighWater::of(&drive.drive, &drive.key)
+    }
+
+    fn promised() -> Drive {
+        let mut drive = Drive::new();
+        drive.drive = DriveState::boot(3, 5);
+        drive.key.promised = ballot(9);
+        drive
+    }
+
+    #[test]
+    #[should_panic(expected = "drive.promise-holds")]
+    fn a_promise_is_not_forgotten_without_a_floor() {
+        let (before, mut after) = (promised(), promised());
+        after.key.promised = Ballot::ZERO;
+        after.drive.forget(ballot(9));
+        marks(&after).assert_not_below(&marks(&before));
+        after.drive.floor = before.drive.floor;
+        marks(&after).assert_not_below(&HighWater {
+            refused: Ballot::ceiling(9, 9),
+            ..marks(&before)
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "drive.epoch-fences")]
+    fn an_epoch_does_not_fall() {
+        let (before, mut after) = (promised(), promised());
+        after.drive.epoch -= 1;
+        marks(&after).assert_not_below(&marks(&before));
+    }
+
+    #[test]
+    #[should_panic(expected = "drive.hi-covers")]
+    fn hi_does_not_fall() {
+        let (before, mut after) = (promised(), promised());
+        after.drive.hi -= 1;
+        marks(&after).assert_not_below(&marks(&before));
+    }
+
+    #[test]
+    #[should_panic(expected = "register.chain")]
+    fn a_vote_follows_an_older_one() {
+        let mut drive = Drive::new();
+        let vote = |n, name| Vote {
+            ballot: ballot(n),
+            value: named(name, 2, 2),
+        };
+        drive.key.register = Register::open(vote(1, 1), vote(2, 2));
+        drive.check("read", "");
+    }
+}

@@ -38,6 +38,21 @@ async fn a_drive_that_was_moved_away_fails_its_next_commit() {
     }
 }
 
+// `drive.promise-holds`: an assertion that fails takes its drive out, and nothing else.
+#[cfg(feature = "mutants")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_whose_floor_falls_goes_offline() {
+    let bed = Bed::new();
+    bed.faults().mutation = Some(crate::runtime::Mutant::FloorForgotten.into());
+    let drive = bed.open().await;
+    drive.register(&key("a"), prepare(1)).await.expect_err("offline");
+    assert!(offline(&drive).await.contains("commit thread ended"));
+    drive.close().await;
+    let other = Bed::new();
+    let healthy = other.open().await;
+    put(&*healthy, &key("a"), 1, 11, Vote::absent()).await;
+}
+
 // `drive.still-there`
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_drive_notices_that_it_was_replaced() {
