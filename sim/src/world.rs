@@ -1,6 +1,12 @@
 //! The simulated world: nodes with their processes, clocks and drives, and the trace.
 
-use crate::{clock::Clock, drive::SimDrive, lock, runtime::SimRuntime, trace::Trace};
+use crate::{
+    clock::Clock,
+    drive::{SimDrive, Unsynced},
+    lock,
+    runtime::SimRuntime,
+    trace::Trace,
+};
 use madsim::{
     net::NetSim,
     runtime::Handle,
@@ -37,6 +43,7 @@ struct State {
     drives: BTreeMap<(u32, PathBuf), SimDrive>,
     job_panics: Vec<String>,
     mutation: Mutation,
+    unsynced: Option<Unsynced>,
     replay: Option<Replaying>,
 }
 
@@ -295,9 +302,18 @@ impl World {
         lock(&self.0.state).mutation = mutation;
     }
 
-    /// Returns whether they are broken.
+    /// Gives all nodes files that forget, from those on that are opened next (`specs/mutants.md`).
+    pub fn set_unsynced(&self, unsynced: Unsynced) {
+        lock(&self.0.state).unsynced = Some(unsynced);
+    }
+
+    pub(crate) fn unsynced(&self) -> Option<Unsynced> {
+        lock(&self.0.state).unsynced
+    }
+
+    /// Returns whether the servers or their files are broken.
     pub fn is_mutated(&self) -> bool {
-        self.mutation() != Mutation::NONE
+        self.mutation() != Mutation::NONE || self.unsynced().is_some()
     }
 
     pub(crate) fn mutation(&self) -> Mutation {

@@ -9,12 +9,6 @@ use model::protocol::mutant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(not(feature = "mutants"), allow(dead_code))] // asked for by name, answered "no" in a server
 pub enum Mutant {
-    /// The file of a staged shard is not synced.
-    ShardFileNotSynced,
-    /// The folder of a staged shard is not synced.
-    ShardFolderNotSynced,
-    /// A checkpoint of the index is not synced.
-    IndexNotSynced,
     /// A drive answers a batch before it has committed it.
     ReplyBeforeCommit,
     /// A block of the index is taken as it is read.
@@ -25,8 +19,6 @@ pub enum Mutant {
     CallsReversed,
     /// A register takes over a chosen vote whose shards the drive does not hold.
     InstallsUnstaged,
-    /// An entry of the index's log is not synced.
-    LogNotSynced,
     /// The log is not applied when the index is opened.
     LogNotReplayed,
     /// An entry of the log is taken whatever its checksum says.

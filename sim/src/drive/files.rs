@@ -96,12 +96,14 @@ impl Files for SimFiles {
                 .map(|inode| (inode, state.epoch))
         })?;
         let writable = mode != OpenMode::Read;
+        let unsynced = self.world.unsynced().is_some_and(|unsynced| unsynced.is_file(path));
         Ok(Arc::new(SimFile {
             drive,
             process: self.process.clone(),
             inode,
             epoch,
             writable,
+            unsynced,
         }))
     }
 
@@ -158,6 +160,9 @@ impl Files for SimFiles {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let (drive, names) = self.at("sync_dir", path)?;
+        if self.world.unsynced().is_some_and(|unsynced| unsynced.is_folder(path)) {
+            return Ok(());
+        }
         drive.with(|state| state.sync_dir(&names, &mut thread_rng()))
     }
 
@@ -217,6 +222,8 @@ struct SimFile {
     /// The drive's, when the file was opened.
     epoch: u64,
     writable: bool,
+    /// Its syncs do nothing.
+    unsynced: bool,
 }
 
 impl SimFile {
@@ -278,6 +285,9 @@ impl File for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        if self.unsynced {
+            return self.with("sync in vain", (0, 0), |_, _| Ok(()));
+        }
         self.with("sync", (0, 0), |state, mut rng| state.sync(self.inode, &mut rng))
     }
 

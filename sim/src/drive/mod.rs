@@ -8,9 +8,11 @@ mod files;
 mod inode;
 mod names;
 mod state;
+mod unsynced;
 
 pub use faults::Faults;
 pub(crate) use files::SimFiles;
+pub use unsynced::Unsynced;
 
 use crate::{lock, trace::Trace};
 use madsim::rand::{Rng, thread_rng};

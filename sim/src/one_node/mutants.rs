@@ -4,7 +4,7 @@ use super::{
     life::one_node_as,
     plan::{Fault, Kind, Plan},
 };
-use crate::World;
+use crate::{World, drive::Unsynced};
 use madsim::time::Duration;
 use model::protocol::mutant::Mutant as Break;
 use store::runtime::{Mutant, Mutant::*};
@@ -12,16 +12,38 @@ use store::runtime::{Mutant, Mutant::*};
 /// What of a plan is turned up.
 pub type Focus = fn(&mut Plan);
 
+/// A way to break the server: a switch in it, or files below it that forget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    Server(Mutant),
+    Files(Unsynced),
+}
+
+impl From<Mutant> for Broken {
+    fn from(mutant: Mutant) -> Broken {
+        Broken::Server(mutant)
+    }
+}
+
 /// Every mutant, and what of a plan is turned up for it: a rare meeting of faults must not rest on a lucky seed.
-pub const MUTANTS: [(Mutant, Focus); 40] = [
-    (ShardFileNotSynced, as_drawn),
-    (ShardFolderNotSynced, as_drawn),
-    (IndexNotSynced, as_drawn),
+pub fn mutants() -> impl Iterator<Item = (Broken, Focus)> {
+    let files = FILES.map(|(unsynced, focus)| (Broken::Files(unsynced), focus));
+    let server = SERVER.map(|(mutant, focus)| (Broken::Server(mutant), focus));
+    files.into_iter().chain(server)
+}
+
+const FILES: [(Unsynced, Focus); 4] = [
+    (Unsynced::ShardFiles, as_drawn),
+    (Unsynced::ShardFolders, as_drawn),
+    (Unsynced::Index, as_drawn),
+    (Unsynced::Log, power_loss),
+];
+
+const SERVER: [(Mutant, Focus); 36] = [
     (ReplyBeforeCommit, power_loss),
     (IndexNotVerified, index_rot),
     (RemovedUnderJob, vanishing),
     (SweepRemovesHeld, as_drawn),
-    (LogNotSynced, power_loss),
     (LogNotReplayed, power_loss),
     (LogNotVerified, power_loss),
     (LogGenerationKept, checkpoints),
@@ -121,10 +143,17 @@ pub const UNNOTICED: [Break; 6] = [
     Break::ProposeAgain,
 ];
 
-/// The scenario with a mutant of the server.
-pub fn broken(mutant: Mutant, focus: Focus) -> impl Fn(World) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
+/// The scenario with a mutant.
+pub fn broken(
+    mutant: impl Into<Broken>,
+    focus: Focus,
+) -> impl Fn(World) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
+    let mutant = mutant.into();
     move |world| {
-        world.set_mutation(mutant.into());
+        match mutant {
+            Broken::Server(mutant) => world.set_mutation(mutant.into()),
+            Broken::Files(unsynced) => world.set_unsynced(unsynced),
+        }
         Box::pin(async move {
             one_node_as(world, Kind::Honest, focus).await;
         })

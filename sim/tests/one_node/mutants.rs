@@ -1,7 +1,7 @@
 //! Each way to break the server is noticed (`specs/mutants.md`).
 
 use sim::{
-    one_node::mutants::{Focus, MUTANTS, UNNOTICED, as_drawn, broken, crowd},
+    one_node::mutants::{Broken, Focus, UNNOTICED, as_drawn, broken, crowd, mutants},
     run::Scenario,
 };
 use std::{env, time::Instant};
@@ -15,11 +15,11 @@ const SEEDS: u64 = 300;
 #[test]
 fn every_mutant_is_caught() {
     let scenario = Scenario::new("every_mutant_is_caught");
-    let missed = |(mutant, focus): (Mutant, Focus)| {
+    let missed = |(mutant, focus): (Broken, Focus)| {
         let caught = scenario.first_failure(0..SEEDS, broken(mutant, focus));
         caught.is_none().then_some(mutant)
     };
-    let missed: Vec<_> = MUTANTS.into_iter().filter_map(missed).collect();
+    let missed: Vec<_> = mutants().filter_map(missed).collect();
     assert_eq!(missed, [], "mutants that no seed noticed");
 }
 
@@ -57,9 +57,9 @@ fn measure_mutants() {
     let number = |name: &str| env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let wanted = env::var("MUTANT").unwrap_or_default();
     let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(2000));
-    let unnoticed = UNNOTICED.map(|mutant| (Protocol(mutant), as_drawn as Focus));
-    let unlocked = UNNOTICED.map(|mutant| (Unlocked(mutant), as_drawn as Focus));
-    for (mutant, focus) in MUTANTS.into_iter().chain(unnoticed).chain(unlocked) {
+    let unnoticed = UNNOTICED.map(|mutant| (Broken::Server(Protocol(mutant)), as_drawn as Focus));
+    let unlocked = UNNOTICED.map(|mutant| (Broken::Server(Unlocked(mutant)), as_drawn as Focus));
+    for (mutant, focus) in mutants().chain(unnoticed).chain(unlocked) {
         if !format!("{mutant:?}").contains(&wanted) {
             continue;
         }

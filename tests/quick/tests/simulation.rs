@@ -2,14 +2,15 @@
 #![allow(missing_docs, reason = "a test")]
 
 use sim::{
+    drive::Unsynced,
     one_node::{
         FOUND, Kind,
-        mutants::{MUTANTS, broken},
+        mutants::{Broken, broken, mutants},
         one_node,
     },
     run::Scenario,
 };
-use store::runtime::Mutant::{self, *};
+use store::runtime::Mutant::*;
 
 #[test]
 fn determinism() {
@@ -25,19 +26,18 @@ fn acknowledged_objects_survive() {
 }
 
 /// Mutants that one of the first ten seeds or so has noticed, one of each kind.
-const QUICK: [Mutant; 5] = [
-    IndexNotSynced,
-    OfflineIsAbsent,
-    AcceptQuorumTooSmall,
-    OneShardForAll,
-    ConditionApart,
+const QUICK: [Broken; 5] = [
+    Broken::Files(Unsynced::Index),
+    Broken::Server(OfflineIsAbsent),
+    Broken::Server(AcceptQuorumTooSmall),
+    Broken::Server(OneShardForAll),
+    Broken::Server(ConditionApart),
 ];
 
 #[test]
 fn some_mutants_are_caught() {
     let scenario = Scenario::new("some_mutants_are_caught");
-    let missed: Vec<Mutant> = MUTANTS
-        .into_iter()
+    let missed: Vec<Broken> = mutants()
         .filter(|(mutant, _)| QUICK.contains(mutant))
         .filter(|(mutant, focus)| scenario.first_failure(0..100, broken(*mutant, *focus)).is_none())
         .map(|(mutant, _)| mutant)

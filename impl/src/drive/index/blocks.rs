@@ -248,9 +248,7 @@ impl Blocks {
         self.with_room(|| self.state().sums.flush(&*self.file))?;
         let header = self.with_room(|| self.state().header.flush(&*self.file))?;
         // Not under the lock: readers go on while the drive syncs.
-        if !self.mutation.is(Mutant::IndexNotSynced) {
-            self.with_room(|| self.file.sync())?;
-        }
+        self.with_room(|| self.file.sync())?;
         if header {
             self.state().header.synced();
         }

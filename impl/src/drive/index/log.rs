@@ -178,9 +178,7 @@ impl Log {
         let sum = self.checksum(at, &bytes[16..]);
         bytes[..16].copy_from_slice(&sum.to_le_bytes());
         self.config.file.write_at(at, bytes)?;
-        if !self.mutation.is(Mutant::LogNotSynced) {
-            self.config.file.sync()?;
-        }
+        self.config.file.sync()?;
         self.end = (at + bytes.len() as u64).next_multiple_of(BLOCK_BYTES as u64);
         self.rows += rows;
         Ok(())

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     drive::{Answer, DriveError, RegisterKey, ShardReader, ShardWriter, SmallShard, Staging, fail, index::Shard},
-    runtime::{File, Mutant, OpenMode},
+    runtime::{File, OpenMode},
 };
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -257,12 +257,8 @@ fn create(shared: &Shared, subfolder: u8, path: &Path) -> Result<Arc<dyn File>, 
 /// Makes a shard's file and its name durable.
 fn sync_blocking(shared: &Shared, file: &dyn File, folder: Folder) -> io::Result<()> {
     let began = shared.rt.mono();
-    if !shared.mutation.is(Mutant::ShardFileNotSynced) {
-        file.sync()?;
-    }
-    if !shared.mutation.is(Mutant::ShardFolderNotSynced) {
-        shared.files.sync_dir(&shared.subfolder_path(subfolder_of(folder)))?;
-    }
+    file.sync()?;
+    shared.files.sync_dir(&shared.subfolder_path(subfolder_of(folder)))?;
     shared.meter.synced(shared.rt.mono().saturating_sub(began));
     Ok(())
 }

@@ -1,0 +1,40 @@
+//! Files that are not synced though they say so: breaks of the server that need no switch in it.
+
+use std::path::Path;
+
+/// Files or folders of a drive whose syncs do nothing (`specs/mutants.md`). What they hold may be lost with the power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsynced {
+    /// Files of staged shards.
+    ShardFiles,
+    /// Folders of staged shards.
+    ShardFolders,
+    /// The index: its checkpoints.
+    Index,
+    /// The log of the index.
+    Log,
+}
+
+impl Unsynced {
+    /// Returns whether the file at a path is one of them.
+    pub(super) fn is_file(self, path: &Path) -> bool {
+        let is_named = |name: &str| path.file_name().is_some_and(|own| own == name);
+        match self {
+            Unsynced::ShardFiles => is_of_shards(path),
+            Unsynced::ShardFolders => false,
+            Unsynced::Index => is_named("index.redb"),
+            Unsynced::Log => is_named("index.log"),
+        }
+    }
+
+    /// Returns whether the folder at a path is one of them.
+    pub(super) fn is_folder(self, path: &Path) -> bool {
+        self == Unsynced::ShardFolders && is_of_shards(path)
+    }
+}
+
+/// Returns whether a path is in the folder `data`, which has a subfolder for each first byte of a shard's name.
+fn is_of_shards(path: &Path) -> bool {
+    let folders = path.parent().map(Path::components).into_iter().flatten();
+    folders.into_iter().any(|folder| folder.as_os_str() == "data")
+}
