@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// So is one that has not ended so long after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
-/// Kernel ticks in /proc/<pid>/stat; 100 on every Linux but the Alpha's.
+/// Kernel ticks in `/proc/PID/stat`; 100 on every Linux but the Alpha's.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// How to start a server on its own drives.
@@ -143,7 +143,7 @@ fn ticks_of_stat(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-/// Memory of a process in bytes, by its name in /proc/<pid>/status: `VmRSS` now, `VmHWM` at its peak.
+/// Memory of a process in bytes, by its name in `/proc/PID/status`: `VmRSS` now, `VmHWM` at its peak.
 pub fn memory_bytes(pid: u32, name: &str) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let value = status

@@ -6,7 +6,7 @@ const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 ///
 /// # Errors
 /// Text that is no size, or one of more than 2^64 bytes or less than one. 2^64 itself is taken as one byte less: it is
-/// what [`format`] rounds the largest sizes to.
+/// what [`format()`] rounds the largest sizes to.
 pub fn parse(text: &str) -> Result<u64, String> {
     let digits_end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
