@@ -84,10 +84,12 @@ pub fn search<W: Charted>(world: W, until: &[&'static str], limit: Duration, sta
     }
 }
 
-/// Threads of a search. With one (`THREADS=1`) the number of states is the same on every run.
-fn threads() -> usize {
+/// Threads of a search. With one (`THREADS=1`) states, depth and counterexamples are the same on every run, so what is
+/// written into the pages is found by one.
+pub(crate) fn threads() -> usize {
     let asked = std::env::var("THREADS").ok();
-    asked.and_then(|threads| threads.parse().ok()).unwrap_or(2)
+    let default = if crate::tables::updates() { 1 } else { 2 };
+    asked.and_then(|threads| threads.parse().ok()).unwrap_or(default)
 }
 
 /// The shortest way on which a rule is broken. A search of its own: of the ways that break a rule, the checker keeps

@@ -26,6 +26,7 @@ pub mod lock;
 pub mod pool;
 pub mod register;
 pub mod rules;
+pub mod tables;
 pub mod topic;
 
 use topic::Topic;

@@ -5,9 +5,11 @@
 use crate::explore::{Found, counterexamples, search};
 use crate::harness::{Charted, Checked, Rules};
 use crate::rules::{Listed, Named};
+use crate::tables::{self, Figures, Table};
 use stateright::Model;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
 
 /// Time limit of one exploration: a world that takes longer is a failure, since nothing is proven of it.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -96,6 +98,59 @@ impl Break {
     }
 }
 
+/// A mutant that random walks must notice: searches do not get as far.
+pub struct Walked {
+    name: &'static str,
+    rule: &'static str,
+    bounds: String,
+    seeds: u64,
+    walk: Box<dyn Fn(u64)>,
+}
+
+impl Walked {
+    /// A mutant by its name, the rule that must be found broken, its world's bounds, and how many seeds to try. A walk
+    /// that breaks a rule panics with its name.
+    pub fn new(
+        name: &'static str,
+        rule: &'static str,
+        bounds: String,
+        seeds: u64,
+        walk: impl Fn(u64) + 'static,
+    ) -> Self {
+        Walked {
+            name,
+            rule,
+            bounds,
+            seeds,
+            walk: Box::new(walk),
+        }
+    }
+
+    /// Its row in the table of mutants, but for the figures.
+    pub(crate) fn row(&self) -> String {
+        tables::broken(self.name, &format!("walks of {}", self.bounds), self.rule)
+    }
+
+    /// Walks until the rule is broken; returns after how many seconds, or none if it never is.
+    #[allow(clippy::disallowed_methods)] // measures how long it takes
+    fn seconds(&self) -> Option<f64> {
+        let start = Instant::now();
+        for seed in 0..self.seeds {
+            let Err(panic) = catch_unwind(AssertUnwindSafe(|| (self.walk)(seed))) else {
+                continue;
+            };
+            if !panic
+                .downcast_ref::<String>()
+                .is_some_and(|said| said.contains(self.rule))
+            {
+                resume_unwind(panic);
+            }
+            return Some(start.elapsed().as_secs_f64());
+        }
+        None
+    }
+}
+
 /// A topic of the protocol.
 pub struct Topic {
     /// Its name: that of its module.
@@ -106,6 +161,8 @@ pub struct Topic {
     pub larger: Vec<Box<dyn AnyWorld>>,
     /// Its mutants.
     pub mutants: Vec<Break>,
+    /// Mutants that random walks must notice.
+    pub walked: Vec<Walked>,
 }
 
 impl Topic {
@@ -120,24 +177,45 @@ impl Topic {
             worlds: boxed(worlds),
             larger: boxed(larger),
             mutants,
+            walked: Vec::new(),
         }
     }
 
-    /// Exhausts the worlds and prints a table: no rule is broken, and every occasion for one arises in some world.
+    /// The topic with mutants that random walks must notice.
+    #[must_use]
+    pub fn with_walked(self, walked: Vec<Walked>) -> Self {
+        Topic { walked, ..self }
+    }
+
+    /// Checks that `specs/model.md` and `specs/mutants.md` have a row for each world and mutant, and no others, without
+    /// exploring any. With `UPDATE_SPECS=1` it writes them.
+    ///
+    /// # Panics
+    /// If they do not.
+    pub fn check_tables(&self) {
+        Table::of_worlds(self).check_rows();
+        Table::of_mutants(self).check_rows();
+    }
+
+    /// Exhausts the worlds and prints a table: no rule is broken, every occasion for one arises in some world, and
+    /// `specs/model.md` has about as many states; with `UPDATE_SPECS=1` they are written there.
     /// `ONLY=wipes` tries the worlds with that in their bounds alone, and asks for no occasions.
     ///
     /// # Panics
-    /// If a rule is broken, an occasion never arises, or a world takes too long.
+    /// If a rule is broken, an occasion never arises, a world takes too long, or the page tells of another one.
     pub fn exhaust(&self) {
-        exhaust(&self.worlds);
+        let found = exhaust(&self.worlds);
+        Table::of_worlds(self).enter(&found, tables::is_same_world);
     }
 
     /// Exhausts the larger worlds as [`exhaust`](Self::exhaust) does the others.
     ///
     /// # Panics
-    /// If a rule is broken, an occasion never arises, or a world takes too long.
+    /// If a rule is broken, an occasion never arises, a world takes too long, or the page tells of another one.
     pub fn exhaust_larger(&self) {
-        exhaust(&self.larger);
+        let found = exhaust(&self.larger).into_iter();
+        let found = found.map(|(bounds, figures)| (tables::starred(&bounds), figures));
+        Table::of_worlds(self).enter(&found.collect(), tables::is_same_world);
     }
 
     /// Exhausts worlds, in their order, until `budget` states have been generated, prints a table, and returns how
@@ -165,20 +243,31 @@ impl Topic {
     }
 
     /// Explores each mutant's world until its rules are found broken, and the sound one to its end, and prints a
-    /// table. `ONLY=wiped` tries the mutants with that in their names alone.
+    /// table; with `UPDATE_SPECS=1` it is written to `specs/mutants.md`. `ONLY=wiped` tries the mutants with that in
+    /// their names alone.
     ///
     /// # Panics
     /// If a mutant breaks no rule, or a sound world does; or if one takes too long.
     pub fn catch(&self) {
         let only = std::env::var("ONLY").unwrap_or_default();
-        let mut missed = Vec::new();
+        let (mut missed, mut caught) = (Vec::new(), Figures::new());
         for tried in self.mutants.iter().filter(|tried| tried.name.contains(&only)) {
             let found = explore(&*tried.world, &tried.rules);
             missed.extend(tried.missed(&found));
+            caught.extend(tried.figures(&found));
             let without = explore(&*tried.sound, &[]);
             assert_eq!(without.broken, [], "{}: what was caught is not the mutant", tried.name);
         }
+        for tried in self.walked.iter().filter(|tried| tried.name.contains(&only)) {
+            match tried.seconds() {
+                Some(seconds) => {
+                    caught.insert(tried.row(), vec!["–".to_owned(), format!("{seconds:.1}")]);
+                }
+                None => missed.push((tried.name, tried.rule)),
+            }
+        }
         assert_eq!(missed, [], "mutants that broke no rule");
+        Table::of_mutants(self).enter(&caught, tables::is_same_mutant);
     }
 
     /// Catches the mutants of which `states_max` generated states are enough to see each of their rules broken, and at
@@ -219,16 +308,29 @@ impl Break {
         }
         missed
     }
+
+    /// The figures of its rules that were found broken, by row.
+    fn figures(&self, found: &Found) -> Figures {
+        let rows = found.broken.iter().filter(|(rule, _)| self.rules.contains(rule));
+        let rows = rows.map(|(rule, length)| {
+            let figures = vec![length.to_string(), format!("{:.1}", found.seconds)];
+            (tables::broken(self.name, &self.world.bounds(), rule), figures)
+        });
+        rows.collect()
+    }
 }
 
-fn exhaust(worlds: &[Box<dyn AnyWorld>]) {
+/// Exhausts worlds; returns the figures of each by its bounds.
+fn exhaust(worlds: &[Box<dyn AnyWorld>]) -> Figures {
     let only = std::env::var("ONLY").unwrap_or_default();
     let (mut occasions, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    let mut exhausted = Figures::new();
     println!("{:<40} {:>9} {:>5} {:>6}", "configuration", "states", "depth", "s");
     for world in worlds.iter().filter(|world| world.bounds().contains(&only)) {
         let found = explore(&**world, &[]);
         print_row(&**world, &found);
         assert_eq!(found.broken, [], "{}", world.bounds());
+        exhausted.insert(world.bounds(), tables::figures_of_world(&found));
         for (occasion, has_arisen) in world.occasions() {
             occasions.insert(occasion);
             seen.extend(has_arisen.then_some(occasion));
@@ -238,6 +340,7 @@ fn exhaust(worlds: &[Box<dyn AnyWorld>]) {
         let never: Vec<_> = occasions.difference(&seen).collect();
         assert_eq!(never, [&""; 0], "rules hold for want of an occasion");
     }
+    exhausted
 }
 
 fn print_row(world: &dyn AnyWorld, found: &Found) {

@@ -10,6 +10,11 @@ macro_rules! topics {
     ($($topic:ident)*) => {
         $(mod $topic {
             #[test]
+            fn the_pages_have_its_tables() {
+                check::topic(stringify!($topic)).check_tables();
+            }
+
+            #[test]
             fn every_rule_holds() {
                 check::topic(stringify!($topic)).exhaust();
             }

@@ -1,10 +1,9 @@
 //! Random walks where exhausting is out of reach.
 
-use check::register::bounds::{NONE, world};
+use check::register::bounds::world;
 use check::register::state::{Faults, World};
 use check::register::walks::walk;
 use model::protocol::Drives;
-use model::protocol::mutant::Mutant;
 
 fn check(world: World, seeds: u64) {
     assert!(world.changes.last().is_some_and(|change| change.is_get()));
@@ -60,28 +59,4 @@ fn walks_through_large_sets() {
     check(wide(world(4, 2, "pdchughuG", 30, faults(0, 1)), 3), 300);
     check(wide(world(16, 8, "ppdchughuG", 30, faults(0, 1)).in_brief(), 9), 200);
     check(wide(world(4, 2, "ppdchughuG", 30, faults(0, 1)).in_brief(), 3), 300);
-}
-
-/// A clean-up that does not come back for the drives which refuse its first ballot is noticed.
-#[test]
-#[should_panic(expected = "drive.no-garbage")]
-fn a_clean_up_of_some_drives_is_noticed() {
-    let rots = Faults { rots: 1, ..NONE };
-    let mut broken = world(5, 3, "ppG", 30, rots).with_clean_ups();
-    (broken.mutation, broken.broken) = (Mutant::CleanUpOfSome.into(), true);
-    (0..300).for_each(|seed| {
-        let _ = walk(&broken, seed);
-    });
-}
-
-/// A healer that leaves undecided votes alone is noticed.
-#[test]
-#[should_panic(expected = "live.heals")]
-fn a_heal_that_settles_nothing_is_noticed() {
-    let silences = Faults { silences: 6, ..NONE };
-    let mut broken = world(5, 3, "pphG", 30, silences);
-    (broken.mutation, broken.broken) = (Mutant::HealOnlyChosen.into(), true);
-    (0..100).for_each(|seed| {
-        let _ = walk(&broken, seed);
-    });
 }

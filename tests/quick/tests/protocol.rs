@@ -14,6 +14,11 @@ macro_rules! topics {
     ($($topic:ident)*) => {
         $(mod $topic {
             #[test]
+            fn the_pages_have_its_tables() {
+                super::topic(stringify!($topic)).check_tables();
+            }
+
+            #[test]
             fn small_worlds_are_exhausted() {
                 let exhausted = super::topic(stringify!($topic)).exhaust_small(super::BUDGET);
                 assert!(exhausted >= 2, "only {exhausted} worlds");

@@ -303,7 +303,7 @@ impl World {
             data
         };
         let data: Vec<String> = data.iter().map(u8::to_string).collect();
-        let mut words = format!("{},{} {letters} {}", self.drives, data.join("/"), self.rounds);
+        let mut words = format!("{},{} {letters}, rounds {}", self.drives, data.join("/"), self.rounds);
         let faults = self.faults;
         words += &crate::explore::departures(&[
             (u8::from(self.initial), "on a value"),

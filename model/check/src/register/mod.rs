@@ -23,5 +23,6 @@ use crate::topic::Topic;
 /// The worlds that this topic is checked in, and its mutants.
 #[must_use]
 pub fn topic() -> Topic {
-    Topic::new("register", bounds::worlds(), bounds::larger(), mutants::mutants())
+    let topic = Topic::new("register", bounds::worlds(), bounds::larger(), mutants::mutants());
+    topic.with_walked(mutants::walked())
 }

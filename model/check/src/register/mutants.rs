@@ -3,7 +3,8 @@
 use super::bounds::{NONE, enough, world};
 use super::rules::Rule;
 use super::state::{Faults, World};
-use crate::topic::Break;
+use super::walks::walk;
+use crate::topic::{Break, Walked};
 use model::protocol::Quorums;
 use model::protocol::mutant::{Mutant, Mutation};
 
@@ -342,4 +343,30 @@ pub(super) fn mutants() -> Vec<Break> {
         Break::new(name, &[rule], world, sound)
     });
     breaks.chain(unending).collect()
+}
+
+/// The mutants that random walks must notice.
+pub(super) fn walked() -> Vec<Walked> {
+    let silences = Faults { silences: 6, ..NONE };
+    let rots = Faults { rots: 1, ..NONE };
+    let walked = [
+        // A healer that leaves undecided votes alone.
+        (
+            "heal of what is known to be chosen alone",
+            "live.heals",
+            with(Mutant::HealOnlyChosen, world(5, 3, "pphG", 30, silences)),
+        ),
+        // A clean-up that does not come back for the drives which refuse its first ballot.
+        (
+            "clean-up of some drives",
+            "drive.no-garbage",
+            with(Mutant::CleanUpOfSome, world(5, 3, "ppG", 30, rots).with_clean_ups()),
+        ),
+    ];
+    let walked = walked.into_iter().map(|(name, rule, world)| {
+        Walked::new(name, rule, world.bounds(), 300, move |seed| {
+            let _ = walk(&world, seed);
+        })
+    });
+    walked.collect()
 }
