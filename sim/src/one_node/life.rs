@@ -478,7 +478,7 @@ async fn verify(store: &Arc<Store>, shared: &Arc<Shared>) {
     if let Err(error) = store.bucket(BUCKET).await {
         assert!(
             lies || error == StoreError::NoSuchBucket,
-            "the buckets can be read: {error}"
+            "the buckets cannot be read: {error}"
         );
         let unused = shared.histories.histories().values().all(Vec::is_empty);
         assert!(lies || unused, "the bucket is lost");

@@ -16,6 +16,7 @@ mod gremlin;
 mod hang;
 mod life;
 pub mod mutants;
+pub mod names;
 mod plan;
 mod uploads;
 

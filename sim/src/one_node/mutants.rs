@@ -14,21 +14,21 @@ pub type Focus = fn(&mut Plan);
 
 /// A way to break the server: a switch in it, or files below it that forget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
+pub enum AnyMutant {
     Server(Mutant),
     Files(Unsynced),
 }
 
-impl From<Mutant> for Broken {
-    fn from(mutant: Mutant) -> Broken {
-        Broken::Server(mutant)
+impl From<Mutant> for AnyMutant {
+    fn from(mutant: Mutant) -> AnyMutant {
+        AnyMutant::Server(mutant)
     }
 }
 
 /// Every mutant, and what of a plan is turned up for it: a rare meeting of faults must not rest on a lucky seed.
-pub fn mutants() -> impl Iterator<Item = (Broken, Focus)> {
-    let files = FILES.map(|(unsynced, focus)| (Broken::Files(unsynced), focus));
-    let server = SERVER.map(|(mutant, focus)| (Broken::Server(mutant), focus));
+pub fn mutants() -> impl Iterator<Item = (AnyMutant, Focus)> {
+    let files = FILES.map(|(unsynced, focus)| (AnyMutant::Files(unsynced), focus));
+    let server = SERVER.map(|(mutant, focus)| (AnyMutant::Server(mutant), focus));
     files.into_iter().chain(server)
 }
 
@@ -145,14 +145,14 @@ pub const UNNOTICED: [Break; 6] = [
 
 /// The scenario with a mutant.
 pub fn broken(
-    mutant: impl Into<Broken>,
+    mutant: impl Into<AnyMutant>,
     focus: Focus,
 ) -> impl Fn(World) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
     let mutant = mutant.into();
     move |world| {
         match mutant {
-            Broken::Server(mutant) => world.set_mutation(mutant.into()),
-            Broken::Files(unsynced) => world.set_unsynced(unsynced),
+            AnyMutant::Server(mutant) => world.set_mutation(mutant.into()),
+            AnyMutant::Files(unsynced) => world.set_unsynced(unsynced),
         }
         Box::pin(async move {
             one_node_as(world, Kind::Honest, focus).await;

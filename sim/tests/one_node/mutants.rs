@@ -1,7 +1,11 @@
 //! Each way to break the server is noticed (`specs/mutants.md`).
 
+use check::tables::{Figures, Table, has_figures};
 use sim::{
-    one_node::mutants::{Broken, Focus, UNNOTICED, as_drawn, broken, crowd, mutants},
+    one_node::{
+        mutants::{AnyMutant, Focus, UNNOTICED, as_drawn, broken, crowd, mutants},
+        names,
+    },
     run::Scenario,
 };
 use std::{env, time::Instant};
@@ -11,16 +15,60 @@ use store::runtime::{Mutant, Mutant::*};
 /// seeds that notice a mutant, not how many do.
 const SEEDS: u64 = 300;
 
+fn table() -> Table {
+    let (columns, rows) = names::table();
+    Table::new("mutants.md", "mutants of the server".to_owned(), columns, 2, rows)
+}
+
+#[test]
+fn the_page_has_the_table_of_mutants() {
+    table().check_rows();
+}
+
 // `sim.mutants-caught`
 #[test]
 fn every_mutant_is_caught() {
     let scenario = Scenario::new("every_mutant_is_caught");
-    let missed = |(mutant, focus): (Broken, Focus)| {
-        let caught = scenario.first_failure(0..SEEDS, broken(mutant, focus));
-        caught.is_none().then_some(mutant)
-    };
-    let missed: Vec<_> = mutants().filter_map(missed).collect();
+    let (mut missed, mut caught) = (Vec::new(), Figures::new());
+    for (mutant, focus) in mutants() {
+        match scenario.first_failure(0..SEEDS, broken(mutant, focus)) {
+            Some((seed, failure)) => {
+                let figures = vec![seed.to_string(), noticed_as(&failure.message)];
+                caught.insert(names::name(mutant), figures);
+            }
+            None => missed.push(mutant),
+        }
+    }
     assert_eq!(missed, [], "mutants that no seed noticed");
+    table().enter(&caught, has_figures);
+}
+
+/// The rule that a failure's message names before a colon, in backticks; else what it says before the first colon.
+fn noticed_as(message: &str) -> String {
+    let named = message.split(": ").map(|part| part.rsplit(' ').next().unwrap_or(part));
+    let is_rule = |word: &&str| {
+        let letters = word
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || b".-".contains(&byte));
+        letters && word.split('.').filter(|part| !part.is_empty()).count() == 2
+    };
+    match named.clone().find(is_rule) {
+        Some(rule) => format!("`{rule}`"),
+        None => message.split([':', '\n']).next().unwrap_or(message).to_owned(),
+    }
+}
+
+#[test]
+fn a_failure_is_told_by_its_rule() {
+    assert_eq!(noticed_as("live.resolves: a put has not ended"), "`live.resolves`");
+    assert_eq!(
+        noticed_as("jobs panicked: drive.calls-in-order: 3"),
+        "`drive.calls-in-order`"
+    );
+    assert_eq!(
+        noticed_as("the buckets cannot be read: Offline"),
+        "the buckets cannot be read"
+    );
 }
 
 /// The replay beside a run sees at once what clients see only after a power loss (`drive.reply-after-durable`).
@@ -57,8 +105,8 @@ fn measure_mutants() {
     let number = |name: &str| env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let wanted = env::var("MUTANT").unwrap_or_default();
     let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(2000));
-    let unnoticed = UNNOTICED.map(|mutant| (Broken::Server(Protocol(mutant)), as_drawn as Focus));
-    let unlocked = UNNOTICED.map(|mutant| (Broken::Server(Unlocked(mutant)), as_drawn as Focus));
+    let unnoticed = UNNOTICED.map(|mutant| (AnyMutant::Server(Protocol(mutant)), as_drawn as Focus));
+    let unlocked = UNNOTICED.map(|mutant| (AnyMutant::Server(Unlocked(mutant)), as_drawn as Focus));
     for (mutant, focus) in mutants().chain(unnoticed).chain(unlocked) {
         if !format!("{mutant:?}").contains(&wanted) {
             continue;

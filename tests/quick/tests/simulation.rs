@@ -1,12 +1,13 @@
 //! Some seeds of the scenario of one node, and some mutants of the server. `cargo test -p sim` runs all of them.
 #![allow(missing_docs, reason = "a test")]
 
+use check::tables::Table;
 use sim::{
     drive::Unsynced,
     one_node::{
         FOUND, Kind,
-        mutants::{Broken, broken, mutants},
-        one_node,
+        mutants::{AnyMutant, broken, mutants},
+        names, one_node,
     },
     run::Scenario,
 };
@@ -25,19 +26,25 @@ fn acknowledged_objects_survive() {
         .check(|world| one_node(world, Kind::Honest));
 }
 
+#[test]
+fn the_page_has_the_table_of_mutants() {
+    let (columns, rows) = names::table();
+    Table::new("mutants.md", "mutants of the server".to_owned(), columns, 2, rows).check_rows();
+}
+
 /// Mutants that one of the first ten seeds or so has noticed, one of each kind.
-const QUICK: [Broken; 5] = [
-    Broken::Files(Unsynced::Index),
-    Broken::Server(OfflineIsAbsent),
-    Broken::Server(AcceptQuorumTooSmall),
-    Broken::Server(OneShardForAll),
-    Broken::Server(ConditionApart),
+const QUICK: [AnyMutant; 5] = [
+    AnyMutant::Files(Unsynced::Index),
+    AnyMutant::Server(OfflineIsAbsent),
+    AnyMutant::Server(AcceptQuorumTooSmall),
+    AnyMutant::Server(OneShardForAll),
+    AnyMutant::Server(ConditionApart),
 ];
 
 #[test]
 fn some_mutants_are_caught() {
     let scenario = Scenario::new("some_mutants_are_caught");
-    let missed: Vec<Broken> = mutants()
+    let missed: Vec<AnyMutant> = mutants()
         .filter(|(mutant, _)| QUICK.contains(mutant))
         .filter(|(mutant, focus)| scenario.first_failure(0..100, broken(*mutant, *focus)).is_none())
         .map(|(mutant, _)| mutant)
