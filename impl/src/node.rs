@@ -10,7 +10,7 @@ use crate::{
     drive::{Drive, DriveSlot, format},
     erasure::{Codec, CodecError},
     runtime::{self, Lane, Rt},
-    set::{Ballots, ErasureSet, Patience},
+    set::{Ballots, ErasureSet, Timeouts},
     store::{Store, StoreConfig},
 };
 use futures::future::join_all;
@@ -75,7 +75,7 @@ pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
     let ballots = Arc::new(Ballots::new(&rt, 0));
     let set = |(index, drives): (u32, &[Arc<dyn Drive>])| {
         let (drives, ballots) = (drives.to_vec(), ballots.clone());
-        ErasureSet::new(rt.clone(), index, drives, ballots, Patience::default())
+        ErasureSet::new(rt.clone(), index, drives, ballots, Timeouts::default())
     };
     let sets = (0..).zip(drives.chunks(config.set_size)).map(set).collect();
     let store = Store::new(

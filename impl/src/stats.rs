@@ -40,9 +40,9 @@ impl Counter {
 
 /// Gauge of concurrent activities.
 #[derive(Debug, Default)]
-pub struct Level(AtomicU64);
+pub struct Gauge(AtomicU64);
 
-impl Level {
+impl Gauge {
     /// Adds one until the returned guard is dropped.
     #[must_use]
     pub fn enter(&self) -> Entered<'_> {
@@ -57,9 +57,9 @@ impl Level {
     }
 }
 
-/// Guard of an activity that a [`Level`] counts.
+/// Guard of an activity that a [`Gauge`] counts.
 #[derive(Debug)]
-pub struct Entered<'a>(&'a Level);
+pub struct Entered<'a>(&'a Gauge);
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_level_goes_up_and_down() {
-        let level = Level::default();
+        let level = Gauge::default();
         let (first, _second) = (level.enter(), level.enter());
         assert_eq!(level.get(), 2);
         drop(first);

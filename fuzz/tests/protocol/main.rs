@@ -188,11 +188,11 @@ impl Step {
             }
             Step::Drop(ballot, folder) => {
                 let (ballot, folder) = (ballot.ballot(), Folder::from(folder % 6));
-                Request::Drop { ballot, folder }
+                Request::Discard { ballot, folder }
             }
             Step::DropUnderAccepted(folder) => {
                 let (ballot, folder) = (accepted.ballot, Folder::from(folder % 6));
-                Request::Drop { ballot, folder }
+                Request::Discard { ballot, folder }
             }
             Step::Read => Request::Read,
             Step::Stage(_) | Step::Restart | Step::Forget => return None,
@@ -260,17 +260,17 @@ fn check_step(
             assert_eq!(snapshot.committed, new.committed);
             assert!(snapshot.folders.iter().eq(after.folders.iter()));
         }
-        Reply::Accepted | Reply::Done | Reply::Standing { .. } => {}
+        Reply::Accepted | Reply::Done | Reply::Membership { .. } => {}
     }
     let answers = match request {
         Request::Prepare { .. } => matches!(reply, Reply::Granted(_) | Reply::Refused(_)),
         Request::Accept { .. } => matches!(reply, Reply::Accepted | Reply::Refused(_)),
-        Request::Finalize { .. } | Request::Drop { .. } | Request::Install { .. } | Request::Purge { .. } => {
+        Request::Finalize { .. } | Request::Discard { .. } | Request::Install { .. } | Request::Purge { .. } => {
             matches!(reply, Reply::Done | Reply::Refused(_))
         }
         Request::Read => matches!(reply, Reply::Read(_)),
-        Request::Fence { .. } => matches!(reply, Reply::Standing { .. } | Reply::Refused(_)),
-        Request::Standing => matches!(reply, Reply::Standing { .. }),
+        Request::Fence { .. } => matches!(reply, Reply::Membership { .. } | Reply::Refused(_)),
+        Request::Membership => matches!(reply, Reply::Membership { .. }),
     };
     assert!(answers, "{reply:?} to {request:?}");
 }
@@ -415,7 +415,7 @@ enum AnyEvent {
     Reply(u8, AnyReply),
     Late(u8, AnyBallot, AnyReply),
     Failed(u8),
-    Hurry,
+    StragglerTimeout,
     Deadline,
 }
 
@@ -444,7 +444,7 @@ impl AnyEvent {
                 from: from % 17,
                 ballot: current,
             },
-            AnyEvent::Hurry => Event::Hurry,
+            AnyEvent::StragglerTimeout => Event::StragglerTimeout,
             AnyEvent::Deadline => Event::Deadline,
         })
     }

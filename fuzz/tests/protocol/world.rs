@@ -84,9 +84,9 @@ impl World {
                 15..17 => self.start(*which),
                 17 if *which < 128 => self.restart(*which),
                 17 => self.forget(*which),
-                18 => self.event(*which, Event::Hurry),
+                18 => self.event(*which, Event::StragglerTimeout),
                 _ if *which > 200 => self.event(*which, Event::Deadline),
-                _ => self.event(*which, Event::Hurry),
+                _ => self.event(*which, Event::StragglerTimeout),
             }
             self.check();
         }
@@ -214,7 +214,7 @@ impl World {
             begin: None,
             known: self.told.clone(),
         });
-        self.carry_out(self.clients.len() - 1, effects);
+        self.apply_effects(self.clients.len() - 1, effects);
     }
 
     /// A drive loses what it has in memory, and what it was about to take.
@@ -247,7 +247,7 @@ impl World {
             return;
         };
         let effects = client.machine.on(event);
-        self.carry_out(place, effects);
+        self.apply_effects(place, effects);
         let client = &self.clients[place];
         if let Some(outcome) = client.machine.outcome().cloned() {
             let client = self.clients.remove(place);
@@ -255,7 +255,7 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, place: usize, effects: Vec<Effect<History>>) {
+    fn apply_effects(&mut self, place: usize, effects: Vec<Effect<History>>) {
         for effect in effects {
             match effect {
                 Effect::Begin { epoch, round, .. } => self.clients[place].begin = Some((epoch, round)),
@@ -312,7 +312,11 @@ impl World {
         for change in (1..=self.operations).rev().take(4) {
             if value.changes.last() != Some(&change) {
                 let folder = Folder::from(change);
-                self.send(client.name, Drives::all(self.all()), &Request::Drop { ballot, folder });
+                self.send(
+                    client.name,
+                    Drives::all(self.all()),
+                    &Request::Discard { ballot, folder },
+                );
             }
         }
     }

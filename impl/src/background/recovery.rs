@@ -187,7 +187,7 @@ async fn clean(set: &Arc<ErasureSet>, owner: &RegisterKey, folders: &[Unnamed]) 
                 remove_left(set, owner, upload, ballot).await;
             }
             CleanUp::Drop => {
-                let request = Request::Drop {
+                let request = Request::Discard {
                     ballot,
                     folder: leftover.folder,
                 };

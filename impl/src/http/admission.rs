@@ -4,7 +4,7 @@
 use crate::{
     metrics::{AdmissionStats, QueueStats, Resource},
     runtime::{self, BoxFuture, Rt},
-    stats::{Counter, Level},
+    stats::{Counter, Gauge},
 };
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -98,7 +98,7 @@ struct Counts {
 
 #[derive(Default)]
 struct QueueCounts {
-    waiting: Level,
+    waiting: Gauge,
     refused: Counter,
 }
 

@@ -1,6 +1,6 @@
 //! Elements of an error document beside its code and message, such as the `Key` of a `NoSuchKey`.
 
-use super::reply::Asked;
+use super::reply::RequestHead;
 use crate::sigv4::{SKEW_SECONDS_MAX, parse_query, query_value};
 use std::fmt::Write as _;
 use time::OffsetDateTime;
@@ -24,7 +24,7 @@ const OF_BUCKETS: &[&str] = &[
 ];
 
 /// Returns the fields that an error with this code takes from its request.
-pub(super) fn implied(code: &str, asked: &Asked) -> Vec<(&'static str, String)> {
+pub(super) fn implied(code: &str, asked: &RequestHead) -> Vec<(&'static str, String)> {
     let query = parse_query(&asked.uri);
     let parameter = |name: &str| query_value(&query, name).map(str::to_owned);
     match code {
@@ -82,14 +82,14 @@ mod tests {
     use super::*;
     use http::Request;
 
-    fn asked(uri: &str, headers: &[(&str, &str)], virtual_bucket: Option<&str>) -> Asked {
+    fn asked(uri: &str, headers: &[(&str, &str)], virtual_bucket: Option<&str>) -> RequestHead {
         let request = headers.iter().fold(Request::get(uri), |request, (name, value)| {
             request.header(*name, *value)
         });
-        Asked::test(&request.body(()).unwrap(), virtual_bucket)
+        RequestHead::test(&request.body(()).unwrap(), virtual_bucket)
     }
 
-    fn fields(code: &str, asked: &Asked) -> Vec<(&'static str, String)> {
+    fn fields(code: &str, asked: &RequestHead) -> Vec<(&'static str, String)> {
         implied(code, asked)
     }
 

@@ -26,7 +26,7 @@ mod xml;
 
 pub use cors::{OriginError, Origins};
 pub use hosts::{DomainError, Domains};
-pub use reply::Asked;
+pub use reply::RequestHead;
 
 use crate::{
     access::{Access, Denied},
@@ -130,18 +130,18 @@ impl S3 {
     }
 
     /// Reads what the answer to a request needs of it.
-    pub fn ask<B>(&self, request: &Request<B>, info: &Arc<RequestInfo>) -> Asked {
+    pub fn ask<B>(&self, request: &Request<B>, info: &Arc<RequestInfo>) -> RequestHead {
         let virtual_bucket = self.0.config.domains.bucket_of(request);
-        Asked::of(request, info, virtual_bucket, self.0.rt.wall_nanos())
+        RequestHead::of(request, info, virtual_bucket, self.0.rt.wall_nanos())
     }
 
     /// Returns whether the host of a request names a bucket.
-    pub fn is_of_bucket(&self, asked: &Asked) -> bool {
+    pub fn is_of_bucket(&self, asked: &RequestHead) -> bool {
         asked.virtual_bucket.is_some()
     }
 
     /// Answers what a browser asks before a request of a page of another origin; `None` if it does not ask.
-    pub fn preflight<B>(&self, request: &Request<B>, asked: &Asked) -> Option<Response<Body>> {
+    pub fn preflight<B>(&self, request: &Request<B>, asked: &RequestHead) -> Option<Response<Body>> {
         let answer = self.0.config.origins.preflight(request)?;
         Some(answer.unwrap_or_else(|error| reply::error(&error, asked)))
     }
@@ -152,7 +152,7 @@ impl S3 {
     }
 
     /// Answers with an error in place of the operation's answer.
-    pub fn refuse(&self, error: &ApiError, asked: &Asked) -> Response<Body> {
+    pub fn refuse(&self, error: &ApiError, asked: &RequestHead) -> Response<Body> {
         reply::error(error, asked)
     }
 
@@ -161,7 +161,7 @@ impl S3 {
     pub async fn answer(
         &self,
         request: Request<Incoming>,
-        asked: &Asked,
+        asked: &RequestHead,
         call: Call,
     ) -> (Response<Body>, Option<AdmissionPermit>) {
         let version = request.version();
@@ -184,7 +184,13 @@ impl S3 {
         (response, permit)
     }
 
-    async fn serve(&self, parts: Parts, rest: &Rest, asked: &Asked, call: &Call) -> Result<Response<Body>, ApiError> {
+    async fn serve(
+        &self,
+        parts: Parts,
+        rest: &Rest,
+        asked: &RequestHead,
+        call: &Call,
+    ) -> Result<Response<Body>, ApiError> {
         let Inner { rt, store, config, .. } = &*self.0;
         let request = Request::from_parts(parts, ());
         gate::check_head(request.method(), request.headers())?;
@@ -266,7 +272,7 @@ impl S3 {
         request: Request<()>,
         mut facts: Facts,
         permit: AdmissionPermit,
-        asked: &Asked,
+        asked: &RequestHead,
     ) -> Result<Response<Body>, ApiError> {
         let (mut parts, ()) = request.into_parts();
         if let Some(head) = normalize::head(&parts.method, &parts.uri, &parts.headers) {

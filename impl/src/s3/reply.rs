@@ -20,7 +20,7 @@ const XML: HeaderValue = HeaderValue::from_static("application/xml");
 pub(super) struct BareEtag;
 
 /// Facts of a request that its answer needs.
-pub struct Asked {
+pub struct RequestHead {
     pub(super) info: Arc<RequestInfo>,
     pub(super) uri: Uri,
     pub(super) authorization: Option<HeaderValue>,
@@ -33,15 +33,15 @@ pub struct Asked {
     pub(super) now: u64,
 }
 
-impl Asked {
+impl RequestHead {
     pub(super) fn of<B>(
         request: &Request<B>,
         info: &Arc<RequestInfo>,
         virtual_bucket: Option<String>,
         now: u64,
-    ) -> Asked {
+    ) -> RequestHead {
         let header = |name: &str| request.headers().get(name).cloned();
-        Asked {
+        RequestHead {
             info: info.clone(),
             uri: request.uri().clone(),
             authorization: header("authorization"),
@@ -53,14 +53,14 @@ impl Asked {
     }
 
     #[cfg(test)]
-    pub(super) fn test(request: &Request<()>, virtual_bucket: Option<&str>) -> Asked {
+    pub(super) fn test(request: &Request<()>, virtual_bucket: Option<&str>) -> RequestHead {
         let info = RequestInfo {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             request_id: "0123456789ABCDEF".to_owned(),
         };
         let now = 1_764_411_072_999_999_999;
-        Asked::of(request, &Arc::new(info), virtual_bucket.map(str::to_owned), now)
+        RequestHead::of(request, &Arc::new(info), virtual_bucket.map(str::to_owned), now)
     }
 
     /// The bucket that it names; empty if it names none.
@@ -94,7 +94,7 @@ fn decode(text: &str) -> String {
 }
 
 /// Answers with an error.
-pub(super) fn error(error: &ApiError, asked: &Asked) -> Response<Body> {
+pub(super) fn error(error: &ApiError, asked: &RequestHead) -> Response<Body> {
     let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = error.headers.iter();
     let mut headers: HeaderMap = headers
@@ -125,7 +125,7 @@ pub(super) fn error(error: &ApiError, asked: &Asked) -> Response<Body> {
 }
 
 /// Completes an answer of s3s.
-pub(super) fn finish(mut response: Response<Body>, asked: &Asked) -> Response<Body> {
+pub(super) fn finish(mut response: Response<Body>, asked: &RequestHead) -> Response<Body> {
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         response = rewrite_error(response, asked);
@@ -149,7 +149,7 @@ fn bare_etag(body: &mut Body) {
 
 /// Brings an error that s3s itself has found in a request's head or document into our form. (Operations hand on theirs
 /// beside s3s.)
-fn rewrite_error(response: Response<Body>, asked: &Asked) -> Response<Body> {
+fn rewrite_error(response: Response<Body>, asked: &RequestHead) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     let Some(bytes) = body.bytes() else {
         return Response::from_parts(parts, body);
@@ -172,7 +172,7 @@ fn rewrite_error(response: Response<Body>, asked: &Asked) -> Response<Body> {
 
 /// Logs what operators must know. A 503 or 507 is not among it: the drives have said why they do not serve, or that
 /// they are full.
-fn log(status: StatusCode, code: &str, message: &str, asked: &Asked) {
+fn log(status: StatusCode, code: &str, message: &str, asked: &RequestHead) {
     if status == StatusCode::INTERNAL_SERVER_ERROR {
         let RequestInfo {
             method,
@@ -199,7 +199,7 @@ fn element(xml: &str, name: &str) -> Option<String> {
     Some(escapes.iter().fold(text.to_owned(), unescape))
 }
 
-fn error_xml(code: &str, message: &str, region: Option<&str>, fields: &[(&str, String)], asked: &Asked) -> Bytes {
+fn error_xml(code: &str, message: &str, region: Option<&str>, fields: &[(&str, String)], asked: &RequestHead) -> Bytes {
     let fields = fields.iter().fold(String::new(), |mut xml, (name, value)| {
         // Writing to a String cannot fail.
         let _ = write!(xml, "<{name}>{}</{name}>", escape(value));
@@ -240,9 +240,9 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn asked(method: Method) -> Asked {
+    fn asked(method: Method) -> RequestHead {
         let request = Request::builder().method(method).uri("/b/a%20%3Ck%3E%01");
-        Asked::test(&request.body(()).unwrap(), None)
+        RequestHead::test(&request.body(()).unwrap(), None)
     }
 
     fn text(response: &Response<Body>) -> String {

@@ -12,7 +12,7 @@ use crate::{
         requests::{Class, Observed, Observer, RequestInfo, Tracker},
     },
     runtime::Rt,
-    s3::{Asked, Call, S3},
+    s3::{Call, RequestHead, S3},
 };
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
@@ -105,7 +105,7 @@ impl Router {
     }
 
     /// Answers what needs no admission: probes of monitoring, and questions of browsers.
-    async fn at_once(&self, request: &Request<Incoming>, asked: &Asked, is_own: bool) -> Option<Response<Body>> {
+    async fn at_once(&self, request: &Request<Incoming>, asked: &RequestHead, is_own: bool) -> Option<Response<Body>> {
         if is_own {
             let is_leaving = self.is_leaving.load(Ordering::Acquire);
             if let Some(response) = health::answer(&self.server.store, is_leaving, request).await {

@@ -56,7 +56,7 @@ pub(crate) async fn execute(set: &Arc<ErasureSet>, key: RegisterKey, op: Op, sha
     runtime::spawn(&set.rt, "operation", async move {
         let guard = task_set
             .locks
-            .lock(&task_set.rt, &key, task_set.patience.operation)
+            .lock(&task_set.rt, &key, task_set.timeouts.operation)
             .await;
         let run = Run::new(&task_set, &key, op, shards);
         run.drive(|outcome| {
@@ -171,15 +171,15 @@ impl<'a> Run<'a> {
 
     /// Drives the machine; calls `ended` with its outcome, then lets messages that are on their way arrive.
     async fn drive(mut self, ended: impl FnOnce(Ended)) {
-        let patience = self.set.patience;
+        let timeouts = self.set.timeouts;
         let patient = self.set.rt.mutation().is(Mutant::NoDeadline);
-        let limit = if patient { Duration::MAX } else { patience.operation };
+        let limit = if patient { Duration::MAX } else { timeouts.operation };
         let mut deadline = self.set.rt.sleep(limit);
         let mut round = Round::new(self.set.rt.mono());
         let mut hurry = Alarm::new(&self.set.rt);
         let mut ended = Some(ended);
         loop {
-            if self.carry_out().await {
+            if self.apply_effects().await {
                 round = Round::new(self.set.rt.mono());
             }
             if let Some(outcome) = self.machine.outcome()
@@ -209,13 +209,13 @@ impl<'a> Run<'a> {
                         continue;
                     }
                     hurry.set(now + AGAIN);
-                    Event::Hurry
+                    Event::StragglerTimeout
                 }
                 () = &mut deadline => {
                     if ended.is_none() {
                         return;
                     }
-                    deadline = self.set.rt.sleep(patience.operation);
+                    deadline = self.set.rt.sleep(timeouts.operation);
                     Event::Deadline
                 }
             };
@@ -248,7 +248,7 @@ impl<'a> Run<'a> {
     }
 
     /// Carries out the pending effects. Returns whether a new round has begun.
-    async fn carry_out(&mut self) -> bool {
+    async fn apply_effects(&mut self) -> bool {
         let mut begun = false;
         while !self.todo.is_empty() {
             for effect in std::mem::take(&mut self.todo) {
@@ -257,7 +257,7 @@ impl<'a> Run<'a> {
                     Effect::Begin { epoch, round, pause } => {
                         begun = true;
                         if pause {
-                            let pause = random_below(&self.set.rt, self.set.patience.pause_max);
+                            let pause = random_below(&self.set.rt, self.set.timeouts.pause_max);
                             self.set.rt.sleep(pause).await;
                         }
                         // Below an epoch that is settled, drives would refuse.

@@ -32,7 +32,7 @@ use std::{
 
 /// Time limits of operations on a set.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// Limit of a whole operation on a register.
     pub operation: Duration,
     /// The longest pause after another coordinator got in the way.
@@ -41,9 +41,9 @@ pub struct Patience {
     pub shard: Duration,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience {
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
             operation: Duration::from_secs(10),
             pause_max: Duration::from_millis(20),
             shard: Duration::from_secs(5),
@@ -64,7 +64,7 @@ pub struct ErasureSet {
     /// The highest epoch that is known to be stored at A drives.
     settled: AtomicU64,
     locks: KeyLocks,
-    patience: Patience,
+    timeouts: Timeouts,
     pace: Arc<Pace>,
     codecs: Codecs,
 }
@@ -80,7 +80,7 @@ impl ErasureSet {
         index: u32,
         drives: Vec<Arc<dyn Drive>>,
         ballots: Arc<Ballots>,
-        mut patience: Patience,
+        mut timeouts: Timeouts,
     ) -> ErasureSet {
         let mut quorums = Quorums::of(u8::try_from(drives.len()).unwrap_or(u8::MAX));
         if rt.mutation().is(Mutant::AcceptQuorumTooSmall) {
@@ -90,7 +90,7 @@ impl ErasureSet {
             quorums.prepare = quorums.prepare.saturating_sub(1).max(1);
         }
         if rt.mutation().is(Mutant::NoShardDeadline) {
-            patience.shard = Duration::MAX;
+            timeouts.shard = Duration::MAX;
         }
         ErasureSet {
             index,
@@ -103,7 +103,7 @@ impl ErasureSet {
             settled: AtomicU64::new(0),
             locks: KeyLocks::default(),
             codecs: Codecs::default(),
-            patience,
+            timeouts,
         }
     }
 

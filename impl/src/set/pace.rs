@@ -346,7 +346,7 @@ impl<T: Send + 'static> Wait<T> {
             round: Round::new(set.rt.mono()),
             calls: FuturesUnordered::new(),
             alarm: Alarm::new(&set.rt),
-            limit: set.rt.sleep(set.patience.shard),
+            limit: set.rt.sleep(set.timeouts.shard),
         }
     }
 

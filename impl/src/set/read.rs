@@ -106,7 +106,7 @@ async fn plain(
     let mut decision = ReadDecision::TooFew;
     let mut round = Round::new(set.rt.mono());
     let mut alarm = Alarm::new(&set.rt);
-    let mut deadline = set.rt.sleep(set.patience.operation);
+    let mut deadline = set.rt.sleep(set.timeouts.operation);
     let mut patient = true;
     loop {
         tokio::select! {

@@ -126,7 +126,7 @@ async fn pages(
     let mut calls: FuturesUnordered<_> = rest.by_ref().take(wanted).map(ask).collect();
     let mut round = Round::new(set.rt.mono());
     let mut hedge = Alarm::new(&set.rt);
-    let mut deadline = set.rt.sleep(set.patience.shard);
+    let mut deadline = set.rt.sleep(set.timeouts.shard);
     while pages.len() < wanted {
         tokio::select! {
             biased;

@@ -114,14 +114,14 @@ pub fn message<V: InWords>(request: &Request<V>) -> String {
         Request::Prepare { ballot: of } => format!("Prepare {}", ballot(*of)),
         Request::Accept { vote: of, prev } => format!("Accept {} after {}", vote(of), vote(prev)),
         Request::Finalize { ballot: of } => format!("Finalize {}", ballot(*of)),
-        Request::Drop { ballot: of, folder } => format!("Drop {folder} under {}", ballot(*of)),
+        Request::Discard { ballot: of, folder } => format!("Discard {folder} under {}", ballot(*of)),
         Request::Install {
             ballot: of, vote: what, ..
         } => format!("Install {} under {}", vote(what), ballot(*of)),
         Request::Purge { ballot: of } => format!("Purge {}", ballot(*of)),
         Request::Read => "Read".to_owned(),
         Request::Fence { ballot: of } => format!("Fence {}", of.epoch),
-        Request::Standing => "Standing".to_owned(),
+        Request::Membership => "Membership".to_owned(),
     }
 }
 
@@ -132,7 +132,7 @@ pub fn answer<V: InWords>(reply: &Reply<V>) -> String {
         Reply::Accepted => "accepted".to_owned(),
         Reply::Done => "done".to_owned(),
         Reply::Read(snapshot) => held(snapshot),
-        Reply::Standing { epoch, .. } => format!("epoch {epoch}"),
+        Reply::Membership { epoch, .. } => format!("epoch {epoch}"),
         Reply::Refused(nack) => format!("refused, has promised {}", ballot(nack.promised.max(nack.floor))),
     }
 }

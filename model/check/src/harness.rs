@@ -5,7 +5,7 @@
 //! for charts, and [`World::canonical`] gives it the name that the state is kept by.
 
 use crate::chart::Names;
-use crate::rules::{Broken, Listed, Seen};
+use crate::rules::{Listed, Seen, Violations};
 use stateright::{Model, Property};
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -39,7 +39,7 @@ pub trait World: Clone + Send + Sync + Sized + 'static {
     }
 
     /// The rules that were broken on the way to a state.
-    fn broken(&self, s: &Self::State) -> Broken<Self::Rule>;
+    fn broken(&self, s: &Self::State) -> Violations<Self::Rule>;
 
     /// The occasions that arose in some state.
     fn seen(&self) -> &Seen<<Self::Rule as Rules>::Occasion>;

@@ -15,7 +15,6 @@
 pub mod bucket;
 pub mod chart;
 pub mod configuration;
-mod dice;
 pub mod explore;
 pub mod explorer;
 pub mod harness;
@@ -25,6 +24,7 @@ pub mod list;
 pub mod lock;
 pub mod pool;
 pub mod register;
+mod rng;
 pub mod rules;
 pub mod tables;
 pub mod topic;

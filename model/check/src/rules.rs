@@ -1,6 +1,7 @@
 //! Rules of the protocol, and the occasions without which they would mean nothing.
 //!
-//! A state keeps which rules were [`Broken`] on the way to it; a world remembers which occasions it has [`Seen`].
+//! A state keeps which rules were violated on the way to it ([`Violations`]); a world remembers which occasions it has
+//! [`Seen`].
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -30,15 +31,15 @@ pub trait Listed: Named + Debug + Eq + 'static {
 
 /// The rules that were broken on the way to a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Broken<R>(u64, PhantomData<R>);
+pub struct Violations<R>(u64, PhantomData<R>);
 
-impl<R> Default for Broken<R> {
+impl<R> Default for Violations<R> {
     fn default() -> Self {
-        Broken(0, PhantomData)
+        Violations(0, PhantomData)
     }
 }
 
-impl<R: Listed> Broken<R> {
+impl<R: Listed> Violations<R> {
     /// Returns whether this rule was broken.
     #[must_use]
     pub fn has(self, rule: R) -> bool {
@@ -46,7 +47,7 @@ impl<R: Listed> Broken<R> {
     }
 
     /// Notes whether a rule holds.
-    pub fn demand(&mut self, rule: R, holds: bool) {
+    pub fn check(&mut self, rule: R, holds: bool) {
         self.0 |= u64::from(!holds) << rule.place();
     }
 

@@ -66,7 +66,7 @@ pub enum Event<K, V> {
         listing: Option<Listing<K, V>>,
     },
     /// Stragglers have had their moment.
-    Hurry,
+    StragglerTimeout,
 }
 
 /// Outcome of a deletion.
@@ -144,7 +144,7 @@ impl<K: Ord + Clone, V: Value> Deletion<K, V> {
                 }
                 self.count(false)
             }
-            (Step::Surveying { .. }, Event::Hurry) => self.count(true),
+            (Step::Surveying { .. }, Event::StragglerTimeout) => self.count(true),
             (Step::Opening(ended), Event::Changed(_)) => {
                 let ended = *ended;
                 self.end(ended)
@@ -183,7 +183,7 @@ impl<K: Ord + Clone, V: Value> Deletion<K, V> {
     }
 
     /// Decides once each set has listed: with what is undecided, more drives may know more.
-    fn count(&mut self, hurry: bool) -> Option<Effect> {
+    fn count(&mut self, timeout: bool) -> Option<Effect> {
         let Step::Surveying {
             incarnation,
             turn,
@@ -200,7 +200,7 @@ impl<K: Ord + Clone, V: Value> Deletion<K, V> {
             self.quorums.len()
         };
         let asked = || self.quorums.iter().zip(listings).take(sets);
-        if !hurry && !asked().all(everybody) {
+        if !timeout && !asked().all(everybody) {
             return None;
         }
         let found: Option<Vec<Vacancy>> = asked().map(|(quorums, of_set)| vacancy(*quorums, of_set)).collect();

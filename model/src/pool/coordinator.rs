@@ -85,7 +85,7 @@ pub enum Event<V> {
         ballot: Ballot,
     },
     /// Stragglers have had their moment: go on with what there is, if it is enough.
-    Hurry,
+    StragglerTimeout,
     /// The caller waits no longer: end now.
     Deadline,
 }
@@ -116,7 +116,7 @@ pub(super) enum Phase<V> {
         answers: Answers<V>,
         /// Drives of each pool that refused under a higher ballot, and those that failed.
         missing: Vec<Missing>,
-        hurried: bool,
+        timed_out: bool,
     },
     Voting {
         pool: u8,
@@ -212,7 +212,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
                 self.go_on(false)
             }
             Event::Reply { .. } | Event::Failed { .. } => Vec::new(),
-            Event::Hurry => self.go_on(true),
+            Event::StragglerTimeout => self.go_on(true),
             Event::Deadline => self.give_up(Unavailable::Deadline),
         }
     }
@@ -229,7 +229,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         self.phase = Phase::Preparing {
             answers: vec![BTreeMap::new(); self.quorums.len()],
             missing: vec![Missing::default(); self.quorums.len()],
-            hurried: false,
+            timed_out: false,
         };
         let prepare = |pool| self.to_all(pool, Request::Prepare { ballot });
         self.pools().map(prepare).collect()
@@ -283,13 +283,13 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         }
     }
 
-    fn go_on(&mut self, hurry: bool) -> Vec<Effect<V>> {
+    fn go_on(&mut self, timeout: bool) -> Vec<Effect<V>> {
         match &mut self.phase {
-            Phase::Preparing { hurried, .. } => {
-                *hurried |= hurry;
+            Phase::Preparing { timed_out, .. } => {
+                *timed_out |= timeout;
                 self.prepared()
             }
-            Phase::Voting { .. } => self.voted(hurry),
+            Phase::Voting { .. } => self.voted(timeout),
             Phase::Starting | Phase::Done => Vec::new(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::mutant::{Mutant, Mutation};
 use super::value::new_folders;
-use super::{Ballot, Brief, Chained, DriveState, Folder, Nack, Reply, Request, Snapshot, Standing, Value, Vote};
+use super::{Ballot, Brief, Chained, DriveState, Folder, Membership, Nack, Reply, Request, Snapshot, Value, Vote};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -174,7 +174,7 @@ impl<V: Value> Acceptor<'_, V> {
 
     fn apply(&mut self, request: Request<V>) -> (Reply<V>, Vec<DriveEffect>) {
         let mut effects = Vec::new();
-        if self.drive.standing == Standing::Outside {
+        if self.drive.membership == Membership::Unjoined {
             return (Reply::Refused(self.nack()), effects);
         }
         if let Some(ballot) = request.ballot().filter(|_| request.is_fenced()) {
@@ -199,13 +199,13 @@ impl<V: Value> Acceptor<'_, V> {
             Request::Prepare { ballot } => self.prepare(ballot),
             Request::Accept { vote, prev } => self.accept(vote, prev, &mut effects),
             Request::Finalize { ballot } => self.finalize(ballot, &mut effects),
-            Request::Drop { ballot, folder } => self.drop_staged(ballot, folder, &mut effects),
+            Request::Discard { ballot, folder } => self.discard_staged(ballot, folder, &mut effects),
             Request::Install { ballot, vote, shards } => self.install(ballot, vote, shards, &mut effects),
             Request::Purge { ballot } => self.purge(ballot, &mut effects),
             Request::Read => Reply::Read(self.snapshot()),
-            Request::Fence { .. } | Request::Standing => Reply::Standing {
+            Request::Fence { .. } | Request::Membership => Reply::Membership {
                 epoch: self.drive.epoch,
-                whole: self.drive.standing == Standing::Whole,
+                whole: self.drive.membership == Membership::Active,
             },
         };
         (reply, effects)
@@ -297,7 +297,7 @@ impl<V: Value> Acceptor<'_, V> {
         Reply::Done
     }
 
-    fn drop_staged(&mut self, ballot: Ballot, folder: Folder, effects: &mut Vec<DriveEffect>) -> Reply<V> {
+    fn discard_staged(&mut self, ballot: Ballot, folder: Folder, effects: &mut Vec<DriveEffect>) -> Reply<V> {
         let register = &self.key.register;
         if self.mutation.is(Mutant::BestEffortUndo) && register.accepted.ballot == ballot {
             self.key.register.accepted = register.prev.clone();
@@ -308,14 +308,14 @@ impl<V: Value> Acceptor<'_, V> {
         }
         // A promise that was forgotten, at a restart or from memory, is at or below the floor. Whoever had it may
         // have counted this drive's shard.
-        let forgotten = if self.mutation.is(Mutant::DropIgnoresFloor) {
+        let forgotten = if self.mutation.is(Mutant::DiscardIgnoresFloor) {
             Ballot::ZERO
         } else {
             self.drive.floor
         };
         let fenced = register.accepted.ballot == ballot && self.key.promised.max(forgotten) <= ballot;
         let named = names(&register.accepted.value, folder) || names(&register.prev.value, folder);
-        let may_drop = fenced || self.mutation.is(Mutant::DropWithoutAccepted);
+        let may_drop = fenced || self.mutation.is(Mutant::DiscardWithoutAccepted);
         if may_drop && !named && self.key.folders.remove(&folder) {
             effects.push(DriveEffect::Remove(vec![folder]));
         }

@@ -46,7 +46,7 @@ pub(super) enum Phase<V> {
         grants: BTreeMap<u8, Snapshot<V>>,
         missing: Missing,
         /// Stragglers are not waited for.
-        hurried: bool,
+        timed_out: bool,
     },
     Voting {
         vote: Vote<V>,
@@ -173,7 +173,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             Event::Failed { .. } if self.mutation.is(Mutant::FailureIgnored) => Vec::new(),
             Event::Failed { from, ballot } if self.is_current(from, ballot) => self.failed(from),
             Event::Reply { .. } | Event::Failed { .. } => Vec::new(),
-            Event::Hurry => self.hurry(),
+            Event::StragglerTimeout => self.straggler_timeout(),
             Event::Deadline => self.give_up(Unavailable::Deadline),
         }
     }
@@ -209,7 +209,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         self.phase = Phase::Preparing {
             grants: BTreeMap::new(),
             missing: Missing::default(),
-            hurried: false,
+            timed_out: false,
         };
         vec![self.to_all(Request::Prepare { ballot })]
     }
@@ -220,7 +220,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             _ => false,
         };
         match (&mut self.phase, reply) {
-            (Phase::Fencing { stored, missing }, Reply::Standing { .. }) => {
+            (Phase::Fencing { stored, missing }, Reply::Membership { .. }) => {
                 missing.found(from);
                 stored.insert(from);
                 self.fenced(false)
@@ -281,11 +281,11 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         }
     }
 
-    fn hurry(&mut self) -> Vec<Effect<V>> {
+    fn straggler_timeout(&mut self) -> Vec<Effect<V>> {
         match &mut self.phase {
             Phase::Fencing { .. } => self.fenced(true),
-            Phase::Preparing { hurried, .. } => {
-                *hurried = true;
+            Phase::Preparing { timed_out, .. } => {
+                *timed_out = true;
                 self.prepared(true)
             }
             Phase::Voting { .. } => self.voted(true),
@@ -294,7 +294,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     }
 
     /// Prepares once A drives have stored the epoch, or goes on waiting.
-    fn fenced(&mut self, hurry: bool) -> Vec<Effect<V>> {
+    fn fenced(&mut self, timeout: bool) -> Vec<Effect<V>> {
         let Phase::Fencing { stored, missing } = &self.phase else {
             return Vec::new();
         };
@@ -307,7 +307,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         if possible < needed {
             return self.again_or(Unavailable::PrepareQuorum, possible, needed, missing);
         }
-        if hurry && !missing.contended.is_empty() {
+        if timeout && !missing.contended.is_empty() {
             return self.start(true);
         }
         Vec::new()

@@ -15,16 +15,16 @@ pub struct DriveState {
     /// forgotten since. In memory.
     pub floor: Ballot,
     /// Whether it takes part, and has all that it ever voted for. Durable.
-    pub standing: Standing,
+    pub membership: Membership,
 }
 
 /// What a drive is in its set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Standing {
+pub enum Membership {
     /// It has all that it ever voted for.
-    Whole,
+    Active,
     /// It lost everything, or is new in its slot, and has not joined: it refuses everything.
-    Outside,
+    Unjoined,
     /// It joined after such a loss, under this epoch. It votes on every key and speaks for those that it knows.
     Recovering(u64),
 }
@@ -41,7 +41,7 @@ impl DriveState {
             epoch,
             hi,
             floor: Ballot::ceiling(epoch, hi),
-            standing: Standing::Whole,
+            membership: Membership::Active,
         }
     }
 
@@ -52,7 +52,7 @@ impl DriveState {
             epoch: 0,
             hi: 0,
             floor: Ballot::ZERO,
-            standing: Standing::Outside,
+            membership: Membership::Unjoined,
         }
     }
 
@@ -64,7 +64,7 @@ impl DriveState {
         DriveState {
             epoch,
             floor: Ballot { epoch, ..Ballot::ZERO },
-            standing: Standing::Recovering(epoch),
+            membership: Membership::Recovering(epoch),
             ..DriveState::outside()
         }
     }

@@ -45,7 +45,7 @@ pub enum Request<V> {
         ballot: Ballot,
     },
     /// Staging clean-up: forget a staged folder that the value chosen under `ballot` does not name.
-    Drop {
+    Discard {
         /// The clean-up's own ballot, under which the base was accepted again.
         ballot: Ballot,
         /// The folder.
@@ -73,7 +73,7 @@ pub enum Request<V> {
         ballot: Ballot,
     },
     /// Tell the drive's epoch, and whether it has all that it ever voted for.
-    Standing,
+    Membership,
 }
 
 impl<V> Request<V> {
@@ -90,12 +90,12 @@ impl<V> Request<V> {
         match self {
             Request::Prepare { ballot }
             | Request::Finalize { ballot }
-            | Request::Drop { ballot, .. }
+            | Request::Discard { ballot, .. }
             | Request::Install { ballot, .. }
             | Request::Purge { ballot }
             | Request::Fence { ballot } => Some(*ballot),
             Request::Accept { vote, .. } => Some(vote.ballot),
-            Request::Read | Request::Standing => None,
+            Request::Read | Request::Membership => None,
         }
     }
 }
@@ -141,8 +141,8 @@ pub enum Reply<V> {
     Done,
     /// Read: what the drive holds.
     Read(Snapshot<V>),
-    /// Fence and Standing: what the drive is in its set.
-    Standing {
+    /// Fence and Membership: what the drive is in its set.
+    Membership {
         /// Its epoch, durably.
         epoch: u64,
         /// It has all that it ever voted for.

@@ -26,7 +26,7 @@ pub use acceptor::{Acceptor, DriveEffect, KeyState, Register};
 pub use ballot::Ballot;
 pub use chain::{Brief, Chained};
 pub use coordinator::Coordinator;
-pub use drive::{DriveState, Recovering, Standing};
+pub use drive::{DriveState, Membership, Recovering};
 pub use fetch::Fetch;
 pub use message::{Nack, Reply, Request, Snapshot, Vote};
 pub use operation::{Decision, Effect, Event, Operation, Outcome, Unavailable};

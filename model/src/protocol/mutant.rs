@@ -21,9 +21,9 @@ pub enum Mutant {
     /// A drive votes for a value that names it as a holder of a shard which has yet to arrive.
     AcceptWithoutShard,
     /// A drive drops a staged folder whatever it accepted since.
-    DropWithoutAccepted,
+    DiscardWithoutAccepted,
     /// A drive's clean-up looks at promises in memory only: those that a restart took do not fence it.
-    DropIgnoresFloor,
+    DiscardIgnoresFloor,
     /// A drive restarts without raising its floor: promises of its last life are forgotten.
     FloorNotRaised,
     /// A drive promises and votes in rounds above those that it has reserved.

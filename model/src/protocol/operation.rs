@@ -92,7 +92,7 @@ pub enum Event<V> {
         ballot: Ballot,
     },
     /// Stragglers have had their moment: go on with the quorum that there is, if there is one.
-    Hurry,
+    StragglerTimeout,
     /// The caller waits no longer: end now.
     Deadline,
 }

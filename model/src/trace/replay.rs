@@ -270,7 +270,7 @@ impl Replay {
         let mut operations = names.filter_map(|name| self.operations.get(name));
         let sent = match request {
             // By a clean-up whose own vote is chosen.
-            Request::Drop { ballot, .. } => operations.any(|operation| {
+            Request::Discard { ballot, .. } => operations.any(|operation| {
                 let written = matches!(operation.machine.outcome(), Some(Outcome::Written(_)));
                 written && operation.machine.ballot() == *ballot
             }),

@@ -27,7 +27,7 @@ pub fn calm_faults() -> Faults {
 }
 
 /// Lets things go wrong for `life`; whether a drive was cut off at its end.
-pub async fn haunt(shared: &Shared, drives: &[SimDrive], life: Duration) -> bool {
+pub async fn inject_faults(shared: &Shared, drives: &[SimDrive], life: Duration) -> bool {
     let plan = &shared.plan;
     let absentees = plan.absentees();
     let mischief = async {
@@ -111,7 +111,7 @@ async fn strike(shared: &Shared, drives: &[SimDrive], absentees: &[usize]) {
 }
 
 /// What is done to victims while the node is down.
-pub fn maim(shared: &Shared, drives: &[SimDrive]) {
+pub fn damage(shared: &Shared, drives: &[SimDrive]) {
     let mut rng = thread_rng();
     let plan = &shared.plan;
     let loses_index = plan.index_victims();

@@ -2,7 +2,7 @@
 
 use super::{
     clients,
-    gremlin::{CAPACITY_BYTES, calm, ends_with_power, haunt, maim, random},
+    gremlin::{CAPACITY_BYTES, calm, damage, ends_with_power, inject_faults, random},
     hang::Hangs,
     plan::{Fault, Kind, Plan},
     uploads::Uploads,
@@ -196,7 +196,7 @@ pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) -> (u6
         }
         lie(&shared, &drives, true);
         let length = random(shared.plan.life_max) + Duration::from_millis(5);
-        let cut = haunt(&shared, &drives, length).await;
+        let cut = inject_faults(&shared, &drives, length).await;
         stand_still(&shared, &drives).await;
         end_life(&shared, &drives, cut);
     }
@@ -250,7 +250,7 @@ fn end_life(shared: &Shared, drives: &[SimDrive], cut: bool) {
     }
     // Before all drives are formatted a start needs every one of them (`format.complete-after-all`).
     if shared.served.load(Ordering::Relaxed) {
-        maim(shared, drives);
+        damage(shared, drives);
     }
 }
 

@@ -136,7 +136,7 @@ fn hangs(plan: &mut Plan) {
 /// ever meet another. Some are noticed once no lock is kept (`Unlocked`); the checker notices all.
 pub const UNNOTICED: [Break; 6] = [
     Break::PreviousDroppedAtAccept,
-    Break::DropWithoutAccepted,
+    Break::DiscardWithoutAccepted,
     Break::BestEffortUndo,
     Break::RollBackWithoutCounting,
     Break::ReadWithoutWriteBack,

@@ -71,7 +71,7 @@ impl World {
             Action::Look(index) => format!("{} looks at the keys", client(index)),
             Action::LookAway(index) => format!("{} has looked at the keys before anything was there", client(index)),
             Action::Survey(index, set, to) => format!("{} -> {}: Survey", client(index), names.drive(set, to)),
-            Action::Hurry(index) => format!("{} goes on with the drives that have listed", client(index)),
+            Action::StragglerTimeout(index) => format!("{} goes on with the drives that have listed", client(index)),
             Action::Ask(set, drive, of) => {
                 let drive = names.drive(set, drive);
                 format!("{drive} asks for the bucket of incarnation {of}; the answer is on its way")
@@ -88,7 +88,7 @@ impl World {
     /// Returns what comes of it.
     fn came_of(&self, last: &State, next: &State, action: Action) -> String {
         match action {
-            Action::Invoke(index) | Action::Look(index) | Action::LookAway(index) | Action::Hurry(index) => {
+            Action::Invoke(index) | Action::Look(index) | Action::LookAway(index) | Action::StragglerTimeout(index) => {
                 self.does(last, next, index)
             }
             Action::Propose(index, _) => proposal(next, index),

@@ -16,7 +16,7 @@ impl World {
         };
         let by_writer = self.writer_gets_in(s, incarnation);
         let by_deletion = self.deletion_ends(s);
-        s.ledger.broken.demand(Rule::Usable, by_writer && by_deletion);
+        s.ledger.broken.check(Rule::Usable, by_writer && by_deletion);
     }
 
     /// Returns whether a writer gets in, or is told that the bucket is gone.

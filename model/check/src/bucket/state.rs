@@ -1,7 +1,7 @@
 //! What there is: the bounds of a run, its state, and what may happen.
 
 use super::rules::{Occasion, Rule};
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::bucket::mutant::Mutation;
 use model::bucket::{Bucket, Change, Deletion, Gate, Incarnation, Question, Record};
 use model::protocol::{Drives, FolderNeed, KeyState, Quorums, Value, Vote};
@@ -231,7 +231,7 @@ pub struct Ledger {
     /// What clients asked and were told.
     pub history: LinearizabilityTester<u8, Name>,
     /// The rules that were broken.
-    pub broken: Broken<Rule>,
+    pub broken: Violations<Rule>,
 }
 
 /// What may happen next.
@@ -254,7 +254,7 @@ pub enum Action {
     /// A deletion's survey arrives at a drive of a set.
     Survey(u8, u8, u8),
     /// A deletion goes on with the drives that have listed.
-    Hurry(u8),
+    StragglerTimeout(u8),
     /// A drive's question about the bucket is answered; the answer is on its way.
     Ask(u8, u8, Incarnation),
     /// The answer arrives.

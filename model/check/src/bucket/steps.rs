@@ -49,7 +49,7 @@ impl World {
                     let unheard = |(set, drive): &(u8, u8)| machine.listing_of(*set, *drive).is_none();
                     let asked = self.places().filter(unheard);
                     actions.extend(asked.map(|(set, drive)| Action::Survey(client, set, drive)));
-                    actions.push(Action::Hurry(client));
+                    actions.push(Action::StragglerTimeout(client));
                 }
             }
             Client::Voting | Client::Over => {}
@@ -117,9 +117,9 @@ impl World {
             }
             Action::LookAway(client) => self.feed(s, client, Event::Looked(Vacancy::Empty)),
             Action::Survey(client, set, drive) => self.survey(s, client, set, drive),
-            Action::Hurry(client) => {
+            Action::StragglerTimeout(client) => {
                 let before = s.system.clients[usize::from(client)].clone();
-                self.feed(s, client, Event::Hurry);
+                self.feed(s, client, Event::StragglerTimeout);
                 (before != s.system.clients[usize::from(client)]).then_some(())?;
             }
             Action::Ask(set, drive, incarnation) => {
@@ -177,7 +177,7 @@ impl World {
             .on_return(client, told)
             .expect("a client is answered once");
         let consistent = s.ledger.history.is_consistent();
-        s.ledger.broken.demand(Rule::Linearizable, consistent);
+        s.ledger.broken.check(Rule::Linearizable, consistent);
     }
 
     /// Does with a drive what a request about a key asks for.
@@ -305,7 +305,7 @@ impl World {
         let live = s.system.live.get(&incarnation).copied();
         if let Some(listed) = s.system.drive(set, drive).listed.get(&incarnation).copied() {
             self.seen.see(Occasion::VotedAgain);
-            s.ledger.broken.demand(Rule::GateHolds, live > Some(listed));
+            s.ledger.broken.check(Rule::GateHolds, live > Some(listed));
         }
         let votes = s.system.sets[usize::from(set)]
             .iter()
@@ -316,7 +316,7 @@ impl World {
         s.system.proposals.get_mut(&client).expect("it is there").chosen = true;
         let absent = s.system.proposals[&client].vote.value.absent;
         let gone = s.system.bucket.is_none_or(|bucket| bucket.incarnation != incarnation);
-        s.ledger.broken.demand(Rule::DeletedIsEmpty, !gone || absent);
+        s.ledger.broken.check(Rule::DeletedIsEmpty, !gone || absent);
         if incarnation > super::state::FIRST {
             self.seen.see(Occasion::LaterWritten);
         }
@@ -409,7 +409,7 @@ impl World {
             let found = listing.keys.values().map(|snapshot| snapshot.accepted.value);
             let mut written = found.filter(|value| value.writer > 0);
             let apart = written.all(|value| value.incarnation == incarnation);
-            s.ledger.broken.demand(Rule::IncarnationsApart, apart);
+            s.ledger.broken.check(Rule::IncarnationsApart, apart);
         }
         let from = drive;
         self.feed(s, client, Event::Surveyed { set, from, listing });
@@ -481,7 +481,7 @@ impl Ledger {
             if latest.is_some() {
                 world.seen.see(Occasion::Deleted);
             }
-            self.broken.demand(Rule::DeletedIsEmpty, !there);
+            self.broken.check(Rule::DeletedIsEmpty, !there);
             let left = |drive: &Drive| drive.keys.get(&world.named(incarnation)).cloned();
             let votes = s.sets[usize::from(set)].iter().filter_map(left);
             if votes.map(|key| key.register.accepted.value).any(|value| !value.absent) {

@@ -15,7 +15,7 @@ use super::order::sort_drives;
 use super::rules::{Occasion, Rule};
 use super::state::{Action, Client, Drive, FIRST, Ledger, Name, State, System, World};
 use crate::harness;
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::bucket::{Bucket, Gate, Phase, Record};
 use model::protocol::Drives;
 use stateright::semantics::LinearizabilityTester;
@@ -53,7 +53,7 @@ impl harness::World for World {
             },
             ledger: Ledger {
                 history: LinearizabilityTester::new(Name(Some(BTreeSet::new()))),
-                broken: Broken::default(),
+                broken: Violations::default(),
             },
         }
     }
@@ -99,7 +99,7 @@ impl harness::World for World {
         s
     }
 
-    fn broken(&self, s: &State) -> Broken<Rule> {
+    fn broken(&self, s: &State) -> Violations<Rule> {
         s.ledger.broken
     }
 

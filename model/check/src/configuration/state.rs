@@ -1,7 +1,7 @@
 //! What there is: the bounds of a run, its state, and what may happen.
 
 use super::rules::{Occasion, Rule};
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::configuration::mutant::Mutation;
 use model::configuration::{Keeper, Question, Serving, Spread};
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ pub struct Ledger {
     /// The newest version whose change was answered.
     pub answered: u64,
     /// The rules that were broken.
-    pub broken: Broken<Rule>,
+    pub broken: Violations<Rule>,
 }
 
 /// What may happen next.

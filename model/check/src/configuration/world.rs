@@ -11,7 +11,7 @@
 use super::rules::{Occasion, Rule};
 use super::state::{Action, Client, Kind, Ledger, Node, State, System, World};
 use crate::harness;
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::configuration::mutant::Mutant;
 use model::configuration::{Chosen, Keeper, Serving, Spread, Verdict};
 use model::protocol::Quorums;
@@ -41,7 +41,7 @@ impl harness::World for World {
             },
             ledger: Ledger {
                 answered: 0,
-                broken: Broken::default(),
+                broken: Violations::default(),
             },
         }
     }
@@ -95,11 +95,11 @@ impl harness::World for World {
     fn step(&self, last: &State, action: Action) -> Option<State> {
         let mut s = last.clone();
         self.act(&mut s, action)?;
-        self.judge(&mut s);
+        self.check_invariants(&mut s);
         Some(s)
     }
 
-    fn broken(&self, s: &State) -> Broken<Rule> {
+    fn broken(&self, s: &State) -> Violations<Rule> {
         s.ledger.broken
     }
 
@@ -251,8 +251,8 @@ impl World {
             return None;
         };
         let version = s.system.version(node)?;
-        s.ledger.broken.demand(Rule::AnsweredIsSeen, version >= floor);
-        s.ledger.broken.demand(Rule::ServedIsChosen, version <= s.system.chosen);
+        s.ledger.broken.check(Rule::AnsweredIsSeen, version >= floor);
+        s.ledger.broken.check(Rule::ServedIsChosen, version <= s.system.chosen);
         if floor > 0 {
             self.seen.see(Occasion::ServedAfterChange);
         }
@@ -266,18 +266,18 @@ impl World {
         Some(())
     }
 
-    fn judge(&self, s: &mut State) {
+    fn check_invariants(&self, s: &mut State) {
         for index in 0..s.system.nodes.len() as u32 {
             if let Some(version) = s.system.version(index) {
                 let highest = s.system.nodes[index as usize].highest;
-                s.ledger.broken.demand(Rule::OnlyForward, version >= highest);
+                s.ledger.broken.check(Rule::OnlyForward, version >= highest);
                 s.system.node(index).highest = version.max(highest);
             }
         }
         let served = (0..self.layout.len() as u8).all(|set| self.is_served_without_acceptors(s, set));
-        s.ledger.broken.demand(Rule::NeedsNoAcceptors, served);
+        s.ledger.broken.check(Rule::NeedsNoAcceptors, served);
         let changes = (0..s.system.nodes.len() as u32).all(|dead| self.changes_without(dead));
-        s.ledger.broken.demand(Rule::NeedsNotAllNodes, changes);
+        s.ledger.broken.check(Rule::NeedsNotAllNodes, changes);
     }
 
     /// Whether, if the acceptors are lost now, every node that has a copy serves as soon as Q drives of the set answer.

@@ -2,7 +2,7 @@
 
 use model::protocol::mutant::Mutation;
 use model::protocol::{
-    Acceptor, Ballot, Brief, Chained, DriveEffect, DriveState, Folder, KeyState, Register, Reply, Request, Standing,
+    Acceptor, Ballot, Brief, Chained, DriveEffect, DriveState, Folder, KeyState, Membership, Register, Reply, Request,
     Value,
 };
 
@@ -114,7 +114,7 @@ impl<V: Value, P> Drive<V, P> {
         }
         if !mutation.is(model::protocol::mutant::Mutant::FloorNotRaised) {
             self.own = DriveState {
-                standing: self.own.standing,
+                membership: self.own.membership,
                 ..DriveState::boot(self.own.epoch, self.own.hi)
             };
         }
@@ -142,7 +142,7 @@ impl<V: Value, P> Drive<V, P> {
 
     /// Returns whether its answer to a request is the same from now on, and changes nothing.
     pub fn has_settled(&self, request: &Request<V>) -> bool {
-        if self.own.standing == Standing::Outside {
+        if self.own.membership == Membership::Unjoined {
             return false;
         }
         match request {
@@ -159,12 +159,12 @@ impl<V: Value, P> Drive<V, P> {
     /// Returns whether a request will never again change anything.
     pub fn is_done_with(&self, request: &Request<V>) -> bool {
         let register = &self.key.register;
-        if self.own.standing == Standing::Outside {
+        if self.own.membership == Membership::Unjoined {
             return false;
         }
         match request {
             Request::Prepare { .. } | Request::Accept { .. } | Request::Fence { .. } => false,
-            Request::Read | Request::Standing => false,
+            Request::Read | Request::Membership => false,
             Request::Finalize { ballot } => {
                 let now = register.accepted.ballot == *ballot && !register.committed;
                 !now && (self.has_left(*ballot) || !self.may_vote(*ballot))
@@ -174,7 +174,7 @@ impl<V: Value, P> Drive<V, P> {
                 let replaced = vote.ballot < register.accepted.ballot;
                 self.has_left(*ballot) || self.key.promised != *ballot || replaced
             }
-            Request::Drop { ballot, folder } => {
+            Request::Discard { ballot, folder } => {
                 let fenced = self.key.promised.max(self.own.floor) > *ballot || self.has_left(*ballot);
                 let voted = register.accepted.ballot == *ballot && !fenced;
                 !self.holds(*folder) || !voted && !self.may_vote(*ballot)

@@ -3,7 +3,7 @@
 use super::rules::{Occasion, Rule};
 use crate::kit;
 use crate::register::change::{Change, Content, Key, Kind, Told};
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::list::Span;
 use model::list::mutant::Mutation;
 use model::protocol::mutant::Mutation as RegisterMutation;
@@ -94,7 +94,7 @@ pub struct Ledger {
     /// Which keys were there, and which were not, at every moment since the listing began.
     pub throughout: Vec<Throughout>,
     /// The rules that were broken, by bit.
-    pub broken: Broken<Rule>,
+    pub broken: Violations<Rule>,
 }
 
 /// Whether a key was there or not at every moment of the listing.

@@ -147,7 +147,7 @@ impl World {
         let state = s.system.client_mut(client);
         state.machine = Some(machine);
         state.rounds = 0;
-        self.carry_out(s, client, effects);
+        self.apply_effects(s, client, effects);
     }
 
     /// Carries a client's requests to these drives and their answers back, all at once; a write's up to its Accept,
@@ -176,7 +176,7 @@ impl World {
                 from,
                 ballot: request.ballot().unwrap_or(Ballot::ZERO),
             };
-            for event in silent.iter().map(failed).chain([Event::Hurry]) {
+            for event in silent.iter().map(failed).chain([Event::StragglerTimeout]) {
                 self.feed(s, client, event);
             }
         }
@@ -207,11 +207,11 @@ impl World {
     fn feed(&self, s: &mut State, client: u8, event: Event<Content>) {
         if let Some(machine) = &mut s.system.client_mut(client).machine {
             let effects = machine.on(event);
-            self.carry_out(s, client, effects);
+            self.apply_effects(s, client, effects);
         }
     }
 
-    fn carry_out(&self, s: &mut State, client: u8, effects: Vec<Effect<Content>>) {
+    fn apply_effects(&self, s: &mut State, client: u8, effects: Vec<Effect<Content>>) {
         for effect in effects {
             match effect {
                 Effect::Begin { epoch, round, .. } => {
@@ -230,7 +230,7 @@ impl World {
                     let ballot = next_ballot(client, epoch, round.max(2));
                     let machine = state.machine.as_mut().expect("it asked");
                     let effects = machine.on(Event::Begin(ballot));
-                    self.carry_out(s, client, effects);
+                    self.apply_effects(s, client, effects);
                 }
                 Effect::Send { to, mut request } => {
                     if let Request::Accept { vote, .. } = &mut request {
@@ -277,7 +277,7 @@ impl World {
         let history = &mut s.ledger.histories[usize::from(key) - 1];
         history.on_return(client, told).expect("a client is answered once");
         let consistent = history.is_consistent();
-        s.ledger.broken.demand(Rule::AsRead, consistent);
+        s.ledger.broken.check(Rule::AsRead, consistent);
     }
 
     fn begin_listing(&self, s: &mut State) {
@@ -399,7 +399,7 @@ impl World {
             .last()
             .is_none_or(|last| page.first().is_none_or(|first| last.0 < first.0));
         let marker = span.marker();
-        s.ledger.broken.demand(Rule::InOrder, in_order);
+        s.ledger.broken.check(Rule::InOrder, in_order);
         match marker {
             Some(last) if in_order => {
                 self.seen.see(Occasion::Turned);
@@ -438,7 +438,7 @@ impl World {
                 .collect();
             let Throughout { present, absent } = s.ledger.throughout[usize::from(key) - 1];
             let complete = (listed.len() == 1 || !present) && (listed.is_empty() || !absent) && listed.len() < 2;
-            s.ledger.broken.demand(Rule::Complete, complete);
+            s.ledger.broken.check(Rule::Complete, complete);
             let reader = s.system.reader();
             self.answer(s, key, reader, Told::Value(listed.first().copied().unwrap_or(0)));
         }
@@ -464,6 +464,6 @@ impl Ledger {
             spoke.count() >= needed
         });
         let all_known = is_known.all(|known| known);
-        self.broken.demand(Rule::SpeaksForRange, all_known);
+        self.broken.check(Rule::SpeaksForRange, all_known);
     }
 }

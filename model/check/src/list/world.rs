@@ -11,7 +11,7 @@ use super::state::{Action, Client, Drive, Ledger, Listing, Spec, Stage, Start, S
 use crate::harness;
 use crate::kit::drive::{UNBOUNDED, fresh};
 use crate::register::change::{Change, Content, INITIAL, Key, Kind};
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::list::Span;
 use model::protocol::{Ballot, DriveState, Drives, Folder, KeyState, Quorums, Recovering, Register, Value, Vote};
 use stateright::semantics::LinearizabilityTester;
@@ -80,7 +80,7 @@ impl harness::World for World {
                     .map(|key| LinearizabilityTester::new(Key(initial(key.start))))
                     .collect(),
                 throughout: vec![Throughout::default(); self.keys.len()],
-                broken: Broken::default(),
+                broken: Violations::default(),
             },
         }
     }
@@ -100,7 +100,7 @@ impl harness::World for World {
         s
     }
 
-    fn broken(&self, s: &State) -> Broken<Rule> {
+    fn broken(&self, s: &State) -> Violations<Rule> {
         s.ledger.broken
     }
 

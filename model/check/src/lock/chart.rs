@@ -83,11 +83,11 @@ impl World {
         let mut words = String::new();
         for (index, (before, after)) in (0..).zip(last.system.clients.iter().zip(&next.system.clients)) {
             let name = names.of(CLIENTS, index) + 1;
-            let holds = |client: &super::state::Wanting| client.attempt.as_ref().is_some_and(|it| it.holds(NOW));
+            let holds = |client: &super::state::LockClient| client.attempt.as_ref().is_some_and(|it| it.holds(NOW));
             if holds(after) && !holds(before) {
                 words += &format!("; client {name} holds the lock");
             }
-            let over = |client: &super::state::Wanting| client.attempt.as_ref().and_then(|it| it.over());
+            let over = |client: &super::state::LockClient| client.attempt.as_ref().and_then(|it| it.over());
             if over(after) != over(before) {
                 words += &match over(after) {
                     Some(Over::Refused) => format!("; client {name} gives up"),

@@ -1,7 +1,7 @@
 //! What there is: the bounds of a run, its state, and what may happen.
 
 use super::rules::{Occasion, Rule};
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::lock::mutant::Mutation;
 use model::lock::{Client, Kind, Owner, Server, Terms};
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ pub struct Node {
 
 /// A client, its clock and its present attempt.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Wanting {
+pub struct LockClient {
     /// Ticks ahead of the slowest clock.
     pub ahead: u64,
     /// Attempts left.
@@ -81,7 +81,7 @@ pub struct System {
     /// The servers.
     pub nodes: Vec<Node>,
     /// The clients.
-    pub clients: Vec<Wanting>,
+    pub clients: Vec<LockClient>,
     /// What is left of the faults.
     pub faults: Faults,
 }
@@ -90,7 +90,7 @@ pub struct System {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ledger {
     /// The rules that were broken.
-    pub broken: Broken<Rule>,
+    pub broken: Violations<Rule>,
 }
 
 /// What may happen next. What may make somebody look at a clock tells how far ahead that is then, of those that are
@@ -117,7 +117,7 @@ pub enum Action {
     Step(u8),
 }
 
-impl Wanting {
+impl LockClient {
     /// Returns whether it looks at its clock.
     pub(super) fn looks(&self) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| attempt.over().is_none())

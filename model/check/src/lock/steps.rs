@@ -225,13 +225,13 @@ impl World {
 }
 
 impl Ledger {
-    pub(super) fn judge(&mut self, world: &World, s: &System) {
+    pub(super) fn check_invariants(&mut self, world: &World, s: &System) {
         let holders: Vec<u8> = s
             .attempts()
             .filter(|(_, it)| it.holds(NOW))
             .map(|(index, _)| index)
             .collect();
-        self.broken.demand(Rule::Exclusive, holders.len() < 2);
+        self.broken.check(Rule::Exclusive, holders.len() < 2);
         let majority = world.servers as usize / 2 + 1;
         for index in &holders {
             let others = s
@@ -246,11 +246,11 @@ impl Ledger {
             let lost = others
                 .map(|(_, attempt)| leases(attempt.owner()))
                 .any(|count| count >= majority);
-            self.broken.demand(Rule::LostIsKnown, !lost);
+            self.broken.check(Rule::LostIsKnown, !lost);
             // Half of the servers, and what restarted, never make a majority for somebody else.
             let others = s.nodes.iter().filter(|node| world.would_grant(node));
             let free = others.count();
-            self.broken.demand(Rule::RestartIsQuiet, free < majority);
+            self.broken.check(Rule::RestartIsQuiet, free < majority);
         }
         if !holders.is_empty() {
             world.seen.see(Occasion::HolderDied);
@@ -265,6 +265,6 @@ impl Ledger {
             left.server.age(world.terms.expiry, world.oldest());
             world.would_grant(&left)
         });
-        self.broken.demand(Rule::FreeAfterExpiry, free);
+        self.broken.check(Rule::FreeAfterExpiry, free);
     }
 }

@@ -19,9 +19,9 @@
 
 use super::order::sorted;
 use super::rules::{Occasion, Rule};
-use super::state::{Action, Ledger, NOW, Node, State, System, Wanting, World, looks};
+use super::state::{Action, Ledger, LockClient, NOW, Node, State, System, World, looks};
 use crate::harness;
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use std::collections::BTreeMap;
 
 impl harness::World for World {
@@ -35,7 +35,7 @@ impl harness::World for World {
             server: self.blank(),
             mail: BTreeMap::new(),
         };
-        let client = |attempts: &u8| Wanting {
+        let client = |attempts: &u8| LockClient {
             ahead: 0,
             attempts: *attempts,
             attempt: None,
@@ -47,7 +47,7 @@ impl harness::World for World {
                 faults: self.faults,
             },
             ledger: Ledger {
-                broken: Broken::default(),
+                broken: Violations::default(),
             },
         }
     }
@@ -97,7 +97,7 @@ impl harness::World for World {
         let mut s = last.clone();
         self.act(&mut s, action)?;
         self.settle(&mut s);
-        s.ledger.judge(self, &s.system);
+        s.ledger.check_invariants(self, &s.system);
         Some(s)
     }
 
@@ -105,7 +105,7 @@ impl harness::World for World {
         sorted(s, self.are_clients_alike()).0
     }
 
-    fn broken(&self, s: &State) -> Broken<Rule> {
+    fn broken(&self, s: &State) -> Violations<Rule> {
         s.ledger.broken
     }
 

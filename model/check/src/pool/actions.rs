@@ -18,7 +18,7 @@ impl World {
                 actions.push(Action::Conclude(client));
             }
             Stage::Running => {
-                actions.push(Action::Hurry(client));
+                actions.push(Action::StragglerTimeout(client));
                 if s.system.faults.crashes > 0 {
                     actions.push(Action::Crash(client));
                 }

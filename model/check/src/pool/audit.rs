@@ -15,12 +15,12 @@ impl World {
     }
 
     /// What holds in every state.
-    pub(super) fn judge(&self, s: &mut State) {
+    pub(super) fn check_invariants(&self, s: &mut State) {
         let homes = s.ledger.homes(self.pools().end);
-        s.ledger.broken.demand(Rule::OneHome, homes.len() <= 1);
+        s.ledger.broken.check(Rule::OneHome, homes.len() <= 1);
         if let Some((pool, value)) = homes.first() {
             let readable = s.system.holding(*pool, value.folder()) >= usize::from(value.data());
-            s.ledger.broken.demand(Rule::MoveKeepsData, readable);
+            s.ledger.broken.check(Rule::MoveKeepsData, readable);
         }
         let latest = homes.first().map_or(0, |(_, value)| value.name);
         if latest != s.ledger.latest {
@@ -28,7 +28,7 @@ impl World {
             s.ledger.latest = latest;
         }
         let back = s.ledger.gone >> latest & 1 == 1;
-        s.ledger.broken.demand(Rule::NoResurrection, !back);
+        s.ledger.broken.check(Rule::NoResurrection, !back);
         if latest == 0 {
             for client in 0..s.system.clients.len() as u8 {
                 let asks = self.change(client).is_some_and(Change::is_get);
@@ -60,7 +60,7 @@ impl Ledger {
         prev: &Vote<Placed<Content>>,
     ) {
         let known = prev.ballot.is_zero() || self.votes.get(&(pool, prev.ballot)).is_some_and(|record| record.chosen);
-        self.broken.demand(Rule::PrevIsChosen, known);
+        self.broken.check(Rule::PrevIsChosen, known);
         let record = Record::proposed(vote.value.clone(), prev.value.clone());
         if world
             .pools()
@@ -69,7 +69,7 @@ impl Ledger {
             world.seen.see(Occasion::TwoSets);
         }
         let earlier = self.votes.insert((pool, vote.ballot), record);
-        self.broken.demand(Rule::OneValuePerBallot, earlier.is_none());
+        self.broken.check(Rule::OneValuePerBallot, earlier.is_none());
         let own = world
             .change(client)
             .is_some_and(|change| named(&vote.value) == change.name);
@@ -137,7 +137,7 @@ impl Ledger {
             let (first, second) = (&pair[0].value, &pair[1]);
             // A tombstone that was purged is absence.
             let follows = second.prev == *first || second.prev.is_absent() && first.is_absent();
-            self.broken.demand(Rule::Chain, second.value == *first || follows);
+            self.broken.check(Rule::Chain, second.value == *first || follows);
             if second.value != *first {
                 world.seen.see(Occasion::TwoChosen);
             }
@@ -149,7 +149,7 @@ impl Ledger {
         // Only a delete takes a key away.
         let deletes = vote.value.is_absent() && named(&vote.value) != 0;
         let lost = self.latest != 0 && self.homes(world.pools().end).is_empty();
-        self.broken.demand(Rule::MoveKeepsData, deletes || !lost);
+        self.broken.check(Rule::MoveKeepsData, deletes || !lost);
     }
 
     /// A change that others have passed over is dead: no chosen vote that speaks of the key lies between the ballot
@@ -172,10 +172,10 @@ impl Ledger {
             let speaks = record.value.is_here() && named(&record.value) != 0;
             record.chosen && between && speaks
         });
-        self.broken.demand(Rule::SupersededStaysDead, !(first && passed));
+        self.broken.check(Rule::SupersededStaysDead, !(first && passed));
         if first && let Some(change) = world.change(name - 1) {
             let held = change.kind != Kind::Create || self.latest == 0;
-            self.broken.demand(Rule::Precondition, held);
+            self.broken.check(Rule::Precondition, held);
         }
     }
 
@@ -186,7 +186,7 @@ impl Ledger {
             let voted = drive.key.register.accepted.ballot;
             voted >= ballot || voted.is_zero() && drive.key.promised.max(drive.own.floor) >= ballot
         });
-        self.broken.demand(Rule::PurgeIsTotal, total);
+        self.broken.check(Rule::PurgeIsTotal, total);
     }
 }
 

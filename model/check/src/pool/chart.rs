@@ -84,7 +84,7 @@ impl World {
                 let to = names.drive(mail.place, drive);
                 format!("{} -> {to}: {}: {reply}{lost}", client(index), message(&mail.request))
             }
-            Action::Hurry(index) => format!("{} goes on with those that have answered", client(index)),
+            Action::StragglerTimeout(index) => format!("{} goes on with those that have answered", client(index)),
             Action::Read(index, pool, drive) => {
                 let has = last.map(|last| answer(&reply_to(last, pool, drive, &Request::Read)));
                 let has = has.map_or_else(String::new, |has| format!(": {has}"));

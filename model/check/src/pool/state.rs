@@ -4,7 +4,7 @@ use super::content::Content;
 use super::rules::{Occasion, Rule};
 use crate::kit;
 use crate::register::change::{Change, Key};
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::pool::mutant::Mutation;
 use model::pool::{Answers, Coordinator, Placed};
 use model::protocol::{Ballot, Folder, Value};
@@ -95,7 +95,7 @@ pub struct Ledger {
     /// The key's value.
     pub latest: u8,
     /// The rules that were broken.
-    pub broken: Broken<Rule>,
+    pub broken: Violations<Rule>,
 }
 
 /// How many faults there may be, or are left.
@@ -138,7 +138,7 @@ pub enum Action {
         answered: bool,
     },
     /// A coordinator goes on with what there is.
-    Hurry(u8),
+    StragglerTimeout(u8),
     /// A plain read asks a drive of a pool.
     Read(u8, u8, u8),
     /// A plain read answers, or turns to Prepare.

@@ -46,7 +46,7 @@ impl World {
         let state = s.system.client(client);
         state.stage = Stage::Running;
         state.machine = Some(machine.with_mutation(self.mutation));
-        self.carry_out(s, client, effects);
+        self.apply_effects(s, client, effects);
     }
 
     pub(super) fn boot(&self, s: &mut State, pool: u8, drive: u8) {
@@ -69,7 +69,7 @@ impl World {
                 ballot,
                 reply,
             });
-            self.carry_out(s, client, effects);
+            self.apply_effects(s, client, effects);
         }
     }
 
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// Carries out what a coordinator wants done.
-    pub(super) fn carry_out(&self, s: &mut State, client: u8, effects: Vec<Effect<Content>>) {
+    pub(super) fn apply_effects(&self, s: &mut State, client: u8, effects: Vec<Effect<Content>>) {
         for effect in effects {
             match effect {
                 Effect::Begin { epoch, round } => self.begin(s, client, epoch, round),
@@ -139,7 +139,7 @@ impl World {
         let ballot = next_ballot(client, epoch, seen);
         let machine = state.machine.as_mut().expect("it asked");
         let effects = machine.on(Event::Begin(ballot));
-        self.carry_out(s, client, effects);
+        self.apply_effects(s, client, effects);
     }
 
     fn tell(&self, s: &mut State, client: u8, outcome: Outcome<Content, ()>) {
@@ -171,7 +171,7 @@ impl World {
         if told == Told::Value(0) {
             self.seen.see(Occasion::NotFound);
             let known = s.system.clients[usize::from(client)].saw_absent;
-            s.ledger.broken.demand(Rule::NotFoundIsKnown, known);
+            s.ledger.broken.check(Rule::NotFoundIsKnown, known);
         }
         self.tell_client(s, client, told);
         self.leave(s, client);
@@ -184,7 +184,7 @@ impl World {
             .expect("a client is answered once");
         s.system.client(client).answered = true;
         let consistent = s.ledger.history.is_consistent();
-        s.ledger.broken.demand(Rule::Linearizable, consistent);
+        s.ledger.broken.check(Rule::Linearizable, consistent);
     }
 
     /// The client reacts to nothing any more; what it sent may still arrive.
@@ -213,7 +213,7 @@ impl World {
         if silent {
             self.seen.see(Occasion::AnsweredAlone);
         }
-        s.ledger.broken.demand(Rule::AliveAlone, !silent || !value.absent);
+        s.ledger.broken.check(Rule::AliveAlone, !silent || !value.absent);
         // Data that is gone: the read would be begun again.
         if !value.absent && !s.system.is_readable(&value) {
             s.system.client(client).reading.iter_mut().for_each(BTreeMap::clear);

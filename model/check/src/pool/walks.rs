@@ -2,9 +2,9 @@
 //! (`pool.left-is-finished`).
 
 use super::state::{Action, State, World};
-use crate::dice::Dice;
 use crate::harness::World as _;
 use crate::kit::client::Stage;
+use crate::rng::Rng;
 use model::pool::Placed;
 use model::protocol::Value;
 
@@ -19,7 +19,7 @@ const STEPS: usize = 200;
 #[must_use]
 pub fn walk(world: &World, seed: u64) -> usize {
     let last = world.jobs.len() as u8 - 2;
-    let mut dice = Dice::new(seed);
+    let mut rng = Rng::new(seed);
     let mut state = world.initial();
     let mut actions = Vec::new();
     for _ in 0..STEPS {
@@ -29,7 +29,7 @@ pub fn walk(world: &World, seed: u64) -> usize {
         if actions.is_empty() {
             break;
         }
-        let action = actions[dice.roll(actions.len())];
+        let action = actions[rng.roll(actions.len())];
         if let Some(next) = world.next(&state, action) {
             state = next;
             state.ledger.broken.assert_none(seed);
@@ -67,7 +67,7 @@ fn client_of(action: &Action) -> Option<u8> {
     match action {
         Action::Invoke(client)
         | Action::Deliver { client, .. }
-        | Action::Hurry(client)
+        | Action::StragglerTimeout(client)
         | Action::Read(client, ..)
         | Action::Conclude(client)
         | Action::Crash(client) => Some(*client),
@@ -91,7 +91,7 @@ fn run(world: &World, state: &mut State, client: u8, seed: u64) {
             client_of(action) == Some(client) && !lost
         };
         let mut own: Vec<Action> = actions.iter().filter(own).copied().collect();
-        own.sort_by_key(|action| matches!(action, Action::Hurry(_) | Action::Conclude(_)));
+        own.sort_by_key(|action| matches!(action, Action::StragglerTimeout(_) | Action::Conclude(_)));
         let Some(next) = own.iter().find_map(|action| world.next(state, *action)) else {
             // What is left of its mail is of no use.
             assert_eq!(

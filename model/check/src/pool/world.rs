@@ -15,7 +15,7 @@ use super::state::{Action, Drive, Job, Ledger, Record, Start, State, System, Wor
 use crate::harness;
 use crate::kit::drive::UNBOUNDED;
 use crate::register::change::{Change, INITIAL, Key};
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::pool::mutant::Mutant;
 use model::pool::{Event, Placed, Task};
 use model::protocol::{Ballot, Register, Value, Vote};
@@ -53,7 +53,7 @@ impl harness::World for World {
                 born: vec![Ballot::ZERO; self.jobs.len()],
                 gone: 0,
                 latest,
-                broken: Broken::default(),
+                broken: Violations::default(),
             },
         };
         for (pool, value) in self.first_values() {
@@ -110,13 +110,13 @@ impl harness::World for World {
                 s.system.faults.silences -= u8::from(!answered);
                 self.deliver(&mut s, client, usize::from(mail), drive, answered);
             }
-            Action::Hurry(client) => {
+            Action::StragglerTimeout(client) => {
                 let before = s.system.clients[usize::from(client)].machine.clone();
-                let effects = s.system.client(client).machine.as_mut()?.on(Event::Hurry);
+                let effects = s.system.client(client).machine.as_mut()?.on(Event::StragglerTimeout);
                 if effects.is_empty() && s.system.clients[usize::from(client)].machine == before {
                     return None;
                 }
-                self.carry_out(&mut s, client, effects);
+                self.apply_effects(&mut s, client, effects);
             }
             Action::Read(client, pool, drive) => self.read(&mut s, client, pool, drive),
             Action::Conclude(client) => self.conclude(&mut s, client)?,
@@ -127,7 +127,7 @@ impl harness::World for World {
             Action::Boot(pool, drive) => self.boot(&mut s, pool, drive),
         }
         self.settle(&mut s);
-        self.judge(&mut s);
+        self.check_invariants(&mut s);
         Some(s)
     }
 
@@ -136,7 +136,7 @@ impl harness::World for World {
         s
     }
 
-    fn broken(&self, s: &State) -> Broken<Rule> {
+    fn broken(&self, s: &State) -> Violations<Rule> {
         s.ledger.broken
     }
 

@@ -4,7 +4,7 @@ use super::change::Kind;
 use super::state::{Action, Client, Drive, State, World};
 use crate::kit::client::Stage;
 use model::protocol::mutant::Mutant;
-use model::protocol::{Drives, Standing};
+use model::protocol::{Drives, Membership};
 
 impl World {
     pub(super) fn client_actions(&self, s: &State, client: u8, state: &Client, actions: &mut Vec<Action>) {
@@ -37,7 +37,7 @@ impl World {
                 actions.extend(untried.iter().map(|drive| Action::Open(client, drive)));
             }
             Stage::Running => {
-                actions.push(Action::Hurry(client));
+                actions.push(Action::StragglerTimeout(client));
                 if s.system.faults.crashes > 0 {
                     actions.push(Action::Crash(client));
                 }
@@ -96,15 +96,15 @@ impl World {
         let others = Drives::all(self.drives)
             .without(s.system.outside())
             .without(Drives::one(drive));
-        let epoch = match (state.own.standing, state.past.way_back.joining) {
-            (Standing::Outside, None) => {
+        let epoch = match (state.own.membership, state.past.rejoin.joining) {
+            (Membership::Unjoined, None) => {
                 let sets = (0..=others.bits()).map(Drives::from_bits);
                 let told = sets.filter(|told| told.without(others).is_empty() && self.may_tell(s, *told));
                 return actions.extend(told.map(|told| Action::Join(drive, told)));
             }
-            (Standing::Outside, Some(epoch)) => epoch,
-            (Standing::Recovering(epoch), _) if !state.key.known => {
-                let unheard = others.without(state.past.way_back.lacking);
+            (Membership::Unjoined, Some(epoch)) => epoch,
+            (Membership::Recovering(epoch), _) if !state.key.known => {
+                let unheard = others.without(state.past.rejoin.lacking);
                 actions.extend(unheard.iter().map(|other| Action::Scan(drive, other)));
                 epoch
             }
@@ -118,7 +118,7 @@ impl World {
 
     /// Returns whether these drives are just enough to tell a joining one the epoch.
     fn may_tell(&self, s: &State, told: Drives) -> bool {
-        let whole = |drive| s.system.drives[usize::from(drive)].own.standing == Standing::Whole;
+        let whole = |drive| s.system.drives[usize::from(drive)].own.membership == Membership::Active;
         told.count() + self.majority() == usize::from(self.drives) + 1 && told.iter().all(whole)
     }
 

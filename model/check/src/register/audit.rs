@@ -46,23 +46,21 @@ impl World {
         let state = s.system.drives[usize::from(drive)].clone();
         let (key, own) = (&state.key, &state.own);
         let covered = own.hi >= key.promised.round && own.hi >= key.register.accepted.ballot.round;
-        s.ledger.broken.demand(Rule::HiCovers, covered);
+        s.ledger.broken.check(Rule::HiCovers, covered);
         if let (Reply::Granted(_), Request::Prepare { ballot }) = (reply, request) {
             s.ledger
                 .broken
-                .demand(Rule::PromiseHolds, *ballot > before.promised.max(state.past.promised));
+                .check(Rule::PromiseHolds, *ballot > before.promised.max(state.past.promised));
         }
         if let Request::Accept { vote, prev } = request
             && key.register.accepted.ballot == vote.ballot
             && before.register.accepted.ballot != vote.ballot
         {
             let promised = before.promised.max(state.past.promised);
-            s.ledger.broken.demand(Rule::PromiseHolds, vote.ballot >= promised);
-            s.ledger
-                .broken
-                .demand(Rule::EpochFences, vote.ballot.epoch >= own.epoch);
+            s.ledger.broken.check(Rule::PromiseHolds, vote.ballot >= promised);
+            s.ledger.broken.check(Rule::EpochFences, vote.ballot.epoch >= own.epoch);
             let register = &key.register;
-            s.ledger.broken.demand(
+            s.ledger.broken.check(
                 Rule::OnKnownBase,
                 register.accepted.value == vote.value && register.prev.value == prev.value,
             );
@@ -123,21 +121,21 @@ impl World {
         };
         *voted = (*voted | named) & held;
         let garbage = *committed && *voted & !named != 0;
-        s.ledger.broken.demand(Rule::NoGarbage, !garbage);
+        s.ledger.broken.check(Rule::NoGarbage, !garbage);
     }
 
     /// When a coordinator sends an Accept.
     pub(super) fn audit_proposal(&self, s: &mut State, client: u8, vote: &Vote<Content>, prev: &Vote<Content>) {
         let known = prev.ballot.is_zero() || s.ledger.votes.get(&prev.ballot).is_some_and(|record| record.chosen);
-        s.ledger.broken.demand(Rule::PrevIsChosen, known);
+        s.ledger.broken.check(Rule::PrevIsChosen, known);
         let record = Record::proposed(vote.value, prev.value);
         let earlier = s.ledger.votes.insert(vote.ballot, record);
-        s.ledger.broken.demand(Rule::OneValuePerBallot, earlier.is_none());
+        s.ledger.broken.check(Rule::OneValuePerBallot, earlier.is_none());
         let change = self.change(client);
         if change.has_data() && vote.value.name == change.name && s.system.holders[usize::from(client)].is_empty() {
             s.system.holders[usize::from(client)] = vote.value.holders;
             let staged = vote.value.holders.count() >= self.enough_staged(change.data);
-            s.ledger.broken.demand(Rule::AcceptedMeansStaged, staged);
+            s.ledger.broken.check(Rule::AcceptedMeansStaged, staged);
         }
     }
 }
@@ -166,7 +164,7 @@ impl Ledger {
             base.value == prev.value && mail.to.contains(drive)
         };
         let on_its_way = s.clients[usize::from(client)].mail.iter().any(brings_base);
-        self.broken.demand(Rule::LaggardHealed, on_its_way);
+        self.broken.check(Rule::LaggardHealed, on_its_way);
     }
 
     /// When a drive has voted. Returns whether that has made something chosen.
@@ -178,8 +176,7 @@ impl Ledger {
                 .key
                 .folders
                 .contains(&Folder::from(value.name));
-            self.broken
-                .demand(Rule::AcceptedMeansStaged, holds || world.lost(s) > 0);
+            self.broken.check(Rule::AcceptedMeansStaged, holds || world.lost(s) > 0);
         }
         let majority = world.majority();
         let Some(record) = self.votes.get_mut(&vote.ballot) else {
@@ -199,7 +196,7 @@ impl Ledger {
         // What was staged is still there, unless the value has been replaced meanwhile.
         if self.latest() == value && !value.absent {
             let kept = s.holding(value.name) + world.lost(s) >= world.enough_staged(value.data);
-            self.broken.demand(Rule::AcceptedMeansStaged, kept);
+            self.broken.check(Rule::AcceptedMeansStaged, kept);
         }
         self.audit_chain(world);
         true
@@ -218,7 +215,7 @@ impl Ledger {
             let last = *chain.last().expect("it has a first");
             let follows = record.value == last || record.prev == last || (record.prev.absent && last.absent);
             self.broken
-                .demand(Rule::Chain, follows || (world.initial && record.value == first));
+                .check(Rule::Chain, follows || (world.initial && record.value == first));
             if record.value != last {
                 chain.push(record.value);
             } else if !record.value.absent {
@@ -234,7 +231,7 @@ impl Ledger {
             };
             if usize::from(client) < world.changes.len() {
                 self.broken
-                    .demand(Rule::Precondition, world.change(client).may_follow(&pair[0]));
+                    .check(Rule::Precondition, world.change(client).may_follow(&pair[0]));
             }
             if !pair[0].absent && !pair[1].absent && pair[0].data != pair[1].data {
                 world.seen.see(Occasion::MixedParity);
@@ -242,7 +239,7 @@ impl Ledger {
         }
         for (at, deleted) in chain.iter().enumerate().filter(|(_, value)| value.absent) {
             let back = chain[..at].iter().any(|old| !old.absent && chain[at..].contains(old));
-            self.broken.demand(
+            self.broken.check(
                 Rule::NoResurrection,
                 !back || deleted.name == 0 && !world.initial && at == 0,
             );
@@ -276,10 +273,10 @@ impl Ledger {
         let Some(record) = self.votes.get(&ballot).copied() else {
             return;
         };
-        self.broken.demand(Rule::BySet, record.chosen);
+        self.broken.check(Rule::BySet, record.chosen);
         if !record.chosen {
             let alone = self.acked_by.iter().any(|other| other.without(record.voters) == *other);
-            self.broken.demand(Rule::NoSplitBrain, !alone);
+            self.broken.check(Rule::NoSplitBrain, !alone);
             self.acked_by.push(record.voters);
         }
     }
@@ -287,7 +284,7 @@ impl Ledger {
     /// When a plain read answers from what `answers` drives said.
     pub(super) fn audit_read(&mut self, world: &World, answers: usize) {
         self.broken
-            .demand(Rule::BySet, answers + world.majority() > usize::from(world.drives));
+            .check(Rule::BySet, answers + world.majority() > usize::from(world.drives));
     }
 
     /// When a get is answered.
@@ -295,7 +292,7 @@ impl Ledger {
         if told == Told::Value(0) {
             world.seen.see(Occasion::NotFound);
             let known = s.clients[usize::from(client)].saw_absent;
-            self.broken.demand(Rule::NotFoundIsKnown, known);
+            self.broken.check(Rule::NotFoundIsKnown, known);
         }
     }
 
@@ -319,14 +316,14 @@ impl Ledger {
             (0..world.drives).filter(counts).count() + world.lost(s)
         };
         let kept = shards(s) >= shards(&last.system);
-        self.broken.demand(Rule::AckedSurvives, kept);
+        self.broken.check(Rule::AckedSurvives, kept);
     }
 
     /// What holds in every state.
-    pub(super) fn judge(&mut self, world: &World, s: &System) {
+    pub(super) fn check_invariants(&mut self, world: &World, s: &System) {
         let latest = self.latest();
         let readable = latest.absent || !world.survives(&latest) || s.holding(latest.name) >= usize::from(latest.data);
-        self.broken.demand(Rule::AckedSurvives, readable);
+        self.broken.check(Rule::AckedSurvives, readable);
         if !self.acked.is_zero() {
             let acked = self.acked;
             let voted = s
@@ -335,7 +332,7 @@ impl Ledger {
                 .filter(|d| d.key.register.accepted.ballot.max(self.purged) >= acked)
                 .count();
             let forgot = usize::from(world.faults.forgetful() - s.faults.forgetful());
-            self.broken.demand(Rule::PowerLoss, voted + forgot >= world.majority());
+            self.broken.check(Rule::PowerLoss, voted + forgot >= world.majority());
         }
         if world.faults.forgetful() > 0 {
             self.judge_authority(world, s);

@@ -47,7 +47,7 @@ impl World {
                 answered,
             } => sent(client, mail, drive, answered),
             Action::Double { client, mail, drive } => format!("once more: {}", sent(client, mail, drive, true)),
-            Action::Hurry(index) => format!("{} goes on with those that have answered", client(index)),
+            Action::StragglerTimeout(index) => format!("{} goes on with those that have answered", client(index)),
             Action::Read(index, to) => {
                 let reply = answer(&self.reply_to(last, to, &Request::Read));
                 format!("{} reads {}: {reply}", client(index), drive(to))

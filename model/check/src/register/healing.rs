@@ -4,7 +4,7 @@ use super::change::Content;
 use super::rules::{Occasion, Rule};
 use super::state::{Drive, Ledger, State, System, World};
 use model::protocol::mutant::Mutant;
-use model::protocol::{Ballot, Drives, Folder, KeyState, Standing, Vote};
+use model::protocol::{Ballot, Drives, Folder, KeyState, Membership, Vote};
 
 impl System {
     /// Returns whether every drive has the value, knows that it is chosen and holds a shard.
@@ -15,7 +15,7 @@ impl System {
             let register = &key.register;
             let found = register.accepted.value;
             let settled = register.committed && (found == *value || found.absent && value.absent);
-            own.standing != Standing::Outside && key.known && settled && holds
+            own.membership != Membership::Unjoined && key.known && settled && holds
         })
     }
 }
@@ -29,11 +29,11 @@ impl World {
         let is_past = |drive: &Drive| {
             let vote = drive.key.register.accepted.ballot;
             let own = &drive.own;
-            let refuses = own.floor >= ballot || own.epoch > ballot.epoch || own.standing == Standing::Outside;
+            let refuses = own.floor >= ballot || own.epoch > ballot.epoch || own.membership == Membership::Unjoined;
             vote >= ballot || vote.is_zero() && refuses
         };
         let total = s.system.drives.iter().all(|drive| is_past(drive));
-        s.ledger.broken.demand(Rule::PurgeIsTotal, total);
+        s.ledger.broken.check(Rule::PurgeIsTotal, total);
         let state = s.system.drive(drive);
         let promised = before.promised.max(before.register.accepted.ballot);
         if promised > state.own.floor {
@@ -56,14 +56,14 @@ impl Ledger {
         let record = self.votes.get(&vote.ballot);
         let chosen = vote.ballot.is_zero() || record.is_some_and(|r| r.chosen && r.value == vote.value);
         self.broken
-            .demand(Rule::InstallIsChosen, chosen && before.promised == ballot);
+            .check(Rule::InstallIsChosen, chosen && before.promised == ballot);
         let after = s.drives[usize::from(drive)].key.clone();
         let (old, new) = (&before.register.accepted, &after.register.accepted);
         let same = old.ballot < new.ballot || old == new;
-        self.broken.demand(Rule::HealIsNoOp, same);
+        self.broken.check(Rule::HealIsNoOp, same);
         let latest = Folder::from(self.latest().name);
         let lowered = before.folders.contains(&latest) && !after.folders.contains(&latest);
-        self.broken.demand(Rule::NeverLowers, !lowered);
+        self.broken.check(Rule::NeverLowers, !lowered);
         if after.folders.difference(&before.folders).next().is_some() {
             world.seen.see(Occasion::ShardInstalled);
         }
@@ -79,7 +79,7 @@ impl Ledger {
             let holders = world.holders_of(s, name).unwrap_or(record.value.holders);
             folders.contains(&Folder::from(name)) && holders.contains(drive)
         });
-        self.broken.demand(Rule::NoNegativeEvidence, !in_use);
+        self.broken.check(Rule::NoNegativeEvidence, !in_use);
     }
 
     /// A drive that speaks for the key knows of every vote of its slot that is chosen.
@@ -93,13 +93,13 @@ impl Ledger {
         let speaks = world.mutation.is(Mutant::WipedSpeaks);
         for drive in 0..world.drives {
             let Drive { own, key, .. } = &*s.drives[usize::from(drive)];
-            if own.standing == Standing::Outside || !(key.known || speaks) {
+            if own.membership == Membership::Unjoined || !(key.known || speaks) {
                 continue;
             }
             // Up to a tombstone that was purged there is nothing to know.
             let knows = key.register.accepted.ballot.max(self.purged);
             let forgotten = chosen.iter().any(|(ballot, by)| by.contains(drive) && *ballot > knows);
-            self.broken.demand(Rule::AuthorityIsEarned, !forgotten);
+            self.broken.check(Rule::AuthorityIsEarned, !forgotten);
         }
     }
 }

@@ -150,14 +150,14 @@ fn table() -> Vec<Row> {
             with(Mutant::TrustStaging, world(3, 2, "px", 2, NONE)),
         ),
         (
-            "Drop without accepted = h",
+            "Discard without accepted = h",
             &[AckedSurvives],
-            with(Mutant::DropWithoutAccepted, world(3, 2, "px", 2, NONE)),
+            with(Mutant::DiscardWithoutAccepted, world(3, 2, "px", 2, NONE)),
         ),
         (
-            "Drop ignores the floor",
+            "Discard ignores the floor",
             &[AckedSurvives],
-            with(Mutant::DropIgnoresFloor, world(3, 2, "px", 2, rebooting)),
+            with(Mutant::DiscardIgnoresFloor, world(3, 2, "px", 2, rebooting)),
         ),
         (
             "precondition on a base not known to be chosen",

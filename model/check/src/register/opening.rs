@@ -69,7 +69,7 @@ impl World {
             Next::Read => {
                 let of_it = opening.open.values().filter(|name| **name == value.name).count();
                 let one = of_it == opening.open.len() && of_it >= usize::from(value.data);
-                s.ledger.broken.demand(Rule::OneDataFolder, one);
+                s.ledger.broken.check(Rule::OneDataFolder, one);
                 if opening.again {
                     self.seen.see(Occasion::ReadAgain);
                 }

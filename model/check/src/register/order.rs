@@ -40,9 +40,9 @@ fn rename(state: &mut State, to: Renaming<'_>) {
         }
     }
     for drive in &mut state.system.drives {
-        if !drive.past.way_back.lacking.is_empty() {
-            let way_back = &mut Arc::make_mut(drive).past.way_back;
-            way_back.lacking = to.drives(way_back.lacking);
+        if !drive.past.rejoin.lacking.is_empty() {
+            let rejoin = &mut Arc::make_mut(drive).past.rejoin;
+            rejoin.lacking = to.drives(rejoin.lacking);
         }
     }
     for record in state.ledger.votes.values_mut() {
@@ -63,8 +63,8 @@ fn digest(state: &State, drive: u8) -> u64 {
         past,
     } = &*state.system.drives[usize::from(drive)];
     (own, key, durable, &past.promised, &past.voted).hash(&mut h);
-    let way_back = &past.way_back;
-    (way_back.past, way_back.joining, way_back.lacking.count()).hash(&mut h);
+    let rejoin = &past.rejoin;
+    (rejoin.past, rejoin.joining, rejoin.lacking.count()).hash(&mut h);
     let is_in = |drives: &Drives| drives.contains(drive);
     for client in &state.system.clients {
         let answer: Option<&Snapshot<_>> = client.reading.answers.get(&drive);
@@ -83,7 +83,7 @@ fn digest(state: &State, drive: u8) -> u64 {
         }
     }
     for other in &state.system.drives {
-        is_in(&other.past.way_back.lacking).hash(&mut h);
+        is_in(&other.past.rejoin.lacking).hash(&mut h);
     }
     for record in state.ledger.votes.values() {
         is_in(&record.voters).hash(&mut h);

@@ -79,7 +79,7 @@ impl World {
         };
         self.deliver(s, rescuer, index, drive, true);
         self.forget_spent_mail(s);
-        s.ledger.judge(self, &s.system);
+        s.ledger.check_invariants(self, &s.system);
         true
     }
 
@@ -101,8 +101,8 @@ impl World {
         for _ in 0..STEPS {
             let mut actions = Vec::new();
             self.enabled(s, &mut actions);
-            let way_back = |action: &&Action| matches!(action, Action::Join(..) | Action::Fence(..));
-            let Some(next) = actions.iter().find(way_back) else {
+            let rejoin = |action: &&Action| matches!(action, Action::Join(..) | Action::Fence(..));
+            let Some(next) = actions.iter().find(rejoin) else {
                 return s.system.outside().is_empty();
             };
             let Some(next) = self.next(s, *next) else {

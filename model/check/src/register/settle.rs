@@ -7,7 +7,7 @@ use crate::kit::drive::UNBOUNDED;
 use crate::kit::mail::find;
 use crate::kit::votes::forget_hopeless;
 use model::protocol::mutant::Mutant;
-use model::protocol::{Ballot, Drives, Request, Standing};
+use model::protocol::{Ballot, Drives, Membership, Request};
 
 impl World {
     /// Refuses at once what will be refused for ever, and forgets what can have no effect any more.
@@ -35,10 +35,10 @@ impl World {
     fn end_recoveries(&self, s: &mut State) {
         for drive in 0..self.drives {
             let Drive { own, key, .. } = &*s.system.drives[usize::from(drive)];
-            if key.known && matches!(own.standing, Standing::Recovering(_)) {
+            if key.known && matches!(own.membership, Membership::Recovering(_)) {
                 let state = s.system.drive(drive);
-                state.own.standing = Standing::Whole;
-                state.past.way_back.lacking = Drives::NONE;
+                state.own.membership = Membership::Active;
+                state.past.rejoin.lacking = Drives::NONE;
             }
         }
     }
@@ -50,8 +50,8 @@ impl World {
             Mutant::FloorNotRaised,
             Mutant::ReplyBeforeDurable,
             Mutant::BestEffortUndo,
-            Mutant::DropWithoutAccepted,
-            Mutant::DropIgnoresFloor,
+            Mutant::DiscardWithoutAccepted,
+            Mutant::DiscardIgnoresFloor,
             Mutant::JoinWithoutEpoch,
             Mutant::JoinWithFloor,
             Mutant::InstallWithoutPromise,

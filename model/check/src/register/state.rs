@@ -3,9 +3,9 @@
 use super::change::{Change, Content, Key};
 use super::rules::{Occasion, Rule};
 use crate::kit;
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::protocol::mutant::Mutation;
-use model::protocol::{Ballot, Coordinator, Drives, Fetch, Folder, Quorums, Snapshot, Standing, Value};
+use model::protocol::{Ballot, Coordinator, Drives, Fetch, Folder, Membership, Quorums, Snapshot, Value};
 use stateright::semantics::LinearizabilityTester;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ pub struct Ledger {
     /// The votes of writes that were acknowledged without being chosen.
     pub acked_by: Vec<Drives>,
     /// The rules that were broken, by bit.
-    pub broken: Broken<Rule>,
+    pub broken: Violations<Rule>,
 }
 
 /// How many faults there may be, or are left.
@@ -124,14 +124,14 @@ pub struct Past {
     /// The highest promise that a restart or a wipe has taken.
     pub promised: Ballot,
     /// The way back of a drive that was wiped.
-    pub way_back: WayBack,
+    pub rejoin: Rejoin,
     /// The folders that it holds and has voted for, or was sent as chosen, unless it forgot that: bits by name.
     pub voted: u16,
 }
 
 /// What a wiped drive has found out on its way back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WayBack {
+pub struct Rejoin {
     /// The highest epoch that its slot promised or voted in, until it has joined.
     pub past: u64,
     /// The epoch that it is about to join under.
@@ -199,7 +199,7 @@ pub enum Action {
         drive: u8,
     },
     /// A coordinator goes on with the quorum that there is.
-    Hurry(u8),
+    StragglerTimeout(u8),
     /// A plain read asks a drive.
     Read(u8, u8),
     /// A plain read answers, or turns to Prepare.
@@ -242,7 +242,7 @@ impl System {
     /// The drives that are wiped and have not joined.
     pub fn outside(&self) -> Drives {
         let drives = self.drives.iter().zip(0u8..);
-        let outside = drives.filter(|(drive, _)| drive.own.standing == Standing::Outside);
+        let outside = drives.filter(|(drive, _)| drive.own.membership == Membership::Unjoined);
         outside.map(|(_, index)| index).collect()
     }
 

@@ -47,7 +47,7 @@ impl World {
         let state = s.system.client(client);
         state.stage = Stage::Running;
         state.machine = Some(machine);
-        self.carry_out(s, client, effects, false);
+        self.apply_effects(s, client, effects, false);
     }
 
     pub(super) fn boot(&self, s: &mut State, drive: u8) {
@@ -93,7 +93,7 @@ impl World {
                 ballot,
                 reply,
             });
-            self.carry_out(s, client, effects, by_vote);
+            self.apply_effects(s, client, effects, by_vote);
         }
     }
 
@@ -114,7 +114,7 @@ impl World {
         };
         let ballot = machine.ballot();
         let effects = machine.on(Event::Failed { from: drive, ballot });
-        self.carry_out(s, client, effects, false);
+        self.apply_effects(s, client, effects, false);
     }
 
     pub(super) fn holders_of(&self, s: &System, name: u8) -> Option<Drives> {
@@ -155,7 +155,7 @@ impl World {
     }
 
     /// Carries out what a coordinator wants done. `by_vote`: an acceptance is what it reacts to.
-    pub(super) fn carry_out(&self, s: &mut State, client: u8, effects: Vec<Effect<Content>>, by_vote: bool) {
+    pub(super) fn apply_effects(&self, s: &mut State, client: u8, effects: Vec<Effect<Content>>, by_vote: bool) {
         for effect in effects {
             match effect {
                 Effect::Begin { epoch, round, .. } => self.begin(s, client, epoch, round),
@@ -180,7 +180,7 @@ impl World {
         s.ledger
             .audit_outcome(self, client, &outcome, by_vote.then_some(ballot));
         if let (Kind::CleanUp(name), Outcome::Written(_)) = (self.change(client).kind, &outcome) {
-            let request = Request::Drop {
+            let request = Request::Discard {
                 ballot,
                 folder: Folder::from(name),
             };
@@ -209,7 +209,7 @@ impl World {
         }
         let machine = state.machine.as_mut().expect("it asked");
         let effects = machine.on(Event::Begin(ballot));
-        self.carry_out(s, client, effects, false);
+        self.apply_effects(s, client, effects, false);
     }
 
     fn tell(&self, s: &mut State, client: u8, outcome: Outcome<Content, ()>) {
@@ -248,7 +248,7 @@ impl World {
             .expect("a client is answered once");
         s.system.client(client).answered = true;
         let consistent = s.ledger.history.is_consistent();
-        s.ledger.broken.demand(Rule::Linearizable, consistent);
+        s.ledger.broken.check(Rule::Linearizable, consistent);
     }
 
     /// The client reacts to nothing any more; what it sent may still arrive.

@@ -5,9 +5,9 @@
 use super::bounds::NONE;
 use super::change::Kind;
 use super::state::{Action, Drive, Faults, State, World};
-use crate::dice::Dice;
 use crate::harness::World as _;
 use crate::kit::client::Stage;
+use crate::rng::Rng;
 
 /// Steps of a walk before the faults stop.
 const STEPS: usize = 600;
@@ -24,7 +24,7 @@ fn is_fault(action: &Action) -> bool {
         | Action::Rot(_)
         | Action::Lose(..) => true,
         Action::Join(..) | Action::Fence(..) | Action::Scan(..) => false,
-        Action::Invoke(..) | Action::Hurry(_) => false,
+        Action::Invoke(..) | Action::StragglerTimeout(_) => false,
         Action::Read(..) | Action::Conclude(_) | Action::Open(..) => false,
     }
 }
@@ -36,7 +36,7 @@ fn is_fault(action: &Action) -> bool {
 /// If a rule is broken, or something has no end.
 #[must_use]
 pub fn walk(world: &World, seed: u64) -> usize {
-    let mut dice = Dice::new(seed);
+    let mut rng = Rng::new(seed);
     let mut state = world.initial();
     let last = state.system.clients.len() as u8 - 1;
     // What begins only after the walk.
@@ -52,8 +52,8 @@ pub fn walk(world: &World, seed: u64) -> usize {
         if actions.is_empty() {
             break;
         }
-        let action = actions[dice.roll(actions.len())];
-        if is_fault(&action) && dice.roll(20) > 0 {
+        let action = actions[rng.roll(actions.len())];
+        if is_fault(&action) && rng.roll(20) > 0 {
             continue;
         }
         state = world.next(&state, action).unwrap_or(state);
@@ -141,7 +141,7 @@ fn finish(world: &World, state: &mut State, client: u8, seed: u64) {
         let mut actions = Vec::new();
         world.enabled(state, &mut actions);
         let own = |action: &&Action| match action {
-            Action::Invoke(c, _) | Action::Hurry(c) | Action::Conclude(c) => *c == client,
+            Action::Invoke(c, _) | Action::StragglerTimeout(c) | Action::Conclude(c) => *c == client,
             Action::Read(c, _) | Action::Open(c, _) => *c == client,
             Action::Deliver { client: c, .. } => *c == client,
             _ => false,

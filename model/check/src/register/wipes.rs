@@ -1,10 +1,10 @@
 //! Drives that lose everything, and how they come back.
 
 use super::rules::{Occasion, Rule};
-use super::state::{Drive, Past, State, WayBack, World};
+use super::state::{Drive, Past, Rejoin, State, World};
 use model::protocol::join::{absence_is_known, join_epoch, lacks, may_join};
 use model::protocol::mutant::Mutant;
-use model::protocol::{Ballot, DriveState, Drives, KeyState, Quorums, Reply, Request, Standing};
+use model::protocol::{Ballot, DriveState, Drives, KeyState, Membership, Quorums, Reply, Request};
 use std::collections::BTreeMap;
 
 impl World {
@@ -19,9 +19,9 @@ impl World {
             durable: None,
             past: Past {
                 promised,
-                way_back: WayBack {
-                    past: state.past.way_back.past.max(promised.epoch),
-                    ..WayBack::default()
+                rejoin: Rejoin {
+                    past: state.past.rejoin.past.max(promised.epoch),
+                    ..Rejoin::default()
                 },
                 voted: 0,
             },
@@ -53,8 +53,8 @@ impl World {
     pub(super) fn join(&self, s: &mut State, drive: u8, told: Drives) -> Option<()> {
         let epochs: BTreeMap<u8, u64> = told
             .iter()
-            .filter_map(|other| match self.step_drive(s, other, Request::Standing) {
-                Reply::Standing { epoch, whole: true } => Some((other, epoch)),
+            .filter_map(|other| match self.step_drive(s, other, Request::Membership) {
+                Reply::Membership { epoch, whole: true } => Some((other, epoch)),
                 _ => None,
             })
             .collect();
@@ -66,15 +66,15 @@ impl World {
             });
             s.system.drive(drive).own.floor = votes.max().unwrap_or(Ballot::ZERO);
         }
-        s.system.drive(drive).past.way_back.joining = Some(epoch);
+        s.system.drive(drive).past.rejoin.joining = Some(epoch);
         Some(())
     }
 
     /// Has the epoch stored by another drive.
     pub(super) fn fence(&self, s: &mut State, drive: u8, other: u8) {
         let state = &s.system.drives[usize::from(drive)];
-        let epoch = match (state.own.standing, state.past.way_back.joining) {
-            (Standing::Recovering(epoch), _) | (_, Some(epoch)) => epoch,
+        let epoch = match (state.own.membership, state.past.rejoin.joining) {
+            (Membership::Recovering(epoch), _) | (_, Some(epoch)) => epoch,
             _ => return,
         };
         let ballot = Ballot { epoch, ..Ballot::ZERO };
@@ -83,31 +83,31 @@ impl World {
 
     /// A drive joins as soon as enough others have stored its epoch, whoever had them do so.
     pub(super) fn come_in(&self, s: &mut State, drive: u8) {
-        let Some(epoch) = s.system.drives[usize::from(drive)].past.way_back.joining else {
+        let Some(epoch) = s.system.drives[usize::from(drive)].past.rejoin.joining else {
             return;
         };
         let has_stored = |other: &u8| {
             let own = &s.system.drives[usize::from(*other)].own;
-            *other != drive && own.standing != Standing::Outside && own.epoch >= epoch
+            *other != drive && own.membership != Membership::Unjoined && own.epoch >= epoch
         };
         let fenced: Drives = (0..self.drives).filter(has_stored).collect();
         if !may_join(Quorums::of(self.drives), fenced) {
             return;
         }
         let state = s.system.drive(drive);
-        let past = state.past.way_back.past;
+        let past = state.past.rejoin.past;
         let floor = state.own.floor;
         state.own = DriveState::joined(epoch);
         if self.mutation.is(Mutant::JoinWithFloor) || self.mutation.is(Mutant::JoinLeavesFloor) {
             state.own.floor = floor;
         }
-        state.past.way_back = WayBack::default();
-        s.ledger.broken.demand(Rule::EpochFences, epoch > past);
+        state.past.rejoin = Rejoin::default();
+        s.ledger.broken.check(Rule::EpochFences, epoch > past);
     }
 
     /// Asks another drive whether it lacks the key, and takes the key for absent if enough do.
     pub(super) fn scan(&self, s: &mut State, drive: u8, other: u8) -> Option<()> {
-        let Standing::Recovering(join) = s.system.drives[usize::from(drive)].own.standing else {
+        let Membership::Recovering(join) = s.system.drives[usize::from(drive)].own.membership else {
             return None;
         };
         let Reply::Read(snapshot) = self.step_drive(s, other, Request::Read) else {
@@ -117,8 +117,8 @@ impl World {
             return None;
         }
         let state = s.system.drive(drive);
-        state.past.way_back.lacking.insert(other);
-        if absence_is_known(Quorums::of(self.drives), state.past.way_back.lacking) {
+        state.past.rejoin.lacking.insert(other);
+        if absence_is_known(Quorums::of(self.drives), state.past.rejoin.lacking) {
             state.key.known = true;
             self.seen.see(Occasion::KnownAbsent);
         }

@@ -20,7 +20,7 @@ use super::rules::{Occasion, Rule};
 use super::state::{Action, Drive, Ledger, Record, State, System, World};
 use crate::harness::{self, Checked};
 use crate::kit::drive::UNBOUNDED;
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::protocol::{Ballot, Drives, Event, Folder, Register, Value, Vote};
 use stateright::Property;
 use stateright::semantics::LinearizabilityTester;
@@ -68,7 +68,7 @@ impl harness::World for World {
                 acks: 0,
                 purged: Ballot::ZERO,
                 acked_by: Vec::new(),
-                broken: Broken::default(),
+                broken: Violations::default(),
             },
         }
     }
@@ -108,8 +108,8 @@ impl harness::World for World {
                 s.system.faults.doubles -= 1;
                 self.deliver(&mut s, client, usize::from(mail), drive, true);
             }
-            Action::Hurry(client) => {
-                let effects = s.system.client(client).machine.as_mut()?.on(Event::Hurry);
+            Action::StragglerTimeout(client) => {
+                let effects = s.system.client(client).machine.as_mut()?.on(Event::StragglerTimeout);
                 if effects.is_empty()
                     && s.system.clients[usize::from(client)]
                         .machine
@@ -119,7 +119,7 @@ impl harness::World for World {
                 {
                     return None;
                 }
-                self.carry_out(&mut s, client, effects, false);
+                self.apply_effects(&mut s, client, effects, false);
             }
             Action::Read(client, drive) => self.read(&mut s, client, drive),
             Action::Open(client, drive) => self.open(&mut s, client, drive),
@@ -131,7 +131,7 @@ impl harness::World for World {
             Action::Deadline(client) => {
                 s.system.faults.deadlines -= 1;
                 let effects = s.system.client(client).machine.as_mut()?.on(Event::Deadline);
-                self.carry_out(&mut s, client, effects, false);
+                self.apply_effects(&mut s, client, effects, false);
             }
             Action::Fail(client, drive) => {
                 s.system.faults.failures -= 1;
@@ -154,7 +154,7 @@ impl harness::World for World {
         }
         self.settle(&mut s);
         s.ledger.judge_losses(self, last, &s.system);
-        s.ledger.judge(self, &s.system);
+        s.ledger.check_invariants(self, &s.system);
         Some(s)
     }
 
@@ -163,7 +163,7 @@ impl harness::World for World {
         s
     }
 
-    fn broken(&self, s: &State) -> Broken<Rule> {
+    fn broken(&self, s: &State) -> Violations<Rule> {
         s.ledger.broken
     }
 

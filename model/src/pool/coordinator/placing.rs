@@ -12,11 +12,11 @@ type Home<V> = (u8, Vote<Placed<V>>);
 impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     /// Decides, or goes on waiting, after an answer to a Prepare.
     pub(super) fn prepared(&mut self) -> Vec<Effect<V>> {
-        let Phase::Preparing { answers, hurried, .. } = &self.phase else {
+        let Phase::Preparing { answers, timed_out, .. } = &self.phase else {
             return Vec::new();
         };
         let all_in = self.pools().all(|pool| self.unanswered(pool).is_empty());
-        if !hurried && !all_in {
+        if !timed_out && !all_in {
             return Vec::new();
         }
         let answers = answers.clone();

@@ -28,7 +28,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     }
 
     /// Concludes, or goes on waiting, after an answer to an Accept.
-    pub(super) fn voted(&mut self, hurry: bool) -> Vec<Effect<V>> {
+    pub(super) fn voted(&mut self, timeout: bool) -> Vec<Effect<V>> {
         let Phase::Voting {
             pool,
             vote,
@@ -61,7 +61,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
                 self.give_up(Unavailable::PrepareQuorum)
             };
         }
-        if hurry && !missing.contended.is_empty() {
+        if timeout && !missing.contended.is_empty() {
             return self.start();
         }
         Vec::new()

@@ -35,7 +35,7 @@ impl Drive {
             Reply::Read(s) => format!("read {}", shown(&s)),
             Reply::Accepted => "accepted".into(),
             Reply::Done => "done".into(),
-            Reply::Standing { epoch, whole } => {
+            Reply::Membership { epoch, whole } => {
                 format!("epoch {epoch}, {}", if whole { "whole" } else { "recovering" })
             }
             Reply::Refused(nack) => format!("refused {}", nack.promised.round),
@@ -95,7 +95,7 @@ fn request(words: &str) -> Request<Named> {
             }
         }
         ("finalize", Some(round)) => Request::Finalize { ballot: at(round) },
-        ("drop", Some(round)) => Request::Drop {
+        ("drop", Some(round)) => Request::Discard {
             ballot: at(round),
             folder: words.next().unwrap().parse().unwrap(),
         },
@@ -113,7 +113,7 @@ fn request(words: &str) -> Request<Named> {
         }
         ("read", None) => Request::Read,
         ("fence", Some(round)) => Request::Fence { ballot: at(round) },
-        ("standing", None) => Request::Standing,
+        ("membership", None) => Request::Membership,
         other => panic!("{other:?}"),
     }
 }
@@ -265,7 +265,7 @@ fn a_forgotten_key_raises_the_floor() {
 #[test]
 fn a_fence_stores_the_epoch_and_older_ballots_are_refused() {
     let mut d = Drive::new();
-    d.check("standing", "epoch 0, whole");
+    d.check("membership", "epoch 0, whole");
     d.check("prepare 7", "granted 0@0*<0@0 []; drive");
     d.check("e2 fence 0", "epoch 2, whole; drive");
     d.check("e2 fence 0", "epoch 2, whole");
@@ -290,7 +290,7 @@ fn a_drive_that_lost_everything_is_silent_until_it_joins_and_speaks_for_what_it_
     let mut d = Drive::new();
     d.drive = DriveState::outside();
     d.key = KeyState::lost();
-    for message in ["read", "standing", "e9 fence 0", "e9 prepare 1"] {
+    for message in ["read", "membership", "e9 fence 0", "e9 prepare 1"] {
         d.check(message, "refused 0");
     }
     assert_eq!(d.drive, DriveState::outside());
@@ -308,7 +308,7 @@ fn a_drive_that_lost_everything_is_silent_until_it_joins_and_speaks_for_what_it_
         }
     };
     assert!(!speaks(&mut d));
-    d.check("standing", "epoch 3, recovering");
+    d.check("membership", "epoch 3, recovering");
     d.check("e2 prepare 9", "refused 0");
     d.check("e3 prepare 1", "granted 0@0*<0@0 []; drive");
     assert!(!speaks(&mut d));

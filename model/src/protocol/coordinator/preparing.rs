@@ -33,22 +33,22 @@ fn is_readable<V: Value>(value: &V, answers: &Answers<V>) -> bool {
 }
 
 impl<V: Value, O: Operation<V>> Coordinator<V, O> {
-    /// Decides, or goes on waiting, after an answer to a Prepare. `hurry`: stragglers have just had their
+    /// Decides, or goes on waiting, after an answer to a Prepare. `timeout`: stragglers have just had their
     /// moment.
-    pub(super) fn prepared(&mut self, hurry: bool) -> Vec<Effect<V>> {
+    pub(super) fn prepared(&mut self, timeout: bool) -> Vec<Effect<V>> {
         let Phase::Preparing {
             grants,
             missing,
-            hurried,
+            timed_out,
         } = &self.phase
         else {
             return Vec::new();
         };
-        let (missing, hurried) = (*missing, *hurried);
+        let (missing, timed_out) = (*missing, *timed_out);
         let authoritative = grants.values().filter(|s| s.authoritative).count();
         let pending = self.pending(grants.keys().copied().collect(), missing);
         let needed = usize::from(self.quorums.prepare);
-        if authoritative >= needed && (hurried || pending.is_empty()) {
+        if authoritative >= needed && (timed_out || pending.is_empty()) {
             let grants = grants.clone();
             return self.resolve(&Answers {
                 grants,
@@ -60,7 +60,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         if possible < needed {
             return self.again_or(Unavailable::PrepareQuorum, possible, needed, missing);
         }
-        if hurry && !missing.contended.is_empty() {
+        if timeout && !missing.contended.is_empty() {
             return self.start(true);
         }
         Vec::new()

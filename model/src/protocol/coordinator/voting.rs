@@ -22,7 +22,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
     }
 
     /// Concludes, or goes on waiting, after an answer to an Accept.
-    pub(super) fn voted(&mut self, hurry: bool) -> Vec<Effect<V>> {
+    pub(super) fn voted(&mut self, timeout: bool) -> Vec<Effect<V>> {
         let Phase::Voting {
             vote,
             own,
@@ -43,7 +43,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         if possible < needed {
             return self.lost(own, possible, missing);
         }
-        if hurry && !missing.contended.is_empty() {
+        if timeout && !missing.contended.is_empty() {
             return self.start(true);
         }
         Vec::new()
@@ -81,7 +81,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         match (&self.phase, self.op.staged()) {
             (Phase::Voting { vote, own: true, .. }, Some((folder, _))) if self.mutation.is(Mutant::BestEffortUndo) => {
                 let ballot = vote.ballot;
-                vec![self.to_all(Request::Drop { ballot, folder })]
+                vec![self.to_all(Request::Discard { ballot, folder })]
             }
             _ => Vec::new(),
         }

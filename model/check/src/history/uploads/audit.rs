@@ -31,7 +31,7 @@ impl World {
     }
 
     /// What holds in every state.
-    pub(super) fn judge(&self, s: &mut State) {
+    pub(super) fn check_invariants(&self, s: &mut State) {
         if s.system.clients.iter().all(|client| client.over && client.answered) {
             self.seen.see(Occasion::AllAnswered);
         }
@@ -51,7 +51,7 @@ impl Ledger {
             let was_named = s.parts[&(upload, number)].named.contains(&folder);
             was_named && s.is_open(upload)
         });
-        self.broken.demand(Rule::PartsKept, !named && !of_open);
+        self.broken.check(Rule::PartsKept, !named && !of_open);
     }
 
     /// When a vote has become chosen.
@@ -72,7 +72,7 @@ impl Ledger {
             if window.values().any(|folders| folders.len() > 1) {
                 world.seen.see(Occasion::ReplacedMeanwhile);
             }
-            self.broken.demand(Rule::PartsAsNamed, found == named && there);
+            self.broken.check(Rule::PartsAsNamed, found == named && there);
         }
         self.audit_ends(world, s);
     }
@@ -102,7 +102,7 @@ impl Ledger {
             let aborted = world.told_done(s, |request| request == Request::Abort(upload));
             let ends = world.told_done(s, |request| request.ends() == Some(upload));
             self.broken
-                .demand(Rule::Once, sound && ends <= 1 && made.len() + aborted <= 1);
+                .check(Rule::Once, sound && ends <= 1 && made.len() + aborted <= 1);
         }
     }
 
@@ -112,7 +112,7 @@ impl Ledger {
         match (request, told) {
             (Request::Part(_), Told::Done) => {
                 let open = s.clients[usize::from(client)].staged;
-                self.broken.demand(Rule::PartNeedsOpen, open == Some(true));
+                self.broken.check(Rule::PartNeedsOpen, open == Some(true));
             }
             (Request::Part(_), Told::NoSuchUpload) if s.clients[usize::from(client)].staged.is_some() => {
                 world.seen.see(Occasion::LatePart);
@@ -122,13 +122,13 @@ impl Ledger {
                 let named = world.named(upload, replaced);
                 let window = &s.clients[usize::from(client)].window;
                 let differs = window.values().flatten().any(|folder| !named.contains(folder));
-                self.broken.demand(Rule::InvalidPartIsKnown, differs);
+                self.broken.check(Rule::InvalidPartIsKnown, differs);
             }
             (_, Told::NoSuchUpload) if request.ends().is_some() => world.seen.see(Occasion::EndsRace),
             _ => {}
         }
         self.audit_ends(world, s);
         let consistent = self.history.is_consistent();
-        self.broken.demand(Rule::Linearizable, consistent);
+        self.broken.check(Rule::Linearizable, consistent);
     }
 }

@@ -4,7 +4,7 @@ use super::client::{Client, PartRegister, Running};
 use super::requests::{Key, Request, part_of};
 use super::rules::{Occasion, Rule};
 use crate::history::exact::Exact;
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::protocol::mutant::Mutation as ProtocolMutation;
 use model::protocol::{Ballot, Folder, KeyState, Vote};
 use model::record::Record;
@@ -66,7 +66,7 @@ pub struct Ledger {
     /// What clients asked and were told.
     pub history: LinearizabilityTester<u8, Key>,
     /// The rules that were broken.
-    pub broken: Broken<Rule>,
+    pub broken: Violations<Rule>,
 }
 
 /// A vote on the key.

@@ -19,7 +19,7 @@ use super::rules::{Occasion, Rule};
 use super::state::{Action, Cast, Drive, Fate, Ledger, State, System, World, ballot};
 use crate::harness;
 use crate::history::exact::Exact;
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::protocol::{Folder, KeyState, Register, Vote};
 use model::record::{Change, Content, Object, Precondition, Record, Upload, Version, VersionKind, Versioning};
 use model::upload::{Abort, Complete, Step, UploadPart};
@@ -112,7 +112,7 @@ impl harness::World for World {
                     value: Some(INITIAL),
                     open: uploads.collect(),
                 }),
-                broken: Broken::default(),
+                broken: Violations::default(),
             },
         }
     }
@@ -137,7 +137,7 @@ impl harness::World for World {
             Action::End(drive, upload, vote) => self.end(&mut s, drive, upload, vote),
             Action::Heal(drive) => self.heal(&mut s, drive),
         }
-        self.judge(&mut s);
+        self.check_invariants(&mut s);
         Some(s)
     }
 
@@ -146,7 +146,7 @@ impl harness::World for World {
         s
     }
 
-    fn broken(&self, s: &State) -> Broken<Rule> {
+    fn broken(&self, s: &State) -> Violations<Rule> {
         s.ledger.broken
     }
 

@@ -27,7 +27,7 @@ impl Ledger {
         }
         world.seen.see(Occasion::Replaces);
         let kept = versions(value).iter().any(|version| last(&version));
-        self.broken.demand(Rule::ReplacedIsGone, !kept);
+        self.broken.check(Rule::ReplacedIsGone, !kept);
     }
 
     /// When a value has become chosen.
@@ -51,7 +51,7 @@ impl Ledger {
             .filter(|change| !all[at - 1].contains(change))
             .copied()
             .collect();
-        self.broken.demand(Rule::NoResurrection, gone.is_disjoint(&all[at]));
+        self.broken.check(Rule::NoResurrection, gone.is_disjoint(&all[at]));
     }
 
     /// The order of the versions is that in which they were chosen; times increase, ids differ.
@@ -67,7 +67,7 @@ impl Ledger {
         });
         let ids: BTreeSet<u128> = versions.iter().map(|version| version.id).collect();
         self.broken
-            .demand(Rule::OrderIsChain, in_order && ids.len() == versions.len());
+            .check(Rule::OrderIsChain, in_order && ids.len() == versions.len());
         if let (Some(before), Some(new)) = (self::versions(base).last(), versions.last())
             && new.change == value.name()
             && new.time_nanos == before.time_nanos + 1
@@ -88,7 +88,7 @@ impl Ledger {
             .filter(|version| Some(version.id) != may_go)
             .all(|version| after.contains(version));
         let added = after.iter().filter(|version| !before.contains(version)).count();
-        self.broken.demand(Rule::Kept, kept && added <= 1);
+        self.broken.check(Rule::Kept, kept && added <= 1);
         if before.len() < after.len() && !before.is_empty() {
             world.seen.see(Occasion::Overwritten);
         }
@@ -107,7 +107,7 @@ impl Ledger {
             When::Absent => by.is_none(),
             When::Is(client) => by == Some(client.to_string()),
         };
-        self.broken.demand(Rule::Precondition, holds);
+        self.broken.check(Rule::Precondition, holds);
         if when == When::Absent && current.is_some() {
             world.seen.see(Occasion::ConditionOnMarker);
         }
@@ -117,6 +117,6 @@ impl Ledger {
     pub(super) fn audit_drive(&mut self, s: &System) {
         let named = s.drive.register.accepted.value.folders();
         let has = named.iter().all(|need| s.drive.folders.contains(&need.folder));
-        self.broken.demand(Rule::DataKept, has && s.drive.register.committed);
+        self.broken.check(Rule::DataKept, has && s.drive.register.committed);
     }
 }

@@ -3,7 +3,7 @@
 use super::requests::{Key, Request};
 use super::rules::{Occasion, Rule};
 use crate::history::exact::Exact;
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::protocol::mutant::Mutation as ProtocolMutation;
 use model::protocol::{Ballot, KeyState};
 use model::record::mutant::Mutation;
@@ -61,7 +61,7 @@ pub struct Ledger {
     /// What clients asked and were told.
     pub history: LinearizabilityTester<u8, Key>,
     /// The rules that were broken.
-    pub broken: Broken<Rule>,
+    pub broken: Violations<Rule>,
 }
 
 /// A client.

@@ -13,7 +13,7 @@ use super::state::{Action, Client, FIRST, Ledger, State, System, World, ballot, 
 use crate::harness;
 use crate::history::exact::Exact;
 use crate::kit::drive::{UNBOUNDED, fresh};
-use crate::rules::{Broken, Seen};
+use crate::rules::{Seen, Violations};
 use model::protocol::{Acceptor, Decision, Drives, KeyState, Operation, Register, Request as Message, Value, Vote};
 use model::record::mutant::Mutant;
 use model::record::{Content, Object, Op, Record, Refusal, Upload, Version, VersionKind};
@@ -85,7 +85,7 @@ impl harness::World for World {
             },
             ledger: Ledger {
                 history: LinearizabilityTester::new(key),
-                broken: Broken::default(),
+                broken: Violations::default(),
             },
         }
     }
@@ -137,7 +137,7 @@ impl harness::World for World {
         Some(s)
     }
 
-    fn broken(&self, s: &State) -> Broken<Rule> {
+    fn broken(&self, s: &State) -> Violations<Rule> {
         s.ledger.broken
     }
 
@@ -201,7 +201,7 @@ impl World {
         s.system.clients[usize::from(client)] = Client::Answered;
         s.ledger.history.on_return(client, told).expect("it has asked");
         let consistent = s.ledger.history.is_consistent();
-        s.ledger.broken.demand(Rule::Linearizable, consistent);
+        s.ledger.broken.check(Rule::Linearizable, consistent);
     }
 
     fn choose(&self, s: &mut State, value: Exact, client: u8) {
