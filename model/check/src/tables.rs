@@ -108,10 +108,17 @@ impl Table {
         let page = read(&mut open(self.page, false));
         let [_, written, _] = self.parts(&page);
         let wanted = self.text(&self.figures_of(written));
-        assert_eq!(
-            written, wanted,
-            "the {} in specs/{}: UPDATE_SPECS=1 writes them",
-            self.name, self.page
+        let lines = |of: &str, but: &str| -> Vec<String> {
+            let lines = of.lines().filter(|line| !but.lines().any(|other| other == *line));
+            lines.map(str::to_owned).collect()
+        };
+        assert!(
+            written == wanted,
+            "the {} in specs/{} lack {:#?}, have {:#?} too many, or another order: UPDATE_SPECS=1 writes them",
+            self.name,
+            self.page,
+            lines(&wanted, written),
+            lines(written, &wanted)
         );
     }
 
