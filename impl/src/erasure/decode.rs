@@ -254,13 +254,13 @@ mod tests {
         }
     }
 
-    /// `erasure.any-k`, and what a corrupt frame is told as.
     #[test]
     #[should_panic(expected = "erasure.never-wrong")]
     fn segments_of_another_length_are_not_returned() {
         assert_len(&[Bytes::from_static(b"ab"), Bytes::from_static(b"c")], 4);
     }
 
+    /// `erasure.any-k`, and what a corrupt frame is told as.
     #[test]
     fn corrupt_frames_are_named() {
         let mut frames = frames();

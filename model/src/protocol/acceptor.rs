@@ -131,12 +131,13 @@ impl HighWater {
         }
     }
 
-    fn assert_not_below(&self, before: &HighWater) {
+    /// Asserts that nothing has fallen; with a mutant that `forgets`, what is refused of the key may.
+    fn assert_not_below(&self, before: &HighWater, forgets: bool) {
         assert!(self.epoch >= before.epoch, "drive.epoch-fences: the epoch has fallen");
         assert!(self.hi >= before.hi, "drive.hi-covers: hi has fallen");
         assert!(self.floor >= before.floor, "drive.promise-holds: the floor has fallen");
         assert!(
-            self.refused >= before.refused,
+            forgets || self.refused >= before.refused,
             "drive.promise-holds: a promise or a vote is forgotten without a floor"
         );
     }
@@ -161,9 +162,9 @@ impl<V: Value> Acceptor<'_, V> {
     pub fn step(&mut self, request: Request<V>) -> (Reply<V>, Vec<DriveEffect>) {
         let before = HighWater::of(self.drive, self.key);
         let stepped = self.apply(request);
-        if !self.mutation.is(Mutant::PurgeWithoutFloor) {
-            HighWater::of(self.drive, self.key).assert_not_below(&before);
-        }
+        let forgets = [Mutant::PurgeWithoutFloor, Mutant::PurgeForgetsPromise];
+        let forgets = forgets.into_iter().any(|mutant| self.mutation.is(mutant));
+        HighWater::of(self.drive, self.key).assert_not_below(&before, forgets);
         let Register { accepted, prev, .. } = &self.key.register;
         assert!(
             prev.ballot <= accepted.ballot,

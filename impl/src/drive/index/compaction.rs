@@ -208,9 +208,10 @@ impl Index {
         let target = &compaction.target;
         // In the order in which commits take the locks.
         let mut log = lock(&self.log);
-        let mut view = lock(&self.view);
-        let last = view.as_ref().ok_or(IndexError::Closed)?.commit;
-        *view = Some(Arc::new(target.view_of_checkpoint(last)?));
+        let last = self.view()?.commit;
+        let view = target.view_of_checkpoint(last)?;
+        let replaced = lock(&self.view).replace(Arc::new(view));
+        drop(replaced);
         let new = target.open.write().unwrap_or_else(PoisonError::into_inner).take();
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         let old = mem::replace(&mut *open, new);

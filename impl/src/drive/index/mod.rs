@@ -292,7 +292,7 @@ impl Index {
 
     fn meta(&self, name: &str) -> Result<Option<u64>, IndexError> {
         contained(|| {
-            let (transaction, _) = self.begin_read()?;
+            let (transaction, _of) = self.begin_read()?;
             let meta = transaction.open_table(META)?;
             let value = meta.get(name)?;
             Ok(value.map(|value| value.value()))
@@ -324,7 +324,7 @@ impl Index {
             let rows = Rows::decode(&batch[log::ENTRY_HEADER_BYTES..])?;
             write(&memtable).insert(commit, &rows, &batch);
             let view = if is_checkpoint {
-                drop(checkpoint);
+                // The view before is read until then: pages that this frees are used from the next checkpoint on.
                 self.checkpoint(log, &read(&memtable), durable == Durable::Rest)?;
                 self.view_of_checkpoint(commit)?
             } else {
@@ -334,8 +334,9 @@ impl Index {
                     checkpoint,
                 }
             };
-            // Readers that begin from here on see the commit.
-            *lock(&self.view) = Some(Arc::new(view));
+            // Readers that begin from here on see the commit. What nobody reads any more is freed behind the lock.
+            let old = lock(&self.view).replace(Arc::new(view));
+            drop(old);
             // Only now: a compaction that took the keys earlier would copy the rows as they were.
             if let Some(tracker) = &mut *lock(&self.tracker) {
                 tracker.note(&rows);

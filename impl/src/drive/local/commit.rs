@@ -190,11 +190,15 @@ impl Core {
         if self.shared.mutation.is(Mutant::FloorForgotten) {
             self.drive.floor = Ballot::ZERO;
         }
-        // Of the rest, readers see what is durable.
+        self.publish_floor();
+        Ok(())
+    }
+
+    /// Shows readers the floor. Of the rest they see what is durable.
+    fn publish_floor(&self) {
         let published = *lock(&self.shared.drive);
         let floor = self.drive.floor;
         self.shared.publish(DriveState { floor, ..published });
-        Ok(())
     }
 
     fn tick(&mut self) -> Result<(), DriveError> {
@@ -238,9 +242,10 @@ impl Core {
             }
         }
         // What the commit makes readers forget is below the floor that they read after it.
-        self.shared.publish(self.drive);
+        self.publish_floor();
         let result = self.commit_index(rest);
         result.map_err(|error| self.shared.index_failed(&error))?;
+        self.shared.publish(self.drive);
         self.shared.check_still_there()?;
         self.at_rest = rest;
         self.shared.recording.durable();

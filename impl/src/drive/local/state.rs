@@ -244,8 +244,15 @@ pub(super) struct Reserve {
     pub(super) full: AtomicBool,
     /// The file exists.
     kept: AtomicBool,
-    /// Free space that the file system reported when it refused a shard.
-    refused: Mutex<Option<Space>>,
+    refused: Mutex<Refused>,
+}
+
+/// Shards that the file system has refused.
+#[derive(Default)]
+struct Refused {
+    count: u64,
+    /// Free space that it reported at the last one, until it reports more.
+    space: Option<Space>,
 }
 
 impl Reserve {
@@ -280,25 +287,11 @@ impl Reserve {
     /// The file system has no room for a shard, whatever it says that it has: a quota, or blocks that it keeps for
     /// itself. So the drive is full until it says that it has more.
     pub(super) fn refused(&self) {
-        *lock(&self.refused) = self.files.space(&self.drive).ok();
-        self.set_full(true);
-    }
-
-    /// Returns whether there is no more room than when a shard was refused. `known` tells whether one had been when
-    /// `space` was read: one that was refused since says more than `space`.
-    fn is_refused_still(&self, space: &Space, known: bool) -> bool {
+        let space = self.files.space(&self.drive).ok();
         let mut refused = lock(&self.refused);
-        if !known {
-            return refused.is_some();
-        }
-        let still = refused.is_some_and(|then| {
-            space.free_bytes < then.free_bytes.saturating_add(MORE_BYTES)
-                && space.free_inodes < then.free_inodes.saturating_add(MORE_INODES)
-        });
-        if !still {
-            *refused = None;
-        }
-        still
+        refused.count += 1;
+        refused.space = space;
+        self.set_full(true);
     }
 
     /// Notes whether the drive is full, and logs a change.
@@ -329,7 +322,7 @@ impl Reserve {
 
     /// Looks how much room there is. Called about every second.
     pub(super) fn tend(&self) {
-        let is_refused = lock(&self.refused).is_some();
+        let count = lock(&self.refused).count;
         let Ok(space) = self.files.space(&self.drive) else {
             return;
         };
@@ -361,7 +354,19 @@ impl Reserve {
             false => (wanted, inodes_wanted),
         };
         let lacks_inodes = space.total_inodes > 0 && space.free_inodes < inodes_min;
-        self.set_full(self.is_refused_still(&space, is_refused) || room < room_min || lacks_inodes);
+        let mut refused = lock(&self.refused);
+        // A shard that was refused since says more than the space that was read before.
+        if refused.count != count {
+            return;
+        }
+        let is_refused_still = refused.space.is_some_and(|then| {
+            space.free_bytes < then.free_bytes.saturating_add(MORE_BYTES)
+                && space.free_inodes < then.free_inodes.saturating_add(MORE_INODES)
+        });
+        if !is_refused_still {
+            refused.space = None;
+        }
+        self.set_full(is_refused_still || room < room_min || lacks_inodes);
     }
 
     /// Returns the size of the file in bytes.
