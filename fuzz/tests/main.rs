@@ -1,0 +1,10 @@
+//! Targets, one module per subject: `fuzz/README.md`. In one binary, since each links the whole server.
+
+mod chunks;
+mod erasure;
+mod format;
+mod index;
+mod protocol;
+mod rows;
+mod server;
+mod text;
