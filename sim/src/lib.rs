@@ -4,6 +4,7 @@
 //! - [`World`]: the nodes, their clocks and drives, and the trace of what happened.
 //! - [`drive`]: drives that lose power, rot, fill up, lie and hang.
 //! - [`linearizable`], [`listing`]: was what the clients saw possible?
+//! - [`net`]: hosts that talk over links with latency, bandwidth and cuts.
 //! - [`one_node`]: a node that serves clients while everything breaks.
 //! - [`run`]: many seeds, and how to replay one.
 
@@ -15,7 +16,7 @@ pub mod drive;
 mod executor;
 pub mod linearizable;
 pub mod listing;
-mod net;
+pub mod net;
 pub mod one_node;
 pub mod run;
 mod runtime;

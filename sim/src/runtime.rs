@@ -89,11 +89,15 @@ impl Runtime for SimRuntime {
     }
 
     fn listen(&self, addr: SocketAddr) -> BoxFuture<io::Result<Box<dyn Listener>>> {
-        Box::pin(net::listen(addr))
+        let listening = match self.process.check() {
+            Ok(()) => net::listen(self.world.network(), self.node, addr),
+            Err(error) => Err(error),
+        };
+        Box::pin(std::future::ready(listening))
     }
 
     fn connect(&self, addr: SocketAddr) -> BoxFuture<io::Result<Box<dyn Stream>>> {
-        Box::pin(net::connect(addr))
+        Box::pin(net::connect(self.world.network().clone(), self.node, addr))
     }
 
     fn files(&self) -> Arc<dyn Files> {

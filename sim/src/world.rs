@@ -4,11 +4,11 @@ use crate::{
     clock::Clock,
     drive::{SimDrive, Unsynced},
     lock,
+    net::{self, Link, Network},
     runtime::SimRuntime,
     trace::Trace,
 };
 use madsim::{
-    net::NetSim,
     runtime::Handle,
     task::NodeId,
     time::{Duration, TimeHandle},
@@ -18,7 +18,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
     io,
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -34,6 +34,7 @@ pub struct World(Arc<Inner>);
 struct Inner {
     seed: u64,
     trace: Arc<Trace>,
+    network: Network,
     state: Mutex<State>,
 }
 
@@ -129,6 +130,7 @@ impl World {
         World(Arc::new(Inner {
             seed,
             trace: Arc::default(),
+            network: Network::default(),
             state: Mutex::default(),
         }))
     }
@@ -140,8 +142,7 @@ impl World {
 
     /// The address of a node: 10.0.x.y for node 256x + y.
     pub fn ip(&self, node: u32) -> IpAddr {
-        let [_, _, high, low] = node.to_be_bytes();
-        IpAddr::V4(Ipv4Addr::new(10, 0, high, low))
+        net::ip(node)
     }
 
     /// Brings up a node (1 to 65535, unused so far) and runs `server` there, and again after each
@@ -193,7 +194,7 @@ impl World {
             .map_err(|_| Gone)
     }
 
-    /// madsim's name of a node that was started, for [`madsim::net::NetSim`] and the like.
+    /// madsim's name of a node that was started.
     pub fn id(&self, node: u32) -> Option<NodeId> {
         lock(&self.0.state).nodes.get(&node).and_then(|node| node.id)
     }
@@ -215,17 +216,20 @@ impl World {
         }
     }
 
-    /// Kills a node and cuts the power of its drives.
+    /// Takes the power of a node's host: it falls silent, and its drives lose what was not synced.
     pub fn power_off(&self, node: u32) {
+        // First: a host without power does not end its connections.
+        self.0.network.power_off(node);
         self.kill(node);
         for drive in self.drives(node) {
             drive.power_loss();
         }
     }
 
-    /// Starts a killed node again.
+    /// Starts a killed node again, and gives its host its power back.
     pub fn restart(&self, node: u32) {
         self.event(node, "restart");
+        self.0.network.power_on(node);
         if let Some(id) = self.id(node) {
             Handle::current().restart(id);
         }
@@ -278,18 +282,42 @@ impl World {
             .set_drift(now, drift_ppm);
     }
 
-    /// Lets messages from one node to another through, or drops them. Connections see silence; both nodes
-    /// must be up. Finer faults (loss, latency) are those of [`NetSim::update_config`].
+    /// Stops a node's process, as SIGSTOP does: its host goes on to receive. Call it inside the simulation.
+    pub fn pause(&self, node: u32) {
+        self.event(node, "pause");
+        if let Some(id) = self.id(node) {
+            Handle::current().pause(id);
+        }
+    }
+
+    /// Lets a stopped process go on: timers that have expired meanwhile fire at once.
+    pub fn resume(&self, node: u32) {
+        self.event(node, "resume");
+        if let Some(id) = self.id(node) {
+            Handle::current().resume(id);
+        }
+    }
+
+    /// Lets what one node sends to another through, or cuts it off: connections see silence.
     pub fn set_link(&self, from: u32, to: u32, up: bool) {
         self.event(from, &format!("link to n{to} {}", if up { "up" } else { "down" }));
-        if let (Some(from), Some(to)) = (self.id(from), self.id(to)) {
-            let network = NetSim::current();
-            if up {
-                network.unclog_link(from, to)
-            } else {
-                network.clog_link(from, to)
-            }
-        }
+        self.0.network.set_link(from, to, up);
+    }
+
+    /// Sets latency and bandwidth of the link from one node to another.
+    pub fn set_link_quality(&self, from: u32, to: u32, quality: Link) {
+        self.event(from, &format!("link to n{to}: {quality:?}"));
+        self.0.network.set_quality(from, to, quality);
+    }
+
+    /// Resets all connections between two nodes.
+    pub fn reset_connections(&self, a: u32, b: u32) {
+        self.event(a, &format!("connections with n{b} are reset"));
+        self.0.network.reset(a, b);
+    }
+
+    pub(crate) fn network(&self) -> &Network {
+        &self.0.network
     }
 
     /// Virtual time since the run began. Histories take their times from here: it has no skew.
