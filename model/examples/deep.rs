@@ -1,8 +1,8 @@
 //! Searches the protocol further than its tests: `cargo run -p model --release --example deep -- --minutes 60`.
 //!
-//! The larger worlds of each topic, each to its end or for its share of the time; then, where a topic has them, random
-//! ways through worlds too large to be searched. A rule that is broken ends it, with a chart of the way there or the
-//! seed of the walk.
+//! Explores the larger worlds of each topic, each exhaustively or for its share of the time; then, where a topic has
+//! them, walks at random through worlds that are too large for a search. Ends at a broken rule, with the chart of a
+//! counterexample or the seed of the walk.
 
 #![allow(clippy::disallowed_methods)] // a tool that runs for as long as it is told
 
@@ -37,23 +37,22 @@ It fails (1) as soon as a rule is broken: it prints the rule and the shortest wa
 that breaks a rule panics with the rule and the seed.
 ";
 
-/// Above it a world may not fit into memory: a state that waits takes some KiB.
+/// Number of states above which a world may not fit into memory: a queued state takes some KiB.
 const STATES_MAX: usize = 40_000_000;
 
-/// For finding the shortest way to a broken rule, after which nothing else is searched.
+/// Time limit of the search for a shortest path to a broken rule, after which nothing else is searched.
 const SHORTEST_MAX: Duration = Duration::from_secs(600);
 
-/// What is asked for.
+/// The command line.
 struct Asked {
     minutes: u64,
     world: Option<String>,
 }
 
-/// A topic of the protocol.
 struct Topic {
     name: &'static str,
     worlds: Vec<Box<dyn AnyWorld>>,
-    /// By seed; how many operations were answered. A broken rule panics.
+    /// Walks by seed, which return the number of answered operations. A broken rule panics.
     walks: Vec<Box<dyn Fn(u64) -> usize>>,
 }
 
@@ -74,7 +73,7 @@ impl Topic {
         self
     }
 
-    /// Searches for this long at most; false if a rule is broken.
+    /// Searches within the time limit; returns false if a rule is broken.
     fn go_through(&self, limit: Duration) -> bool {
         println!("{:<48} {:>10} {:>5} {:>7}", self.name, "states", "depth", "s");
         let start = Instant::now();
@@ -98,13 +97,13 @@ impl Topic {
         true
     }
 
-    /// Walks until then.
+    /// Walks until `end`.
     fn walk(&self, end: Instant) {
         let first = u64::from(std::process::id()) << 32;
         let (mut walks, mut answered) = (0u64, 0);
         while Instant::now() < end {
             for walk in &self.walks {
-                // Its panic names the rule, and the seed.
+                // A panic names the rule and the seed.
                 answered += walk(first + walks);
                 walks += 1;
             }
@@ -113,7 +112,7 @@ impl Topic {
     }
 }
 
-/// Those that have walks, and use all their time, last.
+/// Returns the topics; those with walks, which use up their time, are last.
 fn topics() -> Vec<Topic> {
     let with_walks = |topic: check::topic::Topic| match topic.name {
         "pool" => Topic::new(topic).with_walks(pool::bounds::wide(), pool::walks::walk),

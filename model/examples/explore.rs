@@ -1,6 +1,6 @@
 //! Opens a world in stateright's explorer: `cargo run -p model --example explore -- put`, then a browser.
 //!
-//! Each step is told in words; the explorer shows what may come next, and checks the rules beside it.
+//! Steps are described in words; the explorer shows the possible next steps, and checks the rules.
 
 use check::explorer::worlds;
 use std::process::ExitCode;

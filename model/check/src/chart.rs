@@ -1,50 +1,50 @@
-//! What happens on a way through a world, in words: what the charts of all worlds have in common.
+//! Traces of paths in words: the parts that the charts of all worlds share.
 
 use model::protocol::{Ballot, Drives, Reply, Request, Snapshot, Vote};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 use std::fmt::Debug;
 
-/// A value that a chart can name.
+/// A value that charts can describe.
 pub trait InWords {
-    /// It in words.
     fn in_words(&self) -> String;
 }
 
-/// The names of what is kept in an order of its own, by group: a chart calls a drive the same from its first line to
-/// its last, though states are kept in another order.
+/// The original names, by group, of what symmetry reduction sorts: a chart calls a drive the same in all lines, though
+/// states are kept with their drives sorted.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
-    /// What a group of drives is called.
+    /// Noun for a group of drives, such as "set".
     group: &'static str,
     names: Vec<Vec<u8>>,
 }
 
 impl Names {
-    /// Groups of so many, under the names that they begin with, and what a group of drives is called.
+    /// Creates groups of these sizes, whose members are named by their index. `group` is the noun for a group of
+    /// drives.
     pub fn new(group: &'static str, sizes: impl IntoIterator<Item = u8>) -> Names {
         let names = sizes.into_iter().map(|size| (0..size).collect()).collect();
         Names { group, names }
     }
 
-    /// A group is kept in this order from now on, each by its place before.
+    /// Reorders a group. `order` is the old indexes in the new order.
     pub fn reorder(&mut self, group: u8, order: &[u8]) {
         let names = &mut self.names[usize::from(group)];
         *names = order.iter().map(|old| names[usize::from(*old)]).collect();
     }
 
-    /// The name of one.
+    /// Returns the name of a member.
     #[must_use]
     pub fn of(&self, group: u8, index: u8) -> u8 {
         self.names[usize::from(group)][usize::from(index)]
     }
 
-    /// A drive of a group; the group is not named where there is only one.
+    /// Describes a drive; its group is left out where there is only one.
     #[must_use]
     pub fn drive(&self, group: u8, drive: u8) -> String {
         format!("drive {}{}", self.of(group, drive), self.of_group(group))
     }
 
-    /// Drives of a group.
+    /// Describes several drives of a group.
     #[must_use]
     pub fn drives(&self, group: u8, drives: Drives) -> String {
         let mut named: Vec<u8> = drives.iter().map(|drive| self.of(group, drive)).collect();
@@ -62,13 +62,14 @@ impl Names {
     }
 }
 
-/// A client, and what it asks for.
+/// Describes a client and its request.
 #[must_use]
 pub fn client(index: u8, wants: &str) -> String {
     format!("client {} ({wants})", index + 1)
 }
 
-/// Returns what a client was told in a step: that of the answers which makes of the history before it the one after it.
+/// Returns the reply that a client received in a step: the one of `answers` that turns the history before it into the
+/// one after it.
 pub fn told<S>(
     (last, next): (&LinearizabilityTester<u8, S>, &LinearizabilityTester<u8, S>),
     (client, asked): (u8, S::Op),
@@ -90,7 +91,7 @@ where
     answers.into_iter().find(makes_it)
 }
 
-/// A ballot: its epoch, unless that is the first, its round and its node.
+/// Formats a ballot: its epoch unless that is 0, its round and its node.
 #[must_use]
 pub fn ballot(ballot: Ballot) -> String {
     let Ballot { epoch, round, node, .. } = ballot;
@@ -100,7 +101,6 @@ pub fn ballot(ballot: Ballot) -> String {
     }
 }
 
-/// A vote.
 pub fn vote<V: InWords>(vote: &Vote<V>) -> String {
     if vote.ballot.is_zero() {
         return "absence".to_owned();
@@ -108,7 +108,7 @@ pub fn vote<V: InWords>(vote: &Vote<V>) -> String {
     format!("{} in {}", vote.value.in_words(), ballot(vote.ballot))
 }
 
-/// Returns what is sent to a drive.
+/// Describes a request to a drive.
 pub fn message<V: InWords>(request: &Request<V>) -> String {
     match request {
         Request::Prepare { ballot: of } => format!("Prepare {}", ballot(*of)),
@@ -125,7 +125,7 @@ pub fn message<V: InWords>(request: &Request<V>) -> String {
     }
 }
 
-/// Returns what a drive answers.
+/// Describes a drive's reply.
 pub fn answer<V: InWords>(reply: &Reply<V>) -> String {
     match reply {
         Reply::Granted(snapshot) => format!("granted, has {}", held(snapshot)),
@@ -154,7 +154,7 @@ pub(crate) mod tests {
     use crate::rules::Named;
     use std::time::Duration;
 
-    /// The chart of the shortest way on which a rule is broken: it has these words, and ends with the rule.
+    /// Checks the chart of a shortest path on which a rule is broken: it contains these words, and ends with the rule.
     pub(crate) fn assert_tells<W: Charted>(world: &W, rule: W::Rule, words: &[&str]) {
         let rule = rule.name();
         let path = path_to(world, rule, Duration::from_secs(60)).expect("it is broken");

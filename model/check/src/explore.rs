@@ -1,4 +1,4 @@
-//! Searching a world for broken rules.
+//! Breadth-first search of a world for broken rules.
 
 use crate::harness::{Charted, Checked, World};
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-/// Returns what departs from the plain case, in words behind the rest of a world's bounds: each with how often, unless
-/// never.
+/// Formats counts that depart from the plain case, to be appended to the bounds of a world: each label with its count,
+/// zeros left out.
 #[must_use]
 pub fn departures(counts: &[(u8, &str)]) -> String {
     let mut words = String::new();
@@ -22,30 +22,30 @@ pub fn departures(counts: &[(u8, &str)]) -> String {
     words
 }
 
-/// What a check came to.
+/// The result of a search.
 pub struct Found {
-    /// Different states.
+    /// Number of distinct states.
     pub states: usize,
-    /// States that were generated, those that were known already included.
+    /// Number of states that were generated, duplicates included.
     pub generated: usize,
-    /// Actions on the longest shortest way to a state.
+    /// Number of actions on the longest of the shortest paths to a state.
     pub depth: usize,
-    /// Wall clock.
+    /// Elapsed wall-clock time.
     pub seconds: f64,
-    /// Whether all states were seen, or all that was to be found was.
+    /// True if no limit cut the search short: all states were seen, or all wanted violations were found.
     pub ended: bool,
-    /// The broken rules that were found, with the lengths of the ways on which the checker found them: those of
-    /// [`path_to`] may be a few steps shorter.
+    /// The rules that were found broken, with the lengths of the paths that the checker found: those of [`path_to`] may
+    /// be a few steps shorter.
     pub broken: Vec<(&'static str, usize)>,
-    /// The charts of those ways.
+    /// The charts of these paths.
     pub charts: Vec<Vec<String>>,
 }
 
-/// A way through a world, state by state.
+/// A path through a world, as stateright gives it.
 type Way<W> = Vec<(<W as World>::State, Option<<W as World>::Action>)>;
 
-/// Explores a world, breadth first, until each of the rules `until` is broken, or any rule at all if none is given; or
-/// until time is up, or there are more than `states_max` states.
+/// Explores a world breadth-first until each of the rules `until` is broken, or any rule if `until` is empty; or until
+/// the time limit or `states_max` states are reached.
 #[allow(clippy::disallowed_methods)] // measures how long it takes
 pub fn search<W: Charted>(world: W, until: &[&'static str], limit: Duration, states_max: Option<usize>) -> Found {
     let world = Checked(world);
@@ -71,7 +71,7 @@ pub fn search<W: Charted>(world: W, until: &[&'static str], limit: Duration, sta
         }
     }
     let states = checker.unique_state_count();
-    // A checker that ran into its limit says that it is done.
+    // At its limit the checker reports that it is done.
     let cut = elapsed >= limit || states_max.is_some_and(|max| checker.state_count() >= max);
     Found {
         states,
@@ -84,23 +84,23 @@ pub fn search<W: Charted>(world: W, until: &[&'static str], limit: Duration, sta
     }
 }
 
-/// Threads of a search. With one (`THREADS=1`) states, depth and counterexamples are the same on every run, so what is
-/// written into the pages is found by one.
+/// Returns the number of threads of a search. One thread (`THREADS=1`) gives the same states, depth and counterexamples
+/// on every run, so figures that are written into `specs/` come from one.
 pub(crate) fn threads() -> usize {
     let asked = std::env::var("THREADS").ok();
     let default = if crate::tables::updates() { 1 } else { 2 };
     asked.and_then(|threads| threads.parse().ok()).unwrap_or(default)
 }
 
-/// The shortest way on which a rule is broken. A search of its own: of the ways that break a rule, the checker keeps
-/// the last that it comes upon before it stops.
+/// Returns a shortest path on which a rule is broken. This needs a search of its own: stateright keeps the last
+/// violating path that it finds before it stops.
 #[allow(clippy::disallowed_methods)] // gives up when time is up
 pub fn path_to<W: Charted>(world: &W, rule: &'static str, limit: Duration) -> Option<Way<W>> {
     let end = Instant::now() + limit;
     let checked = Checked(world.clone());
     let properties = checked.properties();
     let property = properties.iter().find(|property| property.name == rule)?;
-    // By state, the one before it and which of its actions led on.
+    // For each state its predecessor and the index of the action that led from there.
     let mut origins: BTreeMap<u64, Option<(u64, usize)>> = BTreeMap::new();
     let mut waiting = VecDeque::from([world.initial()]);
     origins.insert(fingerprint(&waiting[0]), None);
@@ -133,7 +133,7 @@ fn fingerprint(state: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// The way to a state.
+/// Returns the path to a state.
 fn retrace<W: World>(world: &W, origins: &BTreeMap<u64, Option<(u64, usize)>>, mut at: u64) -> Way<W> {
     let mut taken = Vec::new();
     while let Some((before, index)) = origins[&at] {
@@ -154,8 +154,8 @@ fn retrace<W: World>(world: &W, origins: &BTreeMap<u64, Option<(u64, usize)>>, m
     way
 }
 
-/// Returns how each of the broken rules comes to be broken, as charts with numbered lines: on the shortest way, if that
-/// is found within the limit, else on the checker's.
+/// Formats a counterexample for each broken rule, as a chart with numbered lines: a shortest path, if one is found
+/// within the limit, else the checker's.
 pub fn counterexamples<W: Charted>(world: &W, found: &Found, limit: Duration) -> String {
     let mut text = String::new();
     for ((rule, _), theirs) in found.broken.iter().zip(&found.charts) {

@@ -1,4 +1,4 @@
-//! Worlds for stateright's explorer, small enough to be walked through by hand.
+//! Worlds for stateright's explorer, small enough to be stepped through by hand.
 
 use crate::configuration::state::Kind::{Change, Serve};
 use crate::register::bounds::{NONE, world as register};
@@ -6,17 +6,16 @@ use crate::register::state::Faults;
 use crate::topic::AnyWorld;
 use crate::{bucket, configuration, history, list, lock, pool};
 
-/// A world to walk through.
+/// A world for the explorer.
 pub struct Shown {
-    /// Its name on the command line.
+    /// Name on the command line.
     pub name: &'static str,
     /// Description for the command line.
     pub text: &'static str,
-    /// The world.
     pub world: Box<dyn AnyWorld>,
 }
 
-/// All of them.
+/// Returns all of them.
 #[must_use]
 pub fn worlds() -> Vec<Shown> {
     let boots = Faults { boots: 1, ..NONE };

@@ -1,8 +1,8 @@
-//! Worlds as the checker explores them: the one model of stateright that all of them share.
+//! The stateright model that all worlds share.
 //!
-//! A [`World`] says what there is and what may happen; [`Charted`] tells it in words. [`Checked`] is what stateright
-//! sees of it. States that differ only in names are one: [`World::step`] leaves everything under the name that it had,
-//! for charts, and [`World::canonical`] gives it the name that the state is kept by.
+//! A [`World`] defines states and actions; [`Charted`] describes them in words. [`Checked`] makes it a stateright
+//! [`Model`]. Symmetry reduction: [`World::step`] keeps all names (for charts), and [`World::canonical`] picks the
+//! representative of states that differ only in names.
 
 use crate::chart::Names;
 use crate::rules::{Listed, Seen, Violations};
@@ -10,41 +10,38 @@ use stateright::{Model, Property};
 use std::fmt::Debug;
 use std::hash::Hash;
 
-/// Machines of the protocol, and what the outside may do to them within bounds.
+/// A bounded model: machines of the protocol and their environment.
 pub trait World: Clone + Send + Sync + Sized + 'static {
-    /// All that there is at one moment.
     type State: Clone + Debug + PartialEq + Hash + Send + Sync + 'static;
-    /// Something that may happen.
     type Action: Copy + Debug + PartialEq + Send + Sync + 'static;
-    /// The rules that it is held to.
+    /// The rules that are checked.
     type Rule: Rules;
 
-    /// The state in which everything begins.
     fn initial(&self) -> Self::State;
 
-    /// Adds what may happen next.
+    /// Adds the actions that are possible in a state.
     fn enabled(&self, s: &Self::State, actions: &mut Vec<Self::Action>);
 
-    /// The state after an action, everything under the name that it had; none if the action leads nowhere.
+    /// Returns the state after an action, with all names unchanged; `None` if the action has no effect.
     fn step(&self, last: &Self::State, action: Self::Action) -> Option<Self::State>;
 
-    /// The same state under the names that it is kept by.
+    /// Returns the representative of the state under symmetry.
     fn canonical(&self, s: Self::State) -> Self::State {
         s
     }
 
-    /// The state after an action, as it is kept.
+    /// Returns the representative of the state after an action.
     fn next(&self, last: &Self::State, action: Self::Action) -> Option<Self::State> {
         self.step(last, action).map(|s| self.canonical(s))
     }
 
-    /// The rules that were broken on the way to a state.
+    /// Returns the rules that were broken on the path to a state.
     fn broken(&self, s: &Self::State) -> Violations<Self::Rule>;
 
-    /// The occasions that arose in some state.
+    /// Returns the witnesses that were reached in some state.
     fn seen(&self) -> &Seen<<Self::Rule as Rules>::Occasion>;
 
-    /// Properties of each state beside the rules that are noted on the way to it.
+    /// Returns properties of single states, beside the rules that are recorded along a path.
     fn judgements(&self) -> Vec<Property<Checked<Self>>>
     where
         Self: Charted,
@@ -53,26 +50,26 @@ pub trait World: Clone + Send + Sync + Sized + 'static {
     }
 }
 
-/// A world whose bounds and ways can be told.
+/// A world whose bounds and paths can be described in words.
 pub trait Charted: World {
-    /// Its bounds in words.
+    /// Returns the bounds in words.
     fn bounds(&self) -> String;
 
-    /// The names of what it keeps in an order of its own, if anything.
+    /// Returns the initial names of what symmetry reduction reorders, if anything.
     fn names(&self) -> Names {
         Names::default()
     }
 
-    /// What may happen, in words, as far as they need no state.
+    /// Describes an action in words, as far as that needs no state.
     fn ask(&self, action: &Self::Action) -> String {
         format!("{action:?}")
     }
 
-    /// A step in one line: who does what, to whom, and what comes of it; none if it leads nowhere. The names are those
-    /// before it, and afterwards those after it.
+    /// Describes a step in one line: actor, receiver and effect; `None` if it has no effect. `names` are those before
+    /// the step, and are updated to those after it.
     fn line(&self, last: &Self::State, action: &Self::Action, names: &mut Names) -> Option<String>;
 
-    /// The steps of a way, a line each.
+    /// Describes the steps of a path, one line each.
     fn chart(&self, path: &[(Self::State, Option<Self::Action>)]) -> Vec<String> {
         let mut names = self.names();
         let steps = path.iter().filter_map(|(last, action)| Some((last, action.as_ref()?)));
@@ -82,16 +79,16 @@ pub trait Charted: World {
     }
 }
 
-/// The rules of a world, each with an occasion ([`rules!`](crate::rules!)).
+/// The rules of a world, each with a witness ([`rules!`](crate::rules!)).
 pub trait Rules: Listed {
-    /// Something that must arise somewhere for a rule to mean anything.
+    /// A state that must be reached somewhere, or its rule holds vacuously.
     type Occasion: Listed;
 
-    /// Each rule as `always`, each occasion as `sometimes`.
+    /// Returns each rule as `always` and each witness as `sometimes`.
     fn properties<W: Charted<Rule = Self>>() -> Vec<Property<Checked<W>>>;
 }
 
-/// A world as stateright explores it.
+/// The stateright model of a world.
 #[derive(Clone, Debug)]
 pub struct Checked<W>(pub W);
 
@@ -126,7 +123,7 @@ impl<W: Charted> Model for Checked<W> {
     }
 }
 
-/// Defines a world's `Rule` and `Occasion`, in pairs, for each rule its name in `specs/` and its occasion in words.
+/// Defines a world's `Rule` and `Occasion`: for each rule its name in `specs/`, and its witness in words.
 #[macro_export]
 macro_rules! rules {
     ($($rule:ident $name:literal, $occasion:ident $seen:literal;)*) => {
@@ -136,7 +133,7 @@ macro_rules! rules {
         }
 
         $crate::listed! {
-            /// Something that must arise somewhere for a rule to mean anything.
+            /// A state that must be reached somewhere, or its rule holds vacuously.
             Occasion { $(#[doc = $seen] $occasion $seen;)* }
         }
 

@@ -1,16 +1,18 @@
-//! Worlds in which the protocol's machines are explored.
+//! Bounded models ("worlds") in which the protocol's state machines are explored with stateright.
 //!
-//! A world surrounds the server's own machines (`model`) with what the outside may do to them: a network that loses
-//! and reorders, clients, drives that crash, lose power or everything. It keeps the books that the rules are judged
-//! by, and never asks the protocol's quorum code. The tests of `model` exhaust worlds within stated bounds and break
-//! the protocol on purpose; its examples open them in stateright's explorer and search further.
+//! A world surrounds the server's own machines (`model`) with their environment: a network that loses and reorders
+//! messages, clients, drives that crash, lose power or lose all of their data. It keeps the ledger that the rules are
+//! checked against, and never calls the protocol's quorum code. The tests of `model` explore worlds exhaustively within
+//! stated bounds, and break the protocol on purpose; its examples open them in stateright's explorer and search
+//! further.
 //!
-//! Each world is a module, from the bottom up: `rules`, what it is held to; `state`, its bounds, what there is and what
-//! may happen; `steps` and others, what comes of it; `audit`, what the rules demand; `order`, which states are one;
-//! `world`, with the arguments for its reductions; `bounds` and `mutants`, where it is explored; `chart`, a way in
-//! words. [`harness`] is what stateright sees of all of them. A state is a *system*, which is judged, and a *ledger*,
-//! which it is judged by: the ledger reads the system and changes nothing in it. [`kit`] has the pieces of the worlds
-//! that run the register itself.
+//! Each world is a module, from the bottom up: `rules`, the invariants; `state`, its bounds, state and actions; `steps`
+//! and others, the effects of actions; `audit`, the checks of the invariants; `order`, symmetry reduction; `world`,
+//! with the arguments for its other reductions; `bounds` and `mutants`, the configurations that are explored; `chart`,
+//! paths in words. [`harness`] is the stateright model that all of them share. A state consists of a *system*, which is
+//! checked, and a *ledger*, which it is checked against: the ledger reads the system and changes nothing in it. [`kit`]
+//! has parts that are shared by the worlds which run the register itself.
+#![allow(missing_docs, reason = "a world is read together with its page of specs/")]
 
 pub mod bucket;
 pub mod chart;
@@ -31,7 +33,6 @@ pub mod topic;
 
 use topic::Topic;
 
-/// All topics.
 #[must_use]
 pub fn topics() -> Vec<Topic> {
     vec![
@@ -46,7 +47,7 @@ pub fn topics() -> Vec<Topic> {
     ]
 }
 
-/// The topic of that name.
+/// Returns the topic of that name.
 ///
 /// # Panics
 /// If there is none.

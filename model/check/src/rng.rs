@@ -1,15 +1,14 @@
-//! Chance for random walks.
+//! Random numbers for random walks.
 
-/// A small generator: walks must be the same on every run.
+/// A small deterministic generator (xorshift): a seed must give the same walk on every run.
 pub(crate) struct Rng(u64);
 
 impl Rng {
-    /// Rng for a walk.
     pub(crate) fn new(seed: u64) -> Rng {
         Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// One of so many sides.
+    /// Returns a random number below `sides`.
     pub(crate) fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

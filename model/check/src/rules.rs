@@ -1,16 +1,15 @@
-//! Rules of the protocol, and the occasions without which they would mean nothing.
+//! Rules of the protocol, and the witnesses that show they do not hold vacuously.
 //!
-//! A state keeps which rules were violated on the way to it ([`Violations`]); a world remembers which occasions it has
-//! [`Seen`].
+//! A state records the rules that were broken on the path to it ([`Violations`]); a world records the witnesses that it
+//! has [`Seen`].
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Something that has a name in `specs/` or in a table of results.
+/// A type with a name in `specs/` or in a table of results.
 pub trait Named: Copy {
-    /// Its name.
     fn name(self) -> &'static str;
 }
 
@@ -20,16 +19,15 @@ impl Named for &'static str {
     }
 }
 
-/// One of a list: a rule of a world, or an occasion.
+/// An enumerated list: the rules or the witnesses of a world.
 pub trait Listed: Named + Debug + Eq + 'static {
-    /// All of them.
     const ALL: &'static [Self];
 
-    /// Its place in the list.
+    /// Returns the position in the list.
     fn place(self) -> u32;
 }
 
-/// The rules that were broken on the way to a state.
+/// The set of rules that were broken on the path to a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Violations<R>(u64, PhantomData<R>);
 
@@ -46,25 +44,25 @@ impl<R: Listed> Violations<R> {
         self.0 >> rule.place() & 1 == 1
     }
 
-    /// Notes whether a rule holds.
+    /// Records a violation unless the rule holds.
     pub fn check(&mut self, rule: R, holds: bool) {
         self.0 |= u64::from(!holds) << rule.place();
     }
 
-    /// Returns whether all rules were kept.
+    /// Returns whether no rule was broken.
     #[must_use]
     pub fn is_none(self) -> bool {
         self.0 == 0
     }
 
-    /// The rules that were broken since, in words behind a line of a chart.
+    /// Returns the rules that were broken since `last`, in words to be appended to a line of a chart.
     #[must_use]
     pub fn since(self, last: Self) -> String {
         let newly = R::ALL.iter().filter(|rule| self.has(**rule) && !last.has(**rule));
         newly.map(|rule| format!("; {} is broken", rule.name())).collect()
     }
 
-    /// Ends a random walk if a rule was broken on it.
+    /// Ends a random walk if a rule was broken.
     ///
     /// # Panics
     /// If one was, with the walk's seed.
@@ -75,7 +73,7 @@ impl<R: Listed> Violations<R> {
     }
 }
 
-/// The occasions that arose in some state of a world. Clones share it.
+/// The witnesses that were reached in some state of a world. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Seen<O>(Arc<AtomicU64>, PhantomData<O>);
 
@@ -86,12 +84,11 @@ impl<O> Default for Seen<O> {
 }
 
 impl<O: Listed> Seen<O> {
-    /// Notes that an occasion arose.
+    /// Records that a witness was reached.
     pub fn see(&self, occasion: O) {
         self.0.fetch_or(1 << occasion.place(), Ordering::Relaxed);
     }
 
-    /// Returns whether it arose.
     #[must_use]
     pub fn has(&self, occasion: O) -> bool {
         self.0.load(Ordering::Relaxed) >> occasion.place() & 1 == 1

@@ -1,8 +1,8 @@
 //! The tables of worlds and mutants in `specs/model.md` and `specs/mutants.md`.
 //!
-//! Which rows a table has, and in which order, comes from the topic's lists. The figures in a row are those of the last
-//! full run with `UPDATE_SPECS=1`, which writes them; without it, rows and figures are compared with the page. One
-//! thread always finds the same figures but seconds; two are compared with a tolerance.
+//! The rows of a table and their order come from the topic's lists. The figures in a row are those of the last full run
+//! with `UPDATE_SPECS=1`, which writes them; without it, rows and figures are compared with the page. One thread always
+//! gives the same figures except seconds; with two, they are compared with a tolerance.
 
 use crate::explore::{Found, threads};
 use crate::topic::Topic;
@@ -11,13 +11,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// Stands for figures that no run has written yet.
+/// Placeholder for figures that no run has written yet.
 const NONE_YET: &str = "?";
-/// Two threads may find one in so many states more or less: values are compared by their names, and of two states that
-/// differ in no name the one that is found first is kept.
+/// With two threads the number of states may differ by the page's divided by this. Values are compared by their names:
+/// of states that are equal by names, but differ otherwise, the one that is found first is kept.
 const STATES_TOLERANCE: u64 = 100;
-/// Two threads may end so many levels earlier, for the same reason. They may end any number later: one that is ahead of
-/// the other comes to states on longer ways than the shortest.
+/// Number of levels by which the depth may be lower with two threads, for the same reason. It may be higher by any
+/// number: a thread that is ahead of the other reaches states on paths that are not shortest.
 const DEPTH_TOLERANCE: u64 = 2;
 
 /// Figures by the cells before them in their row.
@@ -28,21 +28,21 @@ pub struct Table {
     page: &'static str,
     name: String,
     head: &'static [&'static str],
-    /// The last columns, which have figures.
+    /// Number of columns with figures, which are the last ones.
     figures: usize,
     rows: Vec<Row>,
 }
 
 struct Row {
-    /// All its cells but the figures.
+    /// All cells except the figures.
     key: String,
-    /// Whether it is left out until it has figures.
+    /// True if the row is left out until it has figures.
     optional: bool,
 }
 
 impl Table {
-    /// A table by its page in `specs/`, its name, its columns, how many of the last have figures, and its rows but for
-    /// those.
+    /// Creates a table from its page in `specs/`, its name, its columns, the number of last columns with figures, and
+    /// its rows without these.
     #[must_use]
     pub fn new(
         page: &'static str,
@@ -61,7 +61,7 @@ impl Table {
         }
     }
 
-    /// The worlds of a topic. Those that take longer have a star, and a row only once they were exhausted.
+    /// Returns the table of a topic's worlds. Larger worlds have a star, and a row only once they were exhausted.
     #[must_use]
     pub fn of_worlds(topic: &Topic) -> Table {
         let (name, head) = (
@@ -82,7 +82,7 @@ impl Table {
         table
     }
 
-    /// The mutants of a topic: a row for each of the rules that must be found broken.
+    /// Returns the table of a topic's mutants: a row for each of the rules that must be found broken.
     #[must_use]
     pub fn of_mutants(topic: &Topic) -> Table {
         let searched = topic.mutants.iter().flat_map(|mutant| {
@@ -97,10 +97,10 @@ impl Table {
         Table::new("mutants.md", name, head, 2, searched.chain(walked))
     }
 
-    /// Checks that the page has these rows, whatever their figures; with `UPDATE_SPECS=1` writes them into it.
+    /// Checks that the page has these rows, with any figures; with `UPDATE_SPECS=1` writes them.
     ///
     /// # Panics
-    /// If a row is missing, is there for nothing, or stands elsewhere; or if the page cannot be read.
+    /// If a row is missing, superfluous or misplaced, or the page cannot be read.
     pub fn check_rows(&self) {
         if updates() {
             return self.write(&Figures::new());
@@ -122,10 +122,10 @@ impl Table {
         );
     }
 
-    /// Compares what was measured with the page's figures; with `UPDATE_SPECS=1` writes it into the page.
+    /// Compares measured figures with those of the page; with `UPDATE_SPECS=1` writes them.
     ///
     /// # Panics
-    /// If `agrees` says of a row that its figures, first those of the page, are others; or if the page cannot be read.
+    /// If `agrees` returns false for a row (its first argument is the page's figures), or the page cannot be read.
     pub fn enter(&self, measured: &Figures, agrees: fn(&[String], &[String]) -> bool) {
         if updates() {
             return self.write(measured);
@@ -153,7 +153,7 @@ impl Table {
         );
     }
 
-    /// Writes the rows into the page, with these figures or, where there are none, those that it has.
+    /// Writes the rows into the page, with the measured figures, or else the page's own.
     fn write(&self, measured: &Figures) {
         let mut file = open(self.page, true);
         let page = read(&mut file);
@@ -170,7 +170,7 @@ impl Table {
         }
     }
 
-    /// A page up to the table, the table, and the rest.
+    /// Splits a page: up to the table, the table, and the rest.
     fn parts<'a>(&self, page: &'a str) -> [&'a str; 3] {
         let (begin, end) = (
             format!("<!-- {}: begin -->\n", self.name),
@@ -209,20 +209,20 @@ impl Table {
     }
 }
 
-/// A world that takes longer, as its row has it.
+/// Returns the row of a larger world, without its figures.
 pub(crate) fn starred(bounds: &str) -> String {
     format!("{bounds} *")
 }
 
-/// A mutant's row but for the figures.
+/// Returns a mutant's row without its figures.
 pub(crate) fn broken(name: &str, bounds: &str, rule: &str) -> String {
     format!("{name} | {bounds} | `{rule}`")
 }
 
-/// The figures of a world that was exhausted: states, depth, seconds.
+/// Returns the figures of a world that was exhausted: states, depth, seconds.
 pub(crate) fn figures_of_world(found: &Found) -> Vec<String> {
     let states = found.states.to_string();
-    // From the right in threes: 12,345.
+    // Thousands separators: 12,345.
     let mut grouped = String::new();
     for (digit, left) in states.chars().zip((0..states.len()).rev()) {
         grouped.push(digit);
@@ -233,7 +233,7 @@ pub(crate) fn figures_of_world(found: &Found) -> Vec<String> {
     vec![grouped, found.depth.to_string(), format!("{:.1}", found.seconds)]
 }
 
-/// Returns whether a world that was exhausted is still the one that the page tells of, whatever the seconds.
+/// Returns whether the figures of a world agree with the page's, except for seconds.
 pub(crate) fn is_same_world(then: &[String], now: &[String]) -> bool {
     is_same_world_with(threads(), then, now)
 }
@@ -250,12 +250,12 @@ fn is_same_world_with(threads: usize, then: &[String], now: &[String]) -> bool {
     states.abs_diff(states_now) <= states / STATES_TOLERANCE && depth <= depth_now + DEPTH_TOLERANCE
 }
 
-/// Returns whether a counterexample is still as long as the page tells; with two threads, whether the page tells.
+/// Returns whether a counterexample is as long as the page says; with two threads, whether the page has a length.
 pub(crate) fn is_same_mutant(then: &[String], now: &[String]) -> bool {
     has_figures(then, now) && (threads() > 1 || then[0] == now[0])
 }
 
-/// Returns whether a row has figures, whatever they are: for those that vary from run to run or with every change.
+/// Returns whether a row has figures, of any value: for those that vary from run to run or with every change.
 #[must_use]
 pub fn has_figures(then: &[String], _: &[String]) -> bool {
     then.iter().all(|cell| cell != NONE_YET)
@@ -265,7 +265,7 @@ pub(crate) fn updates() -> bool {
     std::env::var_os("UPDATE_SPECS").is_some()
 }
 
-/// Opens a page, for itself alone if it may be written: tests run side by side.
+/// Opens a page, with a lock that is exclusive if it may be written: tests run in parallel.
 #[allow(clippy::disallowed_methods, reason = "a file of the repository")]
 fn open(page: &str, writes: bool) -> File {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../specs").join(page);

@@ -1,6 +1,6 @@
-//! The topics of the protocol: each with the worlds that it is checked in, and the mutants that must be caught.
+//! The topics of the protocol, each with the worlds that it is checked in and the mutants that must be caught.
 //!
-//! The searches of all worlds are compiled here, once, for every test and tool that runs them.
+//! The searches are instantiated here for all worlds, so that they are compiled once for all tests and tools.
 
 use crate::explore::{Found, counterexamples, search};
 use crate::harness::{Charted, Checked, Rules};
@@ -11,21 +11,21 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
-/// Time limit of one exploration: a world that takes longer is a failure, since nothing is proven of it.
+/// Time limit of one exploration. Exceeding it is a failure: nothing would be proven of that world.
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// A world of any topic.
 pub trait AnyWorld {
-    /// Its bounds in words.
+    /// Returns the bounds in words.
     fn bounds(&self) -> String;
 
-    /// Searches it as [`search`] does.
+    /// Searches the world as [`search`] does.
     fn search(&self, until: &[&'static str], limit: Duration, states_max: Option<usize>) -> Found;
 
-    /// Charts of the shortest ways to the broken rules of `found`, as [`counterexamples`] makes them.
+    /// Returns charts of shortest paths to the broken rules of `found`, as [`counterexamples`] does.
     fn counterexamples(&self, found: &Found, limit: Duration) -> String;
 
-    /// The occasions for its rules, each with whether it has arisen in a search of this world.
+    /// Returns the witnesses for its rules, each with whether a search of this world has reached it.
     fn occasions(&self) -> Vec<(&'static str, bool)>;
 
     /// Serves stateright's explorer at `address` until the process ends.
@@ -56,10 +56,10 @@ impl<W: Charted> AnyWorld for W {
     }
 }
 
-/// Explores a world to its end, or until each of the rules `until` is broken. `TRACE=1` prints counterexamples.
+/// Explores a world exhaustively, or until each of the rules `until` is broken. `TRACE=1` prints counterexamples.
 ///
 /// # Panics
-/// If the time limit is hit: nothing is proven then.
+/// If the time limit is exceeded: nothing is proven then.
 pub fn explore(world: &dyn AnyWorld, until: &[&'static str]) -> Found {
     let found = world.search(until, LIMIT, None);
     assert!(
@@ -74,20 +74,20 @@ pub fn explore(world: &dyn AnyWorld, until: &[&'static str]) -> Found {
     found
 }
 
-/// A mutant of the protocol, and where it must be caught.
+/// A mutant of the protocol, and the world in which it must be caught.
 pub struct Break {
-    /// What is broken.
+    /// Description of the mutant.
     pub name: &'static str,
     /// The rules that must be found broken.
     pub rules: Vec<&'static str>,
     /// The world with the mutant.
     pub world: Box<dyn AnyWorld>,
-    /// The same world without it.
+    /// The same world without the mutant.
     pub sound: Box<dyn AnyWorld>,
 }
 
 impl Break {
-    /// A mutant by its name, the rules that must be found broken, and the world with and without it.
+    /// Creates a mutant from its name, the rules that must be found broken, and the world with and without it.
     pub fn new<R: Named, M: AnyWorld + 'static>(name: &'static str, rules: &[R], world: M, sound: M) -> Self {
         Break {
             name,
@@ -98,7 +98,7 @@ impl Break {
     }
 }
 
-/// A mutant that random walks must notice: searches do not get as far.
+/// A mutant that random walks must catch: exhaustive searches do not get as far.
 pub struct Walked {
     name: &'static str,
     rule: &'static str,
@@ -108,8 +108,8 @@ pub struct Walked {
 }
 
 impl Walked {
-    /// A mutant by its name, the rule that must be found broken, its world's bounds, and how many seeds to try. A walk
-    /// that breaks a rule panics with its name.
+    /// Creates a mutant from its name, the rule that must be found broken, the bounds of its world, and the number of
+    /// seeds to try. A walk that breaks a rule panics with the rule's name.
     pub fn new(
         name: &'static str,
         rule: &'static str,
@@ -126,12 +126,12 @@ impl Walked {
         }
     }
 
-    /// Its row in the table of mutants, but for the figures.
+    /// Returns its row in the table of mutants, without the figures.
     pub(crate) fn row(&self) -> String {
         tables::broken(self.name, &format!("walks of {}", self.bounds), self.rule)
     }
 
-    /// Walks until the rule is broken; returns after how many seconds, or none if it never is.
+    /// Walks until the rule is broken; returns the seconds that took, or `None` if it never is.
     #[allow(clippy::disallowed_methods)] // measures how long it takes
     fn seconds(&self) -> Option<f64> {
         let start = Instant::now();
@@ -151,22 +151,19 @@ impl Walked {
     }
 }
 
-/// A topic of the protocol.
 pub struct Topic {
-    /// Its name: that of its module.
+    /// Name of the topic and its module.
     pub name: &'static str,
-    /// The worlds that the tests exhaust, in seconds each.
+    /// The worlds that the tests explore exhaustively, in seconds each.
     pub worlds: Vec<Box<dyn AnyWorld>>,
     /// Worlds that take minutes or more.
     pub larger: Vec<Box<dyn AnyWorld>>,
-    /// Its mutants.
     pub mutants: Vec<Break>,
-    /// Mutants that random walks must notice.
+    /// Mutants that random walks must catch.
     pub walked: Vec<Walked>,
 }
 
 impl Topic {
-    /// A topic from its worlds and mutants.
     pub fn new<M: AnyWorld + 'static>(name: &'static str, worlds: Vec<M>, larger: Vec<M>, mutants: Vec<Break>) -> Self {
         let boxed = |worlds: Vec<M>| {
             let worlds = worlds.into_iter();
@@ -181,46 +178,46 @@ impl Topic {
         }
     }
 
-    /// The topic with mutants that random walks must notice.
+    /// Adds mutants that random walks must catch.
     #[must_use]
     pub fn with_walked(self, walked: Vec<Walked>) -> Self {
         Topic { walked, ..self }
     }
 
-    /// Checks that `specs/model.md` and `specs/mutants.md` have a row for each world and mutant, and no others, without
+    /// Checks that `specs/model.md` and `specs/mutants.md` have exactly one row for each world and mutant, without
     /// exploring any. With `UPDATE_SPECS=1` it writes them.
     ///
     /// # Panics
-    /// If they do not.
+    /// If rows are missing or superfluous.
     pub fn check_tables(&self) {
         Table::of_worlds(self).check_rows();
         Table::of_mutants(self).check_rows();
     }
 
-    /// Exhausts the worlds and prints a table: no rule is broken, every occasion for one arises in some world, and
-    /// `specs/model.md` has about as many states; with `UPDATE_SPECS=1` they are written there.
-    /// `ONLY=wipes` tries the worlds with that in their bounds alone, and asks for no occasions.
+    /// Explores the worlds exhaustively and prints a table: no rule is broken, every witness is reached in some world,
+    /// and the numbers of states are about those of `specs/model.md`; with `UPDATE_SPECS=1` they are written there.
+    /// `ONLY=wipes` restricts it to worlds whose bounds contain that, and skips the check of witnesses.
     ///
     /// # Panics
-    /// If a rule is broken, an occasion never arises, a world takes too long, or the page tells of another one.
+    /// If a rule is broken, a witness is never reached, a world takes too long, or the page disagrees.
     pub fn exhaust(&self) {
         let found = exhaust(&self.worlds);
         Table::of_worlds(self).enter(&found, tables::is_same_world);
     }
 
-    /// Exhausts the larger worlds as [`exhaust`](Self::exhaust) does the others.
+    /// Explores the larger worlds as [`exhaust`](Self::exhaust) does the others.
     ///
     /// # Panics
-    /// If a rule is broken, an occasion never arises, a world takes too long, or the page tells of another one.
+    /// As [`exhaust`](Self::exhaust) does.
     pub fn exhaust_larger(&self) {
         let found = exhaust(&self.larger).into_iter();
         let found = found.map(|(bounds, figures)| (tables::starred(&bounds), figures));
         Table::of_worlds(self).enter(&found.collect(), tables::is_same_world);
     }
 
-    /// Exhausts worlds, in their order, until `budget` states have been generated, prints a table, and returns how
-    /// many worlds were exhausted. One that takes more than half of the budget is left out: nothing is proven of
-    /// it.
+    /// Explores worlds exhaustively, in their order, until `budget` states have been generated, and prints a table.
+    /// Returns the number of worlds that were exhausted. One that takes more than half of the budget is skipped:
+    /// nothing is proven of it.
     ///
     /// # Panics
     /// If a rule is broken in any of them.
@@ -242,12 +239,12 @@ impl Topic {
         exhausted
     }
 
-    /// Explores each mutant's world until its rules are found broken, and the sound one to its end, and prints a
-    /// table; with `UPDATE_SPECS=1` it is written to `specs/mutants.md`. `ONLY=wiped` tries the mutants with that in
-    /// their names alone.
+    /// Explores each mutant's world until its rules are found broken, and the world without the mutant exhaustively,
+    /// and prints a table; with `UPDATE_SPECS=1` it is written to `specs/mutants.md`. `ONLY=wiped` restricts it to the
+    /// mutants whose names contain that.
     ///
     /// # Panics
-    /// If a mutant breaks no rule, or a sound world does; or if one takes too long.
+    /// If a mutant breaks no rule, a world without its mutant breaks one, or one takes too long.
     pub fn catch(&self) {
         let only = std::env::var("ONLY").unwrap_or_default();
         let (mut missed, mut caught) = (Vec::new(), Figures::new());
@@ -270,11 +267,11 @@ impl Topic {
         Table::of_mutants(self).enter(&caught, tables::is_same_mutant);
     }
 
-    /// Catches the mutants of which `states_max` generated states are enough to see each of their rules broken, and at
-    /// most `count` of them; returns how many. The sound worlds are searched up to as many states.
+    /// Searches the worlds of mutants up to `states_max` generated states each, with and without the mutant, until
+    /// `count` mutants have broken all of their rules. Returns the number of these.
     ///
     /// # Panics
-    /// If a rule is broken in a sound world.
+    /// If a rule is broken without the mutant.
     #[must_use]
     pub fn catch_some(&self, count: usize, states_max: usize) -> usize {
         let mut caught = 0;
@@ -309,7 +306,7 @@ impl Break {
         missed
     }
 
-    /// The figures of its rules that were found broken, by row.
+    /// Returns the figures of its rules that were found broken, by row.
     fn figures(&self, found: &Found) -> Figures {
         let rows = found.broken.iter().filter(|(rule, _)| self.rules.contains(rule));
         let rows = rows.map(|(rule, length)| {
@@ -320,7 +317,7 @@ impl Break {
     }
 }
 
-/// Exhausts worlds; returns the figures of each by its bounds.
+/// Explores worlds exhaustively; returns the figures of each by its bounds.
 fn exhaust(worlds: &[Box<dyn AnyWorld>]) -> Figures {
     let only = std::env::var("ONLY").unwrap_or_default();
     let (mut occasions, mut seen) = (BTreeSet::new(), BTreeSet::new());

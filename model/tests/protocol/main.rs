@@ -1,11 +1,12 @@
-//! Checks the protocol: every topic's worlds are exhausted within their bounds (`specs/model.md`), each of its mutants
-//! is caught by the rules that it breaks (`specs/mutants.md`), and random walks go where exhausting is out of reach.
+//! Checks the protocol: every topic's worlds are explored exhaustively within their bounds (`specs/model.md`), each of
+//! its mutants is caught by the rules that it breaks (`specs/mutants.md`), and random walks go where exhaustive search
+//! is infeasible.
 
 mod pool_walks;
 mod records;
 mod register_walks;
 
-/// The tests of each topic.
+/// Defines the tests of each topic.
 macro_rules! topics {
     ($($topic:ident)*) => {
         $(mod $topic {
@@ -31,7 +32,7 @@ macro_rules! topics {
             }
         })*
 
-        /// No topic is left out.
+        /// Checks that no topic is left out.
         #[test]
         fn every_topic_is_checked() {
             let topics: Vec<&str> = check::topics().iter().map(|topic| topic.name).collect();
@@ -42,7 +43,7 @@ macro_rules! topics {
 
 topics!(uploads versions bucket lock configuration list pool register);
 
-/// One world from the environment, in the words of its topic's `parse`.
+/// Explores one world from the environment, in the notation of its topic's `parse`.
 #[test]
 #[ignore = "for finding bounds by hand: REGISTER='3 2 ppG 2 0 1', POOL='22 cCg 1 0 1 value' or UPLOADS='cup parts 1'"]
 fn by_hand() {

@@ -1,4 +1,4 @@
-//! What the server's operations make of an object's history, on any base that may be chosen.
+//! Checks the operations of the server on an object's history, for any base that may be chosen.
 #![allow(missing_docs, reason = "a test")]
 
 use model::{
@@ -84,7 +84,7 @@ fn delete(change: u128) -> Op {
     )
 }
 
-/// The value that `op` makes of `base`.
+/// Returns the value that `op` makes of `base`.
 #[track_caller]
 fn write(base: &Record, op: &Op) -> Record {
     match op.decide(base, Drives::all(3)) {
@@ -244,7 +244,7 @@ fn an_operation_finds_itself_under_a_later_one() {
     assert!(opened.is_in(&later), "its upload is still open");
 }
 
-/// A key's history under a row of writes, each made of what was there before.
+/// Returns a key's successive records under a sequence of writes.
 fn history(kinds: Vec<Change>) -> Vec<Record> {
     let mut records = vec![Record::absent()];
     for (kind, number) in kinds.into_iter().zip(1..) {
@@ -307,7 +307,7 @@ fn a_change_makes_the_same_record_of_its_base_and_nothing_of_another() {
             }
         }
     }
-    // What a put adds to a long history is no longer than what it adds to a short one.
+    // A put adds no more to a long history than to a short one.
     let long = history((1..500).map(|version| put(enabled(version))).collect());
     let size = |at: usize| format!("{:?}", long[at].change_of(&long[at - 1])).len();
     assert!(size(499) < 2 * size(2));

@@ -1,4 +1,4 @@
-//! Random walks where exhausting is out of reach.
+//! Random walks where exhaustive search is infeasible.
 
 use check::register::bounds::world;
 use check::register::state::{Faults, World};

@@ -1,14 +1,13 @@
-//! Worlds in short, those that the tests exhaust and those that take long.
+//! Short notation for worlds, and the worlds that are explored.
 
 use super::state::{Faults, Kind, World};
 use crate::rules::Seen;
 use model::bucket::mutant::Mutation;
 use model::protocol::Quorums;
 
-/// No faults.
 pub const NONE: Faults = Faults { losses: 0, boots: 0 };
 
-/// The worlds that the tests exhaust.
+/// Returns the worlds that the tests explore exhaustively.
 #[must_use]
 pub fn worlds() -> Vec<World> {
     let lossy = Faults { losses: 1, ..NONE };
@@ -27,7 +26,7 @@ pub fn worlds() -> Vec<World> {
     ]
 }
 
-/// Returns what takes minutes or more.
+/// Returns the worlds that take minutes or more.
 #[must_use]
 pub fn larger() -> Vec<World> {
     let lossy = Faults { losses: 1, ..NONE };
@@ -45,8 +44,8 @@ pub fn larger() -> Vec<World> {
     ]
 }
 
-/// A world: sets, N and the operations by letter: p and q put the key of the first and of the second set, u deletes the
-/// first one, c creates and d deletes the bucket.
+/// Creates a world from the number of sets, N and the operations by letter: p and q put the key of the first and of the
+/// second set, u deletes the first one, c creates and d deletes the bucket.
 ///
 /// # Panics
 /// If there is no such operation.
@@ -74,13 +73,13 @@ pub fn world(sets: u8, drives: u8, kinds: &str, faults: Faults) -> World {
 }
 
 impl World {
-    /// The drives do not know of the bucket when it begins.
+    /// Makes the drives begin without knowledge of the bucket.
     #[must_use]
     pub fn cold(self) -> World {
         World { warm: false, ..self }
     }
 
-    /// The bounds in words: sets x drives and the operations by letter.
+    /// Returns the bounds in words: sets x drives and the operations by letter.
     #[must_use]
     pub fn bounds(&self) -> String {
         let letter = |kind: &Kind| match kind {

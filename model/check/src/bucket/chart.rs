@@ -1,4 +1,4 @@
-//! What happens on a way through the world of buckets, in words.
+//! Paths through the world of buckets in words.
 
 use super::order::order;
 use super::state::{Action, Client, Content, Drive, Kind, State, Told, World};
@@ -53,7 +53,7 @@ impl World {
         client(index, &wants)
     }
 
-    /// Returns who does what, to whom.
+    /// Describes an action: actor and receiver.
     pub(super) fn asks(&self, action: Action, names: &Names) -> String {
         let client = |index| self.client(index);
         match action {
@@ -85,7 +85,7 @@ impl World {
         }
     }
 
-    /// Returns what comes of it.
+    /// Describes the effect of an action.
     fn came_of(&self, last: &State, next: &State, action: Action) -> String {
         match action {
             Action::Invoke(index) | Action::Look(index) | Action::LookAway(index) | Action::StragglerTimeout(index) => {
@@ -151,7 +151,7 @@ impl World {
         }
     }
 
-    /// Returns what a client wants done after a step, where that is news.
+    /// Describes a client's next step, if it is new.
     fn does(&self, last: &State, next: &State, index: u8) -> String {
         let client = &next.system.clients[usize::from(index)];
         if last.system.clients[usize::from(index)] == *client {
@@ -177,7 +177,7 @@ impl World {
     }
 }
 
-/// Returns what a writer has sent.
+/// Describes a writer's proposal.
 fn proposal(s: &State, index: u8) -> String {
     let Some(sent) = s.system.proposals.get(&index) else {
         return String::new();
@@ -232,7 +232,7 @@ impl InWords for Content {
 }
 
 impl Told {
-    /// All of them.
+    /// All possible replies.
     const ALL: [Told; 5] = [
         Told::Done,
         Told::NoSuchBucket,

@@ -1,8 +1,8 @@
 //! Buckets that are created and deleted while their keys are written (`specs/bucket.md`).
 //!
 //! Gates, votes and listings are modelled drive by drive, with the server's own machines. A bucket's register is one
-//! atomic object, as `register.linearizable` has it: a change of it takes effect at one moment between its being asked
-//! for and its answer, or at any later one, or never.
+//! atomic object, as `register.linearizable` has it: a change takes effect at one moment between its invocation and its
+//! reply, or at any later one, or never.
 
 pub mod bounds;
 mod chart;
@@ -16,7 +16,7 @@ pub mod world;
 
 use crate::topic::Topic;
 
-/// The worlds that this topic is checked in, and its mutants.
+/// Returns the worlds that buckets are checked in, and their mutants.
 #[must_use]
 pub fn topic() -> Topic {
     Topic::new("bucket", bounds::worlds(), bounds::larger(), mutants::mutants())

@@ -1,4 +1,4 @@
-//! Each way to break the protocol of buckets is noticed, by the rule that it breaks.
+//! Mutants of the protocol of buckets, and the rules that catch them.
 
 use super::bounds::{NONE, world};
 use super::rules::Rule;
@@ -7,7 +7,7 @@ use crate::topic::Break;
 use model::bucket::mutant::{Mutant, Mutation};
 use model::protocol::Quorums;
 
-/// The same world without a break.
+/// Returns the same world without a mutant.
 fn sound(world: &World) -> World {
     World {
         mutation: Mutation::NONE,
@@ -24,7 +24,7 @@ fn with(mutant: Mutant, world: World) -> World {
     }
 }
 
-/// A world whose deletions are content with one drive fewer than Q.
+/// Returns the world with deletions that need one drive fewer than Q.
 fn with_fewer(mut world: World) -> World {
     world.survey.prepare -= 1;
     world
@@ -119,7 +119,7 @@ fn table() -> Vec<Row> {
     ]
 }
 
-/// The mutants, with the worlds in which they must be noticed.
+/// Returns the mutants, with the worlds in which they must be caught.
 pub(super) fn mutants() -> Vec<Break> {
     let breaks = table().into_iter().map(|(name, rules, world)| {
         let sound = sound(&world);

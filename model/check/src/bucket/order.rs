@@ -1,4 +1,4 @@
-//! Which drive of a set is called which makes no difference: states are kept in an order of their drives.
+//! Symmetry reduction: the drives of a set are interchangeable, so states are kept with them sorted.
 
 use super::state::{Client, Content, Drive, State};
 use crate::kit::symmetry;
@@ -19,14 +19,14 @@ pub(super) fn sort_drives(s: &mut State) {
     }
 }
 
-/// The drives of a set in their order, each by its place before.
+/// Returns the old indexes of a set's drives, sorted.
 pub(super) fn order(s: &State, set: u8) -> Vec<u8> {
     let mut order: Vec<u8> = (0..s.system.sets[usize::from(set)].len() as u8).collect();
     order.sort_by(|a, b| sight(s, set, *a).cmp(&sight(s, set, *b)));
     order
 }
 
-/// All that is known of a drive: itself, and what each deletion has heard of it.
+/// Returns all that is known of a drive: its state, and its listing in each deletion.
 fn sight(s: &State, set: u8, drive: u8) -> (&Drive, Vec<Option<&Listing<u8, Content>>>) {
     let heard = s.system.clients.iter().map(|client| match client {
         Client::Deleting { machine, .. } => machine.listing_of(set, drive),

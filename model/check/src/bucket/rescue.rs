@@ -1,12 +1,12 @@
-//! Whoever dies when, the bucket can be used again (`live.bucket-is-usable`): from every state in which a deletion is
-//! under way, all clients die, what is on its way is lost, and one that comes new finds all drives there.
+//! Liveness: the bucket can be used again (`live.bucket-is-usable`). In every state in which a deletion is in progress,
+//! all clients die, messages in flight are lost, and a new client reaches all drives.
 
 use super::rules::Rule;
 use super::state::{State, World};
 use model::bucket::{Bucket, Change, Deletion, Effect, Event, Held, Incarnation, Phase, Vacancy, held};
 use model::protocol::{Decision, Outcome, Quorums};
 
-/// How often anybody tries.
+/// Number of attempts of a new client.
 const PATIENCE: usize = 3;
 
 impl World {
@@ -19,7 +19,7 @@ impl World {
         s.ledger.broken.check(Rule::Usable, by_writer && by_deletion);
     }
 
-    /// Returns whether a writer gets in, or is told that the bucket is gone.
+    /// Returns whether a writer is admitted, or learns that the bucket is gone.
     fn writer_gets_in(&self, s: &State, incarnation: Incarnation) -> bool {
         let mut left = s.clone();
         for _ in 0..PATIENCE {
@@ -41,7 +41,7 @@ impl World {
         false
     }
 
-    /// Returns whether another deletion comes to an end, and leaves the bucket live or gone.
+    /// Returns whether another deletion ends, and leaves the bucket live or gone.
     fn deletion_ends(&self, s: &State) -> bool {
         let mut left = s.clone();
         let (machine, _) = Deletion::new(vec![Quorums::of(self.drives); usize::from(self.sets)]);

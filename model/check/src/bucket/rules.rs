@@ -1,4 +1,4 @@
-//! The rules of buckets, and for each one something that must happen somewhere.
+//! The rules of buckets, each with a witness that must be reached.
 
 crate::rules! {
     DeletedIsEmpty "bucket.deleted-is-empty", VoteLeft "a deleted bucket leaves a vote behind";

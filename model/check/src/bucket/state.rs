@@ -1,4 +1,4 @@
-//! What there is: the bounds of a run, its state, and what may happen.
+//! The bounds of a run, its states, and the actions.
 
 use super::rules::{Occasion, Rule};
 use crate::rules::{Seen, Violations};
@@ -14,27 +14,27 @@ pub const FIRST: Incarnation = 1;
 /// The bounds of a run.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// How many sets.
+    /// Number of sets.
     pub sets: u8,
-    /// N, of each set.
+    /// N of each set.
     pub drives: u8,
     /// The operations, one client each.
     pub kinds: Vec<Kind>,
-    /// Whether the drives know of the first incarnation when it begins.
+    /// True if the drives know of the first incarnation at the start.
     pub warm: bool,
-    /// How many faults there may be.
+    /// Number of faults of each kind.
     pub faults: Faults,
-    /// What deletions think that Q is.
+    /// The quorums that deletions use.
     pub survey: Quorums,
-    /// Whether the registers of keys carry the incarnation in their names.
+    /// True if the registers of keys carry the incarnation in their names.
     pub named: bool,
-    /// The break, if any.
+    /// The mutant, if any.
     pub mutation: Mutation,
-    /// The occasions that arose in some state.
+    /// The witnesses that were reached in some state.
     pub seen: Seen<Occasion>,
 }
 
-/// How many faults there may be, or are left.
+/// Number of faults that may happen, or may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Faults {
     /// Drives that lose their gates.
@@ -43,35 +43,33 @@ pub struct Faults {
     pub boots: u8,
 }
 
-/// What a client asks for.
+/// The kind of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Put the key of this set.
     Put(u8),
     /// Delete the key of this set.
     Unput(u8),
-    /// Create the bucket.
     Create,
-    /// Delete the bucket.
     Delete,
 }
 
-/// What a client is told.
+/// A reply to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Told {
-    /// It is done.
+    /// Success.
     Done,
-    /// The bucket is not there.
+    /// The bucket does not exist.
     NoSuchBucket,
-    /// The bucket is there.
+    /// The bucket exists.
     Exists,
-    /// The bucket holds something.
+    /// The bucket is not empty.
     NotEmpty,
-    /// Not done, and it never will be.
+    /// Not done, and never will be.
     Unavailable,
 }
 
-/// A bucket as clients see it: none, or the sets whose keys are there.
+/// A bucket as clients see it: none, or the sets whose keys are present.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Name(pub Option<BTreeSet<u8>>);
 
@@ -108,14 +106,13 @@ impl SequentialSpec for Name {
     }
 }
 
-/// A key's value: the client that wrote it and the incarnation that it wrote it in.
+/// A key's value: the client that wrote it and the incarnation that it was written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Content {
-    /// From 1.
+    /// Number of the client, from 1.
     pub writer: u8,
-    /// Whether it hides the key.
+    /// True if the key is deleted.
     pub absent: bool,
-    /// Where it was meant for.
     pub incarnation: Incarnation,
 }
 
@@ -137,125 +134,118 @@ impl Value for Content {
     }
 }
 
-/// A drive, what is on its way to it, and what is known of its past.
+/// A drive, the messages in flight to it, and its history for checks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Drive {
-    /// By incarnation.
+    /// The gates, by incarnation.
     pub gates: BTreeMap<Incarnation, Gate>,
-    /// What a restart falls back to, where it differs (a break).
+    /// The gates that a restart falls back to, where they differ; only under a mutant.
     pub durable: BTreeMap<Incarnation, Gate>,
-    /// How often it has lost its gates.
+    /// Number of times that it has lost its gates.
     pub life: u64,
-    /// Answers about the bucket on their way to it, by the incarnation that it asked for.
+    /// Answers about the bucket that are in flight to it, by the incarnation that it asked about.
     pub told: BTreeMap<Incarnation, (Question, Option<Bucket>)>,
-    /// By incarnation, the key of its set.
+    /// The key of its set, by incarnation.
     pub keys: BTreeMap<Incarnation, KeyState<Content>>,
-    /// Writers whose Accept is on its way.
+    /// Writers whose Accept is in flight.
     pub accepts: Drives,
-    /// Writers in whose ballot it voted.
+    /// Writers in whose ballots it voted.
     pub voted: Drives,
-    /// The highest turn of each incarnation that it has listed for.
+    /// The highest turn that it has listed its keys for, by incarnation.
     pub listed: BTreeMap<Incarnation, u64>,
 }
 
-/// How far a client is.
+/// Progress of a client.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Client {
     /// Not begun.
     Idle,
-    /// It has read that the bucket is there, in this incarnation.
+    /// It has read that the bucket exists, in this incarnation.
     Ready(Incarnation),
-    /// Its votes are on their way.
+    /// Its Accepts are in flight.
     Voting,
-    /// Its creation is on its way.
+    /// Its creation is in flight.
     Creating,
-    /// Its deletion.
+    /// Its deletion is in progress.
     Deleting {
-        /// The machine.
         machine: Deletion<u8, Content>,
-        /// A change of the bucket that is on its way.
+        /// A change of the bucket that is in flight.
         change: Option<Change>,
-        /// The bucket whose keys it looks at.
+        /// The incarnation whose keys it checks before it begins.
         looking: Option<Incarnation>,
-        /// What drives are asked to list for.
+        /// The incarnation and turn that drives are asked to list their keys for.
         survey: Option<(Incarnation, u64)>,
     },
-    /// Answered, or it does nothing more.
+    /// Answered, or without further steps.
     Over,
 }
 
-/// A ballot's vote.
+/// A vote that a writer has proposed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Proposal {
-    /// The set.
     pub set: u8,
-    /// The bucket.
     pub incarnation: Incarnation,
-    /// The vote.
     pub vote: Vote<Content>,
-    /// What it follows.
+    /// The vote that it follows.
     pub prev: Vote<Content>,
-    /// Whether more than half of the drives have voted for it, at some moment.
+    /// True if a majority of the drives has voted for it, at some moment.
     pub chosen: bool,
 }
 
-/// All that there is at one moment: what is judged, and what it is judged by.
+/// A state: the system that is checked, and the ledger that it is checked against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    /// The system.
     pub system: System,
-    /// The books.
     pub ledger: Ledger,
 }
 
-/// What is judged: machines, what is between them, and what may yet befall them.
+/// The system under test: the machines, the messages in flight, and the remaining faults.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct System {
-    /// By set.
+    /// The drives, by set.
     pub sets: Vec<Vec<Drive>>,
     /// The bucket's register.
     pub bucket: Option<Bucket>,
-    /// By incarnation, the highest turn in which it was live.
+    /// The highest turn in which each incarnation was live.
     pub live: BTreeMap<Incarnation, u64>,
     /// The clients, by operation.
     pub clients: Vec<Client>,
-    /// By writer.
+    /// The proposals, by writer.
     pub proposals: BTreeMap<u8, Proposal>,
-    /// What is left of the faults.
+    /// The faults that may still happen.
     pub faults: Faults,
 }
 
-/// What the system is judged by. It is kept from what happens alone; no machine sees it.
+/// The data that the system is checked against. It is derived from events alone; no machine sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ledger {
-    /// What clients asked and were told.
+    /// The invocations and replies of clients.
     pub history: LinearizabilityTester<u8, Name>,
-    /// The rules that were broken.
     pub broken: Violations<Rule>,
 }
 
-/// What may happen next.
+/// The possible actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// A client begins.
     Invoke(u8),
-    /// A writer has its Prepare round on these drives and sends its Accept.
+    /// A writer runs its Prepare round on these drives and sends its Accept.
     Propose(u8, Drives),
-    /// A writer that drives refuse reads the bucket anew, and calls a deletion off.
+    /// A writer that too few drives admit reads the bucket again, and calls off its deletion.
     CallOff(u8),
     /// A writer's Accept arrives at a drive of its set.
     Accept(u8, u8),
     /// A client's change of the bucket takes effect.
     Commit(u8),
-    /// A deletion looks at the bucket as it is.
+    /// A deletion's first check sees the keys as they are.
     Look(u8),
-    /// A deletion has looked, and goes on.
+    /// A deletion's first check finds the bucket empty, whatever is there.
     LookAway(u8),
     /// A deletion's survey arrives at a drive of a set.
     Survey(u8, u8, u8),
-    /// A deletion goes on with the drives that have listed.
+    /// A deletion goes on with the drives that have listed their keys.
     StragglerTimeout(u8),
-    /// A drive's question about the bucket is answered; the answer is on its way.
+    /// A drive asks about the bucket; the answer is in flight.
     Ask(u8, u8, Incarnation),
     /// The answer arrives.
     Answer(u8, u8, Incarnation),
@@ -266,30 +256,29 @@ pub enum Action {
 }
 
 impl Drive {
-    /// Its gate before the keys of an incarnation.
+    /// Returns the gate of an incarnation's keys.
     pub fn gate(&mut self, incarnation: Incarnation) -> &mut Gate {
         self.gates.entry(incarnation).or_insert(Gate::new(None, self.life))
     }
 }
 
 impl System {
-    /// A drive.
     pub fn drive(&self, set: u8, drive: u8) -> &Drive {
         &self.sets[usize::from(set)][usize::from(drive)]
     }
 
-    /// A drive, to change it.
+    /// Returns a drive for modification.
     pub fn drive_mut(&mut self, set: u8, drive: u8) -> &mut Drive {
         &mut self.sets[usize::from(set)][usize::from(drive)]
     }
 
-    /// Returns what a drive has read if it asks for the bucket of this incarnation now.
+    /// Returns the record that a drive would get if it asked about this incarnation now.
     fn would_tell(&self, incarnation: Incarnation) -> Record {
         let own = self.bucket.filter(|bucket| bucket.incarnation == incarnation);
         own.map_or(Record::Gone, |bucket| Record::At(bucket.turn, bucket.phase))
     }
 
-    /// Returns whether a drive asks, for the sake of some writer, and would learn something.
+    /// Returns whether a drive asks about the bucket: a writer waits for it, and the answer would be new.
     pub(super) fn would_ask(&self, world: &World, set: u8, drive: u8, incarnation: Incarnation) -> bool {
         let state = self.drive(set, drive);
         let gate = state.gates.get(&incarnation);

@@ -1,4 +1,4 @@
-//! What may happen next, and what the actions do.
+//! The actions that are possible in a state, and their effects.
 
 use super::rules::{Occasion, Rule};
 use super::state::{Action, Client, Content, Drive, Kind, Ledger, Proposal, State, System, Told, World};
@@ -61,7 +61,7 @@ impl World {
         }
     }
 
-    /// Returns whether an Accept that arrives now changes anything: else it may as well arrive later, or never.
+    /// Returns whether an Accept that arrives now has an effect; otherwise it may as well arrive later, or never.
     fn would_vote(&self, s: &State, client: u8, set: u8, drive: u8) -> bool {
         s.system.proposals.get(&client).is_some_and(|sent| {
             self.lets_in(s.system.drive(set, drive), sent.incarnation) || self.mutation.is(Mutant::VoteUngated)
@@ -79,7 +79,7 @@ impl World {
         usize::from(self.drives) / 2 + 1
     }
 
-    /// Returns what the registers of an incarnation's keys are named by.
+    /// Returns the incarnation in the names of an incarnation's key registers; 0 under the mutant that leaves it out.
     fn named(&self, incarnation: Incarnation) -> Incarnation {
         if self.named { incarnation } else { 0 }
     }
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    /// The drives of a set that vote in an incarnation.
+    /// Returns the drives of a set whose gates admit votes in an incarnation.
     pub(super) fn open(&self, s: &State, set: u8, incarnation: Incarnation) -> Drives {
         let lets_in = |drive: &u8| self.lets_in(s.system.drive(set, *drive), incarnation);
         (0..self.drives).filter(lets_in).collect()
@@ -180,7 +180,7 @@ impl World {
         s.ledger.broken.check(Rule::Linearizable, consistent);
     }
 
-    /// Does with a drive what a request about a key asks for.
+    /// Applies a request for a key to a drive.
     fn step_drive(
         &self,
         s: &mut State,
@@ -195,7 +195,7 @@ impl World {
             .keys
             .entry(self.named(of))
             .or_insert_with(KeyState::empty);
-        // Restarts and wipes of what drives vote on are the register's world to explore.
+        // Restarts and wipes of the votes' state are explored in the register's world.
         let mut drive = fresh(UNBOUNDED);
         let mut acceptor = Acceptor {
             drive: &mut drive,
@@ -220,7 +220,7 @@ impl World {
         }
     }
 
-    /// Prepare and Resolve, then the Accept of what a writer wants or has to carry on.
+    /// Runs Prepare and Resolve, then sends an Accept of the writer's value, or of one that it has to repeat.
     pub(super) fn propose(&self, s: &mut State, client: u8, grants: Drives) {
         let Client::Ready(incarnation) = s.system.clients[usize::from(client)] else {
             return;
@@ -375,7 +375,7 @@ impl World {
         }
     }
 
-    /// Returns what the drives say all together.
+    /// Returns the vacancy according to the listings of all drives.
     fn vacancy(&self, s: &State, incarnation: Incarnation) -> Vacancy {
         let of_set = |set| {
             let listings = (0..self.drives).map(|drive| (drive, self.listing(s, set, drive, incarnation)));
@@ -423,7 +423,7 @@ impl World {
         Some(())
     }
 
-    /// Hands an event to a client's deletion.
+    /// Passes an event to a client's deletion.
     pub(super) fn feed(&self, s: &mut State, client: u8, event: Event<u8, Content>) {
         let Client::Deleting {
             machine,
@@ -452,7 +452,7 @@ impl World {
         self.tell(s, client, told);
     }
 
-    /// Forgets what can make no difference any more.
+    /// Drops Accepts that can have no effect any more.
     pub(super) fn forget_spent(&self, s: &mut State) {
         for (set, drive) in self.places() {
             let Drive { keys, accepts, .. } = s.system.drive(set, drive);
@@ -471,7 +471,7 @@ impl World {
 }
 
 impl Ledger {
-    /// When a bucket has gone: none of its keys is there, whatever any drive may say.
+    /// Checks that none of a removed bucket's keys is present, whatever votes single drives still hold.
     fn judge_removal(&mut self, world: &World, s: &System, incarnation: Incarnation) {
         for set in 0..world.sets {
             let own = |proposal: &&Proposal| proposal.set == set && proposal.incarnation == incarnation;

@@ -1,15 +1,15 @@
 //! Sets of drives with their gates, a bucket's register, and clients that write keys and create and delete the bucket.
 //!
-//! Reduced where an argument says that no behaviour is lost:
+//! Reduced where an argument shows that no behaviour is lost:
 //!
-//! - Messages are lost, delayed and reordered without bound: what is sent lies with its drive until it is delivered,
-//!   if ever. A client that never goes on has crashed.
-//! - An answer comes back at once or never.
-//! - A set has one key of each incarnation. A writer's Prepare round is one step, on any Q or on all of the drives
-//!   that let it in: what rivals do in between is the register's world to explore. So each writer votes in one ballot.
-//! - A writer that finds something to be carried on carries it on, and ends.
-//! - The first look of a deletion is one step, and a deletion may go on whatever it saw.
-//! - A drive asks for the bucket only while a writer is there, and only if the answer says what it does not know.
+//! - Messages are lost, delayed and reordered without bound: they stay with the receiving drive until they are
+//!   delivered, if ever. A client without further steps has crashed.
+//! - A reply comes back at once or never.
+//! - A set has one key of each incarnation. A writer's Prepare round is one step, on all of the drives that admit
+//!   it or any Q of them: contention is explored in the register's world. So each writer votes in one ballot.
+//! - A writer that finds an undecided value repeats it, and ends.
+//! - The first check of a deletion is one step, and the deletion may go on whatever it saw.
+//! - A drive asks about the bucket only while a writer is there, and only if the answer would be new.
 
 use super::order::sort_drives;
 use super::rules::{Occasion, Rule};
@@ -109,7 +109,7 @@ impl harness::World for World {
 }
 
 impl World {
-    /// All drives, by set.
+    /// Returns all drives, by set.
     pub(super) fn places(&self) -> impl Iterator<Item = (u8, u8)> {
         let drives = self.drives;
         (0..self.sets).flat_map(move |set| (0..drives).map(move |drive| (set, drive)))

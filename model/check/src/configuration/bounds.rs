@@ -1,17 +1,16 @@
-//! Worlds in short, those that the tests exhaust and those that take long.
+//! Short notation for worlds, and the worlds that are explored.
 
 use super::state::Kind::{Change, Serve};
 use super::state::{Faults, Kind, World};
 use crate::rules::Seen;
 use model::configuration::mutant::Mutation;
 
-/// No faults.
 pub const NONE: Faults = Faults {
     losses: 0,
     no_acceptors: 0,
 };
 
-/// The worlds that the tests exhaust.
+/// Returns the worlds that the tests explore exhaustively.
 #[must_use]
 pub fn worlds() -> Vec<World> {
     let losing = Faults { losses: 1, ..NONE };
@@ -30,7 +29,7 @@ pub fn worlds() -> Vec<World> {
     ]
 }
 
-/// Returns what takes minutes or more.
+/// Returns the worlds that take minutes or more.
 #[must_use]
 pub fn larger() -> Vec<World> {
     let losing = Faults { losses: 1, ..NONE };
@@ -50,7 +49,7 @@ pub fn larger() -> Vec<World> {
     ]
 }
 
-/// A world: by set and drive, the nodes; and the operations.
+/// Creates a world from the nodes, by set and drive, and the operations.
 #[must_use]
 pub fn world(layout: &[&[u32]], kinds: &[Kind], faults: Faults) -> World {
     World {
@@ -63,7 +62,7 @@ pub fn world(layout: &[&[u32]], kinds: &[Kind], faults: Faults) -> World {
 }
 
 impl World {
-    /// The bounds in words.
+    /// Returns the bounds in words.
     #[must_use]
     pub fn bounds(&self) -> String {
         let set = |drives: &Vec<u32>| drives.iter().map(u32::to_string).collect::<String>();

@@ -1,4 +1,4 @@
-//! What happens on a way through the world of configuration, in words.
+//! Paths through the world of configuration in words.
 
 use super::state::{Action, Client, Kind, State, World};
 use crate::chart::{Names, client};
@@ -43,7 +43,7 @@ impl World {
         }
     }
 
-    /// Returns who does what, to whom.
+    /// Describes an action: actor and receiver.
     pub(super) fn asks(&self, action: Action) -> String {
         let client = |index| self.client(index);
         let drive = |index: u8, drive: u8| match self.kinds[usize::from(index)] {
@@ -64,7 +64,7 @@ impl World {
         }
     }
 
-    /// Returns what comes of it.
+    /// Describes the effect of an action.
     fn came_of(&self, last: &State, next: &State, action: Action) -> String {
         let served = |index: u8| match self.kinds[usize::from(index)] {
             Kind::Serve(node, _) => Some(node),
@@ -99,7 +99,7 @@ impl World {
     }
 }
 
-/// Returns what a node has.
+/// Describes a node's copy.
 fn has(s: &State, node: u32) -> String {
     match s.system.version(node) {
         Some(version) => format!("node {node} has version {version}"),

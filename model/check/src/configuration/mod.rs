@@ -1,7 +1,7 @@
-//! Configuration that is changed while nodes serve by it (`specs/configuration.md`).
+//! Configuration that changes while nodes serve requests (`specs/configuration.md`).
 //!
-//! The register is one atomic object, as `register.linearizable` has it; nodes, their copies and what they tell each
-//! other are modelled one by one.
+//! The register is one atomic object, as `register.linearizable` has it; nodes, their copies and the messages between
+//! them are modelled one by one.
 
 pub mod bounds;
 mod chart;
@@ -12,7 +12,7 @@ pub mod world;
 
 use crate::topic::Topic;
 
-/// The worlds that this topic is checked in, and its mutants.
+/// Returns the worlds that configuration is checked in, and its mutants.
 #[must_use]
 pub fn topic() -> Topic {
     Topic::new("configuration", bounds::worlds(), bounds::larger(), mutants::mutants())

@@ -1,4 +1,4 @@
-//! Each way to break configuration is noticed, by the rule that it breaks.
+//! Mutants of the protocol of configuration, and the rules that catch them.
 
 use super::bounds::{NONE, world};
 use super::rules::Rule;
@@ -7,7 +7,7 @@ use super::state::{Faults, World};
 use crate::topic::Break;
 use model::configuration::mutant::Mutant;
 
-/// A mutant's name, what is broken, the rules that must be found broken, and the world to find them in.
+/// A mutant's name, its switch, the rules that must be found broken, and the world to find them in.
 type Row = (&'static str, Mutant, &'static [Rule], World);
 
 fn table() -> Vec<Row> {
@@ -101,7 +101,7 @@ fn table() -> Vec<Row> {
     ]
 }
 
-/// The mutants, with the worlds in which they must be noticed.
+/// Returns the mutants, with the worlds in which they must be caught.
 pub(super) fn mutants() -> Vec<Break> {
     let breaks = table().into_iter().map(|(name, mutant, rules, sound)| {
         let mut world = sound.clone();

@@ -1,4 +1,4 @@
-//! The rules of configuration, and for each one something that must happen somewhere.
+//! The rules of configuration, each with a witness that must be reached.
 
 crate::rules! {
     AnsweredIsSeen "configuration.answered-is-seen", ServedAfterChange "a node serves after a change was answered";

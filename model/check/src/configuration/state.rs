@@ -1,4 +1,4 @@
-//! What there is: the bounds of a run, its state, and what may happen.
+//! The bounds of a run, its states, and the actions.
 
 use super::rules::{Occasion, Rule};
 use crate::rules::{Seen, Violations};
@@ -9,100 +9,94 @@ use std::collections::BTreeMap;
 /// The bounds of a run.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// By set and drive, the node that it belongs to.
+    /// The node of each drive, by set and drive.
     pub layout: Vec<Vec<u32>>,
     /// The operations, one client each.
     pub kinds: Vec<Kind>,
-    /// How many faults there may be.
+    /// Number of faults of each kind.
     pub faults: Faults,
-    /// The break, if any.
+    /// The mutant, if any.
     pub mutation: Mutation,
-    /// The occasions that arose in some state.
+    /// The witnesses that were reached in some state.
     pub seen: Seen<Occasion>,
 }
 
-/// How many faults there may be, or are left.
+/// Number of faults that may happen, or may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Faults {
     /// Nodes that lose their copy.
     pub losses: u8,
-    /// Whether too few acceptors may be left, from some moment on.
+    /// 1 if the acceptors may be lost: from some moment on, too few are left.
     pub no_acceptors: u8,
 }
 
-/// What a client wants.
+/// The kind of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// To change the configuration.
+    /// A change of the configuration.
     Change,
-    /// To be served by this node, on a key of this set.
+    /// A request to this node, on a key of this set.
     Serve(u32, u8),
 }
 
-/// A node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node {
-    /// Its copy.
+    /// Its copy of the configuration.
     pub keeper: Keeper<u64>,
-    /// How often it has lost that.
+    /// Number of times that it has lost its copy.
     pub life: u64,
-    /// The newest that it ever had.
+    /// The newest version that it ever had.
     pub highest: u64,
-    /// What the register answered, on its way.
+    /// The register's answer in flight to it.
     pub told: Option<(Question, u64)>,
-    /// Versions that are on their way to it, by the client whose change they are.
+    /// Versions in flight to it, by the client whose change they are.
     pub mail: BTreeMap<u8, u64>,
 }
 
-/// How far a client is.
+/// Progress of a client.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Client {
     /// Not begun.
     Idle,
-    /// Its change is on its way to the register (a break: and to the nodes).
+    /// Its change is in flight to the register; under a mutant, also to the nodes.
     Asking,
     /// Its change is chosen and spreads.
     Spreading(u64, Spread),
-    /// Its request is being served; since it came, every answered change is up to this version.
+    /// Its request is being served. Every change that was answered before the request came is at or below this version.
     Served(u64, Serving),
-    /// Its request was answered.
+    /// Its operation is over.
     Over,
 }
 
-/// All that there is at one moment: what is judged, and what it is judged by.
+/// A state: the system that is checked, and the ledger that it is checked against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    /// The system.
     pub system: System,
-    /// The books.
     pub ledger: Ledger,
 }
 
-/// What is judged: machines, what is between them, and what may yet befall them.
+/// The system under test: the machines, the messages in flight, and the remaining faults.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct System {
-    /// The nodes.
     pub nodes: Vec<Node>,
-    /// The clients.
     pub clients: Vec<Client>,
-    /// The newest version that is chosen.
+    /// The newest chosen version.
     pub chosen: u64,
-    /// Whether too few acceptors are left.
+    /// True if too few acceptors are left.
     pub lost: bool,
-    /// What is left of the faults.
+    /// The faults that may still happen.
     pub faults: Faults,
 }
 
-/// What the system is judged by. It is kept from what happens alone; no machine sees it.
+/// The data that the system is checked against. It is derived from events alone; no machine sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ledger {
     /// The newest version whose change was answered.
     pub answered: u64,
-    /// The rules that were broken.
     pub broken: Violations<Rule>,
 }
 
-/// What may happen next.
+/// The possible actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// A client begins.
@@ -111,19 +105,19 @@ pub enum Action {
     Choose(u8),
     /// A client's version arrives at a node.
     Tell(u8, u32),
-    /// A client's request is answered by a drive of its set.
+    /// A drive of the request's set answers a client's request.
     Hear(u8, u8),
-    /// A node that is behind gets the copy of the drive's node.
+    /// A node that is behind fetches the copy of the drive's node.
     Fetch(u8, u8),
-    /// A client is served.
+    /// A client's request is answered.
     Serve(u8),
     /// A node loses its copy.
     Lose(u32),
-    /// A node reads the register; the answer is on its way.
+    /// A node reads the register; the answer is in flight.
     Ask(u32),
     /// The answer arrives.
     Answer(u32),
-    /// Too few acceptors are left.
+    /// The acceptors are lost: too few are left.
     LoseAcceptors,
 }
 
@@ -132,7 +126,7 @@ impl System {
         &mut self.nodes[node as usize]
     }
 
-    /// The version that a node has.
+    /// Returns the version that a node has.
     pub(super) fn version(&self, node: u32) -> Option<u64> {
         let copy = self.nodes[node as usize].keeper.copy();
         copy.map(|copy| copy.version)

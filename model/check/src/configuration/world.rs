@@ -1,12 +1,12 @@
-//! Nodes with their copies and the drives of several sets, clients that change the configuration and that are served.
+//! Nodes with their copies, the drives of several sets, and clients that change the configuration or send requests.
 //!
-//! Reduced where an argument says that no behaviour is lost:
+//! Reduced where an argument shows that no behaviour is lost:
 //!
-//! - What is sent is lost, delayed and reordered without bound; an answer comes back at once or never. A node that does
-//!   nothing is dead, or cut off.
-//! - A change takes effect at one moment, or never; one that is ambiguous is one whose client then does nothing.
+//! - Messages are lost, delayed and reordered without bound; a reply comes back at once or never. A node without
+//!   further steps is dead, or partitioned.
+//! - A change takes effect at one moment, or never; an ambiguous change is one whose client has no further steps.
 //! - The content of a version is its number.
-//! - Which drives a request hears of is all that matters of what it asks them.
+//! - Of a request's queries to drives, only the set of drives that have answered matters.
 
 use super::rules::{Occasion, Rule};
 use super::state::{Action, Client, Kind, Ledger, Node, State, System, World};
@@ -280,7 +280,8 @@ impl World {
         s.ledger.broken.check(Rule::NeedsNotAllNodes, changes);
     }
 
-    /// Whether, if the acceptors are lost now, every node that has a copy serves as soon as Q drives of the set answer.
+    /// Returns whether, if the acceptors are lost now, every node that has a copy serves as soon as Q drives of the set
+    /// answer.
     fn is_served_without_acceptors(&self, s: &State, set: u8) -> bool {
         let mut left = s.clone();
         left.system.lost = true;
@@ -306,7 +307,8 @@ impl World {
                 })
     }
 
-    /// Returns whether a change is answered without a node, if more than half of each set's drives are on others.
+    /// Returns whether a change is answered without a node, provided that a majority of each set's drives is on other
+    /// nodes.
     fn changes_without(&self, dead: u32) -> bool {
         let left = |drives: &Vec<u32>| drives.iter().filter(|node| **node != dead).count();
         let can = self.layout.iter().all(|drives| left(drives) * 2 > drives.len());

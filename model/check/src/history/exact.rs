@@ -1,10 +1,10 @@
-//! Records as the explorer must tell them apart.
+//! Records with full equality, as the explorer needs it.
 
 use model::record::Record;
 use std::hash::{Hash, Hasher};
 
-/// A record with all that it says. A register compares records by their names, because in one run a name stands for
-/// one value; in another run the same change was made of another base.
+/// A record that is compared by its content too. A register compares records by name, since a name stands for one value
+/// within a run; in another run the same change may have been made of another base.
 #[derive(Clone, Debug)]
 pub struct Exact(pub Record);
 

@@ -1,41 +1,39 @@
-//! A client and the coordinator that serves it.
+//! A client and its coordinator.
 
 use super::mail::Mail;
 use model::protocol::{Ballot, Drives};
 use std::sync::Arc;
 
-/// How far a client's operation is.
+/// Progress of a client's operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// Not invoked.
     #[default]
     Idle,
-    /// A plain read asks drives.
+    /// A plain read queries drives.
     Reading,
     /// A read opens shards.
     Opening,
-    /// Its coordinator runs.
+    /// The coordinator runs.
     Running,
     /// Answered, crashed, or out of ballots.
     Over,
 }
 
-/// A client, its coordinator of type `M`, and what a plain read has come to, of type `R`.
+/// A client, its coordinator of type `M`, and the state of a plain read, of type `R`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Client<V, M, R> {
-    /// How far it is.
     pub stage: Stage,
-    /// Ballots used.
+    /// Number of ballots used.
     pub rounds: u8,
-    /// Its coordinator.
     pub machine: Option<M>,
-    /// What a plain read has come to.
+    /// State of a plain read.
     pub reading: R,
-    /// What it sent and what did not arrive everywhere.
+    /// Requests that have not reached all of their drives.
     pub mail: Vec<Mail<V>>,
-    /// A get's: absence was chosen at some moment since it began.
+    /// True if it is a get, and absence was chosen at some moment since it began.
     pub saw_absent: bool,
-    /// Whether it was told how its operation ended.
+    /// True if the client has learned the outcome of its operation.
     pub answered: bool,
 }
 
@@ -54,7 +52,7 @@ impl<V, M, R: Default> Default for Client<V, M, R> {
 }
 
 impl<V, M, R: Default> Client<V, M, R> {
-    /// Ends the operation: the client reacts to nothing any more, what it sent may still arrive.
+    /// Ends the operation: the client ignores all replies, but its requests may still arrive.
     pub fn leave(&mut self) {
         let mut mail = std::mem::take(&mut self.mail);
         mail.retain(|letter| !letter.is_of_its_round());
@@ -67,7 +65,7 @@ impl<V, M, R: Default> Client<V, M, R> {
     }
 }
 
-/// The ballot of a client's node, of the next round.
+/// Returns the client's ballot in the round after `round`.
 #[must_use]
 pub fn next_ballot(client: u8, epoch: u64, round: u64) -> Ballot {
     Ballot {
@@ -78,7 +76,8 @@ pub fn next_ballot(client: u8, epoch: u64, round: u64) -> Ballot {
     }
 }
 
-/// Forgets what would change nothing any more at a drive. `may_double`: what has been delivered may be once more.
+/// Drops receivers at which a request can have no effect any more. With `may_double`, delivered requests may be
+/// delivered once more.
 pub fn forget_spent<V, M, R>(
     clients: &mut [Arc<Client<V, M, R>>],
     may_double: bool,
@@ -101,7 +100,7 @@ pub fn forget_spent<V, M, R>(
                 (letter.to, letter.delivered) = (to, delivered);
             }
         }
-        // A machine's own round stays: its place among the mail is in use while it is delivered.
+        // The machine's current round stays: its index in the mail is in use while it is delivered.
         if client.mail.iter().any(Mail::is_spent) {
             Arc::make_mut(client).mail.retain(|letter| !letter.is_spent());
         }

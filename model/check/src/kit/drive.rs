@@ -6,10 +6,10 @@ use model::protocol::{
     Value,
 };
 
-/// Number of a round above all that occur: a drive that has reserved the rounds up to it reserves no more.
+/// A round above all that occur: a drive with `hi` at this round never reserves more.
 pub const UNBOUNDED: u64 = u64::MAX / 2;
 
-/// What a drive knows of itself when it begins, without a floor, with the rounds up to `hi` reserved.
+/// Returns the initial state of a drive: no floor, rounds reserved up to `hi`.
 #[must_use]
 pub fn fresh(hi: u64) -> DriveState {
     DriveState {
@@ -18,7 +18,7 @@ pub fn fresh(hi: u64) -> DriveState {
     }
 }
 
-/// Returns what a drive would answer.
+/// Returns the drive's reply to a request, without changing the drive.
 pub fn reply<V: Value>(
     (mut own, mut key): (DriveState, KeyState<V>),
     index: u8,
@@ -34,32 +34,27 @@ pub fn reply<V: Value>(
     acceptor.step(request.clone()).0
 }
 
-/// A drive, and what a world keeps of its past.
+/// A drive, and the history of it that a world needs for its checks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Drive<V, P = ()> {
-    /// What it knows of itself.
     pub own: DriveState,
-    /// What it holds of the key.
     pub key: KeyState<V>,
-    /// The register on the media, where it lags behind.
+    /// The register on the media, if it lags behind the one in memory.
     pub durable: Option<Register<V>>,
-    /// What is known of its past.
     pub past: P,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub struct Answered<V> {
-    /// The drive's answer.
     pub reply: Reply<V>,
-    /// What it held of the key before.
+    /// The key's state before the request.
     pub before: KeyState<V>,
-    /// The folders that it removed.
     pub removed: Vec<Folder>,
 }
 
 impl<V: Value, P: Default> Drive<V, P> {
-    /// A drive that was never written to, with the rounds up to `hi` reserved.
+    /// Creates a drive that was never written to, with rounds reserved up to `hi`.
     #[must_use]
     pub fn new(hi: u64) -> Self {
         Drive {
@@ -72,7 +67,7 @@ impl<V: Value, P: Default> Drive<V, P> {
 }
 
 impl<V: Value, P> Drive<V, P> {
-    /// Hands it a request. `may_boot`: what it stores lazily may yet be lost.
+    /// Applies a request. With `may_boot`, lazy writes stay volatile, so that a restart can lose them.
     pub fn answer(&mut self, index: u8, request: Request<V>, mutation: Mutation, may_boot: bool) -> Answered<V> {
         self.run(index, mutation, may_boot, |acceptor| acceptor.step(request))
     }
@@ -106,7 +101,7 @@ impl<V: Value, P> Drive<V, P> {
         Answered { reply, before, removed }
     }
 
-    /// Restarts the drive after a power loss: promises and what was not durable are gone.
+    /// Restarts the drive after a power loss: promises and unsynced writes are lost.
     pub fn boot(&mut self, mutation: Mutation) {
         self.key.promised = Ballot::ZERO;
         if let Some(register) = self.durable.take() {
@@ -120,17 +115,16 @@ impl<V: Value, P> Drive<V, P> {
         }
     }
 
-    /// Returns whether a restart would take something from it.
+    /// Returns whether a restart would lose anything.
     pub fn has_volatile(&self) -> bool {
         !self.key.promised.is_zero() || self.durable.is_some()
     }
 
-    /// Returns whether it holds a folder.
     pub fn holds(&self, folder: Folder) -> bool {
         self.key.folders.contains(&folder)
     }
 
-    /// Returns whether a request may change anything; what it would not change, it may as well not reach.
+    /// Returns whether a request may change the drive; one that may not need not be delivered.
     pub fn may_change_by(&self, request: &Request<V>) -> bool {
         let register = &self.key.register;
         match request {
@@ -140,7 +134,7 @@ impl<V: Value, P> Drive<V, P> {
         }
     }
 
-    /// Returns whether its answer to a request is the same from now on, and changes nothing.
+    /// Returns whether the reply to a request will always be the same, and the request change nothing.
     pub fn has_settled(&self, request: &Request<V>) -> bool {
         if self.own.membership == Membership::Unjoined {
             return false;
@@ -156,7 +150,7 @@ impl<V: Value, P> Drive<V, P> {
         }
     }
 
-    /// Returns whether a request will never again change anything.
+    /// Returns whether a request will never change anything again.
     pub fn is_done_with(&self, request: &Request<V>) -> bool {
         let register = &self.key.register;
         if self.own.membership == Membership::Unjoined {
@@ -182,12 +176,12 @@ impl<V: Value, P> Drive<V, P> {
         }
     }
 
-    /// Returns whether a ballot's epoch is one that it takes no more.
+    /// Returns whether the ballot's epoch is below the drive's, so that it is refused.
     pub fn has_left(&self, ballot: Ballot) -> bool {
         ballot.epoch < self.own.epoch
     }
 
-    /// Returns whether it may vote in a ballot, now or later, as far as its promises go.
+    /// Returns whether the drive may vote in a ballot, now or later, as far as its promises go.
     pub fn may_vote(&self, ballot: Ballot) -> bool {
         let promised = self.key.promised == ballot && ballot > self.key.register.accepted.ballot;
         promised || ballot > self.highest()
@@ -200,7 +194,7 @@ impl<V: Value, P> Drive<V, P> {
 }
 
 impl<V: Chained, P> Drive<V, P> {
-    /// Hands it a request, an Accept as a change of its base.
+    /// Applies a request; an Accept as a change of its base.
     pub fn answer_brief(&mut self, index: u8, request: Request<V>, mutation: Mutation, may_boot: bool) -> Answered<V> {
         self.run(index, mutation, may_boot, |acceptor| match request {
             Request::Accept { vote, prev } => acceptor.step_brief(&Brief::of(&vote, &prev)),

@@ -1,24 +1,23 @@
-//! What clients have sent: each request lies in its sender's mail until it has reached all of its drives, if ever.
+//! Messages in flight: each request stays in its sender's mail until it has reached all of its drives, if ever.
 
 use model::protocol::{Drives, Request};
 
-/// A request on its way.
+/// A request in flight.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mail<V> {
-    /// The set of drives that it goes to, or the key that it is about; 0 where there is one of each.
+    /// Index of the set of drives that receives it, or of its key; 0 where there is only one.
     pub place: u8,
-    /// The request.
     pub request: Request<V>,
     /// The drives that it has not reached.
     pub to: Drives,
-    /// The drives that it may reach once more: kept only where requests may be doubled.
+    /// The drives that it may reach a second time; kept only where requests may be duplicated.
     pub delivered: Drives,
-    /// Whether it is an Accept that carries a change.
+    /// True if it is an Accept that carries a change instead of the whole value.
     pub brief: bool,
 }
 
 impl<V> Mail<V> {
-    /// A request that has reached nobody.
+    /// Creates a request that has reached no drive.
     #[must_use]
     pub fn new(place: u8, request: Request<V>, to: Drives) -> Self {
         Mail {
@@ -30,18 +29,18 @@ impl<V> Mail<V> {
         }
     }
 
-    /// Returns whether it is of no use once its round is over.
+    /// Returns whether it is useless once its round is over.
     pub fn is_of_its_round(&self) -> bool {
         matches!(self.request, Request::Prepare { .. } | Request::Fence { .. })
     }
 
-    /// Returns whether it has nowhere to go.
+    /// Returns whether it has no receivers left.
     pub fn is_spent(&self) -> bool {
         self.to.is_empty() && self.delivered.is_empty()
     }
 }
 
-/// Adds a request to what a client has sent. Prepares and Fences go that are not of the same step of the same round.
+/// Adds a request to a client's mail. Drops Prepares and Fences that belong to another step or round.
 pub fn send<V>(mail: &mut Vec<Mail<V>>, letter: Mail<V>) {
     let prepare = |request: &Request<V>| match request {
         Request::Prepare { ballot } => Some(*ballot),
@@ -52,8 +51,8 @@ pub fn send<V>(mail: &mut Vec<Mail<V>>, letter: Mail<V>) {
     mail.push(letter);
 }
 
-/// Finds the first request on its way for which `is_such` holds at one of its drives. Returns the client, the index
-/// among its mail and the drive.
+/// Finds the first request in flight for which `is_such` holds at one of its drives. Returns the client, the index in
+/// its mail, and the drive.
 pub fn find<'a, V: 'a>(
     clients: impl Iterator<Item = &'a [Mail<V>]>,
     is_such: impl Fn(&Mail<V>, u8) -> bool,

@@ -1,11 +1,11 @@
-//! Which drive is called which makes no difference: states are kept in an order of their drives.
+//! Symmetry reduction: drives are interchangeable, so states are kept with their drives sorted.
 //!
-//! The order is by a digest of all that is known of a drive, which does not depend on the names of the drives. Two
-//! drives with the same digest stay as they are: at worst a state is then kept twice.
+//! The sort key is a digest of all that is known of a drive, which does not depend on the names of drives. Drives with
+//! equal digests keep their order: at worst, a state is then kept twice.
 
 use std::hash::Hasher;
 
-/// So many drives in the order of their digests, each by its name before.
+/// Returns the old indexes of drives, sorted by digest.
 pub fn order(drives: u8, digest: impl Fn(u8) -> u64) -> Vec<u8> {
     let digests: Vec<u64> = (0..drives).map(digest).collect();
     let mut order: Vec<u8> = (0..drives).collect();
@@ -13,7 +13,7 @@ pub fn order(drives: u8, digest: impl Fn(u8) -> u64) -> Vec<u8> {
     order
 }
 
-/// Brings drives into an order; returns the new name of each by its name before, unless all keep theirs.
+/// Sorts drives; returns the new index of each by its old one, or `None` if all keep theirs.
 pub fn sort<T: Clone>(drives: &mut Vec<T>, order: &[u8]) -> Option<Vec<u8>> {
     if order.is_sorted() {
         return None;
@@ -26,7 +26,7 @@ pub fn sort<T: Clone>(drives: &mut Vec<T>, order: &[u8]) -> Option<Vec<u8>> {
     Some(to)
 }
 
-/// A quick hasher: a collision costs a state that is kept twice, no more.
+/// A fast hasher. A collision only means that a state is kept twice.
 #[derive(Default)]
 pub struct Mixer(u64);
 

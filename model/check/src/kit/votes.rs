@@ -1,30 +1,29 @@
-//! The books of who voted for what. Drives are counted here, and never by the protocol's own quorum code.
+//! The ledger of votes. It counts drives itself and never calls the protocol's quorum code.
 
 use super::mail::Mail;
 use model::protocol::{Ballot, Drives, Request};
 use std::collections::BTreeMap;
 
-/// More than half of so many drives.
+/// Returns the size of a majority of `drives`.
 #[must_use]
 pub fn majority(drives: u8) -> usize {
     usize::from(drives) / 2 + 1
 }
 
-/// A ballot's votes in one set.
+/// The votes of one set in one ballot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Record<V> {
-    /// What was voted for.
+    /// The proposed value.
     pub value: V,
-    /// What it follows.
+    /// The value that it follows.
     pub prev: V,
-    /// Who voted.
     pub voters: Drives,
-    /// Whether more than half of the set did, at some moment.
+    /// True if a majority of the set voted for it, at some moment.
     pub chosen: bool,
 }
 
 impl<V> Record<V> {
-    /// A proposal that nobody has voted for.
+    /// Creates a proposal without votes.
     #[must_use]
     pub fn proposed(value: V, prev: V) -> Self {
         Record {
@@ -35,7 +34,7 @@ impl<V> Record<V> {
         }
     }
 
-    /// A value that is chosen at the start.
+    /// Creates a record of a value that is chosen at the start.
     #[must_use]
     pub fn chosen(value: V, prev: V) -> Self {
         Record {
@@ -45,8 +44,8 @@ impl<V> Record<V> {
     }
 }
 
-/// Forgets ballots that at most half of a set can have voted for, now or later. `mail` is all that is on its way; `key`
-/// makes the key of a ballot's votes from a request and its ballot.
+/// Drops ballots that can no longer reach a majority. `mail` is all messages in flight; `key` makes the key of a
+/// ballot's votes from a request and its ballot.
 pub fn forget_hopeless<K: Ord + Copy, V, W>(
     votes: &mut BTreeMap<K, Record<V>>,
     mail: &[&Mail<W>],

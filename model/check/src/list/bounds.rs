@@ -1,4 +1,4 @@
-//! Worlds in short: the sizes, the keys and the operations by letter, the faults.
+//! Short notation for worlds: sizes, keys and operations by letter, faults.
 
 use super::state::{Spec, Start, World};
 use crate::explore::departures;
@@ -9,7 +9,7 @@ use model::list::mutant::Mutation;
 use model::protocol::Quorums;
 use model::protocol::mutant::Mutation as RegisterMutation;
 
-/// Returns how a key starts, by letter: `p` put on all drives, a digit put on all but that drive, `o` put on A drives
+/// Parses the initial content of a key: `p` put on all drives, a digit put on all but that drive, `o` put on A drives
 /// that do not know that it is chosen, `d` deleted on all but the last drive, `n` never written.
 fn start(letter: char) -> Start {
     match letter {
@@ -33,10 +33,11 @@ fn letter(start: Start) -> char {
     }
 }
 
-/// A world: N, how the keys of each set start, the operations on them by letter and key, and how many keys a page has.
+/// Creates a world from N, the initial content of each set's keys, the operations by letter and key, and the number of
+/// keys on a page.
 pub fn world(drives: u8, sets: &[&str], ops: &[(char, u8)], limit: usize) -> World {
     let mut keys = Vec::new();
-    // Keys go round over the sets, so that the pages of one end between the keys of another.
+    // Keys alternate between the sets, so that the pages of one set end between keys of another.
     let longest = sets.iter().map(|set| set.len()).max().unwrap_or(0);
     for place in 0..longest {
         for (set, letters) in (0u8..).zip(sets) {
@@ -71,7 +72,7 @@ pub fn world(drives: u8, sets: &[&str], ops: &[(char, u8)], limit: usize) -> Wor
     }
 }
 
-/// The worlds that the tests exhaust.
+/// Returns the worlds that the tests explore exhaustively.
 #[must_use]
 pub fn worlds() -> Vec<World> {
     vec![
@@ -88,7 +89,7 @@ pub fn worlds() -> Vec<World> {
     ]
 }
 
-/// Returns what takes minutes.
+/// Returns the worlds that take minutes.
 #[must_use]
 pub fn larger() -> Vec<World> {
     vec![
@@ -100,18 +101,18 @@ pub fn larger() -> Vec<World> {
 }
 
 impl World {
-    /// Returns W, the staged shards that a write needs.
+    /// Returns W, the number of shards that must be staged before a write's first vote.
     pub(super) fn write(&self) -> u8 {
         enough(self.drives, self.data)
     }
 
-    /// Coordinators crash so often.
+    /// Sets the number of coordinators that may crash.
     pub fn crashing(self, crashes: u8) -> World {
         World { crashes, ..self }
     }
 
-    /// The last drive of the first set has lost everything and joined again; it has gone past the keys up to
-    /// `cursor`, and does not know `unknown` of them.
+    /// Makes the last drive of the first set one that has lost everything and joined again; it has passed the keys up
+    /// to `cursor`, and does not know `unknown` of them.
     pub fn recovering(self, cursor: u8, unknown: &[u8]) -> World {
         World {
             recovering: Some((cursor, unknown.to_vec())),
@@ -119,7 +120,7 @@ impl World {
         }
     }
 
-    /// The bounds in words.
+    /// Returns the bounds in words.
     pub(super) fn words(&self) -> String {
         let sets = self.sets();
         let of_set = |set: u8| -> String {

@@ -1,4 +1,4 @@
-//! What happens on a way through the world of listings, in words.
+//! Paths through the world of listings in words.
 
 use super::order::order;
 use super::state::{Action, Page, Stage, State, World};
@@ -61,7 +61,7 @@ impl World {
         client(index, &format!("{} key {key}", wants(kind)))
     }
 
-    /// Returns who does what, to whom; and what comes of it at a drive, if the state before is known.
+    /// Describes an action: actor and receiver; with the state before, also its effect on a drive.
     pub(super) fn asks(&self, action: Action, last: Option<&State>, names: &Names) -> String {
         let client = |index| self.client(index);
         let set_of = |index: u8| self.spec(self.ops[usize::from(index)].1).set;
@@ -100,14 +100,14 @@ impl World {
         }
     }
 
-    /// Returns what a drive would answer.
+    /// Returns the reply that a drive would give.
     fn reply_to(&self, last: &State, key: u8, drive: u8, request: &Request<Content>) -> Reply<Content> {
         let state = last.system.drive(self.spec(key).set, drive);
         let key = state.keys.get(&key).cloned().unwrap_or_else(KeyState::empty);
         reply((state.own, key), drive, request, self.register_mutation)
     }
 
-    /// Returns how far the listing has come that it had not.
+    /// Describes the progress that a step has made in the listing.
     fn news(&self, last: &State, next: &State) -> String {
         let (before, after) = (&last.system.listing, &next.system.listing);
         if after.stage == Stage::Over {
@@ -133,7 +133,7 @@ impl World {
         words
     }
 
-    /// Returns what a listing that has ended has told of every key.
+    /// Describes the result of a finished listing for every key.
     fn verdict(&self, last: &State, next: &State) -> String {
         let asked = (last.system.reader(), last.system.client(last.system.reader()).change);
         let names = self.names_of_values();
@@ -152,7 +152,7 @@ impl World {
         }
     }
 
-    /// All that a listing may tell of a key.
+    /// Returns all possible results for a key.
     fn names_of_values(&self) -> impl Iterator<Item = Told> + Clone + use<> {
         (0..=self.ops.len() as u8).chain([INITIAL]).map(Told::Value)
     }
@@ -162,7 +162,7 @@ fn listed(key: u8, name: u8) -> String {
     format!("key {key}: {}", value_named(name))
 }
 
-/// Returns what a page says, and how far it speaks.
+/// Describes the rows of a page and the range that it covers.
 fn page(page: &Page) -> String {
     let row = |(key, said): &(u8, _)| format!("key {key}: {}", answer(&Reply::Read(Clone::clone(said))));
     let rows: Vec<String> = page.rows.iter().map(row).collect();

@@ -1,4 +1,4 @@
-//! Listings beside writes: sets of drives that hold several keys each, and one client that lists them page by page.
+//! Listings during writes: sets of drives that hold several keys each, and one client that lists them page by page.
 
 pub mod bounds;
 mod chart;
@@ -11,7 +11,7 @@ pub mod world;
 
 use crate::topic::Topic;
 
-/// The worlds that this topic is checked in, and its mutants.
+/// Returns the worlds that listings are checked in, and their mutants.
 #[must_use]
 pub fn topic() -> Topic {
     Topic::new("list", bounds::worlds(), bounds::larger(), mutants::mutants())

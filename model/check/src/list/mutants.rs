@@ -1,4 +1,4 @@
-//! Each way to break a listing is noticed, by the rule that it breaks.
+//! Mutants of listings, and the rules that catch them.
 
 use super::bounds::world;
 use super::rules::Rule;
@@ -85,7 +85,7 @@ fn table() -> Vec<Row> {
     ]
 }
 
-/// The mutants, with the worlds in which they must be noticed.
+/// Returns the mutants, with the worlds in which they must be caught.
 pub(super) fn mutants() -> Vec<Break> {
     let breaks = table().into_iter().map(|(name, rules, world)| {
         let sound = sound(&world);

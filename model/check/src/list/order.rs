@@ -1,4 +1,4 @@
-//! The order of the drives of each set, and the names that they have in it ([`crate::kit::symmetry`]).
+//! Symmetry reduction over the drives of each set ([`crate::kit::symmetry`]).
 
 use super::state::{Client, Drive, State, World};
 use crate::kit::symmetry::{self, Mixer};
@@ -6,7 +6,7 @@ use model::protocol::renamed::Renaming;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-/// Renames the drives of each set into their order.
+/// Sorts the drives of each set and renames them everywhere.
 pub(super) fn sort_drives(world: &World, state: &mut State) {
     for set in 0..world.sets() {
         let order = order(world, state, set);
@@ -16,12 +16,12 @@ pub(super) fn sort_drives(world: &World, state: &mut State) {
     }
 }
 
-/// The drives of a set in their order, each by its place before.
+/// Returns the old indexes of a set's drives, sorted.
 pub(super) fn order(world: &World, state: &State, set: u8) -> Vec<u8> {
     symmetry::order(world.drives, |drive| digest(world, state, set, drive))
 }
 
-/// Returns whether a client has to do with the drives of a set.
+/// Returns whether a client communicates with the drives of a set.
 fn is_of(world: &World, client: &Client, set: u8) -> bool {
     (client.machine.is_some() || !client.mail.is_empty()) && world.spec(client.key).set == set
 }

@@ -1,4 +1,4 @@
-//! What may happen next, and what the actions do.
+//! The actions that are possible in a state, and their effects.
 
 use super::rules::{Occasion, Rule};
 use super::state::{Action, Drive, Ledger, Listing, Mail, Page, Stage, Start, State, System, Throughout, World};
@@ -68,7 +68,7 @@ impl World {
         }
     }
 
-    /// The drives that may answer an operation: all, or just A.
+    /// Returns the sets of drives that may answer an operation: all drives, or any A of them.
     fn groups(&self) -> impl Iterator<Item = Drives> + use<> {
         let (drives, needed) = (self.drives, usize::from(Quorums::of(self.drives).accept));
         let all = Drives::all(drives);
@@ -76,7 +76,7 @@ impl World {
         subsets.filter(move |group| group.count() == needed || *group == all)
     }
 
-    /// Returns whether the pages of a set are too few yet.
+    /// Returns whether more pages of a set are needed.
     fn wants_pages<'a>(&self, pages: impl Iterator<Item = &'a Page>) -> bool {
         pages.filter(|page| page.span > Span::Nothing).count() < usize::from(self.quorums.prepare)
     }
@@ -150,9 +150,9 @@ impl World {
         self.apply_effects(s, client, effects);
     }
 
-    /// Carries a client's requests to these drives and their answers back, all at once; a write's up to its Accept,
-    /// which drives take one by one. Promises make no difference to a listing, and how operations on one key get in
-    /// each other's way is the register's world to explore.
+    /// Exchanges a client's requests and their replies with these drives, all at once; those of a write only up to its
+    /// Accept, which drives receive one by one. Promises make no difference to a listing, and contention between
+    /// operations on one key is explored in the register's world.
     fn converse(&self, s: &mut State, client: u8, drives: Drives) {
         loop {
             let state = s.system.client_mut(client);
@@ -189,7 +189,7 @@ impl World {
         self.hand(s, client, key, &request, drive);
     }
 
-    /// Hands a request to a drive, and its answer to the client.
+    /// Delivers a request to a drive, and its reply to the client.
     fn hand(&self, s: &mut State, client: u8, key: u8, request: &Request<Content>, from: u8) {
         let Drive { own, keys, .. } = s.system.drive_mut(self.spec(key).set, from);
         let mut acceptor = Acceptor {
@@ -225,7 +225,7 @@ impl World {
                         return;
                     }
                     state.rounds += 1;
-                    // Its process has seen the rounds of the initial values.
+                    // The process has seen the rounds of the initial values.
                     let epoch = epoch.max(u64::from(self.recovering.is_some()));
                     let ballot = next_ballot(client, epoch, round.max(2));
                     let machine = state.machine.as_mut().expect("it asked");
@@ -234,7 +234,7 @@ impl World {
                 }
                 Effect::Send { to, mut request } => {
                     if let Request::Accept { vote, .. } = &mut request {
-                        // All drives have the shards; a choice of them would have to be renamed with the drives.
+                        // All drives have the shards; a subset would have to be renamed with the drives.
                         vote.value.holders = Drives::all(self.drives);
                     }
                     let state = s.system.client_mut(client);
@@ -293,7 +293,7 @@ impl World {
         self.put_together(s);
     }
 
-    /// Returns whether a key is there, or is not, whatever becomes of what has begun.
+    /// Returns whether a key is present, or absent, whatever the outcome of the operations that have begun.
     fn stands(&self, s: &State, key: u8) -> Throughout {
         let own: Vec<_> = s
             .system
@@ -344,7 +344,7 @@ impl World {
         }
     }
 
-    /// Puts the pages together, once there are enough of each set.
+    /// Merges the pages, once there are enough of each set.
     fn put_together(&self, s: &mut State) {
         let (mut spans, mut found, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for pages in &s.system.listing.pages {
@@ -378,7 +378,7 @@ impl World {
         self.go_on(s);
     }
 
-    /// Reads the next key alone, or goes on behind the pages.
+    /// Reads the next undecided key, or requests the next pages.
     fn go_on(&self, s: &mut State) {
         if let Some(key) = s.system.listing.asked.first().copied() {
             self.seen.see(Occasion::ReadAlone);
@@ -410,7 +410,7 @@ impl World {
         }
     }
 
-    /// Takes what reading a key alone came to.
+    /// Takes the result of reading an individual key.
     fn hear(&self, s: &mut State, outcome: Outcome<Content, ()>) {
         match outcome {
             Outcome::Kept(value) => {
@@ -448,7 +448,7 @@ impl World {
 }
 
 impl Ledger {
-    /// Of each key that the pages tell of, Q drives have spoken that have gone past it and know it.
+    /// Checks `list.speaks-for-range`: each key that the pages decide is covered by pages of Q drives that know it.
     fn judge_pages(&mut self, world: &World, s: &System, span: Span<u8>, asked: &[u8]) {
         let behind = |key: &u8| s.listing.after.is_none_or(|after| *key > after);
         let told = world

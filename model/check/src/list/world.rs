@@ -1,9 +1,9 @@
 //! Sets of drives that hold several keys each, writers with their coordinators, and a client that lists all keys.
 //!
-//! Drives, coordinators and what puts pages together are the server's own machines. What surrounds them is reduced as
-//! in the world of the register: a request may be lost, delayed and reordered without bound, so it lies in the
-//! sender's mail until it is delivered, if ever; an answer comes back at once or never. A page that comes late might as
-//! well have been asked for late. Shards are on all drives: losses are the register's world to explore.
+//! Drives, coordinators and the merging of pages are the server's own machines. Their environment is reduced as in the
+//! world of the register: a request may be lost, delayed and reordered without bound, so it stays in the sender's mail
+//! until it is delivered, if ever; a reply comes back at once or never. A page that arrives late might as well have
+//! been requested late. All drives have all shards: losses are explored in the register's world.
 
 use super::order::sort_drives;
 use super::rules::{Occasion, Rule};
@@ -18,7 +18,7 @@ use stateright::semantics::LinearizabilityTester;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The name of the delete that a key starts with.
+/// Name of the initial delete of a key.
 const TOMBSTONE: u8 = INITIAL + 1;
 
 impl harness::World for World {
@@ -110,17 +110,17 @@ impl harness::World for World {
 }
 
 impl World {
-    /// Returns how many sets there are.
+    /// Returns the number of sets.
     pub(super) fn sets(&self) -> u8 {
         self.keys.iter().map(|key| key.set).max().map_or(0, |set| set + 1)
     }
 
-    /// A key's place.
+    /// Returns the place of a key and its initial content.
     pub fn spec(&self, key: u8) -> Spec {
         self.keys[usize::from(key) - 1]
     }
 
-    /// Every key.
+    /// Returns all keys.
     pub fn every_key(&self) -> impl Iterator<Item = u8> + use<> {
         1..=self.keys.len() as u8
     }
@@ -150,7 +150,7 @@ impl World {
             let start = self.spec(key).start;
             let state = match &recovering {
                 Some(recovering) if !recovering.knows(&key, false) => KeyState::lost(),
-                // What it knows was installed.
+                // The keys that it knows were installed.
                 Some(_) => self.healed(start),
                 None => self.held(start, drive),
             };
@@ -159,7 +159,7 @@ impl World {
         Drive { own, keys, recovering }
     }
 
-    /// Returns what a drive holds of a key that starts so.
+    /// Returns the initial state of a key on a drive.
     fn held(&self, start: Start, drive: u8) -> KeyState<Content> {
         let has = match start {
             Start::Never => false,
@@ -178,7 +178,7 @@ impl World {
         key
     }
 
-    /// Returns what a drive holds that has all that is chosen.
+    /// Returns the state of a key on a drive that has all chosen votes.
     fn healed(&self, start: Start) -> KeyState<Content> {
         let mut key = KeyState::empty();
         match start {

@@ -1,14 +1,13 @@
-//! Worlds in short, those that the tests exhaust and those that take long.
+//! Short notation for worlds, and the worlds that are explored.
 
 use super::state::{Faults, World};
 use crate::rules::Seen;
 use model::lock::Terms;
 use model::lock::mutant::Mutation;
 
-/// No faults.
 pub const NONE: Faults = Faults { restarts: 0, steps: 0 };
 
-/// The worlds that the tests exhaust.
+/// Returns the worlds that the tests explore exhaustively.
 #[must_use]
 pub fn worlds() -> Vec<World> {
     let restarting = Faults { restarts: 1, ..NONE };
@@ -22,7 +21,7 @@ pub fn worlds() -> Vec<World> {
     ]
 }
 
-/// Returns what takes minutes or more.
+/// Returns the worlds that take minutes or more.
 #[must_use]
 pub fn larger() -> Vec<World> {
     let restarting = Faults { restarts: 1, ..NONE };
@@ -37,7 +36,8 @@ pub fn larger() -> Vec<World> {
     ]
 }
 
-/// A world in which a clock may be one tick ahead of another: a lease lasts four ticks, a holder believes for two.
+/// Creates a world in which a clock may be one tick ahead of another: a lease lasts four ticks, and a holder counts on
+/// it for two.
 #[must_use]
 pub fn world(servers: u32, attempts: &[u8], faults: Faults) -> World {
     World {
@@ -58,7 +58,7 @@ pub fn world(servers: u32, attempts: &[u8], faults: Faults) -> World {
 }
 
 impl World {
-    /// All servers have one clock.
+    /// Makes all servers share one clock.
     #[must_use]
     pub fn with_one_clock(self) -> World {
         World {
@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// No clock is ever ahead of another: a holder believes for as long as a lease lasts.
+    /// Keeps all clocks equal: a holder counts on a lease for its whole duration.
     #[must_use]
     pub fn with_clocks_that_agree(self) -> World {
         let terms = Terms {
@@ -78,13 +78,13 @@ impl World {
         World { lead: 0, terms, ..self }
     }
 
-    /// A client may be paused beyond its deadline.
+    /// Allows clients to be paused beyond their deadlines.
     #[must_use]
     pub fn with_pauses(self) -> World {
         World { pauses: true, ..self }
     }
 
-    /// The bounds in words.
+    /// Returns the bounds in words.
     #[must_use]
     pub fn bounds(&self) -> String {
         let attempts: Vec<String> = self.attempts.iter().map(u8::to_string).collect();

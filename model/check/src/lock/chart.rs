@@ -1,4 +1,4 @@
-//! What happens on a way through the world of locks, in words.
+//! Paths through the world of locks in words.
 
 use super::order::{Order, sorted};
 use super::state::{Action, NOW, RESOURCE, State, World};
@@ -44,7 +44,7 @@ impl Charted for World {
 }
 
 impl World {
-    /// Returns who does what, to whom.
+    /// Describes an action: actor and receiver.
     pub(super) fn asks(&self, action: Action, names: &Names) -> String {
         let client = |index| format!("client {}", names.of(CLIENTS, index) + 1);
         let server = |index| format!("server {}", names.of(SERVERS, index));
@@ -72,13 +72,13 @@ impl World {
         }
     }
 
-    /// Returns which of its client's attempts an owner stands for, from 1.
+    /// Returns the number, from 1, of the client's attempt that an owner stands for.
     fn attempt(&self, owner: Owner) -> u8 {
         let attempts = self.attempts[usize::from(client_of(owner))];
         attempts - (owner % 10) as u8
     }
 
-    /// Returns what clients and servers believe now that they did not.
+    /// Describes changes of the locks that clients and servers hold.
     fn news(&self, last: &State, next: &State, names: &Names) -> String {
         let mut words = String::new();
         for (index, (before, after)) in (0..).zip(last.system.clients.iter().zip(&next.system.clients)) {
@@ -106,12 +106,12 @@ impl World {
     }
 }
 
-/// The client whose attempt an owner stands for.
+/// Returns the client whose attempt an owner stands for.
 fn client_of(owner: Owner) -> u8 {
     (owner / 10) as u8
 }
 
-/// Returns where a clock stands that is looked at again.
+/// Describes the offset of a clock that becomes active.
 fn stands(at: i64) -> String {
     match at {
         0 => String::new(),
@@ -120,7 +120,7 @@ fn stands(at: i64) -> String {
     }
 }
 
-/// Returns what a server is asked for, and what it answers.
+/// Describes a request to a server, and its reply.
 fn answer(last: &State, server: u8, owner: Owner) -> Option<String> {
     let node = &last.system.nodes[usize::from(server)];
     let kind = *node.mail.get(&owner)?;

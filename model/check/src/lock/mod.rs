@@ -1,7 +1,7 @@
-//! Locks under clocks that go apart, restarts and pauses (`specs/lock.md`).
+//! Locks under clock drift, restarts and pauses (`specs/lock.md`).
 //!
-//! What is stored does not depend on them (`lock.not-for-safety`): the worlds of registers and buckets have no locks at
-//! all, which is as if every server granted everything.
+//! Stored data does not depend on them (`lock.not-for-safety`): the worlds of registers and buckets have no locks at
+//! all, as if every server granted every request.
 
 pub mod bounds;
 mod chart;
@@ -14,7 +14,7 @@ pub mod world;
 
 use crate::topic::Topic;
 
-/// The worlds that this topic is checked in, and its mutants.
+/// Returns the worlds that locks are checked in, and their mutants.
 #[must_use]
 pub fn topic() -> Topic {
     Topic::new("lock", bounds::worlds(), bounds::larger(), mutants::mutants())

@@ -1,4 +1,4 @@
-//! Each way to break the locks is noticed, by the rule that it breaks.
+//! Mutants of the protocol of locks, and the rules that catch them.
 
 use super::bounds::{NONE, world};
 use super::rules::Rule;
@@ -7,7 +7,7 @@ use crate::topic::Break;
 use model::lock::Terms;
 use model::lock::mutant::{Mutant, Mutation};
 
-/// The same world without a break.
+/// Returns the same world without a mutant.
 fn sound(world: &World) -> World {
     World {
         mutation: Mutation::NONE,
@@ -30,7 +30,7 @@ fn with(mutant: Mutant, world: World) -> World {
     }
 }
 
-/// A world whose holders believe for so long.
+/// Returns the world with holders that count on a lease for `deadline` ticks.
 fn with_deadline(deadline: u64, world: World) -> World {
     World {
         terms: Terms {
@@ -123,7 +123,7 @@ fn table() -> Vec<Row> {
     ]
 }
 
-/// The mutants, with the worlds in which they must be noticed.
+/// Returns the mutants, with the worlds in which they must be caught.
 pub(super) fn mutants() -> Vec<Break> {
     let breaks = table().into_iter().map(|(name, rules, world)| {
         let sound = sound(&world);

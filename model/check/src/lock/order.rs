@@ -1,17 +1,17 @@
-//! States that differ only in the names of clients or servers are one.
+//! Symmetry reduction over clients and servers.
 
 use super::state::State;
 use model::lock::Owner;
 
-/// Under which names a state is kept.
+/// The renaming that leads to the representative of a state.
 pub(super) struct Order {
-    /// The servers, each by its place before.
+    /// The old indexes of the servers, sorted.
     pub(super) servers: Vec<u8>,
-    /// Whether the first two clients have each other's name.
+    /// True if the first two clients have swapped names.
     pub(super) exchanged: bool,
 }
 
-/// A state under the names that it is kept by. Clients that are `alike` may be called either way.
+/// Returns the representative of a state. Clients may be swapped if they are `alike`.
 pub(super) fn sorted(mut s: State, alike: bool) -> (State, Order) {
     let servers = sort_nodes(&mut s);
     if alike {
@@ -27,7 +27,7 @@ pub(super) fn sorted(mut s: State, alike: bool) -> (State, Order) {
     (s, Order { servers, exchanged })
 }
 
-/// The first two clients under each other's names.
+/// Swaps the first two clients.
 fn exchanged(mut s: State) -> State {
     let rename = |owner: Owner| {
         if owner / 10 < 2 {
@@ -49,7 +49,7 @@ fn exchanged(mut s: State) -> State {
     s
 }
 
-/// Returns which server is called which makes no difference. Returns their order, each by its place before.
+/// Sorts the servers, which are interchangeable. Returns their old indexes.
 fn sort_nodes(s: &mut State) -> Vec<u8> {
     let sight = |server: u8| -> Vec<(bool, bool)> {
         s.system

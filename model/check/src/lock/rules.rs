@@ -1,4 +1,4 @@
-//! The rules of locks, and for each one something that must happen somewhere.
+//! The rules of locks, each with a witness that must be reached.
 
 crate::rules! {
     Exclusive "lock.exclusive-while-clocks-agree", HeldInTurn "two clients hold the lock one after the other";

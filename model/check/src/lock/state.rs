@@ -1,4 +1,4 @@
-//! What there is: the bounds of a run, its state, and what may happen.
+//! The bounds of a run, its states, and the actions.
 
 use super::rules::{Occasion, Rule};
 use crate::rules::{Seen, Violations};
@@ -6,95 +6,89 @@ use model::lock::mutant::Mutation;
 use model::lock::{Client, Kind, Owner, Server, Terms};
 use std::collections::BTreeMap;
 
-/// What every clock shows.
+/// The time on every machine's own clock: instead of clocks advancing, recorded times age (see `world`).
 pub const NOW: u64 = 20;
 
-/// The resource that is locked.
 pub(super) const RESOURCE: u8 = 0;
 
 /// The bounds of a run.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// How many lock servers.
+    /// Number of lock servers.
     pub servers: u32,
-    /// Attempts of each client.
+    /// Number of attempts of each client.
     pub attempts: Vec<u8>,
-    /// Whether all servers have one clock.
+    /// True if all servers share one clock.
     pub one_clock: bool,
-    /// How far a clock may be ahead of the slowest.
+    /// Number of ticks by which a clock may be ahead of the slowest.
     pub lead: u64,
-    /// Whether a client may be paused beyond its deadline: else it looks at its clock when that passes.
+    /// True if a client may be paused beyond its deadline; otherwise it checks its clock when the deadline passes.
     pub pauses: bool,
-    /// How long what lasts.
+    /// Lease, deadline and refresh intervals, in ticks.
     pub terms: Terms,
-    /// How many faults there may be.
+    /// Number of faults of each kind.
     pub faults: Faults,
-    /// The break, if any.
+    /// The mutant, if any.
     pub mutation: Mutation,
-    /// The occasions that arose in some state.
+    /// The witnesses that were reached in some state.
     pub seen: Seen<Occasion>,
 }
 
-/// How many faults there may be, or are left.
+/// Number of faults that may happen, or may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Faults {
     /// Servers that restart and forget everything.
     pub restarts: u8,
-    /// Clocks of servers that are set forward by the life of a lease: only a break has such.
+    /// Server clocks that jump forward by the duration of a lease; only under a mutant.
     pub steps: u8,
 }
 
-/// A server, its clock and what is on its way to it.
+/// A server, its clock and the requests in flight to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node {
     /// Ticks ahead of the slowest clock.
     pub ahead: u64,
-    /// The machine.
     pub server: Server<u8>,
-    /// By owner: of locks and renewals, what was sent last.
+    /// The newest request in flight of each owner.
     pub mail: BTreeMap<Owner, Kind>,
 }
 
-/// A client, its clock and its present attempt.
+/// A client, its clock and its current attempt.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LockClient {
     /// Ticks ahead of the slowest clock.
     pub ahead: u64,
-    /// Attempts left.
+    /// Number of attempts left.
     pub attempts: u8,
-    /// The machine of the present attempt.
+    /// The machine of the current attempt.
     pub attempt: Option<Client>,
 }
 
-/// All that there is at one moment: what is judged, and what it is judged by.
+/// A state: the system that is checked, and the ledger that it is checked against.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct State {
-    /// The system.
     pub system: System,
-    /// The books.
     pub ledger: Ledger,
 }
 
-/// What is judged: machines, what is between them, and what may yet befall them.
+/// The system under test: the machines, the messages in flight, and the remaining faults.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct System {
-    /// The servers.
     pub nodes: Vec<Node>,
-    /// The clients.
     pub clients: Vec<LockClient>,
-    /// What is left of the faults.
+    /// The faults that may still happen.
     pub faults: Faults,
 }
 
-/// What the system is judged by. It is kept from what happens alone; no machine sees it.
+/// The data that the system is checked against. It is derived from events alone; no machine sees it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ledger {
-    /// The rules that were broken.
     pub broken: Violations<Rule>,
 }
 
-/// What may happen next. What may make somebody look at a clock tells how far ahead that is then, of those that are
-/// looked at already.
+/// The possible actions. A clock on which no lease, quiet time or attempt depends is idle and has no position. An
+/// action that may make a clock active carries its offset, in ticks, from the slowest active clock: `Begin(0, -1)`
+/// begins an attempt of client 0, whose clock is then one tick behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// All clocks tick.
@@ -103,34 +97,34 @@ pub enum Action {
     TickServer(u8),
     /// A client's clock ticks.
     TickClient(u8),
-    /// A client begins an attempt.
+    /// A client begins an attempt, with this clock offset.
     Begin(u8, i64),
-    /// A client looks at its clock.
+    /// A client checks its clock.
     Wake(u8),
     /// A client releases the lock.
     Release(u8),
-    /// A server gets a request, and its answer comes back or not.
+    /// A server receives an owner's request; true if the reply comes back; the server's clock offset.
     Deliver(u8, Owner, bool, i64),
-    /// A server restarts.
+    /// A server restarts, with this clock offset.
     Restart(u8, i64),
-    /// A server's clock is set forward.
+    /// A server's clock jumps forward.
     Step(u8),
 }
 
 impl LockClient {
-    /// Returns whether it looks at its clock.
+    /// Returns whether the client's clock is active.
     pub(super) fn looks(&self) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| attempt.over().is_none())
     }
 }
 
-/// Returns whether a server looks at its clock.
+/// Returns whether a server's clock is active.
 pub(super) fn looks(node: &Node) -> bool {
     node.server.is_quiet(NOW) || node.server.owner(&RESOURCE, NOW).is_some()
 }
 
 impl System {
-    /// The attempts that are there.
+    /// Returns the current attempts, with their clients.
     pub(super) fn attempts(&self) -> impl Iterator<Item = (u8, &Client)> {
         let clients = self.clients.iter().zip(0u8..);
         clients.filter_map(|(client, index)| Some((index, client.attempt.as_ref()?)))

@@ -1,4 +1,4 @@
-//! What the actions do, and what each rule demands of the states that they lead to.
+//! Effects of the actions, and the checks of the states that they lead to.
 
 use super::rules::{Occasion, Rule};
 use super::state::{Action, Ledger, NOW, Node, RESOURCE, State, System, World, looks};
@@ -6,7 +6,7 @@ use model::lock::mutant::Mutation;
 use model::lock::{Client, Effect, Kind, Over, Owner, Request, Server};
 
 impl World {
-    /// Returns what is longer ago is over, whatever it is.
+    /// Returns the oldest time that makes a difference: all that is older has expired.
     fn oldest(&self) -> u64 {
         NOW - self.terms.expiry
     }
@@ -79,20 +79,20 @@ impl World {
         Some(())
     }
 
-    /// A server that has been there for long.
+    /// Returns a server that started so long ago that it is past its quiet time.
     pub(super) fn blank(&self) -> Server<u8> {
         let mut server = Server::start(self.terms, NOW, self.mutation);
         server.age(self.terms.expiry, self.oldest());
         server
     }
 
-    /// Returns how far ahead of the slowest, or behind, a clock may be.
+    /// Returns the possible offsets, in ticks, of a clock from the slowest one.
     pub(super) fn offsets(&self) -> impl Iterator<Item = i64> {
         let lead = self.lead as i64;
         -lead..=lead
     }
 
-    /// Returns where a server's clock stands that is looked at again.
+    /// Returns the position of a server's clock that becomes active at this offset; `None` if it is impossible.
     fn enter_server(&self, s: &mut State, at: i64) -> Option<u64> {
         match s.system.nodes.iter().find(|node| looks(node)) {
             Some(node) if self.one_clock => (at == 0).then_some(node.ahead),
@@ -100,7 +100,8 @@ impl World {
         }
     }
 
-    /// Makes room for a clock that is so far ahead of the slowest of those that are looked at, or behind it.
+    /// Makes room for a clock that becomes active at this offset from the slowest active one. Returns its position;
+    /// `None` if the offset is impossible.
     fn enter(&self, s: &mut State, at: i64) -> Option<u64> {
         let nodes = s
             .system
@@ -149,7 +150,7 @@ impl World {
             (looks(node) || at == 0).then_some(())?;
         }
         if !answered || kind == Kind::Release {
-            // What changes nothing may as well arrive later.
+            // A delivery without effect may as well happen later.
             return (!answered && before != node.server).then_some(());
         }
         let mut clients = s.system.clients.iter_mut().filter_map(|client| client.attempt.as_mut());
@@ -169,7 +170,7 @@ impl World {
         Some(())
     }
 
-    /// Sends to all servers.
+    /// Sends a request to all servers.
     fn send(&self, s: &mut State, owner: Owner, effect: Option<Effect>) {
         let Some(Effect { kind, .. }) = effect else { return };
         for node in &mut s.system.nodes {
@@ -177,7 +178,8 @@ impl World {
         }
     }
 
-    /// Takes what all clocks have gone through together out of them, and forgets what makes no difference.
+    /// Normalizes a state: counts clocks from the slowest active one, and drops differences that have no effect.
+    /// Without pauses, clients past their deadlines check their clocks.
     pub(super) fn settle(&self, s: &mut State) {
         if !self.pauses {
             for index in 0..s.system.clients.len() {
@@ -212,7 +214,7 @@ impl World {
         }
     }
 
-    /// Returns whether a server would grant the lock to one who comes new.
+    /// Returns whether a server would grant the lock to a new client.
     fn would_grant(&self, node: &Node) -> bool {
         let kind = Kind::Lock;
         let request = Request {
@@ -247,7 +249,7 @@ impl Ledger {
                 .map(|(_, attempt)| leases(attempt.owner()))
                 .any(|count| count >= majority);
             self.broken.check(Rule::LostIsKnown, !lost);
-            // Half of the servers, and what restarted, never make a majority for somebody else.
+            // While the lock is held, free and restarted servers are never a majority for another client.
             let others = s.nodes.iter().filter(|node| world.would_grant(node));
             let free = others.count();
             self.broken.check(Rule::RestartIsQuiet, free < majority);
@@ -258,7 +260,7 @@ impl Ledger {
         self.rescue(world, s);
     }
 
-    /// If all clients die now, the lock is free once the life of a lease has passed on all clocks.
+    /// Checks that, if all clients die now, the lock is free once the duration of a lease has passed on all clocks.
     fn rescue(&mut self, world: &World, s: &System) {
         let free = s.nodes.iter().all(|node| {
             let mut left = node.clone();

@@ -1,20 +1,19 @@
 //! Lock servers and clients that want the same lock, each with a clock of its own.
 //!
-//! Clocks tick one at a time, none more than `lead` ticks ahead of the slowest: in the life of a lease two of them
-//! differ by at most twice that, and a holder's deadline is shorter by as much. A clock that is *set* is a break: the
-//! protocol's are not. Every machine's own clock stands at [`NOW`], and what it remembers ages instead, so that states
-//! repeat and there is no bound on time.
+//! Clocks tick one at a time, none more than `lead` ticks ahead of the slowest: over the duration of a lease, two
+//! clocks drift by at most twice that, and a holder's deadline is shorter by as much. Setting a clock is modelled as a
+//! mutant: the protocol's clocks are never set. Every machine's own clock stands at [`NOW`], and the times that it
+//! remembers age instead, so that states repeat and time is unbounded.
 //!
-//! Reduced where an argument says that no behaviour is lost:
+//! Reduced where an argument shows that no behaviour is lost:
 //!
-//! - Requests are lost, delayed and reordered without bound; an answer comes back at once or never. A late answer makes
-//!   a client believe later, and no longer, since it counts from what it sent.
-//! - Of the requests of one attempt that are on their way to a server, the newest is kept. An older one that arrives
-//!   later lengthens a lease that nobody counts on; of an attempt that is over, it keeps others out for the life of a
-//!   lease, as one does whose holder dies.
-//! - A clock that nobody looks at, because there is no lease, no quiet and no attempt, stands wherever it may when it
-//!   is looked at again.
-//! - Which client, and which server, is called which makes no difference.
+//! - Requests are lost, delayed and reordered without bound; a reply comes back at once or never. A late reply makes
+//!   a client believe later that it holds the lock, but no longer, since the lease counts from the request.
+//! - Of an attempt's requests in flight to a server, only the newest is kept. An older one that arrives later extends
+//!   a lease that no client counts on, or, after the attempt, keeps others out for the duration of a lease, as a
+//!   holder that dies does.
+//! - An idle clock, on which no lease, quiet time or attempt depends, takes any position when it becomes active again.
+//! - Servers are interchangeable, and so are clients with equal numbers of attempts.
 //! - A client that does not tick is paused, or dead; its clock runs on.
 
 use super::order::sorted;
@@ -115,7 +114,7 @@ impl harness::World for World {
 }
 
 impl World {
-    /// Returns whether which client is called which makes no difference.
+    /// Returns whether clients are interchangeable.
     pub(super) fn are_clients_alike(&self) -> bool {
         self.attempts.iter().all(|attempts| *attempts == self.attempts[0])
     }

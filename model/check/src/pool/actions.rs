@@ -1,4 +1,4 @@
-//! What may happen next in a state.
+//! The actions that are possible in a state.
 
 use super::state::{Action, Client, State, World};
 use crate::kit::client::Stage;

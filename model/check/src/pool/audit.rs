@@ -1,4 +1,4 @@
-//! What each rule demands of a step. Drives are counted here, and never by the protocol's own quorum code.
+//! Checks of the rules after each step. Drives are counted here, and never by the protocol's own quorum code.
 
 use super::content::Content;
 use super::rules::{Occasion, Rule};
@@ -9,12 +9,12 @@ use model::pool::Placed;
 use model::protocol::{Ballot, Drives, KeyState, Request, Value, Vote};
 
 impl World {
-    /// More than half of the drives of a set.
+    /// Returns the size of a majority of a set's drives.
     pub(super) fn majority(&self, pool: u8) -> usize {
         majority(self.sizes[usize::from(pool)])
     }
 
-    /// What holds in every state.
+    /// Checks the invariants of every state.
     pub(super) fn check_invariants(&self, s: &mut State) {
         let homes = s.ledger.homes(self.pools().end);
         s.ledger.broken.check(Rule::OneHome, homes.len() <= 1);
@@ -50,7 +50,7 @@ impl World {
 }
 
 impl Ledger {
-    /// When a coordinator sends an Accept.
+    /// Checks an Accept that a coordinator sends.
     pub(super) fn audit_proposal(
         &mut self,
         world: &World,
@@ -90,7 +90,7 @@ impl Ledger {
         }
     }
 
-    /// After a drive's step.
+    /// Checks a drive's step.
     pub(super) fn audit_step(
         &mut self,
         world: &World,
@@ -126,7 +126,7 @@ impl Ledger {
         }
     }
 
-    /// When a ballot has become chosen in a set.
+    /// Checks a set after a ballot has become chosen in it.
     fn audit_chosen(&mut self, world: &World, pool: u8, vote: &Vote<Placed<Content>>) {
         let votes = self.votes.range((pool, Ballot::ZERO)..(pool + 1, Ballot::ZERO));
         let chosen: Vec<Record> = votes
@@ -152,8 +152,8 @@ impl Ledger {
         self.broken.check(Rule::MoveKeepsData, deletes || !lost);
     }
 
-    /// A change that others have passed over is dead: no chosen vote that speaks of the key lies between the ballot
-    /// that it was first proposed in and the one that it is chosen in.
+    /// Checks that a superseded change stays dead: between the ballot in which it was first proposed and the one in
+    /// which it is chosen, no vote is chosen for another value or tombstone of the key.
     fn audit_creation(&mut self, world: &World, vote: &Vote<Placed<Content>>) {
         let name = named(&vote.value);
         let born = name
@@ -168,7 +168,7 @@ impl Ledger {
             .any(|((_, ballot), record)| record.chosen && *ballot != vote.ballot && named(&record.value) == name);
         let passed = self.votes.iter().any(|((_, ballot), record)| {
             let between = *ballot > born && *ballot < vote.ballot;
-            // To go back to absence is to pass nothing over: nobody was told anything of it.
+            // A roll-back to absence supersedes nothing: no client was told anything because of it.
             let speaks = record.value.is_here() && named(&record.value) != 0;
             record.chosen && between && speaks
         });
@@ -179,7 +179,7 @@ impl Ledger {
         }
     }
 
-    /// When a drive has purged a tombstone: no drive of any set has anything older, or will take it.
+    /// Checks a purge of a tombstone: no drive of any set has anything older, or will accept it.
     fn audit_purge(&mut self, world: &World, s: &System, ballot: Ballot) {
         world.seen.see(Occasion::Purged);
         let total = s.sets.iter().flatten().all(|drive| {
@@ -190,7 +190,7 @@ impl Ledger {
     }
 }
 
-/// The change that made what is here.
+/// Returns the name of the change that made a value.
 fn named(value: &Placed<Content>) -> u8 {
     value.value().map_or(0, |value| value.name)
 }

@@ -1,4 +1,4 @@
-//! Worlds in short: the sizes of the sets, the operations by letter, the faults.
+//! Short notation for worlds: sizes of the sets, operations by letter, faults.
 
 use super::state::{Faults, Job, Start, World};
 use crate::register::change::{Change, Kind};
@@ -6,14 +6,15 @@ use crate::rules::Seen;
 use crate::topic::AnyWorld;
 use model::pool::mutant::{Mutant, Mutation};
 
-/// No faults: lost, delayed and reordered requests are no faults.
+/// No faults. Lost, delayed and reordered requests do not count as faults.
 pub const NONE: Faults = Faults {
     boots: 0,
     crashes: 0,
     silences: 0,
 };
 
-/// A world of pools with sets of so many drives: the operations by letter and how many ballots each may use.
+/// Creates a world from the number of drives in each pool's set, the operations by letter and the number of ballots
+/// that each may use.
 pub fn world(sizes: &[u8], ops: &str, rounds: u8, faults: Faults) -> World {
     let jobs: Vec<Job> = (1u8..)
         .zip(ops.chars())
@@ -45,7 +46,7 @@ pub fn world(sizes: &[u8], ops: &str, rounds: u8, faults: Faults) -> World {
             }
         })
         .collect();
-    // A mover needs one for the copy and its forward, and one to arrive.
+    // A mover needs one ballot for the copy and its forward, and one for the arrival.
     let more = |job: &Job| rounds + u8::from(matches!(job, Job::Move(_) | Job::Recover));
     World {
         sizes: sizes.to_vec(),
@@ -59,7 +60,7 @@ pub fn world(sizes: &[u8], ops: &str, rounds: u8, faults: Faults) -> World {
     }
 }
 
-/// The worlds that the tests exhaust.
+/// Returns the worlds that the tests explore exhaustively.
 #[must_use]
 pub fn worlds() -> Vec<World> {
     use Start::*;
@@ -97,7 +98,7 @@ pub fn worlds() -> Vec<World> {
     ]
 }
 
-/// Returns what takes minutes or more.
+/// Returns the worlds that take minutes or more.
 #[must_use]
 pub fn larger() -> Vec<World> {
     use Start::*;
@@ -121,8 +122,8 @@ pub fn larger() -> Vec<World> {
     ]
 }
 
-/// For walks: many operations under all faults, in sets of 16 drives and over three pools. The last two, a recovery and
-/// a read, run once the faults have stopped.
+/// Returns worlds for random walks: many operations under all faults, in sets of 16 drives and over three pools. The
+/// last two operations, a recovery and a read, run once the faults have stopped.
 #[must_use]
 pub fn wide() -> Vec<World> {
     let faults = Faults {
@@ -156,8 +157,8 @@ fn letter(job: &Job) -> char {
     }
 }
 
-/// A world from words: the sizes of the sets and the operations, each as one word, and the ballots of all operations or
-/// of each; then, as far as there are any, restarts, crashes and lost answers; and what there is at the start.
+/// Parses a world: the sizes of the sets and the operations, each as one word, and the ballots of all operations or of
+/// each; then, optionally, restarts, crashes and lost replies; and the initial content.
 ///
 /// # Panics
 /// If a word is none of these.
@@ -189,7 +190,7 @@ pub fn parse(text: &str) -> Box<dyn AnyWorld> {
 }
 
 impl World {
-    /// The bounds in words: the sets, the operations and the ballots of each; then what departs from the plain case.
+    /// Returns the bounds in words: sets, operations and the ballots of each; then departures from the plain case.
     pub fn bounds(&self) -> String {
         let letters: String = self.jobs.iter().map(letter).collect();
         let sizes: Vec<String> = self.sizes.iter().map(u8::to_string).collect();
@@ -210,13 +211,13 @@ impl World {
         words
     }
 
-    /// With something there at the start.
+    /// Sets the initial content.
     #[must_use]
     pub fn on(self, start: Start) -> World {
         World { start, ..self }
     }
 
-    /// With so many ballots for each operation.
+    /// Sets the number of ballots of each operation.
     #[must_use]
     pub fn with_rounds(self, rounds: &[u8]) -> World {
         World {
@@ -225,7 +226,7 @@ impl World {
         }
     }
 
-    /// With the protocol broken in one way.
+    /// Adds a mutant.
     #[must_use]
     pub fn with(mut self, mutant: Mutant) -> World {
         self.mutation = mutant.into();
@@ -233,7 +234,7 @@ impl World {
         self
     }
 
-    /// The same world without a break.
+    /// Returns the same world without a mutant.
     #[must_use]
     pub fn sound(&self) -> World {
         World {

@@ -1,4 +1,4 @@
-//! What happens on a way through the world of pools, in words: a chart of messages.
+//! Paths through the world of pools in words: a chart of messages.
 
 use super::content::Content;
 use super::order::order;
@@ -64,7 +64,7 @@ impl World {
         client(index, &wants)
     }
 
-    /// Returns who does what, to whom; and which message it is and what comes of it, if the state before is known.
+    /// Describes an action: actor and receiver; with the state before, also the message and its effect.
     pub(super) fn asks(&self, action: Action, last: Option<&State>, names: &Names) -> String {
         let client = |index| self.client(index);
         match action {
@@ -97,13 +97,13 @@ impl World {
     }
 }
 
-/// Returns what a drive would answer.
+/// Returns the reply that a drive would give.
 fn reply_to(last: &State, pool: u8, drive: u8, request: &Request<Placed<Content>>) -> Reply<Placed<Content>> {
     let state = &last.system.sets[usize::from(pool)][usize::from(drive)];
     reply((state.own, state.key.clone()), drive, request, Mutation::NONE)
 }
 
-/// All that a client may be told.
+/// Returns all possible replies to a client.
 fn answers() -> impl Iterator<Item = Told> {
     let values = (0..=u8::MAX).map(Told::Value);
     [Told::Done, Told::Refused, Told::Unavailable].into_iter().chain(values)
@@ -126,7 +126,7 @@ impl InWords for Content {
             (0, ..) => value_named(0),
             (name, true, _) => format!("deletion {name}"),
             (name, false, 0) => value_named(name),
-            // Who moved what there is at the start is no client.
+            // The initial copy was made by no client.
             (name, false, copy) if copy > INITIAL => format!("a copy of {}", value_named(name)),
             (name, false, copy) => format!("client {copy}'s copy of {}", value_named(name)),
         }

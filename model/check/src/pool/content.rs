@@ -1,4 +1,4 @@
-//! The values that the checker runs the machines with.
+//! Values that the machines are checked with.
 
 use crate::register::change::{Change, Kind};
 use model::protocol::{Decision, Drives, Folder, FolderNeed, Operation, Value};
@@ -7,40 +7,39 @@ use std::hash::{Hash, Hasher};
 /// A value: named by the change that made it, and by the mover that copied it last.
 #[derive(Clone, Copy, Debug)]
 pub struct Content {
-    /// Of the change; 0 is absence.
+    /// Name of the change; 0 is absence.
     pub name: u8,
-    /// Of the mover; 0 if it was never copied.
+    /// Number of the mover; 0 if it was never copied.
     pub copy: u8,
-    /// Whether it hides the key.
+    /// True if the key is deleted.
     pub absent: bool,
     /// N of the set that it is in. K and W follow from it.
     pub drives: u8,
 }
 
 impl Content {
-    /// Its data folder.
     pub fn folder(self) -> Folder {
         Folder::from(self.name) << 8 | Folder::from(self.copy)
     }
 
-    /// Returns K, the data shards of the content.
+    /// Returns K, the number of data shards.
     pub fn data(self) -> u8 {
         data_of(self.drives)
     }
 }
 
-/// K in a set of N drives.
+/// Returns K in a set of N drives.
 pub fn data_of(drives: u8) -> u8 {
     if drives == 3 { 2 } else { 1 }
 }
 
-/// W in a set of N drives.
+/// Returns W in a set of N drives.
 pub fn write_of(drives: u8) -> u8 {
     let data = data_of(drives);
     data + u8::from(data * 2 == drives)
 }
 
-// K and W are those of the set that a value is in, which follows from its name.
+// K and W are those of the value's set, which follows from its name, so equality ignores them.
 impl PartialEq for Content {
     fn eq(&self, other: &Self) -> bool {
         (self.name, self.copy) == (other.name, other.copy)
@@ -89,7 +88,7 @@ impl Value for Content {
             folder: self.folder(),
             data: self.data(),
             write: write_of(self.drives),
-            // Data is staged everywhere and never lost: who holds it makes no difference.
+            // Data is staged on all drives and never lost, so holders make no difference.
             holders: Drives::NONE,
         }]
     }
@@ -107,7 +106,7 @@ impl Operation<Content> for Change {
             name: self.name,
             copy: 0,
             absent: self.kind == Kind::Delete,
-            // Known once the set is.
+            // Set once the set is known.
             drives: 0,
         };
         match self.kind {

@@ -16,7 +16,7 @@ pub mod world;
 
 use crate::topic::Topic;
 
-/// The worlds that this topic is checked in, and its mutants.
+/// Returns the worlds that pools are checked in, and their mutants.
 #[must_use]
 pub fn topic() -> Topic {
     Topic::new("pool", bounds::worlds(), bounds::larger(), mutants::mutants())

@@ -1,4 +1,4 @@
-//! Each way to break the protocol is noticed, by the rule that it breaks.
+//! Mutants of the protocol of pools, and the rules that catch them.
 
 use super::bounds::{NONE, world};
 use super::rules::Rule;
@@ -123,7 +123,7 @@ fn table() -> Vec<Row> {
     ]
 }
 
-/// The mutants, with the worlds in which they must be noticed.
+/// Returns the mutants, with the worlds in which they must be caught.
 pub(super) fn mutants() -> Vec<Break> {
     let breaks = table()
         .into_iter()

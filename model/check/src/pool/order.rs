@@ -1,4 +1,4 @@
-//! The order of the drives of each set, and the names that they have in it ([`crate::kit::symmetry`]).
+//! Symmetry reduction over the drives of each set ([`crate::kit::symmetry`]).
 
 use super::state::{Drive, State};
 use crate::kit::symmetry::{self, Mixer};
@@ -6,7 +6,7 @@ use model::protocol::renamed::Renaming;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-/// Renames the drives of each set into their order.
+/// Sorts the drives of each set and renames them everywhere.
 pub(super) fn sort_drives(state: &mut State) {
     for pool in 0..state.system.sets.len() as u8 {
         let order = order(state, pool);
@@ -16,7 +16,7 @@ pub(super) fn sort_drives(state: &mut State) {
     }
 }
 
-/// The drives of a pool's set in their order, each by its place before.
+/// Returns the old indexes of the drives of a pool's set, sorted.
 pub(super) fn order(state: &State, pool: u8) -> Vec<u8> {
     let drives = state.system.sets[usize::from(pool)].len() as u8;
     symmetry::order(drives, |drive| digest(state, pool, drive))

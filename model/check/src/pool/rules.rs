@@ -1,4 +1,4 @@
-//! The rules that every configuration is held to, and for each one something that must happen somewhere.
+//! The rules of every configuration, each with a witness that must be reached.
 
 crate::rules! {
     Linearizable "register.linearizable", AllAnswered "every client is answered";

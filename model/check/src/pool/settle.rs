@@ -1,4 +1,5 @@
-//! What makes no difference is taken out of a state at once (the arguments are in [`crate::register::world`]).
+//! Normalization: removes differences that have no effect from a state (the arguments are in
+//! [`crate::register::world`]).
 
 use super::state::{Mail, State, System, World};
 use crate::kit::client::forget_spent;
@@ -8,7 +9,7 @@ use crate::kit::votes::forget_hopeless;
 use model::protocol::Request;
 
 impl World {
-    /// Refuses at once what will be refused for ever, and forgets what can have no effect any more.
+    /// Delivers at once what will always be refused, and drops what can no longer have an effect.
     pub(super) fn settle(&self, s: &mut State) {
         while let Some((client, mail, drive)) = find_refused(s) {
             self.deliver(s, client, mail, drive, true);
@@ -28,7 +29,7 @@ impl World {
         }
     }
 
-    /// Forgets ballots that fewer than half of a set can have voted for, now or later.
+    /// Drops ballots in which no majority of a set can have voted, now or later.
     fn forget_hopeless_ballots(&self, s: &mut State) {
         let mail: Vec<&Mail> = s.system.clients.iter().flat_map(|client| &client.mail).collect();
         let key = |letter: &Mail, ballot| (letter.place, ballot);
@@ -36,7 +37,7 @@ impl World {
     }
 }
 
-/// A request whose answer by a drive that it is on its way to is settled.
+/// Finds a request in flight to a drive whose reply can no longer change.
 fn find_refused(s: &State) -> Option<(u8, usize, u8)> {
     let clients = s.system.clients.iter().map(|client| &client.mail[..]);
     find(clients, |mail, drive| {

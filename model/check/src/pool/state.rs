@@ -1,4 +1,4 @@
-//! What there is: the bounds of a run, its state, and what may happen.
+//! The bounds of a run, its states, and the actions.
 
 use super::content::Content;
 use super::rules::{Occasion, Rule};
@@ -12,31 +12,31 @@ use stateright::semantics::LinearizabilityTester;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What a client or a mover does.
+/// The operation of a client or a mover.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Job {
     /// A client's change or read, and the pool that it would create the key in.
     Change(Change, u8),
     /// A move to a pool.
     Move(u8),
-    /// Finishes or takes back what others left.
+    /// Finishes or rolls back operations that others left incomplete.
     Recover,
     /// Lets all drives forget the key.
     Purge,
 }
 
-/// What there is at the start.
+/// The initial content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Nothing was written.
+    /// The key was never written.
     Nothing,
     /// A value in the first pool.
     Value,
-    /// In the second pool a copy of a key that has been deleted and purged since.
+    /// A copy, in the second pool, of a key that has since been deleted and purged.
     StaleCopy,
     /// The first pool has forwarded the key to its copy in the second.
     Forwarded,
-    /// In the first pool a tombstone that is chosen, which no drive knows.
+    /// A tombstone in the first pool that is chosen, which no drive knows.
     Deleted,
 }
 
@@ -47,126 +47,121 @@ pub struct World {
     pub sizes: Vec<u8>,
     /// The operations, one client each.
     pub jobs: Vec<Job>,
-    /// What there is at the start, committed.
     pub start: Start,
-    /// Ballots that each operation may use.
+    /// Number of ballots that each operation may use.
     pub rounds: Vec<u8>,
-    /// How many faults there may be.
+    /// Number of faults of each kind.
     pub faults: Faults,
-    /// The break, if any.
+    /// The mutant, if any.
     pub mutation: Mutation,
-    /// Whether there is one.
+    /// True if there is a mutant.
     pub broken: bool,
-    /// The occasions that arose in some state.
+    /// The witnesses that were reached in some state.
     pub seen: Seen<Occasion>,
 }
 
-/// All that there is at one moment: what is judged, and what it is judged by.
+/// A state: the system that is checked, and the ledger that it is checked against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    /// The system.
     pub system: System,
-    /// The books.
     pub ledger: Ledger,
 }
 
-/// What is judged: machines, what is between them, and what may yet befall them.
+/// The system under test: the machines, the messages in flight, and the remaining faults.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct System {
     /// The drives, by pool.
     pub sets: Vec<Vec<Arc<Drive>>>,
     /// The clients, by operation.
     pub clients: Vec<Arc<Client>>,
-    /// What is left of the faults.
+    /// The faults that may still happen.
     pub faults: Faults,
 }
 
-/// What the system is judged by. It is kept from what happens alone; no machine sees it.
+/// The data that the system is checked against. It is derived from events alone; no machine sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ledger {
-    /// What clients asked and were told.
+    /// The invocations and replies of clients.
     pub history: LinearizabilityTester<u8, Key>,
     /// Every vote that is chosen or may be, by pool and ballot.
     pub votes: BTreeMap<(u8, Ballot), Record>,
-    /// The ballot under which each operation first proposed its change.
+    /// The ballot under which each operation first proposed its change; zero if it has not.
     pub born: Vec<Ballot>,
-    /// Values that were the key's and are no more, by bit.
+    /// Bit set, by name, of the values that were the key's and have been replaced or deleted.
     pub gone: u16,
-    /// The key's value.
+    /// Name of the key's current value, 0 when absent.
     pub latest: u8,
-    /// The rules that were broken.
     pub broken: Violations<Rule>,
 }
 
-/// How many faults there may be, or are left.
+/// Number of faults that may happen, or may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Faults {
     /// Drives that lose power and restart.
     pub boots: u8,
     /// Coordinators that crash.
     pub crashes: u8,
-    /// Answers that are lost.
+    /// Replies that are lost.
     pub silences: u8,
 }
 
-/// A drive.
 pub type Drive = kit::drive::Drive<Placed<Content>>;
 
-/// A client and its coordinator; by pool, what drives have told a plain read.
+/// A client and its coordinator; for a plain read, the drives' answers by pool.
 pub type Client = kit::client::Client<Placed<Content>, Coordinator<Content, Change>, Answers<Content>>;
 
-/// A request on its way to a pool.
+/// A request in flight to a pool.
 pub type Mail = kit::mail::Mail<Placed<Content>>;
 
-/// A ballot's votes in one set.
+/// The votes of one set in a ballot.
 pub type Record = kit::votes::Record<Placed<Content>>;
 
-/// What may happen next.
+/// The possible actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Invokes a client's operation.
     Invoke(u8),
     /// Delivers one of a client's requests to a drive.
     Deliver {
-        /// Client whose message it is.
+        /// The sender.
         client: u8,
-        /// Which of its requests.
+        /// Index of the request in the sender's mail.
         mail: u8,
-        /// To which drive.
+        /// The receiver.
         drive: u8,
-        /// Whether the answer comes back.
+        /// False if the reply is lost.
         answered: bool,
     },
-    /// A coordinator goes on with what there is.
+    /// A coordinator goes on with the answers that it has.
     StragglerTimeout(u8),
-    /// A plain read asks a drive of a pool.
+    /// A client's plain read queries a drive of a pool.
     Read(u8, u8, u8),
-    /// A plain read answers, or turns to Prepare.
+    /// A plain read answers, or escalates to Prepare.
     Conclude(u8),
-    /// A client's coordinator is gone.
+    /// A client's coordinator crashes.
     Crash(u8),
     /// A drive of a pool loses power and restarts.
     Boot(u8, u8),
 }
 
 impl System {
-    /// A drive, to change it.
+    /// Returns a drive for modification.
     pub fn drive(&mut self, pool: u8, drive: u8) -> &mut Drive {
         Arc::make_mut(&mut self.sets[usize::from(pool)][usize::from(drive)])
     }
 
-    /// A client, to change it.
+    /// Returns a client for modification.
     pub fn client(&mut self, client: u8) -> &mut Client {
         Arc::make_mut(&mut self.clients[usize::from(client)])
     }
 
-    /// Returns how many drives of a pool hold a folder.
+    /// Returns the number of drives of a pool that hold a folder.
     pub fn holding(&self, pool: u8, folder: Folder) -> usize {
         let drives = self.sets[usize::from(pool)].iter();
         drives.filter(|drive| drive.holds(folder)).count()
     }
 
-    /// Returns whether K shards of a value are in some set.
+    /// Returns whether some set holds K shards of a value.
     pub fn is_readable(&self, value: &Content) -> bool {
         let mut pools = 0..self.sets.len() as u8;
         pools.any(|pool| self.holding(pool, value.folder()) >= usize::from(value.data()))
@@ -174,14 +169,15 @@ impl System {
 }
 
 impl Ledger {
-    /// Returns what the highest chosen ballot of a pool carries.
+    /// Returns the value of the highest chosen ballot of a pool.
     pub fn chosen_in(&self, pool: u8) -> Placed<Content> {
         let votes = self.votes.range((pool, Ballot::ZERO)..(pool + 1, Ballot::ZERO));
         let last = votes.rev().find(|(_, record)| record.chosen);
         last.map_or_else(Placed::absent, |(_, record)| record.value.clone())
     }
 
-    /// Of so many pools, those that the key is visible in: where it lives, or where a copy is that it was forwarded to.
+    /// Returns the pools in which the key is visible, with its value there: a live value, or a copy that another pool
+    /// has forwarded the key to.
     pub fn homes(&self, pools: u8) -> Vec<(u8, Content)> {
         let chosen: Vec<_> = (0..pools).map(|pool| self.chosen_in(pool)).collect();
         let value_in = |pool: u8, set: &Placed<Content>| match set {

@@ -1,4 +1,4 @@
-//! What the actions do: clients that invoke, drives that answer, coordinators that react.
+//! Effects of the actions: invocations, replies of drives, reactions of coordinators.
 
 use super::content::Content;
 use super::rules::{Occasion, Rule};
@@ -54,7 +54,7 @@ impl World {
         s.system.drive(pool, drive).boot(RegisterMutation::NONE);
     }
 
-    /// Hands a request to a drive, and its answer, if it is not lost, to the client's coordinator.
+    /// Delivers a request to a drive, and the reply, unless it is lost, to the client's coordinator.
     pub(super) fn deliver(&self, s: &mut State, client: u8, mail: usize, drive: u8, answered: bool) {
         let letter = &mut s.system.client(client).mail[mail];
         letter.to.remove(drive);
@@ -91,7 +91,7 @@ impl World {
         reply
     }
 
-    /// Carries out what a coordinator wants done.
+    /// Applies a coordinator's effects.
     pub(super) fn apply_effects(&self, s: &mut State, client: u8, effects: Vec<Effect<Content>>) {
         for effect in effects {
             match effect {
@@ -127,14 +127,14 @@ impl World {
         }
     }
 
-    /// Issues the next ballot, if there is one left.
+    /// Issues the next ballot. The client leaves if none is left.
     fn begin(&self, s: &mut State, client: u8, epoch: u64, round: u64) {
         let state = s.system.client(client);
         if state.rounds == self.rounds[usize::from(client)] {
             return self.leave(s, client);
         }
         state.rounds += 1;
-        // Its process has seen the rounds of the initial value.
+        // The process has seen the rounds of the initial value.
         let seen = round.max(u64::from(self.start != Start::Nothing));
         let ballot = next_ballot(client, epoch, seen);
         let machine = state.machine.as_mut().expect("it asked");
@@ -161,7 +161,7 @@ impl World {
         self.leave(s, client);
     }
 
-    /// Answers a get: the value's bytes have to be in some set.
+    /// Answers a get, which needs the value's bytes to be readable in some set.
     fn tell_value(&self, s: &mut State, client: u8, value: &Content) {
         let told = match () {
             () if value.absent => Told::Value(0),
@@ -187,7 +187,7 @@ impl World {
         s.ledger.broken.check(Rule::Linearizable, consistent);
     }
 
-    /// The client reacts to nothing any more; what it sent may still arrive.
+    /// Ends the operation: the client ignores all replies, but its requests may still arrive.
     pub(super) fn leave(&self, s: &mut State, client: u8) {
         s.system.client(client).leave();
     }
@@ -214,7 +214,7 @@ impl World {
             self.seen.see(Occasion::AnsweredAlone);
         }
         s.ledger.broken.check(Rule::AliveAlone, !silent || !value.absent);
-        // Data that is gone: the read would be begun again.
+        // Data is gone: the server would begin the read again.
         if !value.absent && !s.system.is_readable(&value) {
             s.system.client(client).reading.iter_mut().for_each(BTreeMap::clear);
             return Some(());

@@ -1,4 +1,4 @@
-//! Random walks with all faults at once. At the end the faults stop, and what was left must be finished
+//! Random walks with all faults at once. In the end the faults stop, and everything left incomplete must be finished
 //! (`pool.left-is-finished`).
 
 use super::state::{Action, State, World};
@@ -8,14 +8,14 @@ use crate::rng::Rng;
 use model::pool::Placed;
 use model::protocol::Value;
 
-/// Steps of a walk before the faults stop.
+/// Number of steps of a walk before the faults stop.
 const STEPS: usize = 200;
 
-/// Walks with all clients but the last two; then these, a recovery and a read, run alone. Returns how many clients were
-/// answered.
+/// Walks with all clients but the last two, then runs these (a recovery and a read) alone. Returns the number of
+/// clients that were answered.
 ///
 /// # Panics
-/// If a rule is broken, or something has no end.
+/// If a rule is broken, or an operation does not end.
 #[must_use]
 pub fn walk(world: &World, seed: u64) -> usize {
     let last = world.jobs.len() as u8 - 2;
@@ -93,7 +93,7 @@ fn run(world: &World, state: &mut State, client: u8, seed: u64) {
         let mut own: Vec<Action> = actions.iter().filter(own).copied().collect();
         own.sort_by_key(|action| matches!(action, Action::StragglerTimeout(_) | Action::Conclude(_)));
         let Some(next) = own.iter().find_map(|action| world.next(state, *action)) else {
-            // What is left of its mail is of no use.
+            // The rest of its mail has no effect.
             assert_eq!(
                 state.system.clients[usize::from(client)].stage,
                 Stage::Over,

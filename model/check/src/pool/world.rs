@@ -1,12 +1,12 @@
 //! The sets of all pools that a key may be in, clients and movers with their coordinators, and the network between
 //! them, as a stateright model.
 //!
-//! Drives and coordinators are the server's own machines. Which pool a new key is created in is the client's choice,
-//! and any. The reductions are those of [`crate::register`]'s world; moreover
+//! Drives and coordinators are the server's own machines. A client may create a new key in any pool. The reductions are
+//! those of [`crate::register`]'s world, and two more:
 //!
-//! - data is staged on all drives of a set in one step, and never lost; a mover has copied what it found before its
-//!   first ballot;
-//! - a Prepare that a coordinator has left behind, because another set has told it enough, is forgotten too.
+//! - Data is staged on all drives of a set in one step and never lost; a mover has copied the value that it found
+//!   before its first ballot.
+//! - A Prepare that a coordinator no longer needs, because another set has answered enough, is dropped too.
 
 use super::content::{Content, write_of};
 use super::order::sort_drives;
@@ -146,12 +146,11 @@ impl harness::World for World {
 }
 
 impl World {
-    /// The pools.
     pub fn pools(&self) -> Range<u8> {
         0..self.sizes.len() as u8
     }
 
-    /// A client's operation, if it changes or reads the key for somebody.
+    /// Returns a client's operation, unless it is a move, a recovery or a purge.
     pub fn change(&self, client: u8) -> Option<Change> {
         match &self.jobs[usize::from(client)] {
             Job::Change(change, _) => Some(*change),
@@ -159,7 +158,7 @@ impl World {
         }
     }
 
-    /// Returns what its coordinator is to do. A mover copies what it finds.
+    /// Returns the task of a client's coordinator. A move copies the value that was found.
     pub fn task(&self, client: u8, found: Option<Content>) -> Task<Content, Change> {
         match self.jobs[usize::from(client)].clone() {
             Job::Change(op, pool) => {
@@ -179,7 +178,7 @@ impl World {
         }
     }
 
-    /// Returns what a mover makes of a value.
+    /// Returns a mover's copy of a value.
     fn copy_of(&self, client: u8, of: Content, to: u8) -> Content {
         let drives = self.sizes[usize::from(to)];
         let kept = of.absent || self.mutation.is(Mutant::FolderNamesKept);
@@ -187,7 +186,7 @@ impl World {
         Content { copy, drives, ..of }
     }
 
-    /// Returns what is chosen at the start, by pool.
+    /// Returns the initially chosen values, by pool.
     fn first_values(&self) -> Vec<(u8, Placed<Content>)> {
         let of = Content {
             name: INITIAL,
@@ -206,7 +205,7 @@ impl World {
         }
     }
 
-    /// Returns what the tombstone of the start follows.
+    /// Returns the vote that the initial tombstone follows.
     fn deleted(&self) -> Vote<Placed<Content>> {
         let ballot = Ballot {
             node: 1,

@@ -1,4 +1,4 @@
-//! What may happen next in a state.
+//! The actions that are possible in a state.
 
 use super::change::Kind;
 use super::state::{Action, Client, Drive, State, World};
@@ -19,7 +19,7 @@ impl World {
                 let mut there = state.reading.unread.without(s.system.outside());
                 let mut needed = usize::from(self.quorums[usize::from(client)].prepare);
                 if self.change(client).kind == Kind::Purge {
-                    // Until a drive has the tombstone, it would have to be asked again.
+                    // A drive without the tombstone would have to be asked again later.
                     there = there.iter().filter(|drive| s.system.is_deleted_on(*drive)).collect();
                     needed = usize::from(self.drives) - usize::from(self.mutation.is(Mutant::PurgeAtFewer));
                 }
@@ -84,7 +84,7 @@ impl World {
         }
     }
 
-    /// What a drive that is wiped may do to come back, and that it may be wiped.
+    /// Adds the steps by which a wiped drive returns, and the faults that wipe a drive or make its record unreadable.
     pub(super) fn recovery_actions(&self, s: &State, drive: u8, state: &Drive, actions: &mut Vec<Action>) {
         let is_blank = state.key.promised.is_zero() && state.key.register.accepted.ballot.is_zero();
         if s.system.faults.wipes > 0 && !(is_blank && state.key.folders.is_empty()) {
@@ -116,13 +116,14 @@ impl World {
         actions.extend(unfenced.map(|other| Action::Fence(drive, other)));
     }
 
-    /// Returns whether these drives are just enough to tell a joining one the epoch.
+    /// Returns whether these are Q active drives: just enough to give a joining drive its epoch.
     fn may_tell(&self, s: &State, told: Drives) -> bool {
         let whole = |drive| s.system.drives[usize::from(drive)].own.membership == Membership::Active;
         told.count() + self.majority() == usize::from(self.drives) + 1 && told.iter().all(whole)
     }
 
-    /// A clean-up begins once there is something staged to clean up.
+    /// Returns whether an operation may begin: a clean-up once there may be something staged to clean up, a purge once
+    /// some drive has a committed tombstone.
     fn may_begin(&self, s: &State, client: u8) -> bool {
         match self.change(client).kind {
             Kind::CleanUp(name) => s.system.clients[usize::from(name) - 1].stage != Stage::Idle,
@@ -134,7 +135,7 @@ impl World {
         }
     }
 
-    /// The sets of drives that an operation's shards may be staged on.
+    /// Returns the sets of drives that an operation's shards may be staged on.
     fn stagings(&self, client: u8) -> Vec<Drives> {
         let change = self.change(client);
         if !change.has_data() || self.mutation.is(Mutant::AcceptWithoutShard) {

@@ -1,5 +1,5 @@
-//! What each rule demands of a step. Drives are counted from N, K and M here and never by the protocol's
-//! own quorum code: a shared mistake must not hide.
+//! Checks of the rules after each step. Drives are counted from N, K and M here and never by the protocol's own quorum
+//! code, so that a shared mistake cannot hide.
 
 use super::change::{Content, Kind, Told};
 use super::rules::{Occasion, Rule};
@@ -9,12 +9,12 @@ use crate::kit::votes::majority;
 use model::protocol::{Ballot, Drives, Folder, KeyState, Outcome, Register, Reply, Request, Value, Vote};
 
 impl World {
-    /// More than half of the drives.
+    /// Returns the size of a majority of the drives.
     pub(super) fn majority(&self) -> usize {
         majority(self.drives)
     }
 
-    /// K shards, or one more where that is half of the drives.
+    /// Returns W: K shards, or one more where K is half of the drives.
     pub(super) fn enough_staged(&self, data: u8) -> usize {
         let data = usize::from(data);
         if data * 2 == usize::from(self.drives) {
@@ -28,13 +28,13 @@ impl World {
         usize::from(self.faults.losses - s.faults.losses + self.faults.wipes - s.faults.wipes)
     }
 
-    /// Returns whether a version outlives all losses that there may be.
+    /// Returns whether a version survives all losses within the bounds.
     fn survives(&self, value: &Content) -> bool {
         let losses = usize::from(self.faults.losses + self.faults.wipes);
         usize::from(value.data) + losses <= self.enough_staged(value.data)
     }
 
-    /// After a drive's step.
+    /// Checks a drive's step.
     pub(super) fn audit_step(
         &self,
         s: &mut State,
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// When something has become chosen: gets that are under way have seen it, if it is absence.
+    /// Records for all running gets that absence was chosen, after something has become chosen.
     fn note_absence(&self, s: &mut State) {
         let absent = s.ledger.latest().absent;
         for client in 0..s.system.clients.len() as u8 {
@@ -102,7 +102,8 @@ impl World {
         }
     }
 
-    /// What a drive has voted for goes as soon as it knows that something else is chosen.
+    /// Checks `drive.no-garbage`: once a drive knows that a value is chosen, it holds no folder of another value that
+    /// it voted for.
     fn audit_garbage(&self, s: &mut State, drive: u8) {
         let state = s.system.drive(drive);
         let Drive { key, past, .. } = &mut *state;
@@ -124,7 +125,7 @@ impl World {
         s.ledger.broken.check(Rule::NoGarbage, !garbage);
     }
 
-    /// When a coordinator sends an Accept.
+    /// Checks an Accept that a coordinator sends.
     pub(super) fn audit_proposal(&self, s: &mut State, client: u8, vote: &Vote<Content>, prev: &Vote<Content>) {
         let known = prev.ballot.is_zero() || s.ledger.votes.get(&prev.ballot).is_some_and(|record| record.chosen);
         s.ledger.broken.check(Rule::PrevIsChosen, known);
@@ -141,8 +142,9 @@ impl World {
 }
 
 impl Ledger {
-    /// Before a change reaches a drive that has promised its ballot: if it lacks the change's base, that is on its way.
-    /// Not looked at where drives forget their votes: then it depends on what the drive spoke for when it promised.
+    /// Checks that a change which reaches a drive that granted its ballot but lacks its base comes with that base
+    /// (`accept.laggard-is-healed`). Skipped where drives forget their votes: then it depends on whether the drive was
+    /// authoritative when it promised.
     pub(super) fn audit_base(&mut self, world: &World, s: &System, client: u8, drive: u8, request: &Request<Content>) {
         let Request::Accept { vote, prev } = request else {
             return;
@@ -151,7 +153,7 @@ impl Ledger {
         let register = &key.register;
         let has_base = register.accepted.value == prev.value || register.prev.value == prev.value;
         let granted = key.promised == vote.ballot && register.accepted.ballot < vote.ballot;
-        // One that has heard of a later choice meanwhile is ahead.
+        // A drive that has learned of a later choice meanwhile is ahead.
         let lags = !has_base && register.prev.ballot < prev.ballot;
         if !lags || !granted || world.faults.forgetful() > 0 {
             return;
@@ -167,7 +169,7 @@ impl Ledger {
         self.broken.check(Rule::LaggardHealed, on_its_way);
     }
 
-    /// When a drive has voted. Returns whether that has made something chosen.
+    /// Checks a drive's vote. Returns whether it made a value chosen.
     fn audit_vote(&mut self, world: &World, s: &System, drive: u8, vote: &Vote<Content>) -> bool {
         let value = vote.value;
         if !value.absent && value.holders.contains(drive) {
@@ -193,7 +195,7 @@ impl Ledger {
         if world.faults.forgetful() == 0 {
             record.voters = Drives::NONE;
         }
-        // What was staged is still there, unless the value has been replaced meanwhile.
+        // The staged shards are still there, unless the value has been replaced meanwhile.
         if self.latest() == value && !value.absent {
             let kept = s.holding(value.name) + world.lost(s) >= world.enough_staged(value.data);
             self.broken.check(Rule::AcceptedMeansStaged, kept);
@@ -202,7 +204,7 @@ impl Ledger {
         true
     }
 
-    /// When a ballot has become chosen.
+    /// Checks the sequence of chosen values after a ballot has become chosen.
     fn audit_chain(&mut self, world: &World) {
         let chosen: Vec<Record> = self.chosen().copied().collect();
         let first = if world.initial {
@@ -246,7 +248,7 @@ impl Ledger {
         }
     }
 
-    /// When an operation ends; `voted` is the ballot if its last acceptance ended it.
+    /// Checks the end of an operation. `voted` is its ballot if an acceptance ended it.
     pub(super) fn audit_outcome(
         &mut self,
         world: &World,
@@ -281,13 +283,13 @@ impl Ledger {
         }
     }
 
-    /// When a plain read answers from what `answers` drives said.
+    /// Checks a plain read that was decided on the answers of `answers` drives.
     pub(super) fn audit_read(&mut self, world: &World, answers: usize) {
         self.broken
             .check(Rule::BySet, answers + world.majority() > usize::from(world.drives));
     }
 
-    /// When a get is answered.
+    /// Checks the answer to a get.
     pub(super) fn audit_value(&mut self, world: &World, s: &System, client: u8, told: Told) {
         if told == Told::Value(0) {
             world.seen.see(Occasion::NotFound);
@@ -296,8 +298,8 @@ impl Ledger {
         }
     }
 
-    /// Between two states: the shards that count for the latest chosen version go by losses alone. So K of them are
-    /// there while losses ≤ |S| − K, and after as many losses as it has parity shards once all drives had it.
+    /// Checks between two states that shards which count for the latest chosen version go by losses alone. So K of them
+    /// are left while losses ≤ |S| − K, and, once all N drives had it, after as many losses as it has parity shards.
     pub(super) fn judge_losses(&mut self, world: &World, last: &State, s: &System) {
         let latest = self.latest();
         if latest.absent || latest != last.ledger.latest() {
@@ -307,8 +309,8 @@ impl Ledger {
             let holders = world.holders_of(s, latest.name).unwrap_or(latest.holders);
             let counts = |drive: &u8| {
                 let Drive { key, past, .. } = &*s.drives[usize::from(*drive)];
-                // What was staged on a drive that is no holder, and that has not voted for it, may be cleaned up. A
-                // rotten record takes with it whether it has voted.
+                // A shard on a drive that is no holder and has not voted for the value may be cleaned up. An unreadable
+                // record erases whether the drive has voted.
                 let voted = world.faults.rots == 0 && past.voted >> latest.name & 1 == 1;
                 let counts = holders.contains(*drive) || voted;
                 key.folders.contains(&Folder::from(latest.name)) && counts
@@ -319,7 +321,7 @@ impl Ledger {
         self.broken.check(Rule::AckedSurvives, kept);
     }
 
-    /// What holds in every state.
+    /// Checks the invariants of every state.
     pub(super) fn check_invariants(&mut self, world: &World, s: &System) {
         let latest = self.latest();
         let readable = latest.absent || !world.survives(&latest) || s.holding(latest.name) >= usize::from(latest.data);

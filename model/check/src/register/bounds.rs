@@ -1,4 +1,4 @@
-//! Worlds in short: the sizes, the operations by letter, the faults.
+//! Short notation for worlds: sizes, operations by letter, faults.
 
 use super::change::{Change, INITIAL, Kind};
 use super::state::{Faults, World};
@@ -8,7 +8,7 @@ use model::protocol::mutant::Mutation;
 use model::protocol::{Drives, Quorums};
 use std::collections::BTreeSet;
 
-/// No faults: lost, delayed and reordered requests are no faults.
+/// No faults. Lost, delayed and reordered requests do not count as faults.
 pub const NONE: Faults = Faults {
     losses: 0,
     boots: 0,
@@ -21,7 +21,7 @@ pub const NONE: Faults = Faults {
     rots: 0,
 };
 
-/// A world: N, K, the operations by letter and how many ballots each may use.
+/// Creates a world from N, K, the operations by letter and the number of ballots that each may use.
 pub fn world(drives: u8, data: u8, ops: &str, rounds: u8, faults: Faults) -> World {
     let changes: Vec<Change> = ops
         .chars()
@@ -50,12 +50,12 @@ pub fn world(drives: u8, data: u8, ops: &str, rounds: u8, faults: Faults) -> Wor
     }
 }
 
-/// Returns W, the staged shards that a write needs.
+/// Returns W, the number of shards that must be staged before a write's first vote.
 pub fn enough(drives: u8, data: u8) -> u8 {
     if data * 2 == drives { data + 1 } else { data }
 }
 
-/// The worlds that the tests exhaust.
+/// Returns the worlds that the tests explore exhaustively.
 #[must_use]
 pub fn worlds() -> Vec<World> {
     let silenced = Faults {
@@ -175,7 +175,7 @@ pub fn worlds() -> Vec<World> {
     ]
 }
 
-/// Returns what takes minutes or more.
+/// Returns the worlds that take minutes or more.
 #[must_use]
 pub fn larger() -> Vec<World> {
     let boots = Faults { boots: 1, ..NONE };
@@ -197,7 +197,7 @@ pub fn larger() -> Vec<World> {
     ]
 }
 
-/// For walks: sets of 16 drives under all faults.
+/// Returns worlds for random walks: sets of 16 drives under all faults.
 #[must_use]
 pub fn wide() -> Vec<World> {
     let faults = Faults {
@@ -227,7 +227,7 @@ pub fn wide() -> Vec<World> {
 const KINDS: [(char, Kind); 13] = [
     ('p', Kind::Put),
     ('c', Kind::Create),
-    // A put if the value is the first operation's, or the one that the key starts with.
+    // Puts on condition that the value is the first operation's, or the initial one.
     ('m', Kind::Match(1)),
     ('i', Kind::Match(INITIAL)),
     ('d', Kind::Delete),
@@ -238,7 +238,7 @@ const KINDS: [(char, Kind); 13] = [
     ('r', Kind::Recover),
     ('h', Kind::Heal),
     ('u', Kind::Purge),
-    // Of the first operation's shards.
+    // Clean-up of the first operation's shards.
     ('x', Kind::CleanUp(1)),
 ];
 
@@ -258,8 +258,8 @@ fn letter(kind: Kind) -> char {
         .map_or('?', |(letter, _)| *letter)
 }
 
-/// A world from words: N, K, the operations, the ballots; then, as far as there are any, losses, restarts, crashes,
-/// lost answers, doubled requests, deadlines, failures, wipes and rots; among them `value`, `brief` and `rescued`.
+/// Parses a world: N, K, operations, ballots; then, optionally, losses, restarts, crashes, lost replies, duplicated
+/// requests, deadlines, failures, wipes and rots; the words `value`, `brief` and `rescued` may stand among these.
 ///
 /// # Panics
 /// If a word is none of these.
@@ -292,8 +292,7 @@ pub fn parse(text: &str) -> Box<dyn AnyWorld> {
 }
 
 impl World {
-    /// The bounds in words: N,K, the operations and the ballots of each; then what departs from the plain
-    /// case.
+    /// Returns the bounds in words: N,K, the operations and the ballots of each; then departures from the plain case.
     pub fn bounds(&self) -> String {
         let letters: String = self.changes.iter().map(|change| letter(change.kind)).collect();
         let data: BTreeSet<u8> = self.changes.iter().filter(|c| c.has_data()).map(|c| c.data).collect();
@@ -322,22 +321,22 @@ impl World {
         words
     }
 
-    /// The key starts with a value.
+    /// Starts the key with a value.
     pub fn on_a_value(mut self) -> World {
         self.initial = true;
         self
     }
 
-    /// Accepts travel as changes of a base.
+    /// Makes Accepts carry changes of a base.
     pub fn in_brief(mut self) -> World {
         self.brief = true;
         self
     }
 
-    /// Before the last operation, a clean-up of whatever each of the others has staged.
+    /// Adds, before the last operation, a clean-up of the shards that each of the others has staged.
     ///
     /// # Panics
-    /// If there is no last one.
+    /// If there is no last operation.
     #[must_use]
     pub fn with_clean_ups(mut self) -> World {
         let last = self.changes.pop().expect("there is a last operation");
@@ -355,7 +354,7 @@ impl World {
         self
     }
 
-    /// K of each operation's value.
+    /// Sets K of each operation's value.
     pub fn with_data(mut self, data: &[u8]) -> World {
         for (change, data) in self.changes.iter_mut().zip(data) {
             change.data = *data;

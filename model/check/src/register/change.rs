@@ -1,26 +1,25 @@
-//! The values and operations that the checker runs the machines with, and what clients may see of them.
+//! Values and operations that the machines are checked with, and the sequential specification that clients see.
 
 use model::protocol::{Chained, Decision, Drives, Folder, FolderNeed, Operation, Outcome, Value};
 use stateright::semantics::SequentialSpec;
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
-/// The value that a key starts with in configurations that start with one.
+/// Name of the value that a key starts with, where it starts with one.
 pub const INITIAL: u8 = 9;
 
 /// A value: named by the change that made it, with one data folder of the same name unless it is absent.
 #[derive(Clone, Copy, Debug)]
 pub struct Content {
-    /// Of the change that made it.
+    /// Name of the change that made it.
     pub name: u8,
-    /// Whether it hides the key.
+    /// True if the key is deleted.
     pub absent: bool,
-    /// Data shards of the new value: K.
+    /// Number of data shards: K.
     pub data: u8,
-    /// Staged shards that a write needs: W.
+    /// Number of shards that must be staged before the first vote: W.
     pub write: u8,
-    /// Follows from the name (`State::holders` has it); the copy here is out of date once drives were
-    /// renamed.
+    /// Derived from the name. `System::holders` is current; this copy is stale once drives were renamed.
     pub holders: Drives,
 }
 
@@ -95,7 +94,7 @@ impl Chained for Content {
     }
 }
 
-/// What a client asks for.
+/// The kind of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A put of new data.
@@ -104,43 +103,41 @@ pub enum Kind {
     Create,
     /// A put if the value is this one.
     Match(u8),
-    /// A delete.
     Delete,
-    /// A plain read, escalated to Prepare and Resolve when it must be.
+    /// A plain read, escalated to Prepare and Resolve when necessary.
     Get,
-    /// A plain read of what the key's record says: no shard is asked for.
+    /// A plain read of the key's record: needs no shards.
     Head,
     /// A read that begins with Prepare.
     PreparedGet,
-    /// A plain read that opens its shards one by one before it answers; the others find them all at once.
+    /// A plain read that opens its shards one by one before it answers; the other reads open them all at once.
     Fetch,
-    /// Nobody's request: resolves what was left uncommitted.
+    /// Internal: resolves a value that was left uncommitted.
     Recover,
-    /// Nobody's request: mends the drives that lack the chosen value or shards of it.
+    /// Internal: repairs drives that lack the chosen value or shards of it.
     Heal,
-    /// Nobody's request: lets all drives forget a tombstone.
+    /// Internal: lets all drives forget a tombstone.
     Purge,
-    /// Drops the staged folder of that change, unless it is in use.
+    /// Internal: discards the staged folder of that change, unless it is in use.
     CleanUp(u8),
 }
 
 /// One client's operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Change {
-    /// Its client's number, from 1.
+    /// Number of its client, from 1.
     pub name: u8,
-    /// What it asks for.
     pub kind: Kind,
-    /// K of what it writes.
+    /// K of the value that it writes.
     pub data: u8,
-    /// How many shards it stages before it votes.
+    /// W: number of shards that it stages before the first vote.
     pub write: u8,
-    /// The break in which shards are sent only with Accept: N, else 0.
+    /// N under the mutant that sends shards only with Accept, else 0.
     pub shards_late: u8,
 }
 
 impl Change {
-    /// Returns whether a client is told a value.
+    /// Returns whether the client receives a value.
     pub fn is_get(self) -> bool {
         matches!(self.kind, Kind::Get | Kind::Head | Kind::PreparedGet | Kind::Fetch)
     }
@@ -150,7 +147,7 @@ impl Change {
         matches!(self.kind, Kind::Put | Kind::Create | Kind::Match(_))
     }
 
-    /// Returns whether clients wait for it.
+    /// Returns whether a client requested it.
     pub fn is_asked_for(self) -> bool {
         !matches!(self.kind, Kind::Recover | Kind::Heal | Kind::Purge | Kind::CleanUp(_))
     }
@@ -212,21 +209,21 @@ impl Operation<Content> for Change {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Key(pub u8);
 
-/// What a client was told.
+/// A reply to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Told {
-    /// It is done.
+    /// Success.
     Done,
-    /// Its precondition did not hold.
+    /// The precondition did not hold.
     Refused,
-    /// The value by its name; 0 is absence.
+    /// The value, by its name; 0 is absence.
     Value(u8),
-    /// Not done, and it never will be.
+    /// Not done, and never will be.
     Unavailable,
 }
 
 impl Told {
-    /// Returns what a client is told of an outcome that is no value; nothing if its fate is not known.
+    /// Returns the reply for an outcome that is no value; `None` if it is ambiguous.
     pub fn of<V, R>(outcome: &Outcome<V, R>) -> Option<Told> {
         match outcome {
             Outcome::Written(_) | Outcome::Kept(_) => Some(Told::Done),

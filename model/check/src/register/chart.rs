@@ -1,4 +1,4 @@
-//! What happens on a way through the world of the register, in words: a chart of messages.
+//! Paths through the world of the register in words: a chart of messages.
 
 use super::change::{Content, INITIAL, Kind};
 use super::order::order;
@@ -26,7 +26,7 @@ impl Charted for World {
 }
 
 impl World {
-    /// An action in words.
+    /// Describes an action and its effects in words.
     fn describe(&self, last: &State, next: &State, action: Action, names: &Names) -> String {
         let drive = |index: u8| names.drive(0, index);
         let drives = |set: Drives| names.drives(0, set);
@@ -73,14 +73,14 @@ impl World {
         line + &next.ledger.broken.since(last.ledger.broken)
     }
 
-    /// Returns what a drive would answer.
+    /// Returns the reply that a drive would give.
     fn reply_to(&self, last: &State, drive: u8, request: &Request<Content>) -> Reply<Content> {
         let state = &last.system.drives[usize::from(drive)];
         reply((state.own, state.key.clone()), drive, request, self.mutation)
     }
 }
 
-/// Returns what a client asks for, in words.
+/// Returns a client's operation in words.
 pub(crate) fn wants(kind: Kind) -> String {
     match kind {
         Kind::Put => "put".to_owned(),
@@ -96,7 +96,7 @@ pub(crate) fn wants(kind: Kind) -> String {
     }
 }
 
-/// A value by its name.
+/// Returns a value in words.
 pub(crate) fn value_named(name: u8) -> String {
     match name {
         0 => "absence".to_owned(),

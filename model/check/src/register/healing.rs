@@ -1,4 +1,4 @@
-//! What the rules of heal demand (`specs/heal.md`).
+//! Checks of the rules of heal (`specs/heal.md`).
 
 use super::change::Content;
 use super::rules::{Occasion, Rule};
@@ -21,8 +21,7 @@ impl System {
 }
 
 impl World {
-    /// After a drive has purged a tombstone: what it refused is refused, and no drive has anything older, or may
-    /// vote for it.
+    /// Checks a purge: the drive goes on refusing what it refused, and no drive has, or may vote for, anything older.
     pub(super) fn audit_purge(&self, s: &mut State, drive: u8, before: &KeyState<Content>, ballot: Ballot) {
         self.seen.see(Occasion::Purged);
         s.ledger.purged = s.ledger.purged.max(ballot);
@@ -43,7 +42,7 @@ impl World {
 }
 
 impl Ledger {
-    /// After a drive has taken over what a healer sent.
+    /// Checks an Install that a drive has applied.
     pub(super) fn audit_install(
         &mut self,
         world: &World,
@@ -69,8 +68,8 @@ impl Ledger {
         }
     }
 
-    /// Before a drive removes folders: what names it as a holder of one is replaced by something chosen, or never
-    /// will be chosen.
+    /// Checks folders that a drive removes: every vote that names it as a holder of one has been replaced by a chosen
+    /// value, or can never be chosen.
     pub(super) fn audit_removal(&mut self, world: &World, s: &System, drive: u8, folders: &[Folder]) {
         let latest = self.votes.iter().rev().find(|(_, record)| record.chosen);
         let since = latest.map_or(Ballot::ZERO, |(ballot, _)| *ballot);
@@ -82,7 +81,7 @@ impl Ledger {
         self.broken.check(Rule::NoNegativeEvidence, !in_use);
     }
 
-    /// A drive that speaks for the key knows of every vote of its slot that is chosen.
+    /// Checks that an authoritative drive knows every vote of its slot that is chosen (`heal.authority-is-earned`).
     pub(super) fn judge_authority(&mut self, world: &World, s: &System) {
         let chosen: Vec<(Ballot, Drives)> = self
             .votes
@@ -96,7 +95,7 @@ impl Ledger {
             if own.membership == Membership::Unjoined || !(key.known || speaks) {
                 continue;
             }
-            // Up to a tombstone that was purged there is nothing to know.
+            // Nothing needs to be known of ballots up to that of a purged tombstone.
             let knows = key.register.accepted.ballot.max(self.purged);
             let forgotten = chosen.iter().any(|(ballot, by)| by.contains(drive) && *ballot > knows);
             self.broken.check(Rule::AuthorityIsEarned, !forgotten);

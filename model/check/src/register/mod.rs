@@ -20,7 +20,7 @@ pub mod world;
 
 use crate::topic::Topic;
 
-/// The worlds that this topic is checked in, and its mutants.
+/// Returns the worlds that the register is checked in, and its mutants.
 #[must_use]
 pub fn topic() -> Topic {
     let topic = Topic::new("register", bounds::worlds(), bounds::larger(), mutants::mutants());

@@ -1,4 +1,4 @@
-//! Each way to break the protocol is noticed, by the rule that it breaks.
+//! Mutants of the protocol, and the rules that catch them.
 
 use super::bounds::{NONE, enough, world};
 use super::rules::Rule;
@@ -8,7 +8,7 @@ use crate::topic::{Break, Walked};
 use model::protocol::Quorums;
 use model::protocol::mutant::{Mutant, Mutation};
 
-/// The same world without a break.
+/// Returns the same world without a mutant.
 fn sound(world: &World) -> World {
     let mut world = world.clone();
     world.mutation = Mutation::NONE;
@@ -33,7 +33,7 @@ fn with(mutant: Mutant, mut world: World) -> World {
     world
 }
 
-/// The world with other quorums: A, Q and W.
+/// Returns the world with other quorums: A, Q and W.
 fn with_quorums(mut world: World, accept: u8, prepare: u8, write: u8) -> World {
     let quorums = Quorums {
         drives: world.drives,
@@ -46,7 +46,7 @@ fn with_quorums(mut world: World, accept: u8, prepare: u8, write: u8) -> World {
     world
 }
 
-/// The world with quorums of each operation from its own K, as if they were those of the version.
+/// Returns the world with each operation's quorums derived from its own K, as if quorums depended on the version.
 fn with_quorums_of_versions(world: World) -> World {
     let mut world = world;
     for (quorums, change) in world.quorums.iter_mut().zip(&world.changes) {
@@ -307,7 +307,7 @@ fn table() -> Vec<Row> {
     ]
 }
 
-/// The mutants, with the worlds in which they must be noticed.
+/// Returns the mutants, with the worlds in which they must be caught.
 pub(super) fn mutants() -> Vec<Break> {
     let breaks = table().into_iter().map(|(name, rules, world)| {
         let sound = sound(&world);
@@ -345,7 +345,7 @@ pub(super) fn mutants() -> Vec<Break> {
     breaks.chain(unending).collect()
 }
 
-/// The mutants that random walks must notice.
+/// Returns the mutants that random walks must catch.
 pub(super) fn walked() -> Vec<Walked> {
     let silences = Faults { silences: 6, ..NONE };
     let rots = Faults { rots: 1, ..NONE };
@@ -356,7 +356,7 @@ pub(super) fn walked() -> Vec<Walked> {
             "live.heals",
             with(Mutant::HealOnlyChosen, world(5, 3, "pphG", 30, silences)),
         ),
-        // A clean-up that does not come back for the drives which refuse its first ballot.
+        // A clean-up that does not return to the drives that refuse its first ballot.
         (
             "clean-up of some drives",
             "drive.no-garbage",

@@ -9,7 +9,7 @@ use model::protocol::{Drives, Fetch, Folder};
 use std::collections::BTreeMap;
 
 impl World {
-    /// Once it is known what to read.
+    /// Begins to open the shards of the value that was read.
     pub(super) fn begin_opening(&self, s: &mut State, client: u8, value: Content) {
         let folder = Folder::from(value.name);
         let state = s.system.client(client);
@@ -58,7 +58,7 @@ impl World {
         self.open_on(s, client);
     }
 
-    /// Answers once K shards are open, or reads again once, if fewer are left.
+    /// Answers once K shards are open. If fewer are left, reads the key again, once.
     fn open_on(&self, s: &mut State, client: u8) {
         let Some(opening) = s.system.clients[usize::from(client)].reading.opening.clone() else {
             return;

@@ -1,4 +1,4 @@
-//! The order of the drives, and the names that they have in it ([`crate::kit::symmetry`]).
+//! Symmetry reduction over the drives ([`crate::kit::symmetry`]).
 
 use super::state::{Drive, Opening, State};
 use crate::kit::symmetry::{self, Mixer};
@@ -7,7 +7,7 @@ use model::protocol::{Drives, Snapshot};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-/// Renames the drives of a state into their order.
+/// Sorts the drives of a state and renames them everywhere.
 pub(super) fn sort_drives(state: &mut State) {
     let order = order(state);
     if let Some(to) = symmetry::sort(&mut state.system.drives, &order) {
@@ -15,7 +15,7 @@ pub(super) fn sort_drives(state: &mut State) {
     }
 }
 
-/// The drives of a state in their order, each by its name before.
+/// Returns the old indexes of a state's drives, sorted.
 pub(super) fn order(state: &State) -> Vec<u8> {
     symmetry::order(state.system.drives.len() as u8, |drive| digest(state, drive))
 }

@@ -1,6 +1,6 @@
-//! Whatever has happened, a key comes back to order: from every state of a world that is rescued the faults stop, all
-//! operations die with what they had sent, wiped drives come back, and one that comes new ends with any W drives
-//! (`live.resolves`); with all of them it leaves nothing to mend (`live.heals`).
+//! Liveness: recovery is possible from every state. Faults stop, all operations die together with their messages in
+//! flight, and wiped drives return. Then a new operation ends with any W drives (`live.resolves`), and with all drives
+//! it leaves nothing to repair (`live.heals`).
 
 use super::state::{Action, State, World};
 use crate::harness::{Checked, World as _};
@@ -8,23 +8,23 @@ use crate::kit::client::Stage;
 use model::protocol::Drives;
 use stateright::Property;
 
-/// Steps after which an operation has no end.
+/// Number of steps after which an operation counts as endless.
 const STEPS: usize = 2_000;
 
 impl World {
-    /// Every state is rescued, by the last operation; it begins in no other way.
+    /// Checks recovery from every state. The last operation is the rescuer, and runs only in these checks.
     #[must_use]
     pub fn with_rescues(mut self) -> World {
         self.rescues = true;
         self
     }
 
-    /// Returns whether this client is the one that rescues.
+    /// Returns whether this client is the rescuer.
     pub(super) fn is_rescuer(&self, client: u8) -> bool {
         self.rescues && usize::from(client) + 1 == self.changes.len()
     }
 
-    /// Returns what each state of a world that is rescued must lead to.
+    /// Returns the liveness properties of each state.
     pub(super) fn rescues() -> [Property<Checked<World>>; 2] {
         [
             Property::always("live.resolves", |Checked(world): &Checked<World>, s: &State| {
@@ -39,7 +39,7 @@ impl World {
         ]
     }
 
-    /// Once all operations are dead, and nothing is on its way.
+    /// Returns the state after all operations have died and all messages in flight are lost.
     fn at_rest(&self, s: &State) -> State {
         let mut s = s.clone();
         for client in 0..self.changes.len() as u8 {
@@ -51,7 +51,7 @@ impl World {
         s
     }
 
-    /// Returns whether the rescuer's operation comes to an end, whatever that is, when only these drives answer.
+    /// Returns whether the rescuer's operation ends, with any outcome, when only these drives answer.
     fn ends(&self, s: &mut State, connected: Drives) -> bool {
         let rescuer = self.changes.len() as u8 - 1;
         let connected = connected.without(s.system.outside());
@@ -69,7 +69,7 @@ impl World {
         false
     }
 
-    /// Delivers something that the rescuer has sent; whether there was anything.
+    /// Delivers one of the rescuer's requests. Returns whether there was one.
     fn deliver_next(&self, s: &mut State, rescuer: u8, connected: Drives) -> bool {
         let waits = |to: Drives| to.iter().find(|drive| connected.contains(*drive));
         let mail = s.system.clients[usize::from(rescuer)].mail.iter().enumerate();
@@ -83,8 +83,9 @@ impl World {
         true
     }
 
-    /// Returns whether nothing is left to mend after the rescuer has had all drives. A value that may be chosen and has
-    /// lost too many shards is beyond that (`put.acked-survives` says when): it is unavailable until it is replaced.
+    /// Returns whether nothing is left to repair after the rescuer has reached all drives. A value that may be chosen
+    /// and has lost too many shards cannot be repaired (`put.acked-survives` says when): it is unavailable until it is
+    /// replaced.
     fn heals(&self, s: &State) -> bool {
         let mut s = self.at_rest(s);
         let votes = s.system.drives.iter().map(|drive| drive.key.register.accepted.value);
@@ -96,7 +97,7 @@ impl World {
         s.ledger.broken.is_none() && (lost || s.system.is_healed(&s.ledger.latest()))
     }
 
-    /// Returns whether the drives that were wiped come back.
+    /// Brings all wiped drives back. Returns whether that succeeded.
     pub(super) fn come_back(&self, s: &mut State) -> bool {
         for _ in 0..STEPS {
             let mut actions = Vec::new();

@@ -1,5 +1,5 @@
-//! The rules that every configuration is held to, and for each one something that must happen somewhere,
-//! so that it does not hold for want of an occasion.
+//! The rules of every configuration, each with a witness: a state that must be reached somewhere, or the rule holds
+//! vacuously.
 
 crate::rules! {
     Linearizable "register.linearizable", AllAnswered "every client is answered";

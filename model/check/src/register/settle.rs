@@ -1,4 +1,4 @@
-//! What makes no difference is taken out of a state at once (the arguments are in `world`).
+//! Normalization: removes differences that have no effect from a state (the arguments are in `world`).
 
 use super::rules::Occasion;
 use super::state::{Drive, Mail, State, System, World};
@@ -10,7 +10,7 @@ use model::protocol::mutant::Mutant;
 use model::protocol::{Ballot, Drives, Membership, Request};
 
 impl World {
-    /// Refuses at once what will be refused for ever, and forgets what can have no effect any more.
+    /// Delivers at once what will always be refused, and drops what can no longer have an effect.
     pub(super) fn settle(&self, s: &mut State) {
         (0..self.drives).for_each(|drive| self.come_in(s, drive));
         if !self.promises_fall() {
@@ -31,7 +31,7 @@ impl World {
         }
     }
 
-    /// A drive that knows the one key there is has recovered.
+    /// Ends the recovery of a drive that knows the key, since there is only one.
     fn end_recoveries(&self, s: &mut State) {
         for drive in 0..self.drives {
             let Drive { own, key, .. } = &*s.system.drives[usize::from(drive)];
@@ -43,7 +43,7 @@ impl World {
         }
     }
 
-    /// Returns whether what a drive refuses now it might accept later.
+    /// Returns whether the mutant may let a drive accept later what it refuses now.
     fn promises_fall(&self) -> bool {
         let mutants = [
             Mutant::NoFencing,
@@ -66,7 +66,7 @@ impl World {
         mutants.into_iter().any(|mutant| self.mutation.is(mutant))
     }
 
-    /// A request of a coordinator whose answer by a drive that it is on its way to is settled.
+    /// Finds a request in flight to a drive whose reply can no longer change.
     fn find_refused(&self, s: &State) -> Option<(u8, usize, u8)> {
         let clients = s.system.clients.iter().map(|client| &client.mail[..]);
         find(clients, |mail, drive| {
@@ -85,7 +85,7 @@ impl World {
         }
     }
 
-    /// Returns whether an Install is on its way to a drive that has promised more since.
+    /// Returns whether an Install is in flight to a drive that has promised a higher ballot since.
     fn is_late(&self, s: &State, mail: &Mail) -> bool {
         let promised = |drive: u8| s.system.drives[usize::from(drive)].key.promised;
         let ballot = mail.request.ballot().unwrap_or(Ballot::ZERO);
@@ -104,7 +104,7 @@ impl World {
         });
     }
 
-    /// Forgets ballots that fewer than A drives can have voted for, now or later.
+    /// Drops ballots in which no more than A - 1 drives can have voted, now or later.
     fn forget_hopeless_ballots(&self, s: &mut State) {
         if self.broken {
             return;

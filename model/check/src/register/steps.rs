@@ -1,4 +1,4 @@
-//! What the actions do: clients that invoke, drives that answer, coordinators that react.
+//! Effects of the actions: invocations, replies of drives, reactions of coordinators.
 
 use super::change::{Content, Kind, Told};
 use super::rules::{Occasion, Rule};
@@ -11,7 +11,7 @@ use model::protocol::purge::purgeable;
 use model::protocol::{Coordinator, Drives, Effect, Event, Folder, Outcome, ReadDecision, Reply, Request, decide_read};
 use stateright::semantics::ConsistencyTester;
 
-/// Ballots that a rescuer has, many more than it needs: out of them, it stands still.
+/// Number of ballots of a rescuer, many more than it needs; after that it makes no progress.
 const RESCUE_ROUNDS: u8 = 100;
 
 impl World {
@@ -37,7 +37,7 @@ impl World {
 
     fn start_machine(&self, s: &mut State, client: u8) {
         let (machine, effects) = Coordinator::new(self.quorums[usize::from(client)], self.change(client));
-        // Its node knows what is settled; epochs that come up later it has to learn.
+        // The node knows the settled epoch; it has to learn later ones.
         let mut machine = machine
             .with_mutation(self.mutation)
             .with_settled(s.system.settled_epoch());
@@ -61,7 +61,7 @@ impl World {
         state.boot(mutation);
     }
 
-    /// Hands a request to a drive, and its answer, if it is not lost, to the client's coordinator.
+    /// Delivers a request to a drive, and the reply, unless it is lost, to the client's coordinator.
     pub(super) fn deliver(&self, s: &mut State, client: u8, mail: usize, drive: u8, answered: bool) {
         let state = s.system.client(client);
         let letter = &mut state.mail[mail];
@@ -97,7 +97,7 @@ impl World {
         }
     }
 
-    /// The break in which the writer's shard comes with its Accept.
+    /// Stores the writer's shard along with its Accept, under the mutant that sends shards only then.
     fn bring_shard(&self, s: &mut State, client: u8, drive: u8, request: &Request<Content>, reply: &Reply<Content>) {
         if let (Request::Accept { vote, .. }, Reply::Accepted) = (request, reply)
             && self.mutation.is(Mutant::AcceptWithoutShard)
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    /// A drive will not answer, as far as the client knows; what was sent may still arrive.
+    /// Reports to the client's coordinator that a drive failed. Requests in flight may still arrive.
     pub fn fail(&self, s: &mut State, client: u8, drive: u8) {
         let Some(machine) = &mut s.system.client(client).machine else {
             return;
@@ -126,7 +126,7 @@ impl World {
         self.answer(s, drive, request, false)
     }
 
-    /// A drive's answer to a request, which it may be told in brief.
+    /// Returns a drive's reply to a request; a `brief` Accept carries a change.
     fn answer(&self, s: &mut State, drive: u8, request: Request<Content>, brief: bool) -> Reply<Content> {
         let may_boot = s.system.faults.boots > 0;
         let state = s.system.drive(drive);
@@ -154,7 +154,7 @@ impl World {
         reply
     }
 
-    /// Carries out what a coordinator wants done. `by_vote`: an acceptance is what it reacts to.
+    /// Applies a coordinator's effects. `by_vote`: they are its reaction to an acceptance.
     pub(super) fn apply_effects(&self, s: &mut State, client: u8, effects: Vec<Effect<Content>>, by_vote: bool) {
         for effect in effects {
             match effect {
@@ -190,7 +190,7 @@ impl World {
         self.tell(s, client, outcome);
     }
 
-    /// Issues the next ballot, if there is one left.
+    /// Issues the next ballot. The client leaves if none is left.
     fn begin(&self, s: &mut State, client: u8, epoch: u64, round: u64) {
         let state = s.system.client(client);
         if self.is_rescuer(client) && state.rounds == RESCUE_ROUNDS {
@@ -201,7 +201,7 @@ impl World {
         }
         state.rounds += 1;
         let known = state.machine.as_ref().map_or(0, |machine| machine.settled());
-        // Its process has seen the rounds of the initial value.
+        // The process has seen the rounds of the initial value.
         let seen = round.max(u64::from(self.initial));
         let mut ballot = next_ballot(client, epoch.max(known), seen);
         if self.mutation.is(Mutant::BallotsUsedAgain) {
@@ -224,7 +224,7 @@ impl World {
         self.leave(s, client);
     }
 
-    /// Answers a get: the value's bytes have to be there.
+    /// Answers a get, which needs the value's bytes to be readable.
     fn tell_value(&self, s: &mut State, client: u8, value: Content) {
         if self.change(client).kind == Kind::Fetch && !value.absent {
             return self.begin_opening(s, client, value);
@@ -251,7 +251,7 @@ impl World {
         s.ledger.broken.check(Rule::Linearizable, consistent);
     }
 
-    /// The client reacts to nothing any more; what it sent may still arrive.
+    /// Ends the operation: the client ignores all replies, but its requests may still arrive.
     pub(super) fn leave(&self, s: &mut State, client: u8) {
         s.system.client(client).leave();
     }
@@ -265,7 +265,7 @@ impl World {
         }
     }
 
-    /// Lets the drives forget a tombstone that all of them have.
+    /// Sends a Purge to all drives once all of them have the tombstone.
     fn purge(&self, s: &mut State, client: u8) -> Option<()> {
         let quorums = self.quorums[usize::from(client)];
         let answers = &s.system.clients[usize::from(client)].reading.answers;
@@ -296,7 +296,7 @@ impl World {
                 return Some(());
             }
         };
-        // Shards that are gone: the read would be begun again.
+        // Shards are gone: the server would begin the read again.
         let at_once = matches!(self.change(client).kind, Kind::Get);
         if at_once && !value.absent && s.system.holding(value.name) < usize::from(value.data) {
             return None;

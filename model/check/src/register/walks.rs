@@ -1,5 +1,5 @@
-//! Random walks where exhausting is out of reach: sets of 16 drives, many operations, all faults at once.
-//! At the end the faults stop, and every operation must end (`live.resolves`, `live.heals`) and leave nothing behind
+//! Random walks where exhaustive search is infeasible: sets of 16 drives, many operations, all faults at once. In the
+//! end the faults stop, and every operation must end (`live.resolves`, `live.heals`) and leave nothing behind
 //! (`drive.no-garbage`).
 
 use super::bounds::NONE;
@@ -9,7 +9,7 @@ use crate::harness::World as _;
 use crate::kit::client::Stage;
 use crate::rng::Rng;
 
-/// Steps of a walk before the faults stop.
+/// Number of steps of a walk before the faults stop.
 const STEPS: usize = 600;
 
 fn is_fault(action: &Action) -> bool {
@@ -29,17 +29,17 @@ fn is_fault(action: &Action) -> bool {
     }
 }
 
-/// Walks, then lets every client finish in turn, the last one being a read that begins only then. Returns
-/// how many clients were answered.
+/// Walks, then lets every client finish in turn; the last one is a read that begins only then. Returns the number of
+/// clients that were answered.
 ///
 /// # Panics
-/// If a rule is broken, or something has no end.
+/// If a rule is broken, or an operation does not end.
 #[must_use]
 pub fn walk(world: &World, seed: u64) -> usize {
     let mut rng = Rng::new(seed);
     let mut state = world.initial();
     let last = state.system.clients.len() as u8 - 1;
-    // What begins only after the walk.
+    // Operations that begin only after the walk: maintenance at the end of the list, and the last read.
     let kept_back = |client: u8| {
         let rest = &world.changes[usize::from(client)..usize::from(last)];
         rest.iter()
@@ -106,21 +106,20 @@ pub fn walk(world: &World, seed: u64) -> usize {
     state.system.clients.iter().filter(|client| client.answered).count()
 }
 
-/// Returns whether as many drives can speak for the key as meet every majority: where they cannot, nothing is voted
-/// for.
+/// Returns whether Q drives are authoritative: with fewer, no vote is possible.
 fn enough_know(state: &State) -> bool {
     let drives = state.system.drives.len();
     let know = state.system.drives.iter().filter(|drive| drive.key.known).count();
     know + drives / 2 >= drives
 }
 
-/// The key leaves a drive's memory.
+/// Evicts the key from a drive's memory.
 fn evict(state: &mut State, drive: u8) {
     let Drive { own, key, .. } = state.system.drive(drive);
     own.forget(std::mem::take(&mut key.promised));
 }
 
-/// Delivers what a client has sent before it went.
+/// Delivers the requests of a client that has left.
 fn arrive(world: &World, state: &mut State, client: u8, seed: u64) {
     loop {
         let mut actions = Vec::new();
@@ -132,7 +131,7 @@ fn arrive(world: &World, state: &mut State, client: u8, seed: u64) {
     }
 }
 
-/// Delivers what a client sends, in order, until it is through.
+/// Delivers a client's requests in order until its operation is over.
 fn finish(world: &World, state: &mut State, client: u8, seed: u64) {
     for _ in 0..10_000 {
         if state.system.clients[usize::from(client)].stage == Stage::Over {
@@ -154,10 +153,10 @@ fn finish(world: &World, state: &mut State, client: u8, seed: u64) {
             .or_else(|| actions.iter().find(own));
         let Some(next) = next.and_then(|action| world.next(state, *action)) else {
             if state.system.clients[usize::from(client)].stage == Stage::Reading {
-                // What it saw has been replaced: a server would read again.
+                // The value was replaced after the read: a server would read again.
                 return;
             }
-            // Answers that it waits for were lost.
+            // Replies that it waits for were lost.
             let before = state.clone();
             (0..world.drives).for_each(|drive| world.fail(state, client, drive));
             assert_ne!(*state, before, "live.resolves: stuck, seed {seed}");

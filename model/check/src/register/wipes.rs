@@ -1,4 +1,4 @@
-//! Drives that lose everything, and how they come back.
+//! Drives that lose everything, and their return.
 
 use super::rules::{Occasion, Rule};
 use super::state::{Drive, Past, Rejoin, State, World};
@@ -28,8 +28,8 @@ impl World {
         };
     }
 
-    /// The drive finds that it cannot read its record of the key. All that it promised or voted in is covered by what
-    /// it has reserved, and so refused from now on.
+    /// Makes the drive's record of the key unreadable. Its floor rises to the rounds that it has reserved, which cover
+    /// all that it promised or voted in: that is refused from now on.
     pub(super) fn rot(&self, s: &mut State, drive: u8) {
         s.system.faults.rots -= 1;
         let state = s.system.drive(drive);
@@ -49,7 +49,8 @@ impl World {
         }
     }
 
-    /// Chooses the epoch. All are asked at once: epochs only rise, so that later answers could only make it higher.
+    /// Chooses the epoch to join under. All drives are asked at once: epochs only rise, so later answers could only
+    /// raise it.
     pub(super) fn join(&self, s: &mut State, drive: u8, told: Drives) -> Option<()> {
         let epochs: BTreeMap<u8, u64> = told
             .iter()
@@ -81,7 +82,7 @@ impl World {
         self.step_drive(s, other, Request::Fence { ballot });
     }
 
-    /// A drive joins as soon as enough others have stored its epoch, whoever had them do so.
+    /// Lets a drive join as soon as enough others have stored its epoch, through any drive's Fence.
     pub(super) fn come_in(&self, s: &mut State, drive: u8) {
         let Some(epoch) = s.system.drives[usize::from(drive)].past.rejoin.joining else {
             return;
@@ -105,7 +106,7 @@ impl World {
         s.ledger.broken.check(Rule::EpochFences, epoch > past);
     }
 
-    /// Asks another drive whether it lacks the key, and takes the key for absent if enough do.
+    /// Asks another drive whether it lacks the key, and takes the key for absent if enough drives do.
     pub(super) fn scan(&self, s: &mut State, drive: u8, other: u8) -> Option<()> {
         let Membership::Recovering(join) = s.system.drives[usize::from(drive)].own.membership else {
             return None;

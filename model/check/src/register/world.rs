@@ -1,18 +1,18 @@
 //! A set of drives, clients with their coordinators and the network between them, as a stateright model.
 //!
-//! Drives and coordinators are the server's own machines. What surrounds them is reduced where an
-//! argument says that no behaviour is lost:
+//! Drives and coordinators are the server's own machines. Their environment is reduced where an argument shows that no
+//! behaviour is lost:
 //!
-//! - A request may be lost, delayed and reordered without bound: it lies in the sender's `mail` until it
-//!   is delivered, if ever. So an operation begins with the delivery of its first Prepare, and to invoke
-//!   it, to stage its shards and to issue its first ballot is one step; later ballots are issued at once.
-//! - An answer comes back at once or never. What a coordinator does on an answer is to send, which may be
-//!   delayed, and to answer its client, where the earlier answer is the stricter demand.
-//! - A Prepare or Fence of a round that its coordinator has left is forgotten: it could only make a drive
-//!   refuse what may as well never arrive.
-//! - A request that a drive will refuse now and for ever, because promises only rise, is refused at once:
-//!   its coordinator waits for no answer that could still be another.
-//! - A ballot that can no longer be chosen is forgotten by the bookkeeping.
+//! - A request may be lost, delayed and reordered without bound: it stays in the sender's `mail` until it is
+//!   delivered, if ever. So an operation in effect begins with the delivery of its first Prepare: one step invokes
+//!   it, stages its shards and issues its first ballot; later ballots are issued at once.
+//! - A reply comes back at once or never. On a reply a coordinator only sends requests, which may be delayed, or
+//!   answers its client; for the client's history the earlier answer is the stricter case.
+//! - A Prepare or Fence of a round that its coordinator has left is dropped: it could only make a drive refuse
+//!   messages that might as well be lost.
+//! - A request that a drive will always refuse, because promises only rise, is refused at once: no other reply
+//!   to it is possible.
+//! - The ledger drops ballots that can no longer be chosen.
 
 use super::change::{Change, Content, INITIAL, Key};
 use super::order::sort_drives;
@@ -181,7 +181,6 @@ impl harness::World for World {
 }
 
 impl World {
-    /// A client's operation.
     pub fn change(&self, client: u8) -> Change {
         self.changes[usize::from(client)]
     }

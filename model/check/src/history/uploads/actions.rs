@@ -1,4 +1,4 @@
-//! What clients may do, and what their machines make of it.
+//! The actions of clients, and the reactions of their machines.
 
 use super::client::{Machine, Running};
 use super::requests::{DRIVES, Request, Told, part, part_folder, part_of};
@@ -11,11 +11,11 @@ use model::upload::{Event, Refused, Step};
 use stateright::semantics::ConsistencyTester;
 use std::sync::Arc;
 
-/// A second try is in the history under a number of its own.
+/// Offset of the number under which a second attempt is recorded in the history.
 pub(super) const AGAIN: u8 = 100;
 
 impl World {
-    /// All steps that may come next.
+    /// Adds all possible actions.
     pub(super) fn offer(&self, s: &State, actions: &mut Vec<Action>) {
         for (client, state) in (0..).zip(&s.system.clients) {
             match &state.running {
@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// The break in which an abort has drives clean up before its vote is chosen.
+    /// Returns the open vote of an abort, under the mutant in which drives clean up before it is chosen.
     fn early_end(&self, s: &State, upload: u8) -> Option<usize> {
         let aborts = |cast: &Arc<Cast>| {
             let client = cast.client.filter(|_| cast.fate == Fate::Open);
@@ -90,7 +90,7 @@ impl World {
             let found: Vec<(u16, Option<u128>)> = registers
                 .map(|((_, number), register)| (*number, register.chosen.as_ref().map(|part| part.data.folder)))
                 .collect();
-            // What a first try has read may still be chosen.
+            // Folders that a first attempt has read may still be chosen.
             for (number, folder) in found {
                 s.system.client(client).window.entry(number).or_default().extend(folder);
             }
@@ -120,7 +120,7 @@ impl World {
         }
     }
 
-    /// A client's machine has what it wants.
+    /// Executes the step that a client's machine requests.
     pub(super) fn go(&self, s: &mut State, client: u8) {
         let Some(running) = s.system.running(client) else {
             return;
@@ -148,7 +148,7 @@ impl World {
         }
     }
 
-    /// Reads the parts of an upload; where some drives have forgotten them, perhaps nothing.
+    /// Reads the parts of an upload; with `forgotten`, where drives have forgotten them, which finds nothing.
     pub(super) fn read_parts(&self, s: &mut State, client: u8, forgotten: bool) {
         let Some(upload) = self.request(client).ends() else {
             return;
@@ -161,12 +161,12 @@ impl World {
         self.feed(s, client, Event::Parts(parts));
     }
 
-    /// The operation of a vote on the key.
+    /// Returns the operation of a vote on the key.
     fn op(&self, vote: usize, kind: Change) -> Op {
         Op::new(vote as u128 + 1, 10, kind).with_mutation(self.mutation)
     }
 
-    /// A change is made of the latest chosen value.
+    /// Proposes a change of the latest chosen value. Earlier open votes are dead from then on.
     fn vote(&self, s: &mut State, client: u8, change: Change) {
         let base = s.system.latest();
         let op = self.op(s.system.votes.len(), change);
@@ -198,7 +198,7 @@ impl World {
         }
     }
 
-    /// A vote on a part's register: W of the drives must hold its folder.
+    /// Chooses a part in its register, if W drives hold its folder.
     fn vote_part(&self, s: &mut State, client: u8, part: Part) -> Outcome<Record, Refusal> {
         let op = Op::new(1000 + u128::from(client), 10, Change::PutPart(part));
         let staged = op
@@ -247,7 +247,7 @@ impl World {
         }
     }
 
-    /// A vote on a part's register that nobody waits for is chosen, if drives still hold its folder.
+    /// Chooses a late vote on a part's register, if enough drives still hold its folder.
     pub(super) fn land(&self, s: &mut State, at: (u8, u16)) {
         let Some(part) = s.system.parts.get_mut(&at).and_then(|register| register.open.take()) else {
             return;
@@ -257,7 +257,7 @@ impl World {
         }
     }
 
-    /// A client learns what has become of its vote.
+    /// Passes the outcome of a vote to its client.
     pub(super) fn hear(&self, s: &mut State, client: u8) {
         let Some(Running {
             vote: Some(vote),
@@ -271,14 +271,14 @@ impl World {
         let op = self.op(vote, change.clone());
         let (outcome, ballot) = match s.system.votes[vote].fate {
             Fate::Chosen => (Outcome::Written(s.system.value(vote).clone()), ballot(vote)),
-            // Its coordinator looks for it in what is chosen.
+            // The coordinator finds the change in a later chosen value.
             _ if op.is_in(s.system.value(latest)) => (Outcome::Written(s.system.value(latest).clone()), ballot(latest)),
             _ => (Outcome::Ambiguous(Unavailable::Deadline), ballot(vote)),
         };
         self.feed(s, client, Event::Voted(outcome, ballot));
     }
 
-    /// A client does not learn it.
+    /// Leaves a client without the outcome of its vote.
     pub(super) fn lose(&self, s: &mut State, client: u8) {
         s.system.lost -= 1;
         if let Some(Step::Vote(Change::PutPart(part))) = s.system.running(client).map(|running| running.step.clone())
@@ -291,7 +291,7 @@ impl World {
         self.feed(s, client, Event::Voted(outcome, Ballot::ZERO));
     }
 
-    /// Tells a machine what was done, and its client the end of it.
+    /// Passes an event to a client's machine, and answers the client when it ends.
     fn feed(&self, s: &mut State, client: u8, event: Event) {
         let state = s.system.client(client);
         let Some(running) = &mut state.running else { return };
@@ -328,7 +328,7 @@ impl World {
     }
 }
 
-/// Whose version a read finds.
+/// Returns the client whose version a read finds.
 fn version_of(record: &Record) -> Option<u8> {
     let (_, data) = record.object()?.latest_data()?;
     data.etag.parse().ok()

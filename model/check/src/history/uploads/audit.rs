@@ -1,5 +1,4 @@
-//! What each rule demands of a step. The books are kept by folders and by the chain of chosen values, without the code
-//! that is judged.
+//! Checks of the rules after each step, from folders and the chain of chosen values, without the code under test.
 
 use super::requests::{Request, Told, part_of};
 use super::rules::{Occasion, Rule};
@@ -9,7 +8,7 @@ use model::record::{Record, Version};
 use stateright::semantics::ConsistencyTester;
 use std::collections::BTreeSet;
 
-/// The folders of a version.
+/// Returns the folders of a version.
 fn folders(version: &Version) -> Vec<Folder> {
     let parts = version
         .data()
@@ -22,7 +21,7 @@ fn versions(record: &Record) -> &[Version] {
 }
 
 impl World {
-    /// Returns how many clients with such a request were told that it is done.
+    /// Returns the number of such requests that were answered with success.
     fn told_done(&self, s: &System, wanted: impl Fn(Request) -> bool) -> usize {
         let clients = self.requests.iter().zip(&s.clients);
         clients
@@ -30,7 +29,7 @@ impl World {
             .count()
     }
 
-    /// What holds in every state.
+    /// Checks the invariants of every state.
     pub(super) fn check_invariants(&self, s: &mut State) {
         if s.system.clients.iter().all(|client| client.over && client.answered) {
             self.seen.see(Occasion::AllAnswered);
@@ -39,14 +38,15 @@ impl World {
 }
 
 impl Ledger {
-    /// When a drive has removed a folder.
+    /// Checks a folder that was removed from drives: neither the latest value nor an open vote names it, and it is no
+    /// part of an open upload.
     pub(super) fn audit_folder(&mut self, s: &System, folder: Folder) {
         let alive = s.votes.iter().enumerate();
         let alive = alive.filter(|(at, cast)| cast.fate == Fate::Open || *at == s.latest());
         let named = alive
             .flat_map(|(_, cast)| versions(&cast.value.0))
             .any(|version| folders(version).contains(&folder));
-        // It may be a put's.
+        // The folder may also be that of a put.
         let of_open = part_of(folder).is_some_and(|(upload, number, _)| {
             let was_named = s.parts[&(upload, number)].named.contains(&folder);
             was_named && s.is_open(upload)
@@ -54,7 +54,7 @@ impl Ledger {
         self.broken.check(Rule::PartsKept, !named && !of_open);
     }
 
-    /// When a vote has become chosen.
+    /// Checks a vote that has become chosen.
     pub(super) fn audit_chosen(&mut self, world: &World, s: &System, vote: usize) {
         let cast = s.votes[vote].clone();
         let value = cast.value.0.clone();
@@ -77,7 +77,7 @@ impl Ledger {
         self.audit_ends(world, s);
     }
 
-    /// Of each upload there is at most one version, and none without its end; what is gone stays gone.
+    /// Checks that each upload has at most one version, none before its end, and stays gone after it.
     fn audit_ends(&mut self, world: &World, s: &System) {
         for upload in 1..=world.uploads.0 {
             let is_of = |version: &&Version| {
@@ -106,7 +106,7 @@ impl Ledger {
         }
     }
 
-    /// When a client is answered.
+    /// Checks a reply to a client.
     pub(super) fn audit_told(&mut self, world: &World, s: &System, client: u8, told: Told) {
         let request = world.request(client);
         match (request, told) {

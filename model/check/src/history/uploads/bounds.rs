@@ -1,4 +1,4 @@
-//! Worlds in short: the requests by letter, and what departs from the plain case.
+//! Short notation for worlds: requests by letter, and departures from the plain case.
 
 use super::requests::Request;
 use super::state::World;
@@ -16,7 +16,7 @@ const REQUESTS: [(char, Request); 8] = [
     ('a', Request::Abort(1)),
     ('c', complete(1, false)),
     ('C', complete(1, true)),
-    // Of the second upload.
+    // Completion of the second upload.
     ('b', complete(2, false)),
 ];
 
@@ -24,7 +24,7 @@ const fn complete(upload: u8, replaced: bool) -> Request {
     Request::Complete { upload, replaced }
 }
 
-/// A world: the requests by letter, one client each.
+/// Creates a world from the requests by letter, one client each.
 ///
 /// # Panics
 /// If a letter is none of them.
@@ -46,7 +46,7 @@ pub fn world(requests: &str) -> World {
     }
 }
 
-/// The worlds that the tests exhaust.
+/// Returns the worlds that the tests explore exhaustively.
 #[must_use]
 pub fn worlds() -> Vec<World> {
     vec![
@@ -68,7 +68,7 @@ pub fn worlds() -> Vec<World> {
     ]
 }
 
-/// Returns what takes minutes or more.
+/// Returns the worlds that take minutes or more.
 #[must_use]
 pub fn larger() -> Vec<World> {
     vec![
@@ -84,7 +84,7 @@ pub fn larger() -> Vec<World> {
     ]
 }
 
-/// A world from words: the requests; then `parts`, `lag`, `heal`, and how many are lost.
+/// Parses a world: the requests; then `parts`, `lag`, `heal`, and the number of lost outcomes.
 ///
 /// # Panics
 /// If a word is none of these.
@@ -103,35 +103,35 @@ pub fn parse(text: &str) -> Box<dyn AnyWorld> {
 }
 
 impl World {
-    /// Each upload has two parts.
+    /// Gives each upload two parts.
     #[must_use]
     pub fn of_two_parts(mut self) -> World {
         self.uploads.1 = 2;
         self
     }
 
-    /// One drive has not heard of the uploads.
+    /// Makes one drive miss the opening of the uploads.
     #[must_use]
     pub fn with_lag(mut self) -> World {
         self.lags = true;
         self
     }
 
-    /// So many requests end in uncertainty.
+    /// Sets the number of requests whose outcome is lost.
     #[must_use]
     pub fn with_lost(mut self, lost: u8) -> World {
         self.lost = lost;
         self
     }
 
-    /// A drive is healed.
+    /// Allows one heal of a drive.
     #[must_use]
     pub fn with_heal(mut self) -> World {
         self.heals = 1;
         self
     }
 
-    /// The bounds in words.
+    /// Returns the bounds in words.
     #[must_use]
     pub fn bounds(&self) -> String {
         let letter = |request: &Request| {

@@ -1,4 +1,4 @@
-//! What happens on a way through the world of uploads, in words.
+//! Paths through the world of uploads in words.
 
 use super::actions::AGAIN;
 use super::requests::{DRIVES, INITIAL, Request, Told, part_of};
@@ -64,7 +64,7 @@ impl World {
         client(index, &wants)
     }
 
-    /// Returns who does what, to whom; and whose vote it is, if the state before is known.
+    /// Describes an action: actor and receiver; with the state before, also the client of a vote.
     pub(super) fn asks(&self, action: Action, last: Option<&State>, names: &Names) -> String {
         let client = |index| self.client(index);
         let drive = |index| names.drive(0, index);
@@ -92,7 +92,7 @@ impl World {
         }
     }
 
-    /// Returns what comes of it.
+    /// Describes the effect of an action.
     fn came_of(&self, last: &State, next: &State, action: Action) -> String {
         match action {
             Action::Go(index) => self.went_on(last, next, index),
@@ -140,7 +140,7 @@ impl World {
         }
     }
 
-    /// Returns what a client's machine does with its next step.
+    /// Describes the step that a client's machine has executed.
     fn went_on(&self, last: &State, next: &State, index: u8) -> String {
         let Some(running) = last.system.running(index) else {
             return String::new();
@@ -165,7 +165,7 @@ impl World {
         }
     }
 
-    /// Returns what clients are told.
+    /// Describes replies to clients.
     fn told(&self, last: &State, next: &State) -> String {
         let mut words = String::new();
         for (index, (before, after)) in (0..).zip(last.system.clients.iter().zip(&next.system.clients)) {
@@ -185,7 +185,7 @@ impl World {
         words
     }
 
-    /// A vote by its number, and whose it is.
+    /// Describes a vote: its number and its client.
     fn cast(&self, s: &State, vote: usize) -> String {
         match s.system.votes[vote].client {
             Some(index) => format!("vote {vote} of {}", self.client(index)),
@@ -194,14 +194,14 @@ impl World {
     }
 }
 
-/// The drives in their order, each by its place before.
+/// Returns the old indexes of the drives, sorted.
 fn order(s: &State) -> Vec<u8> {
     let mut order: Vec<u8> = (0..s.system.drives.len() as u8).collect();
     order.sort_by_key(|drive| &s.system.drives[usize::from(*drive)]);
     order
 }
 
-/// Returns what a drive has removed in a step.
+/// Describes the folders that a drive has removed in a step.
 fn removed(last: &State, next: &State, drive: u8) -> String {
     let held = |s: &State| s.system.drives[usize::from(drive)].key.folders.clone();
     let gone: Vec<String> = held(last).difference(&held(next)).map(|gone| folder(*gone)).collect();
@@ -211,7 +211,7 @@ fn removed(last: &State, next: &State, drive: u8) -> String {
     }
 }
 
-/// Whose data a folder holds.
+/// Describes the content of a folder.
 fn folder(folder: Folder) -> String {
     match part_of(folder) {
         Some((upload, number, 0)) => format!("part {number} of upload {upload}"),
@@ -220,7 +220,7 @@ fn folder(folder: Folder) -> String {
     }
 }
 
-/// A version by the client whose it is.
+/// Describes a version by its client.
 fn version(by: u8) -> String {
     match by {
         INITIAL => "the first version".to_owned(),
@@ -228,7 +228,7 @@ fn version(by: u8) -> String {
     }
 }
 
-/// A key's value.
+/// Describes a key's value.
 fn value(record: &Record) -> String {
     let Some(object) = record.object() else {
         return "absence".to_owned();
@@ -242,7 +242,7 @@ fn value(record: &Record) -> String {
     }
 }
 
-/// All that a client may be told.
+/// Returns all possible replies to a client.
 fn answers() -> impl Iterator<Item = Told> {
     let values = (0..=INITIAL).map(|by| Told::Value(Some(by)));
     [Told::Done, Told::NoSuchUpload, Told::InvalidPart, Told::Value(None)]

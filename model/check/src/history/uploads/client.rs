@@ -5,31 +5,29 @@ use model::record::Part;
 use model::upload::{Abort, Complete, Event, Step, UploadPart};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Client {
-    /// What is under way.
+    /// The request in progress.
     pub running: Option<Running>,
-    /// Requests that it has begun.
+    /// Number of attempts that it has begun.
     pub begun: u8,
-    /// Whether it wants no more.
+    /// True if it will send nothing more.
     pub over: bool,
-    /// Whether it was answered, and not told that nothing is known.
+    /// True if it received a definite reply.
     pub answered: bool,
-    /// Whether it was told that its request is done.
+    /// True if its request succeeded.
     pub done: bool,
-    /// Once its part is staged, whether its upload was open then.
+    /// Set once its part is staged: true if its upload was open at that moment.
     pub staged: Option<bool>,
-    /// By part number, the folders that its completion may name: chosen at a moment since it began.
+    /// The folders that its completion may name, by part number: those that were chosen at a moment since it began.
     pub window: BTreeMap<u16, BTreeSet<Folder>>,
 }
 
 /// A request that is being served.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Running {
-    /// The machine.
     pub machine: Machine,
-    /// What it wants.
+    /// The step that the machine requests.
     pub step: Step,
     /// The vote that it waits for.
     pub vote: Option<usize>,
@@ -38,18 +36,15 @@ pub struct Running {
 /// A machine of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Machine {
-    /// A put, delete or get: one step.
+    /// A put, delete or get: a single step.
     Plain,
-    /// `model::upload`'s.
     Part(UploadPart),
-    /// `model::upload`'s.
     Complete(Complete),
-    /// `model::upload`'s.
     Abort(Abort),
 }
 
 impl Machine {
-    /// Goes on; a plain request is over with its one step.
+    /// Passes an event to the machine and returns its next step. A plain request ends with its vote.
     pub fn on(&mut self, event: Event) -> Option<Step> {
         match self {
             Machine::Plain => match event {
@@ -63,10 +58,9 @@ impl Machine {
     }
 }
 
-/// A part's register.
+/// The register of a part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PartRegister {
-    /// Its value.
     pub chosen: Option<Part>,
     /// A vote that may yet be chosen.
     pub open: Option<Part>,

@@ -1,4 +1,4 @@
-//! What drives do: the server's acceptor, and the clean-up of an upload.
+//! Effects on drives: the server's acceptor, and the clean-up of an upload.
 
 use super::requests::DRIVES;
 use super::rules::{Occasion, Rule};
@@ -10,7 +10,7 @@ use model::upload::{CleanUp, clean_up, left_by};
 use std::collections::BTreeSet;
 
 impl World {
-    /// Hands a request to a drive's acceptor.
+    /// Applies a request to a drive's acceptor.
     fn ask(&self, s: &mut State, drive: u8, request: Request<Record>) -> Reply<Record> {
         let before = s.system.drives[usize::from(drive)].key.folders.clone();
         let mut own = fresh(UNBOUNDED);
@@ -26,7 +26,7 @@ impl World {
         reply
     }
 
-    /// A drive votes; with more than half of them the vote is chosen.
+    /// Lets a drive vote; a majority of votes makes the vote chosen.
     pub(super) fn accept(&self, s: &mut State, drive: u8, vote: usize) {
         let request = Request::Accept {
             vote: s.system.vote(vote),
@@ -49,17 +49,17 @@ impl World {
         }
     }
 
-    /// A drive learns that what it voted for last is chosen.
+    /// Lets a drive learn that its latest vote is chosen.
     pub(super) fn finalize(&self, s: &mut State, drive: u8) {
         let ballot = s.system.drives[usize::from(drive)].key.register.accepted.ballot;
         self.ask(s, drive, Request::Finalize { ballot });
     }
 
-    /// A healer brings a drive up to date.
+    /// Heals a drive.
     pub(super) fn heal(&self, s: &mut State, drive: u8) {
         s.system.heals -= 1;
         let vote = s.system.vote(s.system.latest());
-        // Above every vote, below the next.
+        // Above every vote so far, below the next one.
         let healer = Ballot {
             node: 1,
             ..ballot(s.system.votes.len() - 1)
@@ -74,11 +74,11 @@ impl World {
             shards,
         };
         self.ask(s, drive, install);
-        // The promise has done its work: nobody votes below the chosen value any more.
+        // The promise is no longer needed: nothing votes below the chosen value any more.
         s.system.drive(drive).key.promised = Ballot::ZERO;
     }
 
-    /// A drive is asked to clean up after an upload that ended with `vote`.
+    /// Asks a drive to clean up after an upload that ended with `vote`.
     pub(super) fn end(&self, s: &mut State, drive: u8, upload: u8, vote: usize) {
         let Drive { key, forgot, .. } = s.system.drive(drive);
         let before = key.folders.clone();
@@ -106,7 +106,7 @@ impl World {
         self.audit_removed(s, drive, &before);
     }
 
-    /// Returns whether whoever sweeps a drive for what no value names would let it clean up after this upload.
+    /// Returns whether a sweep for unreferenced folders would have the drive clean up after this upload.
     pub(super) fn is_swept(&self, s: &State, drive: &Drive, upload: u8) -> bool {
         let latest = s.system.value(s.system.latest());
         let of_upload = |folder: &&Folder| upload_of(**folder) == u128::from(upload);
@@ -114,7 +114,7 @@ impl World {
         folders.any(|folder| clean_up(latest, *folder, Some(upload.into())) == CleanUp::End(upload.into()))
     }
 
-    /// Nothing that is needed has gone.
+    /// Checks that no folder that is still needed was removed.
     fn audit_removed(&self, s: &mut State, drive: u8, before: &BTreeSet<Folder>) {
         let after = &s.system.drives[usize::from(drive)].key.folders;
         let removed: Vec<Folder> = before.difference(after).copied().collect();

@@ -1,41 +1,36 @@
-//! What clients ask for, what they are told, and what they may expect of a key.
+//! Requests of clients, their replies, and the sequential specification of a key.
 
 use model::protocol::Folder;
 use model::record::{ObjectData, Part, PartData, Precondition};
 use model::upload::Completion;
 use stateright::semantics::SequentialSpec;
 
-/// The drives of the world.
+/// Number of drives.
 pub const DRIVES: u8 = 3;
-/// K and M of all that is written.
+/// K and M of all objects and parts.
 pub const SHARDS: (u8, u8) = (2, 1);
 /// The version that the key starts with.
 pub const INITIAL: u8 = 9;
 
-/// What a client asks for.
+/// A client's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Request {
-    /// Put an object.
     Put,
-    /// Delete the object.
     Delete,
-    /// Read the object.
     Get,
-    /// Store part 1 of this upload anew.
+    /// Store part 1 of this upload again.
     Part(u8),
-    /// Make a version of this upload: of the parts that it began with, or with part 1 as the first client stores it.
+    /// Complete this upload: with its initial parts, or with part 1 as the first client stores it.
     Complete {
-        /// The upload.
         upload: u8,
-        /// Whether part 1 is the new one.
+        /// True if it names the new part 1.
         replaced: bool,
     },
-    /// Forget this upload.
     Abort(u8),
 }
 
 impl Request {
-    /// The upload that it ends.
+    /// Returns the upload that it ends.
     #[must_use]
     pub fn ends(self) -> Option<u8> {
         match self {
@@ -45,23 +40,23 @@ impl Request {
     }
 }
 
-/// What a client is told.
+/// A reply to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Told {
-    /// It is done.
+    /// Success.
     Done,
     /// The upload is not open.
     NoSuchUpload,
-    /// A part is not there as named.
+    /// A part does not exist as named.
     InvalidPart,
-    /// The version that is there: of this client, [`INITIAL`], or none.
+    /// The current version: of this client, [`INITIAL`], or none.
     Value(Option<u8>),
 }
 
-/// A key as its clients see it. Parts are seen by completions only.
+/// A key as its clients see it. Parts are visible to completions only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// Whose version is there.
+    /// The client that wrote the current version.
     pub value: Option<u8>,
     /// The open uploads.
     pub open: Vec<u8>,
@@ -76,7 +71,7 @@ impl Key {
 }
 
 impl SequentialSpec for Key {
-    /// The client and what it asks for.
+    /// The client and its request.
     type Op = (u8, Request);
     type Ret = Told;
 
@@ -103,33 +98,33 @@ impl SequentialSpec for Key {
 
     fn is_valid_step(&mut self, op: &(u8, Request), told: &Told) -> bool {
         match (op.1, told) {
-            // An open upload is all that this answer tells of the key.
+            // The reply only implies that the upload is open.
             (Request::Complete { upload, .. }, Told::InvalidPart) => self.open.contains(&upload),
             _ => self.invoke(op) == *told,
         }
     }
 }
 
-/// The folder of a part: as the upload begins with it (0), or as client `by - 1` stores it.
+/// Returns the folder of a part: `by` is 0 for the initial part, else the number of its client plus 1.
 #[must_use]
 pub fn part_folder(upload: u8, number: u16, by: u8) -> Folder {
     Folder::from(upload) * 1000 + Folder::from(number) * 100 + Folder::from(by)
 }
 
-/// Upload, number and maker of a part's folder.
+/// Returns upload, number and `by` of a part's folder.
 #[must_use]
 pub fn part_of(folder: Folder) -> Option<(u8, u16, u8)> {
     let (upload, rest) = ((folder / 1000) as u8, folder % 1000);
     (upload > 0).then_some((upload, (rest / 100) as u16, (rest % 100) as u8))
 }
 
-/// The ETag of a part's folder.
+/// Returns the ETag of a part's folder.
 #[must_use]
 pub fn etag_of(folder: Folder) -> String {
     format!("{}", folder % 1000)
 }
 
-/// A part whose shards are staged.
+/// Returns a part whose shards are staged.
 #[must_use]
 pub fn part(folder: Folder) -> Part {
     let number = part_of(folder).map_or(1, |(_, number, _)| number);
@@ -152,7 +147,7 @@ fn part_data(folder: Folder, number: u16) -> PartData {
     }
 }
 
-/// Returns what a client puts.
+/// Returns the object that a client puts.
 #[must_use]
 pub fn object(client: u8) -> ObjectData {
     ObjectData {
@@ -165,7 +160,7 @@ pub fn object(client: u8) -> ObjectData {
     }
 }
 
-/// Returns what a client completes: these folders' parts.
+/// Returns a client's completion, which names the parts in these folders.
 #[must_use]
 pub fn completion(client: u8, folders: &[Folder]) -> Completion {
     let named = |folder: &Folder| Some((part_of(*folder)?.1, etag_of(*folder)));

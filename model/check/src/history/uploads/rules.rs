@@ -1,4 +1,4 @@
-//! The rules that every configuration is held to, each with what must happen somewhere for it to mean anything.
+//! The rules of every configuration, each with a witness that must be reached, or the rule holds vacuously.
 
 crate::rules! {
     Linearizable "multipart.linearizable", AllAnswered "every client is answered";

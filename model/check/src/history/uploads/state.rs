@@ -1,4 +1,4 @@
-//! What there is: the bounds of a run, its state, and what may happen.
+//! The bounds of a run, its states, and the actions.
 
 use super::client::{Client, PartRegister, Running};
 use super::requests::{Key, Request, part_of};
@@ -16,106 +16,100 @@ use std::sync::Arc;
 /// The bounds of a run.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// What is asked for, one client each.
+    /// The requests, one client each.
     pub requests: Vec<Request>,
-    /// Open uploads, and parts of each.
+    /// Number of open uploads, and of parts in each.
     pub uploads: (u8, u16),
-    /// Whether one drive has not heard of the uploads.
+    /// True if one drive has missed the opening of the uploads.
     pub lags: bool,
-    /// Requests whose fate the client is not told; one that would end an upload is tried once more.
+    /// Number of requests whose outcome the client does not learn; one that would end an upload is retried once.
     pub lost: u8,
-    /// Drives that are healed.
+    /// Number of heals of a drive.
     pub heals: u8,
-    /// The break, if any.
+    /// The mutant, if any.
     pub mutation: Mutation,
-    /// The break of the drives, if any.
+    /// The mutant of the drives, if any.
     pub protocol: ProtocolMutation,
-    /// The occasions that arose in some state.
+    /// The witnesses that were reached in some state.
     pub seen: Seen<Occasion>,
 }
 
-/// All that there is at one moment: what is judged, and what it is judged by.
+/// A state: the system that is checked, and the ledger that it is checked against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    /// The system.
     pub system: System,
-    /// The books.
     pub ledger: Ledger,
 }
 
-/// What is judged: machines, what is between them, and what may yet befall them.
+/// The system under test: the machines, the messages in flight, and the remaining faults.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct System {
     /// The votes on the key, in the order of their ballots.
     pub votes: Vec<Arc<Cast>>,
-    /// The drives, in their order.
+    /// The drives, sorted.
     pub drives: Vec<Arc<Drive>>,
     /// The clients, by request.
     pub clients: Vec<Arc<Client>>,
     /// The parts' registers, by upload and number.
     pub parts: BTreeMap<(u8, u16), PartRegister>,
-    /// What is left of them.
+    /// Number of outcomes that may still be lost.
     pub lost: u8,
-    /// What is left of them.
+    /// Number of heals left.
     pub heals: u8,
 }
 
-/// What the system is judged by. It is kept from what happens alone; no machine sees it.
+/// The data that the system is checked against. It is derived from events alone; no machine sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ledger {
-    /// What clients asked and were told.
+    /// The invocations and replies of clients.
     pub history: LinearizabilityTester<u8, Key>,
-    /// The rules that were broken.
     pub broken: Violations<Rule>,
 }
 
 /// A vote on the key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cast {
-    /// Its value.
     pub value: Exact,
-    /// The chosen vote that it follows.
+    /// Index of the chosen vote that it follows.
     pub prev: usize,
-    /// Whose it is.
+    /// The client that proposed it; `None` for the initial votes.
     pub client: Option<u8>,
-    /// What has become of it.
     pub fate: Fate,
 }
 
-/// What becomes of a vote.
+/// The outcome of a vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fate {
     /// It may be chosen.
     Open,
-    /// It is.
+    /// It is chosen.
     Chosen,
-    /// It will never be.
+    /// It can never be chosen.
     Dead,
 }
 
-/// A drive.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Drive {
-    /// What it holds of the key, its parts' folders included.
+    /// State of the key, its parts' folders included.
     pub key: KeyState<Record>,
-    /// The votes that it took part in, by bit.
+    /// Bit set of the votes that it took part in.
     pub voted: u32,
-    /// The uploads whose part registers it has forgotten, by bit.
+    /// Bit set of the uploads whose part registers it has forgotten.
     pub forgot: u8,
 }
 
-/// A step.
+/// The possible actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// A client asks.
+    /// A client sends its request.
     Begin(u8),
-    /// A client's machine has what it wants: it reads, stages, votes.
+    /// A client's machine executes its next step: it reads, stages or votes.
     Go(u8),
-    /// It reads the parts where drives have forgotten them.
+    /// A client reads the parts where drives have forgotten them.
     ReadForgotten(u8),
-    /// It learns what has become of its vote.
+    /// A client learns the outcome of its vote.
     Hear(u8),
-    /// It does not: its vote stays as it is.
+    /// A client fails to learn it; the vote stays as it is.
     Lose(u8),
     /// A vote on a part's register is chosen, late.
     PartLands(u8, u16),
@@ -125,11 +119,11 @@ pub enum Action {
     Finalize(u8),
     /// A drive is asked to clean up after an upload that ended with this vote.
     End(u8, u8, usize),
-    /// A drive is brought up to date.
+    /// A drive is healed.
     Heal(u8),
 }
 
-/// The ballot of a vote.
+/// Returns the ballot of a vote.
 pub(super) fn ballot(vote: usize) -> Ballot {
     Ballot {
         round: vote as u64 + 1,
@@ -150,7 +144,7 @@ impl System {
         Arc::make_mut(&mut self.drives[usize::from(drive)])
     }
 
-    /// The vote that was chosen last.
+    /// Returns the vote that was chosen last.
     pub(super) fn latest(&self) -> usize {
         let chosen = self.votes.iter().rposition(|cast| cast.fate == Fate::Chosen);
         chosen.unwrap_or(0)
@@ -160,7 +154,7 @@ impl System {
         &self.votes[vote].value.0
     }
 
-    /// A vote as drives have it.
+    /// Returns a vote as drives store it.
     pub(super) fn vote(&self, vote: usize) -> Vote<Record> {
         Vote {
             ballot: ballot(vote),
@@ -175,7 +169,7 @@ impl System {
         object.is_some_and(|object| object.uploads.iter().any(|open| open.id == u128::from(upload)))
     }
 
-    /// The vote by which an upload is gone, if it is.
+    /// Returns the vote that ended an upload, if it has ended.
     pub(super) fn ended_by(&self, upload: u8) -> Option<usize> {
         let has = |cast: &Cast| {
             let object = cast.value.0.object();
@@ -188,7 +182,7 @@ impl System {
         after.find(|at| !has(&self.votes[*at]))
     }
 
-    /// Returns how many drives hold a folder.
+    /// Returns the number of drives that hold a folder.
     pub(super) fn holding(&self, folder: Folder) -> usize {
         self.drives
             .iter()
@@ -202,7 +196,7 @@ impl System {
     }
 }
 
-/// The upload of a folder, as drives remember it with the folder; 0 is none.
+/// Returns the upload of a folder, as drives store it with the folder; 0 is none.
 pub(super) fn upload_of(folder: Folder) -> u128 {
     part_of(folder).map_or(0, |(upload, _, _)| upload.into())
 }

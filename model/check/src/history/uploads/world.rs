@@ -1,17 +1,17 @@
 //! One key with open uploads, its clients and its drives, as a stateright model.
 //!
 //! The key's register is atomic, and so is each part's: a change is made of the latest chosen value in one step
-//! (`register.linearizable`). What is not known of a vote, and what drives know, is kept apart:
+//! (`register.linearizable`). The fate of votes and the knowledge of drives are modelled apart from it:
 //!
-//! - A vote is *open* until A drives have it: then it is *chosen*. A change that is made meanwhile makes it *dead*:
-//!   drives that voted for it have what nobody will ever read. So a client that is not told, or crashes, leaves what
-//!   takes effect later or never. A crash before the vote is a client that takes no more steps.
+//! - A vote is *open* until A drives have accepted it: then it is *chosen*. A change that is made in between makes it
+//!   *dead*: drives that voted for it hold a value that is never read. So a client that loses the reply, or crashes,
+//!   leaves a change that takes effect later or never. A crash before the vote is a client without further steps.
 //! - Drives are the server's acceptors. An Accept or Finalize reaches each of them late or never; a heal brings one up
-//!   to date. Promises, which the register needs, are left out: more may happen here than in truth.
-//! - A part's register is not kept by drives one by one. Once a drive has forgotten it, a read may find nothing.
-//! - Whoever knows that an upload is gone may ask any drive to clean up, at any time.
+//!   to date. Promises, which the register needs, are left out: this only adds behaviours.
+//! - A part's register is not modelled drive by drive. Once a drive has forgotten it, a read may find nothing.
+//! - Once an upload is gone, any drive may be asked to clean up, at any time.
 //!
-//! Drives that differ only in their names are one.
+//! Symmetry reduction: states are kept with their drives sorted.
 
 use super::client::{Machine, PartRegister};
 use super::requests::{DRIVES, INITIAL, Key, Request, completion, object, part, part_folder};
@@ -156,12 +156,12 @@ impl harness::World for World {
 }
 
 impl World {
-    /// A client's request.
+    /// Returns a client's request.
     pub(super) fn request(&self, client: u8) -> Request {
         self.requests[usize::from(client)]
     }
 
-    /// The parts that a completion names.
+    /// Returns the folders of the parts that a completion names.
     pub(super) fn named(&self, upload: u8, replaced: bool) -> Vec<Folder> {
         let by = |number| if replaced && number == 1 { 1 } else { 0 };
         (1..=self.uploads.1)
@@ -169,7 +169,7 @@ impl World {
             .collect()
     }
 
-    /// A machine for a client's request, and its first step.
+    /// Returns a machine for a client's request, and its first step.
     pub(super) fn machine(&self, client: u8) -> (Machine, Step) {
         let (precondition, versioning) = (Precondition::default(), Versioning::Unversioned);
         match self.request(client) {

@@ -1,4 +1,4 @@
-//! What each rule demands of a step, from the chain of chosen values alone.
+//! Checks of the rules after each step, from the chain of chosen values alone.
 
 use super::requests::{Mode, Request, When};
 use super::rules::{Occasion, Rule};
@@ -12,7 +12,7 @@ fn versions(record: &Record) -> &[Version] {
 }
 
 impl Ledger {
-    /// When an operation has decided what to make of a base.
+    /// Checks an operation's decision on a base.
     pub(super) fn audit_decision(
         &mut self,
         world: &World,
@@ -30,7 +30,7 @@ impl Ledger {
         self.broken.check(Rule::ReplacedIsGone, !kept);
     }
 
-    /// When a value has become chosen.
+    /// Checks a value that has become chosen.
     pub(super) fn audit_chosen(&mut self, world: &World, s: &System) {
         let at = s.chain.len() - 1;
         let (value, base) = (s.chain[at].0.0.clone(), s.chain[at - 1].0.0.clone());
@@ -54,7 +54,7 @@ impl Ledger {
         self.broken.check(Rule::NoResurrection, gone.is_disjoint(&all[at]));
     }
 
-    /// The order of the versions is that in which they were chosen; times increase, ids differ.
+    /// Checks that versions are in the order in which they were chosen, that times increase, and that ids differ.
     fn audit_order(&mut self, world: &World, s: &System, base: &Record, value: &Record) {
         let versions = versions(value);
         let chosen = |version: &Version| {
@@ -76,7 +76,7 @@ impl Ledger {
         }
     }
 
-    /// Nothing goes but what the request names, and what stays, stays as it was.
+    /// Checks that at most the version that the request replaces or deletes is removed, and the others are unchanged.
     fn audit_kept(&mut self, world: &World, request: Request, base: &Record, value: &Record) {
         let may_go = match request {
             Request::DeleteVersion(id) => Some(u128::from(id)),
@@ -97,7 +97,7 @@ impl Ledger {
         }
     }
 
-    /// What a request wants of the current object.
+    /// Checks a request's condition on the current object.
     fn audit_condition(&mut self, world: &World, request: Request, base: &Record) {
         let current = versions(base).last();
         let by = current.and_then(|version| version.data()).map(|data| data.etag.clone());
@@ -113,7 +113,7 @@ impl Ledger {
         }
     }
 
-    /// When the drive knows that the latest value is chosen: it has the data of every version.
+    /// Checks that a drive which knows that the latest value is chosen has the data of every version.
     pub(super) fn audit_drive(&mut self, s: &System) {
         let named = s.drive.register.accepted.value.folders();
         let has = named.iter().all(|need| s.drive.folders.contains(&need.folder));

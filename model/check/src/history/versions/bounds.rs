@@ -1,4 +1,4 @@
-//! Worlds in short: the requests in words of two or three letters.
+//! Short notation for worlds: requests in words of two or three letters.
 
 use super::requests::{Mode, Request, When};
 use super::state::World;
@@ -6,9 +6,9 @@ use crate::rules::Seen;
 use model::protocol::mutant::Mutation as ProtocolMutation;
 use model::record::mutant::Mutation;
 
-/// A world: one client for each word. `p` put, `c` complete the upload, `d` delete, then the bucket's setting: `u`
-/// unversioned, `e` enabled, `s` suspended; then perhaps `n` if there is no object, `m` if it is the first client's.
-/// `x` with an id: delete this version, 0 the null version, 10 the first client's. `l` list.
+/// Creates a world with one client for each word. `p` put, `c` complete the upload, `d` delete, then the bucket's
+/// setting: `u` unversioned, `e` enabled, `s` suspended; then optionally `n` if there is no object, `m` if it is the
+/// first client's. `x` with an id: delete this version, 0 the null version, 10 the first client's. `l` list.
 ///
 /// # Panics
 /// If a word is none of these.
@@ -70,7 +70,7 @@ fn word(request: &Request) -> String {
     [letter, mode, when].concat()
 }
 
-/// The worlds that the tests exhaust.
+/// Returns the worlds that the tests explore exhaustively.
 #[must_use]
 pub fn worlds() -> Vec<World> {
     vec![
@@ -91,7 +91,7 @@ pub fn worlds() -> Vec<World> {
     ]
 }
 
-/// Returns what takes minutes or more.
+/// Returns the worlds that take minutes or more.
 #[must_use]
 pub fn larger() -> Vec<World> {
     vec![
@@ -105,21 +105,21 @@ pub fn larger() -> Vec<World> {
 }
 
 impl World {
-    /// The key starts with a null version and a later one, of id 90.
+    /// Starts the key with a null version and a later one, of id 90.
     #[must_use]
     pub fn on_versions(mut self) -> World {
         self.initial = true;
         self
     }
 
-    /// So many votes whose fate is open.
+    /// Sets the number of votes whose outcome is left open.
     #[must_use]
     pub fn with_lost(mut self, lost: u8) -> World {
         self.lost = lost;
         self
     }
 
-    /// The bounds in words.
+    /// Returns the bounds in words.
     #[must_use]
     pub fn bounds(&self) -> String {
         let mut words: Vec<String> = self.requests.iter().map(word).collect();

@@ -1,4 +1,4 @@
-//! What happens on a way through the world of versions, in words.
+//! Paths through the world of versions in words.
 
 use super::requests::{Entry, Mode, Request, Told, When};
 use super::state::{Action, Client, FIRST, State, World, versions_of};
@@ -83,7 +83,7 @@ impl World {
         client(index, &format!("{what}{of}{how}"))
     }
 
-    /// Returns who does what.
+    /// Describes an action.
     pub(super) fn asks(&self, action: Action) -> String {
         match action {
             Action::Do(index) => format!("{} asks", self.client(index)),
@@ -95,7 +95,7 @@ impl World {
     }
 }
 
-/// Whose a version is.
+/// Describes the client of a version.
 fn owner(by: u8) -> String {
     match FIRST.contains(&by) {
         true => "the beginning".to_owned(),
@@ -110,7 +110,7 @@ fn id_named(id: u8) -> String {
     }
 }
 
-/// A key's value: its versions, the current one first.
+/// Describes a key's value: its versions, the current one first.
 fn value(record: &Record) -> String {
     let open = record.object().is_some_and(|object| !object.uploads.is_empty());
     let open = if open { ", an upload open" } else { "" };
@@ -129,7 +129,7 @@ fn listed(versions: &[(u8, Entry)]) -> String {
     }
 }
 
-/// All that a client may be told.
+/// Returns all possible replies to a client.
 fn answers(versions: Vec<(u8, Entry)>) -> [Told; 5] {
     [
         Told::Done,

@@ -11,7 +11,7 @@ pub mod world;
 
 use crate::topic::Topic;
 
-/// The worlds that this topic is checked in, and its mutants.
+/// Returns the worlds that versions are checked in, and their mutants.
 #[must_use]
 pub fn topic() -> Topic {
     Topic::new("versions", bounds::worlds(), bounds::larger(), mutants::mutants())

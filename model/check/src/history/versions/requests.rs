@@ -1,47 +1,43 @@
-//! What clients ask of a key with versions, and what S3 promises them. Written from S3's description of versioning,
-//! not from the code that is checked: a set of entries with a stamp each, of which the highest is the current one.
+//! Requests for a key with versions, and their specification: a set of entries with a stamp each, of which the highest
+//! is the current one. It is written from S3's description of versioning, not from the code that is checked.
 
 use model::protocol::{Drives, Folder};
 use model::record::{Change, EtagMatch, ObjectData, PartData, Precondition, Versioning};
 use stateright::semantics::SequentialSpec;
 use std::collections::BTreeMap;
 
-/// What the clients' clocks show, in their order.
+/// Times on the clients' clocks, in their order.
 pub const CLOCKS: [u64; 4] = [50, 20, 40, 5];
 
-/// The upload that is open at the beginning.
+/// The upload that is open at the start.
 pub const UPLOAD: u128 = 1;
 
-/// A bucket's setting.
+/// The versioning state of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
     /// Never enabled.
     Unversioned,
-    /// Versioning is enabled.
     Enabled,
-    /// Versioning is suspended.
     Suspended,
 }
 
 /// A condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum When {
-    /// In any case.
+    /// Unconditional.
     Always,
-    /// If there is no current object.
+    /// There is no current object.
     Absent,
-    /// If there is one, and it is this client's.
+    /// There is one, and it is this client's.
     Is(u8),
 }
 
-/// What a client asks for.
+/// A client's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Request {
-    /// Put an object.
     Put(Mode, When),
-    /// Make an object of the upload.
+    /// Complete the upload.
     Complete(Mode, When),
-    /// Delete the key.
     Delete(Mode, When),
     /// Delete the version with this id.
     DeleteVersion(u8),
@@ -50,7 +46,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// The setting and the condition of a request that adds an entry, or may.
+    /// Returns the versioning state and the condition of a request that may add an entry.
     #[must_use]
     pub fn adds(self) -> Option<(Mode, When)> {
         match self {
@@ -62,17 +58,17 @@ impl Request {
     }
 }
 
-/// An entry: the client whose it is, and whether it is a delete marker.
+/// An entry: the client that made it; true if it is a delete marker.
 pub type Entry = (u8, bool);
 
-/// What a client is told.
+/// A reply to a client.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Told {
-    /// It is done.
+    /// Success.
     Done,
     /// The condition does not hold.
     PreconditionFailed,
-    /// There is no object, and the condition wants one.
+    /// There is no object, and the condition requires one.
     NoSuchKey,
     /// The upload is not open.
     NoSuchUpload,
@@ -80,7 +76,7 @@ pub enum Told {
     Versions(Vec<(u8, Entry)>),
 }
 
-/// The id of the version that a client adds where versioning is enabled.
+/// Returns the id of the version that a client adds where versioning is enabled.
 #[must_use]
 pub fn version_id(client: u8) -> u8 {
     client + 10
@@ -89,14 +85,14 @@ pub fn version_id(client: u8) -> u8 {
 /// A key as S3 describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// By id, 0 the null version's: when it was added, and what it is.
+    /// By id (0 is the null version): the stamp of its addition, and the entry.
     pub entries: BTreeMap<u8, (u8, Entry)>,
-    /// Whether the upload is open.
+    /// True if the upload is open.
     pub open: bool,
 }
 
 impl Key {
-    /// Adds an entry, which is the current one from now on.
+    /// Adds an entry, which becomes the current one.
     pub fn add(&mut self, id: u8, entry: Entry) {
         let last = self.entries.values().map(|(stamp, _)| *stamp).max();
         self.entries.insert(id, (last.unwrap_or(0) + 1, entry));
@@ -118,7 +114,7 @@ impl Key {
 }
 
 impl SequentialSpec for Key {
-    /// The client and what it asks for.
+    /// The client and its request.
     type Op = (u8, Request);
     type Ret = Told;
 
@@ -153,7 +149,7 @@ impl SequentialSpec for Key {
     }
 }
 
-/// The server's change for a client's request.
+/// Returns the server's change for a client's request.
 #[must_use]
 pub fn change(client: u8, request: Request) -> Change {
     let versioning = |mode| match mode {
@@ -194,7 +190,7 @@ fn precondition(when: When) -> Precondition {
     precondition
 }
 
-/// Returns what a client puts.
+/// Returns the object that a client puts.
 #[must_use]
 pub fn object(client: u8) -> ObjectData {
     let part = PartData {
@@ -214,7 +210,7 @@ pub fn object(client: u8) -> ObjectData {
     }
 }
 
-/// The data folder of what a client puts.
+/// Returns the data folder of the object that a client puts.
 #[must_use]
 pub fn folder(client: u8) -> Folder {
     Folder::from(client) + 1

@@ -1,4 +1,4 @@
-//! What there is: the bounds of a run, its state, and what may happen.
+//! The bounds of a run, its states, and the actions.
 
 use super::requests::{Key, Request};
 use super::rules::{Occasion, Rule};
@@ -11,84 +11,80 @@ use model::record::{Record, Version};
 use stateright::semantics::LinearizabilityTester;
 use std::sync::Arc;
 
-/// The version that the key may start with, and the null version under it: whose they are.
+/// Client numbers of the versions that the key may start with: the current one, and the null version under it.
 pub const FIRST: [u8; 2] = [90, 91];
 
 /// The bounds of a run.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// What is asked for, one client each.
+    /// The requests, one client each.
     pub requests: Vec<Request>,
-    /// Whether the key starts with a null version and a later one.
+    /// True if the key starts with a null version and a later one.
     pub initial: bool,
-    /// Votes whose fate is open.
+    /// Number of votes whose outcome is left open.
     pub lost: u8,
-    /// The break, if any.
+    /// The mutant, if any.
     pub mutation: Mutation,
-    /// The break of the drive, if any.
+    /// The mutant of the drive, if any.
     pub protocol: ProtocolMutation,
-    /// The occasions that arose in some state.
+    /// The witnesses that were reached in some state.
     pub seen: Seen<Occasion>,
 }
 
-/// All that there is at one moment: what is judged, and what it is judged by.
+/// A state: the system that is checked, and the ledger that it is checked against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    /// The system.
     pub system: System,
-    /// The books.
     pub ledger: Ledger,
 }
 
-/// What is judged: machines, what is between them, and what may yet befall them.
+/// The system under test: the machines, the messages in flight, and the remaining faults.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct System {
     /// The chosen values, in order, each with the client that made it.
     pub chain: Vec<(Exact, Option<u8>)>,
-    /// The vote that may yet be chosen, and whose it is.
+    /// The vote that may yet be chosen, and its client.
     pub open: Option<(Exact, u8)>,
-    /// The clients.
     pub clients: Vec<Client>,
-    /// What a drive holds.
+    /// The key's state on a drive.
     pub drive: Arc<KeyState<Record>>,
-    /// What is left of them.
+    /// Number of votes that may still be left open.
     pub lost: u8,
 }
 
-/// What the system is judged by. It is kept from what happens alone; no machine sees it.
+/// The data that the system is checked against. It is derived from events alone; no machine sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ledger {
-    /// What clients asked and were told.
+    /// The invocations and replies of clients.
     pub history: LinearizabilityTester<u8, Key>,
-    /// The rules that were broken.
     pub broken: Violations<Rule>,
 }
 
-/// A client.
+/// Progress of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Client {
-    /// It has not asked.
+    /// Its request is not sent.
     Idle,
     /// It waits for a vote.
     Waiting,
     /// It was answered.
     Answered,
-    /// It was told that nothing is known.
+    /// Its reply was that the outcome is unknown.
     Unknown,
 }
 
-/// A step.
+/// The possible actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// A client asks, and is answered.
+    /// A client sends its request, and is answered.
     Do(u8),
-    /// A client asks, and the fate of its vote is open.
+    /// A client sends its request, and the outcome of its vote is open.
     Try(u8),
-    /// The vote is chosen.
+    /// The open vote is chosen.
     Land,
-    /// Whoever waits for a vote that was decided looks at what is chosen.
+    /// A client whose vote was decided looks for its change in the latest chosen value.
     Look(u8),
-    /// The drive hears of the latest chosen vote.
+    /// The drive receives the latest chosen vote.
     Hear,
 }
 
@@ -109,7 +105,7 @@ impl System {
     }
 }
 
-/// Returns what a client sees of a key's versions, the current one first.
+/// Returns a key's versions as a client sees them, the current one first.
 pub(super) fn versions_of(record: &Record) -> Vec<(u8, (u8, bool))> {
     let versions = record.object().map_or(&[][..], |object| &object.versions);
     let seen = |version: &Version| {

@@ -1,11 +1,11 @@
 //! One key, its clients and one of its drives, as a stateright model.
 //!
 //! The key's register is atomic (`register.linearizable`): a change is made of the latest chosen value in one step. Its
-//! vote is chosen at once, or its fate is open: then it is chosen later, or never once another change was made. Who
-//! waits for such a vote looks whether what is chosen shows it, as a coordinator does.
+//! vote is chosen at once, or its outcome is open: then it is chosen later, or never once another change was made. A
+//! client that waits for such a vote looks for its change in the latest chosen value, as a coordinator does.
 //!
-//! The drive is the server's acceptor. It hears of a chosen vote and of its being chosen at once, and may miss any.
-//! Each client's clock shows one time: those who come later may have an earlier one.
+//! The drive is the server's acceptor. It receives the Accept and the Finalize of a chosen vote together, and may miss
+//! any. Each client's clock shows one time; a later client may have an earlier one.
 
 use super::requests::{CLOCKS, Key, Request, Told, UPLOAD, change, folder, object};
 use super::rules::{Occasion, Rule};
@@ -157,7 +157,7 @@ impl World {
         Op::new(u128::from(client) + 1, now_nanos, kind).with_mutation(self.mutation)
     }
 
-    /// A client asks: a change is made of the latest chosen value.
+    /// Sends a client's request: a change is made of the latest chosen value.
     fn ask(&self, s: &mut State, client: u8, known: bool) {
         let request = self.request(client);
         s.ledger
@@ -171,7 +171,7 @@ impl World {
         s.ledger.audit_decision(self, &op, &base, &decision);
         match decision {
             Decision::Write(value) => {
-                // Whatever is open was not seen, and never will be.
+                // An open vote is not part of the base, so it can never be chosen.
                 s.system.open = None;
                 if known {
                     self.choose(s, Exact(value), client);
@@ -223,7 +223,7 @@ impl World {
         }
     }
 
-    /// The drive votes for what is chosen, and is told so.
+    /// Delivers the Accept and the Finalize of the latest chosen vote to the drive.
     fn hear(&self, s: &mut State) {
         let mut own = fresh(UNBOUNDED);
         let vote = |at: usize, s: &State| Vote {
