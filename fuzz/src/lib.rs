@@ -1,4 +1,4 @@
-//! Fuzz targets. They are in `tests/`, one file per subject; how to run them is in `README.md`.
+//! Fuzz targets. They are in `tests/`, one file for each subject; `README.md` says how to run them.
 
 #[cfg(fuzzing)]
 use bolero as _;

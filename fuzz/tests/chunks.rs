@@ -1,4 +1,4 @@
-//! aws-chunked bodies, signatures, and the gate that every request passes.
+//! aws-chunked bodies, signatures, and the gate of each request.
 
 use bolero::{TypeGenerator, check};
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use store::{
     sigv4::{self, check_form},
 };
 
-/// What befalls a body on its way.
+/// Damage to an encoded body.
 #[derive(Clone, Debug, TypeGenerator)]
 enum Damage {
     Flip { at: u16, bits: u8 },
@@ -37,7 +37,7 @@ impl Damage {
     }
 }
 
-/// The framing, with or without what stands for signatures.
+/// Encodes chunks, optionally with placeholders for their signatures.
 fn frame(chunks: &[Vec<u8>], signed: bool) -> Vec<u8> {
     let extension = if signed {
         format!(";chunk-signature={}", "0".repeat(64))
@@ -54,8 +54,8 @@ fn frame(chunks: &[Vec<u8>], signed: bool) -> Vec<u8> {
     body
 }
 
-/// What a body says, strictly: its data, what follows the last chunk, and the largest chunk. `None` if it is not
-/// framed, or not to its end.
+/// Decodes a body strictly; returns its data, the bytes after the last chunk's line, and the size of the largest chunk.
+/// `None` if the framing is invalid or incomplete.
 fn read(mut body: &[u8]) -> Option<(Vec<u8>, Vec<u8>, u64)> {
     let (mut data, mut largest) = (Vec::new(), 0);
     loop {
@@ -88,14 +88,15 @@ fn split(body: &[u8], cuts: &[u16]) -> Vec<Bytes> {
         .collect()
 }
 
-/// The same data and trailer in any pieces, or a refusal; nothing is held but the line before a chunk.
+/// Decoding gives the same data and trailer however the body is split, or refuses it; it buffers at most a chunk's
+/// line.
 #[test]
 fn chunks_say_the_same_or_are_refused() {
     type Input = (Vec<Vec<u8>>, bool, Vec<Damage>, Vec<u16>);
     check!()
         .with_type::<Input>()
         .for_each(|(chunks, signed, damages, cuts)| {
-            // Without a verifier, signatures of chunks are extensions that ask for nothing.
+            // Without a verifier, chunk signatures are extensions without effect.
             let mut body = frame(chunks, *signed);
             damages.iter().take(3).for_each(|damage| damage.befall(&mut body));
             let pieces = split(&body, cuts);
@@ -157,11 +158,11 @@ const VALUES: [&str; 6] = [
     "b/k",
 ];
 
-/// The root user of the tests.
+/// Root credentials of the tests.
 const KEYS: (&str, &str) = ("root", "hidden-secret");
 
-/// No `x-amz-` header passes that was added to a signed request, whatever else the request says; and none of which
-/// nobody knows the meaning.
+/// An `x-amz-` header that was added to a signed request is refused, whatever else the request has; so is an `x-minio-`
+/// header with a value.
 #[test]
 fn what_the_signature_does_not_cover_is_refused() {
     const NOW: u64 = 1_764_411_072_000_000_000;
@@ -213,7 +214,7 @@ fn what_the_signature_does_not_cover_is_refused() {
     });
 }
 
-/// A presigned URL lives for up to seven days, says so once, and leaves out nothing.
+/// A presigned URL is valid for up to seven days, states that exactly once, and has all parameters.
 #[test]
 fn a_presigned_url_says_how_long_it_lives() {
     const REST: [&str; 5] = [
@@ -246,7 +247,7 @@ fn a_presigned_url_says_how_long_it_lives() {
         });
 }
 
-/// The canary: a swallowed line end is data to another reader.
+/// Canary: a reader that tolerates a missing line end would take it for data.
 #[test]
 fn canary_the_strict_reader_refuses() {
     for body in [

@@ -1,4 +1,4 @@
-//! Rotten, cut and missing shards, and the arithmetic of shard files (`specs/erasure.md`).
+//! Corrupt, truncated and missing shards, and the arithmetic of shard files (`specs/erasure.md`).
 
 use bolero::{TypeGenerator, check};
 use bytes::Bytes;
@@ -6,7 +6,7 @@ use reed_solomon_erasure::galois_8::ReedSolomon;
 use std::ops::Range;
 use store::erasure::{Codec, Decoder, Encoder, HASH_LEN, Layout, STRIPE_LEN, ShardSet, Stripe, verify_block};
 
-/// What befalls a frame on its drive.
+/// Damage to a frame on its drive.
 #[derive(Clone, Debug, TypeGenerator)]
 enum Damage {
     Missing,
@@ -45,23 +45,22 @@ impl Damage {
     }
 }
 
-/// A legal code for any two bytes.
 fn codec_of((total, parity): (u8, u8)) -> Codec {
     let total = total % 16 + 1;
     let parity = parity % (total / 2 + 1);
     Codec::new(total - parity, parity).expect("a legal code")
 }
 
-/// Frames of a part that is shorter than a stripe; `None` if it is empty.
+/// Returns the frames of a part that is shorter than a stripe; `None` if it is empty.
 fn last_stripe(codec: Codec, part: &[u8]) -> Option<Stripe> {
     let mut encoder = Encoder::with_expected_len(codec, part.len() as u64);
     assert_eq!(encoder.push(&mut &part[..]), None);
     encoder.finish()
 }
 
-/// `erasure.any-k`, `erasure.direct`, `erasure.never-wrong`, `erasure.rebuild`: with K whole frames the bytes come
-/// back; with fewer they come back right or not at all; and the same holds for what heal writes.
-/// The decoder is one that has decoded other stripes before.
+/// Checks `erasure.any-k`, `erasure.direct`, `erasure.never-wrong`, `erasure.rebuild`: K intact frames give the bytes;
+/// fewer give the right bytes or an error; the same holds for the frames that heal writes. The decoder may have decoded
+/// other stripes before.
 fn check_reads(
     (codec, decoder): (Codec, &mut Decoder),
     part: &[u8],
@@ -114,7 +113,7 @@ fn damaged_shards_read_right_or_not_at_all() {
             let mut found: Vec<Option<Bytes>> = original.iter().cloned().map(Some).collect();
             let mut decoder = Decoder::new(codec);
             check_reads((codec, &mut decoder), part, 0..part.len(), &original, &found);
-            // After each further damage: as if each were met in a later stripe.
+            // Check after each further damage, as if it occurred in a later stripe.
             for (shard, damage) in damages.iter().take(codec.total() + 4) {
                 let frame = &mut found[usize::from(*shard) % codec.total()];
                 *frame = damage.befall(frame);
@@ -130,7 +129,7 @@ fn damaged_shards_read_right_or_not_at_all() {
         });
 }
 
-/// The canary: a frame of wrong bytes with their right hash is what no reader can notice, so the check above must.
+/// Canary: no reader can notice wrong bytes with a matching hash, so the check above must.
 #[test]
 #[should_panic(expected = "a wrong byte was read")]
 fn canary_forged_frame_is_noticed_by_the_check() {
@@ -141,7 +140,7 @@ fn canary_forged_frame_is_noticed_by_the_check() {
     check_reads((codec, &mut Decoder::new(codec)), b"right", 0..5, &original, &found);
 }
 
-/// `erasure.systematic`: data and parity are those of another implementation.
+/// `erasure.systematic`: data and parity blocks equal those of a reference implementation.
 #[test]
 fn code_is_that_of_the_reference() {
     check!().with_type::<((u8, u8), Vec<u8>)>().for_each(|(shape, stripe)| {
@@ -160,8 +159,8 @@ fn code_is_that_of_the_reference() {
     });
 }
 
-/// `bitrot.frame`: frames do not depend on how the part arrives, nor on what was expected. A part of up to 3 stripes
-/// is a pattern repeated.
+/// `bitrot.frame`: frames do not depend on how the part is split as it arrives, nor on its expected length. The part is
+/// a repeated pattern of up to 3 stripes.
 #[test]
 fn chunks_and_expectations_do_not_matter() {
     type Input = ((u8, u8), u8, u32, Vec<u32>, Option<u64>);
@@ -196,7 +195,7 @@ fn chunks_and_expectations_do_not_matter() {
         });
 }
 
-/// `erasure.stripe`, `erasure.file-len`: against a model that walks the part stripe by stripe.
+/// `erasure.stripe`, `erasure.file-len`: compares with a model that walks the part stripe by stripe.
 #[test]
 fn layout_is_that_of_a_walk() {
     check!()
@@ -231,7 +230,7 @@ fn layout_is_that_of_a_walk() {
         });
 }
 
-/// The same in the whole range of u64, in 128 bits: refused, or right without overflow.
+/// The same in the whole range of u64, compared in 128 bits: refused, or right without overflow.
 #[test]
 fn layout_never_overflows() {
     check!()

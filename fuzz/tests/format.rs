@@ -1,9 +1,9 @@
-//! `format.json`: a damaged document is an error, or says the same.
+//! Parser of `format.json`: a damaged document is an error, or has the same meaning.
 
 use bolero::{TypeGenerator, check};
 use store::drive::fuzzing::{format_document, format_meaning, seal_format};
 
-/// What befalls a document.
+/// Damage to a document.
 #[derive(Clone, Debug, TypeGenerator)]
 enum Damage {
     Flip {
@@ -21,7 +21,7 @@ enum Damage {
         at: u16,
         len: u8,
     },
-    /// A range twice: lines, fields, drives.
+    /// Duplicates a range: lines, fields, drives.
     Twice {
         at: u16,
         len: u16,
@@ -77,7 +77,7 @@ fn original((sets, set_size, this, complete): (u8, u8, u8, bool)) -> String {
     format_document(drives, set_size, usize::from(this), complete)
 }
 
-/// `format.unreadable-is-offline`: damage is noticed, or it changed nothing.
+/// `format.unreadable-is-offline`: damage is detected, or does not change the meaning.
 #[test]
 fn damaged_documents_are_refused_or_say_the_same() {
     type Input = ((u8, u8, u8, bool), Vec<Damage>);
@@ -95,8 +95,8 @@ fn damaged_documents_are_refused_or_say_the_same() {
     });
 }
 
-/// Whoever seals a document of another shape is believed only if the shape is one: what is read is what would be
-/// written and read again.
+/// A document with a valid checksum is refused unless its shape is legal: the parsed document, written
+/// again, parses to the same.
 #[test]
 fn sealed_documents_are_refused_or_legal() {
     type Input = ((u8, u8, u8, bool), Vec<Damage>);

@@ -1,4 +1,4 @@
-//! A drive's index under rot: rows that are read are those that were written, or the index fails.
+//! Bitrot of a drive's index: rows that are read are as they were written, or the index fails.
 
 use bolero::{TypeGenerator, check};
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use store::{
 const KEYS: u64 = 60;
 const BLOCK_BYTES: usize = 4096;
 
-/// A file in memory. Everything counts as synced.
+/// File in memory. All writes count as synced.
 #[derive(Debug)]
 struct MemoryFile(Mutex<Vec<u8>>);
 
@@ -107,7 +107,7 @@ fn rows() -> Vec<Row> {
     (0..KEYS).map(row).collect()
 }
 
-/// The bytes of an index with all rows, and of its log: closed, or as a crash leaves them after the drive had rested.
+/// Returns an index with all rows, and its log: closed, or as a crash leaves them after the index had come to rest.
 fn image(closed: bool) -> Image {
     let (file, log) = (MemoryFile::new(Vec::new()), MemoryFile::new(Vec::new()));
     IndexDoor::create(file.clone(), &*log).expect("creates");
@@ -123,7 +123,6 @@ fn image(closed: bool) -> Image {
     Image { index, log }
 }
 
-/// The bytes of an index and of its log.
 #[derive(Clone)]
 struct Image {
     index: Vec<u8>,
@@ -137,7 +136,7 @@ impl Image {
     }
 }
 
-/// What befalls the file.
+/// Damage to a file.
 #[derive(Clone, Debug, TypeGenerator)]
 enum Rot {
     Flip {
@@ -148,7 +147,7 @@ enum Rot {
         at: u32,
         bytes: Vec<u8>,
     },
-    /// A lost extent.
+    /// Lost extent.
     ZeroBlocks {
         block: u16,
         count: u8,
@@ -160,7 +159,7 @@ enum Rot {
     Append {
         bytes: Vec<u8>,
     },
-    /// Within what is used of the header's copies, which a flip anywhere rarely hits.
+    /// Within the used bytes of the header's copies, which a flip anywhere rarely hits.
     FlipHeader {
         copy: u8,
         at: u16,
@@ -193,7 +192,7 @@ impl Rot {
     }
 }
 
-/// Reads everything and writes to it: what comes back is right. A row that is read wrong or not at all is a panic.
+/// Reads all rows and writes another one. Panics if a row is wrong or missing.
 fn read_all(image: &Image, expected: &[Row]) -> Result<(), IndexError> {
     let index = image.open()?;
     assert_eq!(index.drive_state()?, (3, 9), "the drive's own promises");
@@ -221,26 +220,25 @@ fn check_rot(closed: bool) {
     check!().with_type::<Vec<Rot>>().for_each(|rot| {
         let mut file = image.clone();
         rot.iter().take(6).for_each(|rot| rot.befall(&mut file.index));
-        // Zeroes in a block and in its checksum are a block that was never written: redb meets them with a panic,
-        // which is an error to whoever asks.
+        // A block of zeroes with a checksum of zeroes counts as never written. redb panics on it, which the index
+        // returns as an error.
         read_all(&file, &rows).ok();
     });
 }
 
-/// `drive.index-verified`, `drive.index-header`: whatever rots, no row is wrong, and none is lost.
+/// `drive.index-verified`, `drive.index-header`: under any bitrot, no row is wrong and none is lost.
 #[test]
 fn rot_of_a_closed_index_is_never_read() {
     check_rot(true);
 }
 
-/// The same after a crash of a drive that had rested.
+/// The same after a crash, once the index had come to rest.
 #[test]
 fn rot_of_a_crashed_index_is_never_read() {
     check_rot(false);
 }
 
-/// `drive.log-verified`: whatever rots of a log, what is read of it are whole entries, up to one behind which none is
-/// left.
+/// `drive.log-verified`: under any bitrot of the log, a prefix of its entries is read, each of them whole.
 #[test]
 fn rot_of_a_log_is_never_read() {
     let (file, log) = (MemoryFile::new(Vec::new()), MemoryFile::new(Vec::new()));
@@ -254,7 +252,7 @@ fn rot_of_a_log_is_never_read() {
     let image = Image { index, log };
     check!().with_type::<Vec<Rot>>().for_each(|rot| {
         let mut rotten = image.clone();
-        // Most of a log is empty.
+        // Most of a log is empty, and damage there would have no effect.
         rotten.log.truncate(16 * BLOCK_BYTES);
         rot.iter().take(6).for_each(|rot| rot.befall(&mut rotten.log));
         let Ok(index) = rotten.open() else {
@@ -270,7 +268,7 @@ fn rot_of_a_log_is_never_read() {
     });
 }
 
-/// Any file is an index or an error.
+/// No file without a valid header opens as an index.
 #[test]
 fn any_file_is_an_index_or_an_error() {
     check!().with_type::<(Vec<u8>, u8)>().for_each(|(bytes, blocks)| {
@@ -283,7 +281,7 @@ fn any_file_is_an_index_or_an_error() {
     });
 }
 
-/// The canary: another row in the place of one is a wrong value.
+/// Canary: a row that was never written must be reported as lost.
 #[test]
 #[should_panic(expected = "is wrong or lost")]
 fn canary_a_lost_row_is_noticed_by_the_check() {

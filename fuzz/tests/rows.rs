@@ -1,4 +1,4 @@
-//! The values of the index, and names of registers: bytes are what was encoded, or an error.
+//! Encoding of index rows and register names: any bytes are an error, or a value that survives a round trip.
 
 use bolero::{TypeGenerator, check};
 use model::{
@@ -14,9 +14,9 @@ use store::drive::{
 };
 
 type Headers = Vec<(String, String)>;
-/// id, change, time, and data unless it is a delete marker.
+/// ID, change, time, and data unless it is a delete marker.
 type AnyVersion = (u128, u128, u64, Option<AnyData>);
-/// id, start, K and M, headers, checksum.
+/// ID, start, K and M, headers, checksum.
 type AnyUpload = (u128, u64, (u8, u8), Headers, Option<(u8, bool)>);
 
 #[derive(Clone, Debug, TypeGenerator)]
@@ -156,7 +156,7 @@ impl AnyVote {
     }
 }
 
-/// A committed vote is all there is to know, as the acceptor leaves it.
+/// Builds a register as an acceptor leaves it: a committed one has only its vote.
 fn register(accepted: &AnyVote, prev: &AnyVote, committed: bool, superseded: &[u128]) -> Register<Record> {
     let accepted = accepted.vote();
     let register = if committed {
@@ -170,7 +170,7 @@ fn register(accepted: &AnyVote, prev: &AnyVote, committed: bool, superseded: &[u
     }
 }
 
-/// Records are compared by their names; the texts say whether all of it is the same.
+/// Returns whether registers are equal. `Record` compares by name only, so their debug output is compared too.
 fn same(a: &Register<Record>, b: &Register<Record>) -> bool {
     a == b && format!("{a:?}") == format!("{b:?}")
 }
@@ -187,7 +187,7 @@ fn registers_come_back_as_they_were() {
         });
 }
 
-/// Damage that the checksums of blocks would catch: an error, or a register that is encoded as one.
+/// Damage that block checksums would catch decodes to an error, or to a register that survives a round trip.
 #[test]
 fn damaged_registers_are_registers_or_errors() {
     type Input = (AnyVote, AnyVote, (bool, Vec<u128>), Vec<(u16, u8)>, u16);
@@ -229,17 +229,17 @@ fn any_bytes_are_a_row_or_an_error() {
             (Ok(shard), _) => panic!("{shard:?} of {bytes:?}"),
             (Err(_), _) => {}
         }
-        // Rows of a log entry have nine bytes besides their key and value.
+        // Each row of a log entry has nine bytes besides its key and value.
         assert!(decode_batch(bytes).unwrap_or(0) <= bytes.len() / 9);
         let (key, row) = bytes.split_at(bytes.len().saturating_sub(1));
         if let Ok((owner, folder, upload, part, _)) = decode_held(key, row) {
-            // What stands between the owner and the fixed end is not looked at: there is nothing.
+            // Bytes between the owner and the fixed-length end are ignored; a valid key has none.
             assert!(held_key(&owner, folder, upload, part).len() <= key.len().max(38));
         }
     });
 }
 
-/// `format.held-key`: no owner's keys begin like another's, and a key says whose it is.
+/// `format.held-key`: no owner's keys have another owner's prefix, and a key determines its owner.
 #[test]
 fn held_keys_say_whose_they_are() {
     type Input = (Vec<u8>, Vec<u8>, u128, u128, u16, bool);
@@ -260,7 +260,7 @@ fn held_keys_say_whose_they_are() {
         });
 }
 
-/// Names say of what they are; the order of objects in a bucket is that of their keys.
+/// Names determine their kind; objects of a bucket sort by key.
 #[test]
 fn names_of_registers_come_back() {
     type Input = (u128, u128, u16, String, String);

@@ -1,4 +1,4 @@
-//! What operators and clients write in a line: drive arguments, storage classes, sizes, lists of ETags.
+//! Parsers of one-line texts: drive arguments, storage classes, sizes, lists of ETags.
 
 use bolero::{TypeGenerator, check};
 use model::record::EtagMatch;
@@ -51,7 +51,7 @@ impl Piece {
     }
 }
 
-/// Drive arguments make a topology that is one, or a refusal.
+/// Drive arguments give a valid topology, or an error.
 #[test]
 fn drive_arguments_make_sets_or_are_refused() {
     type Input = (Vec<Vec<Piece>>, Option<u8>, (Option<u8>, Option<u8>));
@@ -86,7 +86,7 @@ fn drive_arguments_make_sets_or_are_refused() {
         });
 }
 
-/// The leftmost range is the fastest; a leading zero sets the width.
+/// The leftmost range varies fastest; a leading zero sets the width.
 #[test]
 fn ranges_of_drives_are_those_of_a_count() {
     type Input = ((u8, u8), (u8, u8), bool);
@@ -161,7 +161,7 @@ fn sizes_are_read_and_written() {
         .with_type::<(u64, u8, Vec<Piece>)>()
         .for_each(|(number, unit, pieces)| {
             let (unit, bytes) = UNITS[usize::from(*unit) % UNITS.len()];
-            // Beyond 2^53 a number is rounded, as any with a fraction is.
+            // Beyond 2^53 numbers are rounded, as those with a fraction are.
             let number = number % (1 << 53);
             let expected = u128::from(number) * u128::from(bytes);
             match size::parse(&format!("{number}{unit}")) {
@@ -184,7 +184,7 @@ fn sizes_are_read_and_written() {
         });
 }
 
-/// A list of ETags matches those in it and no others, in any of the forms that clients write.
+/// A list of ETags matches exactly those in it, in any of the forms that clients write.
 #[test]
 fn lists_of_etags_match_what_is_in_them() {
     type Input = (Vec<(u128, u8)>, u128, String);

@@ -1,17 +1,17 @@
-//! A node's clock: the simulation has one, and each node reads it with an offset and a drift.
+//! Clock of a node: the simulation's clock, read with an offset and a drift.
 
 use std::time::Duration;
 
 const MILLION: i128 = 1_000_000;
 
-/// Skew of a node's clocks. All integers: the same on every machine.
+/// Skew of a node's clocks. All integers, so that it is the same on every machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Clock {
-    /// Added to the wall clock.
+    /// Nanoseconds added to the wall clock.
     pub(crate) offset_nanos: i64,
-    /// Parts per million by which the node's seconds are too short (its clock runs fast) or too long.
+    /// Drift in parts per million; positive when the node's clock runs fast.
     drift_ppm: i32,
-    /// When the drift was set: in virtual time, and what the monotonic clock showed then.
+    /// Virtual time at which the drift was set, and the reading of the monotonic clock then.
     since_nanos: i128,
     shown_nanos: i128,
 }
@@ -26,20 +26,20 @@ impl Clock {
         self.drift_ppm = drift_ppm.clamp(-900_000, 900_000);
     }
 
-    /// Returns what the monotonic clock shows at virtual time `now`.
+    /// Returns the reading of the monotonic clock at virtual time `now`.
     pub(crate) fn mono(&self, now: Duration) -> Duration {
         Duration::from_nanos(self.mono_nanos(now.as_nanos() as i128) as u64)
     }
 
-    /// Returns what the wall clock shows at virtual time `now` when the simulation's shows `wall`, both in
-    /// nanoseconds since the epoch.
+    /// Returns the reading of the node's wall clock at virtual time `now`, where `wall_nanos` is the simulation's; both
+    /// in nanoseconds since the Unix epoch.
     pub(crate) fn wall_nanos(&self, now: Duration, wall_nanos: u64) -> u64 {
         let now_nanos = now.as_nanos() as i128;
         let ahead = self.mono_nanos(now_nanos) - now_nanos + i128::from(self.offset_nanos);
         (i128::from(wall_nanos) + ahead).clamp(0, i128::from(u64::MAX)) as u64
     }
 
-    /// Returns how long in virtual time a node waits that wants to wait this long.
+    /// Converts a duration by the node's clock into virtual time.
     pub(crate) fn to_virtual(self, local: Duration) -> Duration {
         let nanos = local.as_nanos() as i128 * MILLION / (MILLION + i128::from(self.drift_ppm));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))

@@ -1,4 +1,4 @@
-//! A drive's executor in the simulation: jobs run inline, after a delay, in a task of the node.
+//! Simulated executor of a drive: jobs run inline, after a delay, in a task of the node.
 
 use crate::{
     drive::SimDrive,
@@ -18,14 +18,14 @@ use std::{
 use store::runtime::{BoxFuture, Executor, Job, Lane};
 use tokio::sync::{mpsc, oneshot};
 
-/// As in production, a commit that was handed over runs even if nobody waits for it; a data job that
-/// nobody waits for any more may run or not.
+/// As in production, a commit that was submitted runs even if its caller is cancelled; a data job of a cancelled
+/// caller may run or not.
 pub(crate) struct SimExecutor {
     place: Place,
     commit: mpsc::UnboundedSender<Work>,
 }
 
-/// Where jobs run.
+/// Node, process and drive that jobs run on.
 #[derive(Clone)]
 struct Place {
     world: World,
@@ -89,8 +89,8 @@ impl Place {
         done.send(()).ok();
     }
 
-    /// Half of the jobs find their bytes in a cache and begin at once, in any order; the others wait for
-    /// the drive. All wait while it hangs.
+    /// Delays a job. Half of the jobs hit a cache and begin at once, in any order; the others wait for the drive. All
+    /// wait while the drive hangs.
     async fn delay(&self) {
         if thread_rng().gen_bool(0.5) {
             yield_some().await;
@@ -102,21 +102,21 @@ impl Place {
     }
 }
 
-/// Lets other tasks go first, a few times.
+/// Yields to other tasks a random number of times.
 pub(crate) async fn yield_some() {
     for _ in 0..thread_rng().gen_range(0..6) {
         yield_now().await;
     }
 }
 
-/// Runs a job so that its panic ends the job alone.
+/// Runs a job and contains its panic, as in production.
 pub(crate) fn run_contained(world: &World, node: u32, job: Job) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
         world.job_panicked(node, panic_message(&*panic));
     }
 }
 
-/// Returns what a panic said.
+/// Returns the message of a panic.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());

@@ -1,12 +1,12 @@
-//! The store under deterministic simulation: a cluster in one thread, whose clock, chance, network and
-//! drives obey a seed. `specs/simulation.md` describes it.
+//! Deterministic simulation of the store: a whole cluster in one thread, whose clock, randomness, network and
+//! drives follow from a seed. `specs/simulation.md` describes it.
 //!
-//! - [`World`]: the nodes, their clocks and drives, and the trace of what happened.
-//! - [`drive`]: drives that lose power, rot, fill up, lie and hang.
-//! - [`linearizable`], [`listing`]: was what the clients saw possible?
-//! - [`net`]: hosts that talk over links with latency, bandwidth and cuts.
-//! - [`one_node`]: a node that serves clients while everything breaks.
-//! - [`run`]: many seeds, and how to replay one.
+//! - [`World`]: the nodes with their clocks and drives, and the trace of the run.
+//! - [`drive`]: simulated drives with power loss, bitrot, ENOSPC, lying syncs and hangs.
+//! - [`linearizable`], [`listing`]: checks of the histories that clients record.
+//! - [`net`]: simulated hosts on links with latency, bandwidth and partitions.
+//! - [`one_node`]: fault injection into a single node that serves clients.
+//! - [`run`]: runs many seeds, and replays one.
 
 #[cfg(not(madsim))]
 compile_error!("the simulation needs `--cfg madsim`; .cargo/config.toml sets it unless RUSTFLAGS replaces that");
@@ -28,7 +28,7 @@ pub use world::World;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks. A panic elsewhere ends the run anyway, and the trace must still be readable then.
+/// Locks, ignoring poison: a panic elsewhere ends the run anyway, and the trace must still be readable then.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,8 @@
-//! Is a history of a register linearizable: is there one order of its operations that respects real time
-//! and explains every answer?
+//! Linearizability check of a register's history: is there one order of its operations that respects real time and
+//! explains every answer?
 //!
-//! The search is that of Wing and Gong with the memory of Lowe: configurations (operations done, value)
-//! that led nowhere are not entered again. A history of one key is checked at a time; linearizability is
-//! local, so the keys need not be checked together.
+//! The search is that of Wing and Gong with Lowe's memoization: configurations (operations done, value) that failed
+//! are not entered again. Each key is checked by itself, which suffices because linearizability is local.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,54 +11,54 @@ use std::{
     time::Duration,
 };
 
-/// What a client asked for.
+/// Operation that a client requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input<V> {
-    /// Write unconditionally.
+    /// Unconditional write.
     Put(V),
-    /// Remove; succeeds also when there is nothing.
+    /// Removal; succeeds also when there is no value.
     Delete,
-    /// A read of the value.
+    /// Read of the value.
     Get,
-    /// If the value is `expected`, make it `new`. `None` is no value: `expected: None` is create-only,
-    /// `new: None` a conditional delete.
+    /// Compare-and-swap: if the value is `expected`, make it `new`. `None` is no value: `expected: None` is
+    /// create-only, `new: None` a conditional delete.
     Compare {
-        /// What must be there.
+        /// Value required for the swap.
         expected: Option<V>,
-        /// What is there afterwards.
+        /// Value after the swap.
         new: Option<V>,
     },
 }
 
-/// What a client was told. An operation that failed without effect for certain belongs into no history;
-/// one of unknown effect is recorded without an output.
+/// Answer that a client received. An operation that certainly failed without effect must not be in a history; one
+/// with an unknown outcome is recorded without an output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output<V> {
-    /// A put, a delete or a comparison that succeeded.
+    /// Success of a put, a delete or a comparison.
     Done,
-    /// A comparison that found something else.
+    /// Failure of a comparison: the value was not the expected one.
     Refused,
-    /// What a get found.
+    /// Value that a get returned.
     Value(Option<V>),
 }
 
 /// One operation of a history. Times are of one clock without skew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation<V> {
-    /// What was asked.
+    /// Requested operation.
     pub input: Input<V>,
     /// Time of the call.
     pub invoked: Duration,
-    /// When and what was answered; `None` when it may take effect at any later time or never.
+    /// Time and content of the answer; `None` if ambiguous: it may take effect at any later time or never.
     pub completed: Option<(Duration, Output<V>)>,
 }
 
-/// A history that no order explains.
+/// Counterexample: a history that no order explains.
 #[derive(Clone, Debug)]
 pub struct Violation<V> {
     /// The whole history, by time of invocation.
     pub history: Vec<Operation<V>>,
-    /// The longest order that explains answers, as indices of the history. What is stuck comes after it.
+    /// Longest order that explains its answers, as indices of the history. No operation fits after it.
     pub longest: Vec<usize>,
 }
 
@@ -81,10 +80,10 @@ pub fn check<V: Ord + Clone + Debug>(initial: Option<V>, history: &[Operation<V>
     })
 }
 
-/// Histories by key, filled by many clients.
+/// Histories by key, recorded by concurrent clients.
 pub struct Recorder<V>(Mutex<BTreeMap<String, Vec<Option<Operation<V>>>>>);
 
-/// Names an operation of a [`Recorder`].
+/// Identifies an operation of a [`Recorder`].
 #[derive(Clone, Debug)]
 pub struct Ticket {
     key: String,
@@ -124,7 +123,7 @@ impl<V: Ord + Clone + Debug> Recorder<V> {
         }
     }
 
-    /// Takes an operation out: it failed, certainly without effect, now or later.
+    /// Removes an operation that certainly failed without effect, now or later.
     pub fn withdraw(&self, ticket: &Ticket) {
         let mut keys = crate::lock(&self.0);
         if let Some(operation) = keys
@@ -135,7 +134,7 @@ impl<V: Ord + Clone + Debug> Recorder<V> {
         }
     }
 
-    /// The histories so far.
+    /// Returns the histories so far.
     pub fn histories(&self) -> BTreeMap<String, Vec<Operation<V>>> {
         let keys = crate::lock(&self.0);
         let history = |history: &Vec<Option<Operation<V>>>| history.iter().flatten().cloned().collect();
@@ -183,15 +182,15 @@ impl<V: Debug> Display for Violation<V> {
     }
 }
 
-/// A value's number; 0 is no value.
+/// Number of a value; 0 is no value.
 type Id = u32;
 
-/// An operation with its value numbered.
+/// Operation with its values numbered.
 struct Step {
-    /// In the sorted history.
+    /// Index in the sorted history.
     index: usize,
     invoked: Duration,
-    /// `None` when it is ambiguous.
+    /// `None` if ambiguous.
     completed: Option<Duration>,
     kind: StepKind,
 }
@@ -207,9 +206,9 @@ enum StepKind {
     Write(Id),
     Read(Id),
     Swap(Id, Id),
-    /// A comparison that found something else than this.
+    /// Failed comparison with this value.
     Refused(Id),
-    /// No answer of the register has this form.
+    /// Answer that a register never gives to this operation.
     Impossible,
 }
 
@@ -219,7 +218,7 @@ impl StepKind {
         matches!(self, StepKind::Read(_) | StepKind::Refused(_))
     }
 
-    /// The value after the step; `None` when the step cannot happen at this value.
+    /// Returns the value after the step, or `None` if the step cannot happen at this value.
     fn apply(self, value: Id) -> Option<Id> {
         match self {
             StepKind::Write(new) => Some(new),
@@ -231,16 +230,16 @@ impl StepKind {
     }
 }
 
-/// The steps done, the value, and after an ambiguous step the value before it (see [`Search::options`]).
+/// Steps done, the value, and after an ambiguous step the value before it (see [`Search::options`]).
 type Configuration = (Box<[u64]>, Id, Option<Id>);
 
 struct Search {
     steps: Vec<Step>,
-    /// Answered steps that have no place yet.
+    /// Number of answered steps that are not in the order yet.
     unplaced: usize,
     done: Vec<bool>,
     order: Vec<usize>,
-    /// The value before each placed step.
+    /// Value before each placed step.
     before: Vec<Id>,
     longest: Vec<usize>,
     value: Id,
@@ -268,16 +267,16 @@ impl Search {
         }
     }
 
-    /// Depth first, without recursion: histories may be long.
+    /// Searches depth-first, without recursion because histories may be long.
     fn run(&mut self) -> bool {
-        // The next step to try at this depth.
+        // Next step to try at this depth.
         let mut cursor = 0;
         while self.unplaced > 0 {
             if let Some((step, value)) = self.next(cursor) {
                 self.place(step, value);
                 cursor = 0;
             } else {
-                // Nothing fits: take the last step back, and try those after it.
+                // No step fits: backtrack, and try the steps after the last one.
                 let Some(step) = self.take_back() else { return false };
                 cursor = step + 1;
             }
@@ -285,19 +284,19 @@ impl Search {
         true
     }
 
-    /// The first step from `cursor` on that leads somewhere new, and the value after it.
+    /// Returns the first step from `cursor` on that leads to a new configuration, and the value after it.
     fn next(&mut self, cursor: usize) -> Option<(usize, Id)> {
         self.options(cursor)
             .into_iter()
             .find(|(step, value)| self.is_new(*step, *value))
     }
 
-    /// The steps from `cursor` on that may come next and fit the value, each with the value after it. Two
-    /// rules keep the search small and miss no order:
+    /// Returns the steps from `cursor` on that may come next and fit the value, each with the value after it. Two rules
+    /// prune the search without missing an order:
     ///
-    /// - A step that fits and changes nothing comes first: whatever works without it works after it.
-    /// - An ambiguous step is placed only right before a step that does not fit without it. A write after
-    ///   it makes it superfluous, and any other step may come before it: an ambiguous one is never too late.
+    /// - A step that fits and changes nothing comes first: every order that works without it works after it.
+    /// - An ambiguous step is placed only right before a step that does not fit without it. Before a write it is
+    ///   superfluous, and it can be postponed past any other step, as it may take effect at any later time.
     fn options(&self, cursor: usize) -> Vec<(usize, Id)> {
         let candidates = self.candidates();
         let last = self.order.last().filter(|last| self.steps[**last].is_ambiguous());
@@ -331,7 +330,7 @@ impl Search {
         candidates.iter().filter(|n| **n >= cursor).filter_map(option).collect()
     }
 
-    /// The steps that may come next: none that is not placed ended before they began.
+    /// Returns the steps that may come next: those that began before any unplaced step ended.
     fn candidates(&self) -> Vec<usize> {
         let open = || (0..self.steps.len()).filter(|n| !self.done[*n]);
         let deadline = open().filter_map(|n| self.steps[n].completed).min();
@@ -340,7 +339,7 @@ impl Search {
             .collect()
     }
 
-    /// Returns whether a step leads to a configuration that was not tried; remembers it.
+    /// Returns whether a step leads to a configuration that was not tried, and marks it as tried.
     fn is_new(&mut self, step: usize, value: Id) -> bool {
         self.done[step] = true;
         let before = self.steps[step].is_ambiguous().then_some(self.value);
@@ -360,7 +359,7 @@ impl Search {
         }
     }
 
-    /// Undoes the last [`Search::place`]; the step, if there was one.
+    /// Undoes the last [`Search::place`]; returns the step, if there was one.
     fn take_back(&mut self) -> Option<usize> {
         let step = self.order.pop()?;
         self.value = self.before.pop()?;
@@ -380,7 +379,7 @@ impl<'a, V: Ord> Ids<'a, V> {
         value.map_or(0, |value| *self.known.entry(value).or_insert(next))
     }
 
-    /// `None` for what cannot matter: reads that nobody heard of.
+    /// Converts an operation, or returns `None` for a read without an answer, which constrains nothing.
     fn step(&mut self, index: usize, operation: &'a Operation<V>) -> Option<Step> {
         use Output::{Done, Refused, Value};
         let output = operation.completed.as_ref().map(|(_, output)| output);

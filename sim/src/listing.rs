@@ -1,29 +1,29 @@
-//! Was a listing possible, given what was done to the keys meanwhile?
+//! Check of listings against the histories of the keys.
 //!
-//! A listing is no snapshot: a key that comes or goes meanwhile may be in it or not. But it is sorted, and
-//! it holds each key that was there all the time once, and none that was absent all the time.
+//! A listing is no snapshot: a key that is made or deleted meanwhile may be in it or not. But it is sorted, has each
+//! key that existed throughout once, and none that was absent throughout.
 
 use crate::linearizable::{Input, Operation, Output};
 use std::{collections::BTreeMap, time::Duration};
 
-/// One page of a listing. Times are of the same clock as those of the histories.
+/// Page of a listing. Times are of the same clock as those of the histories.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    /// When it was asked for.
+    /// Time of the call.
     pub invoked: Duration,
-    /// When it was answered.
+    /// Time of the answer.
     pub completed: Duration,
-    /// It was asked for keys that begin so,
+    /// Requested prefix of the keys.
     pub prefix: String,
-    /// and that come after this one.
+    /// Key after which the page begins, exclusive.
     pub after: Option<String>,
-    /// Whether the answer said that more would follow.
+    /// True if the answer announced more keys.
     pub truncated: bool,
-    /// The keys in the answer.
+    /// Keys of the answer, in its order.
     pub keys: Vec<String>,
 }
 
-/// What is known of a key during a listing.
+/// Existence of a key during a listing, as far as its history tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presence {
     Throughout,
@@ -34,7 +34,7 @@ enum Presence {
 /// Checks a page against the histories of all keys. No key had a value at first.
 ///
 /// # Errors
-/// A sentence that says what is wrong.
+/// A description of the violation.
 pub fn check<V: PartialEq>(histories: &BTreeMap<String, Vec<Operation<V>>>, listing: &Listing) -> Result<(), String> {
     if let Some(pair) = listing.keys.windows(2).find(|pair| pair[0] >= pair[1]) {
         return Err(format!("{:?} is listed before {:?}", pair[0], pair[1]));
@@ -64,10 +64,10 @@ impl Listing {
         key.starts_with(&self.prefix) && self.after.as_deref().is_none_or(|after| key > after)
     }
 
-    /// Returns whether the page would hold the key if it is there.
+    /// Returns whether the page must contain the key if it exists.
     fn covers(&self, key: &str) -> bool {
         let end = if self.truncated { self.keys.last() } else { None };
-        // A page that is truncated before its first key says nothing of any key.
+        // A truncated page without keys says nothing of any key.
         let reached = if self.truncated {
             end.is_some_and(|end| key <= end.as_str())
         } else {
@@ -77,10 +77,10 @@ impl Listing {
     }
 }
 
-/// Returns what a key's history says of its presence during a listing.
+/// Returns the existence of a key during a listing, from its history.
 ///
-/// Of the writes that may be the last one at some moment of the listing, all that are certain to be
-/// overwritten before it began are left out. If the rest agree, the answer is known.
+/// Considers the writes that may be the last one at some moment of the listing: all but those that were certainly
+/// overwritten before it began. If they agree, the answer is known.
 fn presence<V: PartialEq>(history: &[Operation<V>], listing: &Listing) -> Presence {
     let writes: Vec<Write> = history.iter().filter_map(Write::of).collect();
     let overwritten = |write: &Write| {
@@ -106,12 +106,12 @@ fn presence<V: PartialEq>(history: &[Operation<V>], listing: &Listing) -> Presen
     }
 }
 
-/// An operation that changed the key, or may have.
+/// Operation that changed the key, or may have.
 struct Write {
     invoked: Duration,
-    /// `None` when it may take effect at any later time or never.
+    /// `None` if it may take effect at any later time or never.
     completed: Option<Duration>,
-    /// Whether the key has a value afterwards.
+    /// True if the key has a value afterwards.
     present: bool,
 }
 
@@ -160,7 +160,7 @@ mod tests {
         op(from, Some(to), Input::Delete)
     }
 
-    /// A listing from 100 to 200 of one key with this history: may it hold the key, may it lack it?
+    /// Lists a key with this history from time 100 to 200; returns whether it may be present and may be absent.
     fn may(history: Vec<Operation<u64>>) -> (bool, bool) {
         let histories = BTreeMap::from([("k".to_owned(), history)]);
         let listing = |keys: &[&str]| page("", None, false, keys);

@@ -1,4 +1,4 @@
-//! Runs scenarios: each seed in a thread of its own, failures with the command that replays them.
+//! Runs scenarios: one thread for each seed; a failure is reported with the command that replays it.
 //!
 //! A scenario is a test of `cargo test`:
 //!
@@ -31,12 +31,12 @@ use std::{
     time::Duration,
 };
 
-/// How many failing seeds are reported before the others are given up.
+/// Number of failing seeds after which the remaining ones are skipped.
 const FAILURES_MAX: usize = 3;
-/// Set for a child process: where it writes the trace of the one seed that it runs.
+/// Environment variable of a child process: path to which it writes the trace of its one seed.
 const CHILD: &str = "SIM_DETERMINISM_TRACE";
 
-/// A named scenario and how much of it to run.
+/// A named scenario and the seeds to run.
 pub struct Scenario {
     name: &'static str,
     seeds: u64,
@@ -44,23 +44,23 @@ pub struct Scenario {
     limit: Duration,
 }
 
-/// How a run ended badly.
+/// Outcome of a run that failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// What the panic said.
+    /// Message of the panic.
     pub message: String,
-    /// What had happened until then.
+    /// Trace up to the failure.
     pub trace: Vec<String>,
 }
 
-/// The time of a run, virtual: a run that takes longer fails.
+/// Default limit of a run, in virtual time: a longer run fails.
 const LIMIT_DEFAULT: Duration = Duration::from_secs(3600);
 
-/// Runs `scenario` with `seed` in a fresh thread (hash maps are seeded by thread); its trace.
+/// Runs `scenario` with `seed` in a fresh thread (hash maps are seeded by thread); returns its trace.
 ///
 /// # Errors
-/// When it panicked, ran longer than `limit` (virtual), came to a standstill, or left a panic of a job
-/// that nobody took with [`World::take_job_panics`].
+/// When it panics, runs longer than `limit` (virtual), deadlocks, or ends with a job's panic that was not taken
+/// with [`World::take_job_panics`].
 pub fn simulate<F>(
     seed: u64,
     limit: Duration,
@@ -88,7 +88,7 @@ where
         Ok(()) => Ok(world.trace()),
         Err(panic) => {
             let mut message = panic_message(&*panic);
-            // What the replay found came before what clients saw of it.
+            // A violation that the replay found precedes what clients saw of it.
             if let (Some(violation), _) = world.replayed() {
                 message = format!("the replay of the machines: {violation}; then: {message}");
             }
@@ -99,8 +99,8 @@ where
 }
 
 impl Scenario {
-    /// A scenario with the name of its test function (as `cargo test` prints it), 10 seeds, and an hour
-    /// of virtual time.
+    /// Makes a scenario with the name of its test function (as `cargo test` prints it), 10 seeds, and a limit of an
+    /// hour of virtual time.
     pub fn new(name: &'static str) -> Self {
         Scenario {
             name,
@@ -110,23 +110,23 @@ impl Scenario {
         }
     }
 
-    /// Returns how many seeds to run unless the environment says otherwise.
+    /// Sets the number of seeds to run unless the environment says otherwise.
     pub fn seeds(self, seeds: u64) -> Self {
         Scenario { seeds, ..self }
     }
 
-    /// Seeds that once found something: they run before the others, unless the environment asks for seeds.
+    /// Adds seeds that once found a bug. They run before the others, unless the environment asks for seeds.
     pub fn known(self, seeds: impl IntoIterator<Item = u64>) -> Self {
         let known = seeds.into_iter().collect();
         Scenario { known, ..self }
     }
 
-    /// Returns how long a run may take in virtual time.
+    /// Sets the limit of a run, in virtual time.
     pub fn limit(self, limit: Duration) -> Self {
         Scenario { limit, ..self }
     }
 
-    /// Runs the seeds. The first is run twice: an unequal trace makes every other result worthless.
+    /// Runs the seeds. The first one runs twice: if its traces differ, all other results are worthless.
     ///
     /// # Panics
     /// When a seed fails, after printing how to replay it.
@@ -170,7 +170,7 @@ impl Scenario {
         );
     }
 
-    /// The first of the seeds that fails, and how: for servers that are broken on purpose.
+    /// Returns the first of the seeds that fails, and its failure: for mutants.
     pub fn first_failure<F, S>(&self, seeds: impl IntoIterator<Item = u64>, scenario: S) -> Option<(u64, Failure)>
     where
         S: Fn(World) -> F + Send + Sync + 'static,
@@ -181,11 +181,11 @@ impl Scenario {
         failures(&seeds, 1, &run).into_iter().next()
     }
 
-    /// Checks that a seed decides the trace: twice in this process, once in another, byte for byte; and
-    /// that another seed decides otherwise.
+    /// Checks that a seed decides the trace: twice in this process and once in another it is byte-equal; another seed
+    /// gives a different one.
     ///
     /// # Panics
-    /// When it does not.
+    /// When this does not hold.
     pub fn check_determinism<F, S>(&self, seed: u64, scenario: S)
     where
         S: Fn(World) -> F + Send + Sync + 'static,
@@ -208,7 +208,7 @@ impl Scenario {
         );
     }
 
-    /// Returns what runs a seed of `scenario`.
+    /// Returns a function that runs `scenario` with a seed.
     fn runner<F, S>(&self, scenario: S) -> impl Fn(u64) -> Result<Vec<String>, Failure> + Sync
     where
         S: Fn(World) -> F + Send + Sync + 'static,
@@ -259,8 +259,8 @@ impl Scenario {
     }
 }
 
-/// Runs seeds side by side, one a processor, until `limit` of them have failed; the failures in the order of
-/// `seeds`. A run does not know of the others, so how they overlap changes nothing.
+/// Runs seeds in parallel, one per processor, until `limit` of them have failed; returns the failures in the order
+/// of `seeds`. Runs are independent, so their overlap changes nothing.
 fn failures(
     seeds: &[u64],
     limit: usize,
@@ -315,7 +315,7 @@ fn from_env(name: &str) -> Option<u64> {
     )
 }
 
-/// The option of `cargo test` that picks this test binary, from its file name: `log-1f3a…` is `--test log`.
+/// Returns the `cargo test` option that selects this test binary, from its file name: `log-1f3a…` is `--test log`.
 fn test_target() -> String {
     let exe = env::current_exe().unwrap_or_default();
     let stem = exe.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -340,7 +340,7 @@ fn write_trace(name: &str, seed: u64, trace: &[String]) -> PathBuf {
     path
 }
 
-/// `target/sim/{name}-{seed}.trace` of the workspace.
+/// Returns `target/sim/{name}-{seed}.trace` of the workspace.
 fn trace_path(name: &str, seed: u64) -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = manifest.parent().unwrap_or(manifest).join("target/sim");

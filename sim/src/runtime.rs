@@ -1,4 +1,4 @@
-//! The server's runtime on madsim, one per process of a simulated node.
+//! [`store::runtime::Runtime`] over madsim, one for each process of a simulated node.
 
 use crate::{
     drive::SimFiles,
@@ -16,7 +16,7 @@ use std::{fmt, io, net::SocketAddr, path::Path, sync::Arc, time::Duration, time:
 use store::runtime::{BoxFuture, Executor, Files, Job, Listener, Mutation, Recorder, Runtime, Stream, Task};
 use tokio::sync::oneshot;
 
-/// See [`World::runtime`].
+/// Runtime of a process; see [`World::runtime`].
 pub(crate) struct SimRuntime {
     world: World,
     node: u32,
@@ -53,7 +53,7 @@ impl Runtime for SimRuntime {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<()> {
-        // madsim adds the duration to its clock: a hundred years do not overflow that.
+        // madsim adds the duration to its clock, which a hundred years do not overflow.
         let longest = Duration::from_secs(100 * 365 * 24 * 3600);
         Box::pin(time::sleep(
             self.world.clock(self.node).to_virtual(duration).min(longest),
@@ -61,7 +61,7 @@ impl Runtime for SimRuntime {
     }
 
     fn spawn_boxed(&self, _what: &'static str, future: BoxFuture<()>) -> Arc<dyn Task> {
-        // A destructor of a killed process may still ask.
+        // A destructor of a killed process may still spawn a task.
         let task = self
             .process
             .is_alive()
@@ -132,7 +132,7 @@ impl Runtime for SimRuntime {
     }
 }
 
-/// Replays what a process does as it does it.
+/// Replays the machines of a process while it runs.
 struct SimRecorder {
     world: World,
     node: u32,

@@ -1,4 +1,4 @@
-//! What happened in a run, for the reader and for the proof that a seed determines it.
+//! Trace of a run, to read, and to prove that a seed determines it.
 
 use crate::lock;
 use madsim::time::TimeHandle;
@@ -7,7 +7,7 @@ use std::{
     sync::Mutex,
 };
 
-/// The events of a run, and a digest of its file operations, which are too many to keep.
+/// Events of a run, and a digest of its file operations, which are too many to keep.
 #[derive(Default)]
 pub(crate) struct Trace(Mutex<Lines>);
 
@@ -24,14 +24,14 @@ impl Trace {
         lock(&self.0).events.push(format!("{:>15} n{node} {what}", now_nanos()));
     }
 
-    /// Folds an operation into the digest, with its time.
+    /// Adds an operation and its time to the digest.
     pub(crate) fn operation(&self, node: u32, what: &str, detail: impl Hash) {
         let mut lines = lock(&self.0);
         lines.operations += 1;
         (now_nanos(), node, what, detail).hash(&mut lines.digest);
     }
 
-    /// All lines; the last one sums up the file operations.
+    /// Returns all lines; the last one holds the count and the digest of the file operations.
     pub(crate) fn lines(&self) -> Vec<String> {
         let lines = lock(&self.0);
         let summary = format!(
@@ -43,7 +43,7 @@ impl Trace {
     }
 }
 
-/// Virtual time since the run began; zero outside the simulation.
+/// Returns the virtual time since the run began; zero outside the simulation.
 fn now_nanos() -> u128 {
     TimeHandle::try_current().map_or(0, |time| time.elapsed().as_nanos())
 }

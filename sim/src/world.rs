@@ -1,4 +1,4 @@
-//! The simulated world: nodes with their processes, clocks and drives, and the trace.
+//! Simulated world: nodes with their processes, clocks and drives, and the trace.
 
 use crate::{
     clock::Clock,
@@ -27,7 +27,7 @@ use std::{
 };
 use store::runtime::{Gone, Mutation, Rt};
 
-/// Everything that a run consists of. Clones are the same world.
+/// State of a run. Clones share it.
 #[derive(Clone)]
 pub struct World(Arc<Inner>);
 
@@ -48,19 +48,19 @@ struct State {
     replay: Option<Replaying>,
 }
 
-/// The machines of all nodes, run again beside them.
+/// Replay of the machines of all nodes beside the run.
 #[derive(Default)]
 struct Replaying {
     replay: Replay,
     sequences: BTreeMap<u32, u64>,
     violation: Option<Violation>,
-    /// Operations that have begun, and those of them that a drive's floor has refused.
+    /// Number of operations begun, and the operations that a drive's floor refused.
     operations: u64,
     refused: BTreeSet<u128>,
 }
 
 impl Replaying {
-    /// Counts operations, and those whose round was too low for a drive.
+    /// Counts operations, and those whose round was below a drive's floor.
     fn count(&mut self, event: &model::trace::Event) {
         use model::{
             protocol::{Event::Reply, Reply::Refused},
@@ -92,7 +92,7 @@ struct Node {
     id: Option<NodeId>,
 }
 
-/// One life of a node's server, from its start to its end.
+/// A process of a node, from its start to its end.
 #[derive(Debug)]
 pub(crate) struct Process {
     alive: AtomicBool,
@@ -125,7 +125,7 @@ impl Process {
 }
 
 impl World {
-    /// An empty world. [`crate::run`] makes one for each seed.
+    /// Makes an empty world. [`crate::run`] makes one for each seed.
     pub fn new(seed: u64) -> Self {
         World(Arc::new(Inner {
             seed,
@@ -135,12 +135,12 @@ impl World {
         }))
     }
 
-    /// The seed that decides everything.
+    /// Returns the seed of the run.
     pub fn seed(&self) -> u64 {
         self.0.seed
     }
 
-    /// The address of a node: 10.0.x.y for node 256x + y.
+    /// Returns the address of a node: 10.0.x.y for node 256x + y.
     pub fn ip(&self, node: u32) -> IpAddr {
         net::ip(node)
     }
@@ -171,8 +171,8 @@ impl World {
         handle.id()
     }
 
-    /// Runs `task` on a node to its end, in the node's process or a new one: a client, or a part of a server.
-    /// Brings up a node that is unknown so far. Call it inside the simulation.
+    /// Runs `task`, a client or a part of a server, on a node to completion, in the node's process or a new one. Makes
+    /// the node if it does not exist. Call it inside the simulation.
     ///
     /// # Errors
     /// [`Gone`] when the node is killed meanwhile.
@@ -199,13 +199,13 @@ impl World {
         lock(&self.0.state).nodes.get(&node).and_then(|node| node.id)
     }
 
-    /// Kills a node's process, as `kill -9` does: page caches stay, locks and connections go.
+    /// Kills a node's process, as `kill -9` does: page caches stay, locks and connections are lost.
     pub fn kill(&self, node: u32) {
         self.event(node, "kill");
         let id = {
             let mut state = lock(&self.0.state);
             let node = state.nodes.entry(node).or_default();
-            // First: the destructors that run when its tasks are dropped must find it dead.
+            // Before its tasks are dropped: their destructors must find the process dead.
             if let Some(process) = node.process.take() {
                 process.end();
             }
@@ -235,16 +235,16 @@ impl World {
         }
     }
 
-    /// The runtime of a node's process; a new process when the last one was killed. Tasks and executors
-    /// are made on the node whose task asks for them, so hand it to code that runs there.
+    /// Returns the runtime of a node's process; a new process if the last one was killed. Tasks and executors are made
+    /// on the calling task's node, so use it only in code that runs there.
     pub fn runtime(&self, node: u32) -> Rt {
         let process = lock(&self.0.state).nodes.entry(node).or_default().process.clone();
         let process = process.unwrap_or_else(|| self.new_process(node));
         Arc::new(SimRuntime::new(self.clone(), node, process))
     }
 
-    /// The drive of a node that is mounted at `mount`, an absolute path. Made when first asked for; ask
-    /// before the server touches the path. Paths on no such drive are on one mounted at `/`.
+    /// Returns the drive of a node mounted at `mount`, an absolute path, and makes it at the first call, which must
+    /// come before the server uses the path. Paths outside of such mounts are on a drive at `/`.
     pub fn drive(&self, node: u32, mount: impl Into<PathBuf>) -> SimDrive {
         let mount = mount.into();
         let mut state = lock(&self.0.state);
@@ -253,7 +253,7 @@ impl World {
         state.drives.entry((node, mount.clone())).or_insert_with(new).clone()
     }
 
-    /// All drives of a node that exist so far, by mount.
+    /// Returns all drives of a node that exist so far, by mount.
     pub fn drives(&self, node: u32) -> Vec<SimDrive> {
         let state = lock(&self.0.state);
         state
@@ -264,13 +264,13 @@ impl World {
             .collect()
     }
 
-    /// Sets by how much a node's wall clock is ahead, in nanoseconds. A change while it runs is a step.
+    /// Sets the offset of a node's wall clock, in nanoseconds. A change while the node runs is a clock step.
     pub fn set_clock_offset(&self, node: u32, offset_nanos: i64) {
         self.event(node, &format!("clock offset {offset_nanos} ns"));
         lock(&self.0.state).nodes.entry(node).or_default().clock.offset_nanos = offset_nanos;
     }
 
-    /// Sets by how much a node's clocks and timers run fast, in parts per million (at most ±900,000).
+    /// Sets the drift of a node's clocks and timers, in parts per million (at most ±900,000; positive: fast).
     pub fn set_clock_drift(&self, node: u32, drift_ppm: i32) {
         self.event(node, &format!("clock drift {drift_ppm} ppm"));
         let now = TimeHandle::try_current().map(|time| time.elapsed()).unwrap_or_default();
@@ -320,17 +320,17 @@ impl World {
         &self.0.network
     }
 
-    /// Virtual time since the run began. Histories take their times from here: it has no skew.
+    /// Returns the virtual time since the run began. Histories use it because it has no skew.
     pub fn now(&self) -> Duration {
         TimeHandle::current().elapsed()
     }
 
-    /// Breaks the servers of all nodes in one way, from now on (`specs/mutants.md`).
+    /// Enables a mutant in the servers of all nodes, from now on (`specs/mutants.md`).
     pub fn set_mutation(&self, mutation: Mutation) {
         lock(&self.0.state).mutation = mutation;
     }
 
-    /// Gives all nodes files that forget, from those on that are opened next (`specs/mutants.md`).
+    /// Disables syncs of some files on all nodes, for files opened from now on (`specs/mutants.md`).
     pub fn set_unsynced(&self, unsynced: Unsynced) {
         lock(&self.0.state).unsynced = Some(unsynced);
     }
@@ -339,7 +339,7 @@ impl World {
         lock(&self.0.state).unsynced
     }
 
-    /// Returns whether the servers or their files are broken.
+    /// Returns whether a mutant of the servers or of their files is enabled.
     pub fn is_mutated(&self) -> bool {
         self.mutation() != Mutation::NONE || self.unsynced().is_some()
     }
@@ -348,13 +348,13 @@ impl World {
         lock(&self.0.state).mutation
     }
 
-    /// Has the machines of all nodes that start from now on run again beside them (`specs/trace.md`). For servers whose
+    /// Enables the replay of the machines of nodes that start from now on (`specs/trace.md`). Only for servers whose
     /// drives keep their promises.
     pub fn replay_machines(&self) {
         lock(&self.0.state).replay = Some(Replaying::default());
     }
 
-    /// Returns whether that is done.
+    /// Returns whether the replay is enabled.
     pub fn replays(&self) -> bool {
         lock(&self.0.state).replay.is_some()
     }
@@ -373,15 +373,15 @@ impl World {
         }
     }
 
-    /// Numbers of operations: those that have begun while machines were run again, and those of them that some drive
-    /// refused because its floor was above their round.
+    /// Returns the number of operations begun during replay, and of those that a drive refused because its floor was
+    /// above their round.
     pub fn refused_rounds(&self) -> (u64, u64) {
         let state = lock(&self.0.state);
         let counted = |replaying: &Replaying| (replaying.operations, replaying.refused.len() as u64);
         state.replay.as_ref().map_or((0, 0), counted)
     }
 
-    /// Returns what did not follow when the machines were run again, and how many steps they were run.
+    /// Returns the violation that the replay found, if any, and the number of steps that were replayed.
     pub fn replayed(&self) -> (Option<Violation>, u64) {
         let state = lock(&self.0.state);
         let replaying = state.replay.as_ref();
@@ -394,13 +394,13 @@ impl World {
         self.0.trace.event(node, what);
     }
 
-    /// The trace so far. Its last line is a digest of all file operations.
+    /// Returns the trace so far. Its last line is a digest of all file operations.
     pub fn trace(&self) -> Vec<String> {
         self.0.trace.lines()
     }
 
-    /// Panics of jobs on executors so far, and forgets them. Such a panic is contained, as it is in
-    /// production, but a run fails when it ends with one that nobody took.
+    /// Takes the messages of panics in executor jobs so far. Such a panic is contained, as in production, but a run
+    /// fails when it ends with one that was not taken.
     pub fn take_job_panics(&self) -> Vec<String> {
         std::mem::take(&mut lock(&self.0.state).job_panics)
     }
@@ -418,7 +418,7 @@ impl World {
             .unwrap_or_default()
     }
 
-    /// The drive with the longest mount that holds `path`.
+    /// Returns the drive with the longest mount that is a prefix of `path`.
     pub(crate) fn drive_of(&self, node: u32, path: &Path) -> SimDrive {
         let state = lock(&self.0.state);
         let mounted = path

@@ -1,4 +1,4 @@
-//! A seed decides everything. Runs before the other tests of this package: without it they prove nothing.
+//! Determinism of a seed. Runs before the other tests of this package, which prove nothing without it.
 #![allow(missing_docs, reason = "a test")]
 
 mod common;

@@ -1,5 +1,5 @@
-//! What a power loss and the faults of a simulated drive do. Each test tries many seeds and compares the
-//! set of outcomes: what must never happen does not, and what may happen does.
+//! Power loss and fault injection on a simulated drive. Each test runs many seeds and compares the set of outcomes, so
+//! that impossible outcomes never occur and all possible ones do.
 #![allow(missing_docs, reason = "a test")]
 
 use sim::{SimDrive, World, run::simulate};
@@ -14,7 +14,6 @@ use store::runtime::{File, Files, OpenMode};
 
 const SEEDS: u64 = 150;
 
-/// A node with one drive.
 struct Node {
     world: World,
     drive: SimDrive,
@@ -32,7 +31,7 @@ impl Node {
         self.files.sync_dir(&at(path)).expect("syncs");
     }
 
-    /// Content of a file, `None` when it is not there.
+    /// Returns the content of a file, or `None` if it does not exist.
     fn read(&self, path: &str) -> Option<Vec<u8>> {
         match self.files.open(&at(path), OpenMode::Read) {
             Ok(file) => Some(read(&*file)),
@@ -41,7 +40,7 @@ impl Node {
         }
     }
 
-    /// The node after its power failed, with a new process.
+    /// Returns the node after a power loss, with a new process.
     fn after_power_loss(self) -> Node {
         self.world.power_off(1);
         Node {
@@ -61,7 +60,7 @@ fn read(file: &dyn File) -> Vec<u8> {
     bytes
 }
 
-/// The outcomes of a test over many seeds.
+/// Returns the outcomes of `test` over many seeds.
 fn outcomes<T: Ord + Send + 'static>(test: impl Fn(Node) -> T + Clone + Send + 'static) -> BTreeSet<T> {
     let found = Arc::new(Mutex::new(BTreeSet::new()));
     for seed in 0..SEEDS {
@@ -219,7 +218,7 @@ fn lengths_survive_in_order_and_cut_space_is_zero() {
         file.set_len(4).expect("extends");
         node.after_power_loss().read("f").expect("there")
     });
-    // Before the cut is durable, the sector that was zeroed behind it may be.
+    // The sector that was zeroed beyond the cut may be durable before the cut itself.
     let possible = [&b"abcdef"[..], b"ab\0\0\0\0", b"ab", b"ab\0\0"].map(<[u8]>::to_vec);
     assert_eq!(found, possible.into());
 }
@@ -255,7 +254,7 @@ fn a_killed_process_leaves_its_writes_and_nothing_else() {
         };
         assert_eq!(node.read("f"), Some(b"1".to_vec()));
         let again = node.files.lock(&at("")).expect("died with its process");
-        // The dead process's guard is not the new one's.
+        // The guard of the killed process must not release the lock of the new one.
         drop(guard);
         assert_eq!(kind(node.files.lock(&at(""))), io::ErrorKind::WouldBlock);
         drop(again);
@@ -361,7 +360,7 @@ fn bitrot_flips_bits_of_the_media() {
         let mut expected = vec![0; 5000];
         expected[struck.offset as usize] = 1 << struck.bit;
         assert_eq!(read(&*file), expected);
-        // What the page cache holds unsynced hides it, and a sync repairs it.
+        // A sector that is dirty in the page cache hides the rot, and a sync repairs it.
         file.write_at(0, &[7; 5000]).expect("writes");
         assert!(node.drive.rot_anywhere());
         assert_eq!(read(&*file), [7; 5000]);

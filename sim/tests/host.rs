@@ -1,4 +1,4 @@
-//! Without faults the simulated file system behaves like the host's: the same random calls on both.
+//! Comparison of the simulated file system with the host's: the same random calls on both, without faults.
 #![allow(missing_docs, reason = "a test")]
 
 use madsim::rand::{Rng, seq::SliceRandom, thread_rng};
@@ -14,10 +14,10 @@ use store::runtime::{File, Files, Kind, OpenMode, real::RealRuntime};
 
 const CALLS: usize = 800;
 
-/// One of the two file systems: its files, and the folder in which the test takes place.
+/// One of the two file systems, and the folder in which the test runs.
 struct Side {
     host: Arc<dyn Files>,
-    /// What calls go to.
+    /// File system that the calls go to.
     files: Arc<dyn Files>,
     folder: PathBuf,
     open: Vec<Arc<dyn File>>,
@@ -33,7 +33,7 @@ impl Side {
         }
     }
 
-    /// Removes all that is in a folder below the test's.
+    /// Removes the content of a folder below the test's.
     fn remove_all(&self, below: &Path) {
         for entry in self.files.read_dir(&self.folder.join(below)).expect("a folder") {
             let path = below.join(entry.name);
@@ -68,7 +68,7 @@ fn the_simulated_drive_behaves_like_the_host() {
             files.create_dir_all(Path::new("/drive/test")).expect("makes");
             let mut sides = [host, Side::new(files, "/drive/test".into())];
             let mut succeeded = (0..CALLS).filter(|_| call(&mut sides)).count();
-            // Below an open folder, which is then renamed away, and which no path of the host's reaches any more.
+            // Work below an open folder that is then renamed, so that no path of the host's reaches it any more.
             for side in &mut sides {
                 side.files = side.host.rooted(&side.folder).expect("opens");
             }
@@ -95,7 +95,7 @@ fn the_simulated_drive_behaves_like_the_host() {
     }
 }
 
-/// Makes one random call on both sides and compares what they answer. Whether it succeeded.
+/// Makes one random call on both sides and compares the answers. Returns whether it succeeded.
 fn call(sides: &mut [Side; 2]) -> bool {
     let mut rng = thread_rng();
     let (path, other) = (random_path(), random_path());
@@ -117,7 +117,7 @@ fn call(sides: &mut [Side; 2]) -> bool {
             (3, _) => said(side.files.remove_file(&path)),
             (4, _) => said(side.files.remove_dir(&path)),
             (5, _) => said(side.files.kind(&path)),
-            // The host opens folders to read; nothing in the store does.
+            // The host can open folders for reading, which the store never does.
             (6 | 7, _) if matches!(side.files.kind(&path), Ok(Kind::Folder)) => said(side.files.sync_dir(&path)),
             (6 | 7, _) => {
                 side.open.push(side.files.open(&path, mode)?);
@@ -127,7 +127,7 @@ fn call(sides: &mut [Side; 2]) -> bool {
             (8, Some(file)) => said(file.write_at(offset, &data)),
             (9, Some(file)) => said(file.set_len(offset)),
             (10, Some(file)) => {
-                // A hole changes nothing on a file system that has none.
+                // Writing zeroes gives the same content on a file system without holes.
                 let len = data.len() as u64;
                 let end = file.len()?.min(offset + len);
                 file.punch(offset, len)
@@ -144,7 +144,7 @@ fn call(sides: &mut [Side; 2]) -> bool {
     let [host, simulated] = sides.each_mut().map(answer);
     let same = match (&host, &simulated) {
         (Ok(a), Ok(b)) => a == b,
-        // Which of two errors comes first is up to the file system, but these are told apart.
+        // Precedence among errors depends on the file system, but these two must agree.
         (Err(a), Err(b)) => {
             let told_apart = [io::ErrorKind::NotFound, io::ErrorKind::AlreadyExists];
             told_apart.iter().all(|kind| (a.kind() == *kind) == (b.kind() == *kind))

@@ -1,4 +1,4 @@
-//! The simulated drive under a log: what was synced is found again, and what was not may be lost.
+//! Log on a simulated drive: synced records survive, and records that were not synced may be lost.
 #![allow(missing_docs, reason = "a test")]
 
 mod common;
@@ -14,7 +14,7 @@ fn nothing_synced_is_lost() {
         .check(|world| power_failures(world, 2, Honesty::Syncs));
 }
 
-/// A canary: if this passes for every seed, the drive forgets nothing and the test above proves nothing.
+/// Canary: if this passes for every seed, the drive loses nothing and the test above proves nothing.
 #[test]
 fn a_log_that_does_not_sync_is_caught() {
     let caught = (0..10).filter(|seed| {

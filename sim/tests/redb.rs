@@ -1,4 +1,4 @@
-//! redb on the simulated drive: power fails at any write, also inside a commit and inside a recovery.
+//! redb on the simulated drive: power loss at any write, also during a commit and during recovery.
 #![allow(missing_docs, reason = "a test")]
 
 use madsim::rand::{Rng, thread_rng};
@@ -15,7 +15,7 @@ const LIVES: usize = 12;
 
 type Rows = BTreeMap<u64, Vec<u8>>;
 
-/// The least that redb needs.
+/// Minimal storage backend for redb.
 #[derive(Debug)]
 struct Backend(Arc<dyn File>);
 
@@ -44,8 +44,8 @@ impl StorageBackend for Backend {
     }
 }
 
-/// Opens the database. To make one takes redb many writes, and an unfinished one it refuses to open: so
-/// it is made under another name.
+/// Opens the database. redb makes one in many writes and refuses to open an unfinished one, so it is made under another
+/// name and renamed.
 fn open(world: &World) -> Result<Database, redb::Error> {
     let files = world.runtime(1).files();
     let [folder, new, index] = ["/drive", "/drive/new", "/drive/index"].map(Path::new);
@@ -77,8 +77,7 @@ fn rows(database: &Database) -> Result<Rows, redb::Error> {
     .map_err(Into::into)
 }
 
-/// Commits a random change of `rows`, which holds afterwards what the database holds if that succeeds. Whether it is
-/// durable then.
+/// Commits a random change, and applies it to `rows`. Returns whether the commit was durable.
 fn commit(database: &Database, rows: &mut Rows) -> Result<bool, redb::Error> {
     let mut rng = thread_rng();
     let mut transaction = database.begin_write()?;
@@ -107,14 +106,14 @@ fn commit(database: &Database, rows: &mut Rows) -> Result<bool, redb::Error> {
     Ok(durable)
 }
 
-/// Lives of a database, each ended by a power failure. Whether what it found was always what its last durable commit
-/// had left, or one behind that.
+/// Runs lives of a database, each ended by a power loss. Returns whether each found the state of its last durable
+/// commit or of a later commit.
 fn keeps_what_it_commits(world: &World) -> bool {
     let drive = world.drive(1, "/drive");
-    // What it may hold after a power failure.
+    // States that the database may have after a power loss.
     let mut possible = vec![Rows::new()];
     for life in 0..LIVES {
-        // In some lives the power fails before the database is open again.
+        // In some lives the power fails before the database is open.
         drive.cut_after(thread_rng().gen_range(0..if life % 3 == 0 { 30 } else { 200 }));
         let database = open(world);
         if let Ok(database) = &database {
@@ -144,7 +143,7 @@ fn keeps_what_it_commits(world: &World) -> bool {
             "failed for another reason than the power: {:?}",
             database.err()
         );
-        // The database is dropped by a dead process: its last writes come to nothing.
+        // The process is dead when the database is dropped, so that its last writes have no effect.
         world.power_off(1);
         drop(database);
     }
@@ -159,7 +158,7 @@ fn every_committed_transaction_survives_and_no_part_of_another() {
         .check(scenario);
 }
 
-/// A canary: on a drive whose syncs do nothing the same database must be found to lose or to break.
+/// Canary: on a drive whose syncs do nothing, the same database must lose data or break.
 #[test]
 fn a_lying_drive_is_caught() {
     let caught = (0..10).filter(|seed| {

@@ -1,4 +1,4 @@
-//! The simulated runtime: executors, clocks, kills, and what the runner notices.
+//! Simulated runtime: executors, clocks, kills, and failures that the runner must notice.
 #![allow(missing_docs, reason = "a test")]
 
 use madsim::time::sleep;
@@ -40,7 +40,7 @@ fn commits_run_in_order_and_data_jobs_do_not() {
     assert_eq!(mixed.load(Ordering::Relaxed), 20);
 }
 
-/// The order in which jobs ran that were handed over in theirs.
+/// Returns the order in which jobs ran that were submitted in ascending order.
 async fn order_of(rt: Rt, lane: Lane) -> Vec<u32> {
     let executor = rt.executor("/drive");
     let order = Arc::new(Mutex::new(Vec::new()));

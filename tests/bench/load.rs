@@ -1,4 +1,4 @@
-//! The load generator: a closed loop of threads, each with one connection, and what it measured.
+//! Load generator: a closed loop of threads with one connection each, and its measurements.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,41 +6,41 @@ use std::time::{Duration, Instant};
 
 use ::tests::s3::{Client, Error};
 
-/// When a run ends: whichever comes first, but each thread does at least one operation.
+/// Limits of a run: the first one reached ends it, but each thread does at least one operation.
 #[derive(Clone, Copy)]
 pub struct Limit {
-    /// No operation begins later than this after the start.
+    /// Time after the start from which on no operation begins.
     pub time: Duration,
-    /// Operations of all threads together.
+    /// Maximum number of operations of all threads together.
     pub ops_max: u64,
 }
 
-/// What one run measured.
+/// Measurements of one run.
 pub struct Run {
-    /// From the common start to the end of the last operation.
+    /// Time from the common start to the end of the last operation.
     pub elapsed: Duration,
-    /// Latency of each operation in ascending order.
+    /// Latencies of all operations, ascending.
     pub latencies: Vec<Duration>,
 }
 
 impl Run {
-    /// Operations that were done; all of them succeeded.
+    /// Number of operations done; all of them succeeded.
     pub fn ops(&self) -> u64 {
         self.latencies.len() as u64
     }
 
-    /// The latency that this share (0 to 1) of the operations did not exceed (nearest rank).
+    /// Returns the latency at this percentile (share from 0 to 1), by nearest rank.
     pub fn percentile(&self, share: f64) -> Duration {
         let rank = (share * self.latencies.len() as f64).ceil() as usize;
         self.latencies.get(rank.max(1) - 1).copied().unwrap_or_default()
     }
 }
 
-/// Lets each client run `operation` in a loop. It is given the next number of `counter`, so that the numbers below
-/// the counter are done when this returns.
+/// Runs `operation` in a loop on each client, with the next number of `counter`, so that the numbers below the counter
+/// are done when this returns.
 ///
 /// # Errors
-/// The first error of an operation; it ends the run, since figures of a server that fails mean nothing.
+/// The first error of an operation. It ends the run, since figures of a failing server are meaningless.
 pub fn run(
     clients: &mut [Client],
     limit: Limit,

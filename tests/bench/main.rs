@@ -1,5 +1,5 @@
-//! The measurement: starts the server on drives in temporary folders, loads it over HTTP, and prints operations a
-//! second, latencies, the server's CPU time for each operation, and its memory.
+//! Benchmark: starts the server on drives in temporary folders, loads it over HTTP, and prints operations a second,
+//! latencies, the server's CPU time for each operation, and its memory.
 //!
 //! Generator and server share the machine: compare ratios and CPU time, not operations a second of two machines.
 
@@ -28,15 +28,15 @@ use report::{Fact, Figures, Report, Row, Target};
 use server::{Launch, Server};
 use workload::Workload;
 
-/// Work that a server does after its last answer is counted if it is done so soon.
+/// Interval of the server's CPU time checks; work that it does this soon after its last answer is counted.
 const SETTLE: Duration = Duration::from_millis(200);
-/// A server that uses no more CPU time than this while it settles has done its earlier work.
+/// Most CPU time in an interval at which a server counts as quiet: earlier work is done.
 const QUIET_CPU: Duration = Duration::from_millis(10);
-/// One that is not quiet after so long is measured as it is.
+/// Time after which a server that is not quiet is measured nevertheless.
 const QUIET_TIMEOUT: Duration = Duration::from_secs(30);
-/// A server is idle so long after its start.
+/// Time after the start at which a server counts as idle.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
-/// Before its rounds each operation runs for this share of their time, unmeasured.
+/// Share of an operation's time for which it runs unmeasured before its rounds.
 const WARM_UP_SHARE: f64 = 0.1;
 const MIB: f64 = (1 << 20) as f64;
 
@@ -148,7 +148,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// One line of the table: an operation at a number of connections.
+/// Row of the table: an operation at a number of connections.
 #[derive(Clone, Copy)]
 struct Task {
     operation: Operation,
@@ -213,7 +213,7 @@ fn measure(args: &Args) -> Result<Vec<Report>, Box<dyn Error>> {
     Ok(reports)
 }
 
-/// Measures a server that somebody else started.
+/// Measures a server that is already running.
 fn measure_running(args: &Args, endpoint: &str) -> Result<Report, Box<dyn Error>> {
     let client = Client::new(resolve(endpoint)?, &args.access, &args.secret);
     let mut subject = Subject::new(args, endpoint.into(), &client, args.pid)?;
@@ -239,7 +239,7 @@ fn measure_running(args: &Args, endpoint: &str) -> Result<Report, Box<dyn Error>
     })
 }
 
-/// Measures servers of our own on new drives in `dir`, in turn if they are two.
+/// Starts and measures servers on new drives in `dir`; two take turns.
 fn measure_in(args: &Args, dir: &Path, binaries: &[PathBuf]) -> Result<Report, Box<dyn Error>> {
     let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(dir)?;
     let setting = format!(
@@ -295,7 +295,7 @@ fn measure_in(args: &Args, dir: &Path, binaries: &[PathBuf]) -> Result<Report, B
     })
 }
 
-/// Measures stops, starts after them, and starts after a kill, and checks that the objects are still there.
+/// Measures stops, starts after them, and starts after a kill, and checks that the objects survive.
 fn restart(rounds: u32, launch: &Launch, server: Server, subject: &mut Subject) -> Result<(), Box<dyn Error>> {
     let (mut stops, mut starts, mut starts_after_kill) = (Vec::new(), Vec::new(), Vec::new());
     let mut server = server;
@@ -318,7 +318,7 @@ fn restart(rounds: u32, launch: &Launch, server: Server, subject: &mut Subject) 
     Ok(())
 }
 
-/// A server under measurement, and what is known of it so far.
+/// Server under measurement, with its results so far.
 struct Subject {
     pid: Option<u32>,
     workload: Workload,
@@ -359,7 +359,7 @@ impl Subject {
         Ok(())
     }
 
-    /// Lets the server finish what it does behind its answers, lest it is counted for the next operation.
+    /// Waits until the server has finished background work, which would be counted for the next operation.
     fn wait_until_quiet(&self) -> Result<(), Box<dyn Error>> {
         let start = Instant::now();
         loop {
@@ -375,7 +375,7 @@ impl Subject {
         }
     }
 
-    /// One measured run, after what it needs has been written; what it leaves over is deleted. None if it failed.
+    /// Prepares and measures one run, and deletes what it leaves over. Returns `None` if it failed.
     fn run(&mut self, task: Task, seconds: f64) -> Option<Figures> {
         let figures = self.run_prepared(task, Duration::from_secs_f64(seconds));
         let fail = |error| self.target.failure = Some(format!("{}: {error}", task.operation));
@@ -397,14 +397,14 @@ impl Subject {
             .zip(server_before)
             .map(|(after, before)| after.saturating_sub(before));
         self.workload.trim(operation)?;
-        // It shares the CPUs with the server whose turn is next.
+        // Background work would take CPU time from the server whose turn is next.
         self.wait_until_quiet()?;
         Ok(Figures::new(&run, server_cpu, client_cpu))
     }
 }
 
-/// Runs the operations in every round on every server; the servers take turns. False if one failed: that ends the
-/// measurement, but the figures taken before are worth printing.
+/// Runs the operations in every round on every server; the servers take turns. Returns false if one failed: that ends
+/// the measurement, but the figures taken before are worth printing.
 fn run_all(args: &Args, subjects: &mut [Subject]) -> bool {
     let runs = args.tasks().into_iter().enumerate().try_for_each(|(index, task)| {
         for subject in &mut *subjects {

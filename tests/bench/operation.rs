@@ -1,40 +1,40 @@
-//! What can be measured: an operation is a kind and a size, and all else follows from these two.
+//! Operations of the benchmark, each defined by a kind and a size.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Object sizes of the whole table.
+/// Object sizes of the whole table, in bytes.
 const SIZES: [u64; 4] = [4 << 10, 64 << 10, 1 << 20, 64 << 20];
-/// Lengths of the listings of the whole table.
+/// Numbers of keys of the listings of the whole table.
 const LISTINGS: [u64; 2] = [10_000, 100_000];
-/// Keys of one DeleteObjects: as many as S3 allows.
+/// Number of keys of one DeleteObjects; S3's maximum.
 const DELETED_KEYS_MAX: u64 = 1_000;
-/// Size of the objects of operations that are about keys.
+/// Size in bytes of the objects of operations that are about keys.
 const LISTED_BYTES: u64 = 4 << 10;
-/// The generator holds random bytes for the largest object.
+/// Largest object in bytes: the generator holds random bytes for it in memory.
 const OBJECT_BYTES_MAX: u64 = 1 << 30;
-/// Objects among which one is read: so many bytes of them, within these counts.
+/// Bytes of the objects among which one is read, within these counts of objects.
 const READ_BYTES: u64 = 256 << 20;
 const READ_OBJECTS_MIN: u64 = 8;
 const READ_OBJECTS_MAX: u64 = 10_000;
-/// From this size on CPU time is told for a GiB too.
+/// Object size in bytes from which on CPU time is also reported for a GiB.
 const BULK_BYTES_MIN: u64 = 64 << 10;
 const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-/// What one request (for a listing: one series of pages) does.
+/// Kind of request (for a listing: of a series of pages).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// PUT of a new object, in one request.
+    /// PUT of a new object in one request.
     Put,
-    /// GET of one of the objects, at random.
+    /// GET of a random existing object.
     Get,
-    /// HEAD of one of the objects, at random.
+    /// HEAD of a random existing object.
     Head,
-    /// DELETE of an object that exists.
+    /// DELETE of an existing object.
     Delete,
     /// Listing in pages of 1,000 keys.
     List,
-    /// DeleteObjects with so many keys that exist.
+    /// DeleteObjects of existing keys.
     DeleteObjects,
 }
 
@@ -59,12 +59,12 @@ impl Kind {
         }
     }
 
-    /// Whether its size counts keys, not the bytes of an object.
+    /// Returns whether the size is a number of keys, not of object bytes.
     fn counts_keys(self) -> bool {
         matches!(self, Kind::List | Kind::DeleteObjects)
     }
 
-    /// The operation of this kind and size, which is written as in its name.
+    /// Returns the operation of this kind and size; the size is written as in an operation's name.
     fn of_size(self, text: &str) -> Result<Operation, String> {
         let size = match self {
             Kind::List => parse_listing(text)?,
@@ -78,17 +78,16 @@ impl Kind {
     }
 }
 
-/// One measured operation, such as `put-4KiB` or `list-100000`.
+/// Measured operation, such as `put-4KiB` or `list-100000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// What it does.
     pub kind: Kind,
-    /// Bytes of the object; for a listing and DeleteObjects the number of keys.
+    /// Object size in bytes; for a listing and DeleteObjects the number of keys.
     pub size: u64,
 }
 
 impl Operation {
-    /// Bytes of each of its objects.
+    /// Returns the size in bytes of each of its objects.
     pub fn object_bytes(self) -> u64 {
         if self.kind.counts_keys() {
             LISTED_BYTES
@@ -97,12 +96,12 @@ impl Operation {
         }
     }
 
-    /// Keys of one such operation.
+    /// Returns the number of keys of one such operation.
     pub fn keys(self) -> u64 {
         if self.kind.counts_keys() { self.size } else { 1 }
     }
 
-    /// Objects that must exist before it runs and that it leaves in place.
+    /// Returns the number of objects that must exist before it runs and that it leaves in place.
     pub fn objects_read(self) -> u64 {
         match self.kind {
             Kind::Get | Kind::Head => (READ_BYTES / self.size).clamp(READ_OBJECTS_MIN, READ_OBJECTS_MAX),
@@ -111,12 +110,12 @@ impl Operation {
         }
     }
 
-    /// Connections if no option says how many.
+    /// Returns the default number of connections.
     pub fn connections_default(self) -> usize {
         if self.kind.counts_keys() { 1 } else { 16 }
     }
 
-    /// CPU time for what the operation is about: a GiB of object bytes, a key, or nothing but itself.
+    /// Returns CPU time per unit of work: a GiB of object bytes, a key, or `None` if the operation itself is the unit.
     pub fn cpu_for_unit(self, cpu_us: f64) -> Option<(f64, &'static str)> {
         match self.kind {
             Kind::List | Kind::DeleteObjects => Some((cpu_us / self.size as f64, "µs/key")),
@@ -140,12 +139,12 @@ impl fmt::Display for Operation {
     }
 }
 
-/// An operation, or a kind at every size that is asked for.
+/// Selected operation, or a kind at every selected size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selector {
-    /// Such as `put`.
+    /// For example `put`.
     Kind(Kind),
-    /// Such as `put-4KiB`.
+    /// For example `put-4KiB`.
     Operation(Operation),
 }
 
@@ -166,22 +165,22 @@ impl FromStr for Selector {
     }
 }
 
-/// Which operations to measure.
+/// Selection of operations to measure.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// The whole table.
+    /// True for the whole table.
     pub all: bool,
-    /// What is asked for by name.
+    /// Operations selected by name.
     pub selectors: Vec<Selector>,
-    /// Object sizes asked for.
+    /// Selected object sizes, in bytes.
     pub sizes: Vec<u64>,
-    /// Lengths of listings asked for.
+    /// Selected numbers of keys of a listing.
     pub listings: Vec<u64>,
 }
 
 impl Selection {
-    /// The operations: those named, in that order; else those of the sizes asked for, smallest first, so that what is
-    /// read was mostly written just before; else the few that matter most.
+    /// Returns the operations: those named, in that order; else those of the selected sizes, smallest first, so that
+    /// data that is read was mostly written just before; else the most important few.
     pub fn operations(&self) -> Vec<Operation> {
         let sizes = or_default(&self.sizes, &SIZES);
         let listings = or_default(&self.listings, &LISTINGS);
@@ -207,7 +206,7 @@ impl Selection {
         };
         let asked = Kind::ALL.into_iter().filter(is_asked).flat_map(at_sizes);
         let mut operations: Vec<Operation> = asked.collect();
-        // Stable: the kinds of one size stay in their order, and operations about keys, the longest, come last.
+        // A stable sort: the kinds of one size stay in order, and operations about keys, the longest, come last.
         operations.sort_by_key(|operation| (operation.kind.counts_keys(), operation.object_bytes()));
         if operations.is_empty() {
             let (small, large) = (4 << 10, 1 << 20);
@@ -228,7 +227,7 @@ fn or_default<'a>(asked: &'a [u64], default: &'a [u64]) -> &'a [u64] {
     if asked.is_empty() { default } else { asked }
 }
 
-/// Bytes of an object, such as `4KiB`.
+/// Parses an object size, such as `4KiB`, into bytes.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let bytes = UNITS.iter().find_map(|(unit, bytes)| {
         let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
@@ -238,14 +237,14 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| format!("{text:?}: not a size from 1B to 1GiB, such as 64KiB"))
 }
 
-/// Keys of a listing: a power of ten, so that the keys are all those with one prefix.
+/// Parses the number of keys of a listing: a power of ten, so that the keys are all those with one prefix.
 pub fn parse_listing(text: &str) -> Result<u64, String> {
     let keys: Option<u64> = text.parse().ok();
     let keys = keys.filter(|&keys| (10..=10_000_000).contains(&keys) && 10_u64.pow(keys.ilog10()) == keys);
     keys.ok_or_else(|| format!("{text:?}: not a power of ten from 10 to 10000000"))
 }
 
-/// A size as it stands in names, such as `4KiB`.
+/// Formats a size as in names, such as `4KiB`.
 pub fn size_text(bytes: u64) -> String {
     let unit = UNITS.iter().find(|(_, unit_bytes)| bytes.is_multiple_of(*unit_bytes));
     let (unit, unit_bytes) = unit.unwrap_or(&("B", 1));

@@ -1,4 +1,4 @@
-//! What the measurement says: tables for people, one JSON document for programs.
+//! Report of the benchmark: tables, or one JSON document.
 
 use std::fs;
 use std::time::Duration;
@@ -21,14 +21,14 @@ pub struct Figures {
     pub ops_per_second: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
-    /// CPU time of the server for one operation; none if its process is not known.
+    /// CPU time of the server for one operation; `None` if its process is not known.
     pub server_cpu_us: Option<f64>,
     /// CPU time of the load generator for one operation.
     pub client_cpu_us: f64,
 }
 
 impl Figures {
-    /// Figures of a run during which server and generator used so much CPU time.
+    /// Computes the figures of a run and the CPU time of server and generator during it.
     pub fn new(run: &Run, server_cpu: Option<Duration>, client_cpu: Duration) -> Figures {
         let ops = run.ops().max(1) as f64;
         let milliseconds = |latency: Duration| latency.as_secs_f64() * 1e3;
@@ -41,7 +41,7 @@ impl Figures {
         }
     }
 
-    /// Figure by figure the median of several rounds.
+    /// Returns the median of several rounds, for each figure.
     fn median(rounds: &[Figures]) -> Figures {
         let of = |figure: fn(&Figures) -> f64| median(rounds.iter().map(figure));
         let server_cpu_us = rounds.iter().filter_map(|round| round.server_cpu_us);
@@ -55,33 +55,32 @@ impl Figures {
     }
 }
 
-/// All rounds of one operation on one server, at one number of connections.
+/// Rounds of one operation on one server, at one number of connections.
 pub struct Row {
     pub operation: Operation,
     pub connections: usize,
     pub rounds: Vec<Figures>,
 }
 
-/// One figure of the process.
 pub struct Fact {
     pub label: &'static str,
     pub value: f64,
     pub unit: &'static str,
 }
 
-/// All that was measured of one server.
+/// Results of one server.
 pub struct Target {
     pub name: String,
     pub rows: Vec<Row>,
-    /// What is measured of the process and not of an operation: starts, stop, memory, size.
+    /// Figures of the process instead of an operation: starts, stop, memory, size.
     pub facts: Vec<Fact>,
-    /// What went wrong, if anything did; the figures were taken before.
+    /// Error that ended the measurement, if any; the figures were taken before.
     pub failure: Option<String>,
 }
 
-/// All that was measured on one file system: one server, or two whose rounds alternated.
+/// Results on one file system: of one server, or of two whose rounds alternated.
 pub struct Report {
-    /// What and where, such as `tmpfs, 4 drives`.
+    /// File system and drives, such as `tmpfs, 4 drives`.
     pub setting: String,
     pub targets: Vec<Target>,
 }
@@ -175,13 +174,13 @@ impl Row {
     }
 }
 
-/// One JSON document with the machine and all reports.
+/// Returns one JSON document with the machine and all reports.
 pub fn json_document(command: &str, reports: &[Report]) -> Value {
     let reports: Vec<Value> = reports.iter().map(Report::to_json).collect();
     json!({ "machine": machine(), "command": command, "reports": reports })
 }
 
-/// Instruction sets that the server's kernels choose by, as Linux names them.
+/// CPU flags, by their Linux names, that select the server's kernels.
 const FLAGS: [&str; 8] = [
     "ssse3",
     "avx2",
@@ -193,7 +192,7 @@ const FLAGS: [&str; 8] = [
     "vpclmulqdq",
 ];
 
-/// The machine in one line: processor and which of [`FLAGS`] it has, number of CPUs, memory, kernel.
+/// Returns the machine in one line: processor and which of [`FLAGS`] it has, number of CPUs, memory, kernel.
 pub fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
@@ -227,8 +226,8 @@ fn figures_json(figures: &Figures) -> Value {
     })
 }
 
-/// Ratios of a pair: rounds that ran next to each other are compared, so that a machine whose speed drifts does not
-/// decide.
+/// Formats the ratios of a pair. Each round is compared with the adjacent one of the other server, so that drift of the
+/// machine's speed has no effect.
 fn ratio_text(a: &Row, b: &Row) -> String {
     let of = |figure: fn(&Figures) -> Option<f64>| {
         let pairs = a.rounds.iter().zip(&b.rounds);
@@ -248,7 +247,7 @@ fn ratio_text(a: &Row, b: &Row) -> String {
     )
 }
 
-/// The median; NaN of nothing.
+/// Returns the median, or NaN of no values.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);

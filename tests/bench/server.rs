@@ -1,4 +1,4 @@
-//! The server under measurement: started by us, or somebody else's; and what /proc tells of it.
+//! Server under measurement, started here or already running, and its figures from /proc.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,31 +10,30 @@ use std::time::{Duration, Instant};
 use ::tests::s3::Client;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A server that is not ready by then has failed.
+/// Time after which a server that is not ready has failed.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// So is one that has not ended so long after SIGTERM.
+/// Time after SIGTERM at which a server that has not ended has failed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
-/// Kernel ticks in `/proc/PID/stat`; 100 on every Linux but the Alpha's.
+/// Clock ticks per second in `/proc/PID/stat`; 100 on every Linux but the Alpha's.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// How to start a server on its own drives.
+/// Configuration to start a server on its own drives.
 pub struct Launch {
-    /// The server's binary; anything that takes `server --address A --quiet DIR/d{1...N}` will do.
+    /// Binary of the server; must accept `server --address A --quiet DIR/d{1...N}`.
     pub binary: PathBuf,
-    /// Folder of the drives `d1` to `dN` and of the log; exists.
+    /// Existing folder of the drives `d1` to `dN` and of the log.
     pub dir: PathBuf,
-    /// Number of drives.
     pub drives: u32,
     /// Root user and password.
     pub credentials: (String, String),
 }
 
-/// A server process of ours; killed, without regard for its data, when dropped.
+/// Server process started here; killed, without regard for its data, when dropped.
 pub struct Server {
     child: Child,
-    /// Where it listens.
+    /// Address that it listens on.
     pub addr: SocketAddr,
-    /// From the start of the process to the first answer that lists buckets.
+    /// Time from the start of the process to the first successful ListBuckets.
     pub ready_after: Duration,
 }
 
@@ -42,9 +41,9 @@ impl Launch {
     /// Starts the server and waits until it is ready.
     ///
     /// # Errors
-    /// Those of the system, and the server's log if it ends or is not ready in time.
+    /// I/O errors, and the server's log if it ends or is not ready in time.
     pub fn start(&self) -> io::Result<Server> {
-        // The port may be taken by another process before the server binds it; then the run fails and says so.
+        // If another process takes the port before the server binds it, the run fails with an error.
         let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         for drive in 1..=self.drives {
             fs::create_dir_all(self.dir.join(format!("d{drive}")))?;
@@ -59,7 +58,7 @@ impl Launch {
             .env("MINIO_ROOT_PASSWORD", &self.credentials.1)
             // MinIO refuses drives on the file system of `/` without it.
             .env("MINIO_CI_CD", "1")
-            // A stop is timed without the moment in which balancers notice it.
+            // Excludes the delay in which load balancers notice a shutdown from the time of a stop.
             .env("MINIO_SHUTDOWN_DELAY", "0s")
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -85,19 +84,17 @@ impl Launch {
         }
     }
 
-    /// A client of the server at `addr`.
     pub fn client(&self, addr: SocketAddr) -> Client {
         Client::new(addr, &self.credentials.0, &self.credentials.1)
     }
 }
 
 impl Server {
-    /// Process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends SIGTERM and waits; returns how long it took, and how the server ended.
+    /// Sends SIGTERM and waits; returns the time that the server took to end, and its exit status.
     pub fn terminate(mut self) -> io::Result<(Duration, ExitStatus)> {
         let start = Instant::now();
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
@@ -112,7 +109,7 @@ impl Server {
         }
     }
 
-    /// Sends SIGKILL and waits for the end.
+    /// Sends SIGKILL and waits until the process has ended.
     pub fn kill(mut self) -> io::Result<()> {
         self.child.kill()?;
         self.child.wait().map(drop)
@@ -121,13 +118,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail if it has ended already, which is as well.
+        // Both fail if the process has ended already, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// CPU time, user and system, of a process and its ended threads, in steps of 10 ms.
+/// Returns the CPU time, user and system, of a process and its ended threads, in steps of 10 ms.
 pub fn cpu_time(pid: u32) -> io::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let ticks = ticks_of_stat(&stat).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat: {stat:?}")))?;
@@ -135,7 +132,7 @@ pub fn cpu_time(pid: u32) -> io::Result<Duration> {
 }
 
 fn ticks_of_stat(stat: &str) -> Option<u64> {
-    // The second field, the name in parentheses, may itself hold spaces and parentheses.
+    // The second field, the name in parentheses, may itself contain spaces and parentheses.
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut fields = after_name.split_ascii_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
@@ -143,7 +140,7 @@ fn ticks_of_stat(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-/// Memory of a process in bytes, by its name in `/proc/PID/status`: `VmRSS` now, `VmHWM` at its peak.
+/// Returns memory of a process in bytes, by its name in `/proc/PID/status`: `VmRSS` now, `VmHWM` at its peak.
 pub fn memory_bytes(pid: u32, name: &str) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let value = status
@@ -154,7 +151,7 @@ pub fn memory_bytes(pid: u32, name: &str) -> io::Result<u64> {
         .ok_or_else(|| io::Error::other(format!("no {name} in /proc/{pid}/status")))
 }
 
-/// Size in bytes of a binary without symbols, by the tool `strip`; the binary itself stays as it is.
+/// Returns the size in bytes of a binary after `strip`, which works on a copy.
 pub fn stripped_bytes(binary: &Path, folder: &Path) -> io::Result<u64> {
     let stripped = folder.join("stripped");
     let status = Command::new("strip").arg("-o").arg(&stripped).arg(binary).status();
@@ -169,14 +166,14 @@ pub fn stripped_bytes(binary: &Path, folder: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// Type of the file system that holds `path`, from /proc/self/mounts.
+/// Returns the type of the file system that holds `path`, from /proc/self/mounts.
 pub fn file_system(path: &Path) -> io::Result<String> {
     let path = path.canonicalize()?;
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     Ok(file_system_in(&mounts, &path).unwrap_or("unknown").to_string())
 }
 
-/// The deepest mount above `path` counts, and of several there the last.
+/// Picks the deepest mount above `path`, and of several there the last.
 fn file_system_in<'a>(mounts: &'a str, path: &Path) -> Option<&'a str> {
     let mounts = mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ').skip(1);

@@ -1,4 +1,4 @@
-//! The objects of one server, what the operations do to them, and the check of every answer.
+//! Workload of one server: its objects, the operations on them, and the check of every answer.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,36 +12,36 @@ use crate::load::{self, Limit, Run};
 use crate::operation::{Kind, Operation, size_text};
 
 const BUCKET: &str = "bench";
-/// Bytes that one run of PUT writes at most, so that a fast server does not fill a small tmpfs; as many are written
-/// in advance at most for one run of DELETE.
+/// Maximum bytes that one run of PUT writes, so that a fast server does not fill a small tmpfs; also the maximum that
+/// is written in advance for one run of DELETE.
 const RUN_BYTES_MAX: u64 = 2 << 30;
-/// Keys that are written in advance for a second of DELETE; a run ends when they are used up.
+/// Number of keys written in advance for each second of DELETE; a run ends when they are used up.
 const DELETED_PER_SECOND: f64 = 2_000.0;
-/// Bytes of each object size that stay between two runs, beyond those that are read.
+/// Bytes of each object size that are kept between two runs, beyond those that are read.
 const SPARE_BYTES_MAX: u64 = 512 << 20;
-/// Connections of everything that is not measured.
+/// Connections of unmeasured work.
 const PREPARE_CONNECTIONS: usize = 16;
-/// What is not measured may take so long.
+/// Time limit of unmeasured work.
 const PREPARE_TIME: Duration = Duration::from_secs(3_600);
-/// Objects of each size that are read again at the end: so many bytes, within these counts.
+/// Bytes of each object size that are read again at the end, within these counts of objects.
 const SAMPLE_BYTES: u64 = 64 << 20;
 const SAMPLE_OBJECTS_MIN: u64 = 4;
 const SAMPLE_OBJECTS_MAX: u64 = 256;
-/// Keys in one group of keys, which is what servers with folders see as one.
+/// Number of keys in one group; servers with folders see a group as one folder.
 const GROUP_KEYS: u64 = 10_000;
 
-/// The objects of one server, and the connections to it.
+/// Objects of one server, and the connections to it.
 pub struct Workload {
     clients: Vec<Client>,
     contents: Contents,
-    /// By the size of the object.
+    /// Sets of objects by object size.
     sets: BTreeMap<u64, Set>,
     reads: u64,
 }
 
 impl Workload {
-    /// For these operations, each of them on at most so many connections. Creates the bucket, which must not exist: the
-    /// objects of an earlier run would be in the listing.
+    /// Prepares for these operations, each on at most `connections_max` connections. Creates the bucket, which must not
+    /// exist: the objects of an earlier run would be in the listing.
     pub fn new(client: &Client, operations: &[Operation], connections_max: usize) -> Result<Workload, Error> {
         let mut clients = vec![client.clone(); connections_max.max(PREPARE_CONNECTIONS)];
         clients[0].create_bucket(BUCKET)?;
@@ -62,7 +62,7 @@ impl Workload {
         })
     }
 
-    /// Writes what a run of so long reads or deletes and what is not there yet.
+    /// Writes the objects that a run of length `time` reads or deletes and that do not exist yet.
     pub fn prepare(&mut self, operation: Operation, connections: usize, time: Duration) -> Result<(), Error> {
         let set = self.set(operation);
         let wanted = match operation.kind {
@@ -71,7 +71,7 @@ impl Workload {
             Kind::Delete | Kind::DeleteObjects => {
                 let in_time = (DELETED_PER_SECOND * time.as_secs_f64()) as u64;
                 let keys = in_time.min(RUN_BYTES_MAX / set.object_bytes);
-                // Each connection has something to do.
+                // At least one operation for each connection.
                 let ops = (keys / operation.keys()).max(connections as u64);
                 set.deleted + ops * operation.keys()
             }
@@ -80,15 +80,15 @@ impl Workload {
         self.run_unmeasured(Kind::Put, set.object_bytes, missing)
     }
 
-    /// Deletes what runs of PUT have left, beyond what is read later and some spare objects.
+    /// Deletes objects that runs of PUT have left, beyond those read later and some spare ones.
     pub fn trim(&mut self, operation: Operation) -> Result<(), Error> {
         let set = self.set(operation);
         let excess = set.spare().saturating_sub(SPARE_BYTES_MAX / set.object_bytes);
         self.run_unmeasured(Kind::Delete, set.object_bytes, excess)
     }
 
-    /// Runs one operation for `time`, each answer checked. What it reads or deletes must have been written
-    /// ([`Self::prepare`]).
+    /// Runs one operation for `time`, and checks each answer. The objects that it reads or deletes must have been
+    /// written ([`Self::prepare`]).
     pub fn run(&mut self, operation: Operation, connections: usize, time: Duration) -> Result<Run, Error> {
         let set = self.set(operation);
         let ops_max = match operation.kind {
@@ -99,7 +99,7 @@ impl Workload {
         self.run_limited(operation, connections, Limit { time, ops_max })
     }
 
-    /// Checks that the server has what it acknowledged, all of it and nothing else, and reads a sample.
+    /// Checks that the server has exactly the objects that it acknowledged, and reads a sample.
     pub fn check(&mut self) -> Result<(), Error> {
         let client = &mut self.clients[0];
         let mut wanted: Vec<String> = self.sets.values().flat_map(Set::live_keys).collect();
@@ -114,7 +114,7 @@ impl Workload {
         Ok(())
     }
 
-    /// The same on new connections to a server that was started again.
+    /// Repeats the check on new connections to a restarted server.
     pub fn check_after_restart(&mut self, client: &Client) -> Result<(), Error> {
         self.clients.fill_with(|| client.clone());
         self.check()
@@ -176,13 +176,13 @@ impl Workload {
     }
 }
 
-/// Objects of one size, by number. The first ones stay for those who read; of the others PUT appends new ones at the
-/// end and DELETE takes the oldest, so that no key is written twice.
+/// Objects of one size, by number. The first ones are kept for reads; of the others PUT appends new ones at the end and
+/// DELETE takes the oldest, so that no key is written twice.
 struct Set {
     object_bytes: u64,
-    /// Numbers below are never deleted.
+    /// Lower numbers are never deleted.
     kept: u64,
-    /// Numbers below have been written.
+    /// Lower numbers have been written.
     written: u64,
     /// Numbers from `kept` up to this have been deleted.
     deleted: u64,
@@ -198,7 +198,7 @@ impl Set {
         }
     }
 
-    /// Objects that may be deleted.
+    /// Returns the number of objects that may be deleted.
     fn spare(&self) -> u64 {
         self.written.saturating_sub(self.deleted)
     }
@@ -207,7 +207,7 @@ impl Set {
         self.kept.min(self.written) + self.spare()
     }
 
-    /// Number of the object at this index among those that exist.
+    /// Returns the number of the object at this index among those that exist.
     fn live_number(&self, index: u64) -> u64 {
         if index < self.kept {
             index
@@ -220,13 +220,13 @@ impl Set {
         (0..self.live_count()).map(|index| self.key(self.live_number(index)))
     }
 
-    /// Key of the object of this number; in the order of numbers.
+    /// Returns the key of an object; keys sort by number.
     fn key(&self, number: u64) -> String {
         let size = size_text(self.object_bytes);
         format!("{size}/{:04}/{:04}", number / GROUP_KEYS, number % GROUP_KEYS)
     }
 
-    /// What the keys of the numbers below `count`, a power of ten, have in common, and no other key has.
+    /// Returns the common prefix of the keys below `count`, a power of ten, which no other key has.
     fn prefix(&self, count: u64) -> String {
         let digits = count.ilog10() as usize;
         let slash = usize::from(count > GROUP_KEYS);
@@ -274,7 +274,7 @@ fn delete_objects(client: &mut Client, keys: impl Iterator<Item = String>) -> Re
     check_deleted(&String::from_utf8_lossy(&response.body), keys)
 }
 
-/// The answer to DeleteObjects names each key once, in any order, and no error.
+/// Checks that the answer to DeleteObjects names each key once, in any order, and no error.
 fn check_deleted(document: &str, keys: Vec<String>) -> Result<(), Error> {
     let mut errors = document.split("<Error>").skip(1);
     if let Some(first) = errors.next() {
@@ -308,7 +308,7 @@ fn check_keys(got: &[String], wanted: impl IntoIterator<Item = String>) -> Resul
     }
 }
 
-/// Compares a body with the wanted one as it arrives.
+/// Compares a body with the expected one as it arrives.
 struct BodyCheck<'a> {
     wanted: &'a [u8],
     got_bytes: usize,
@@ -324,7 +324,7 @@ impl BodyCheck<'_> {
         }
     }
 
-    /// The verdict, after the last piece.
+    /// Returns the result after the last piece.
     fn finish(self, key: &str) -> Result<(), Error> {
         let (got, wanted) = (self.got_bytes, self.wanted.len());
         match self.wrong_at.or((got < wanted).then_some(got)) {
@@ -352,16 +352,16 @@ impl io::Write for BodyCheck<'_> {
     }
 }
 
-/// Random bytes of which each object is a slice: objects differ, none is compressible, and no copy is made or kept.
+/// Random bytes of which each object is a slice: objects differ, none is compressible, and none is copied.
 struct Contents {
     pool: Vec<u8>,
 }
 
 impl Contents {
-    /// Slices begin at so many places.
+    /// Number of possible starts of a slice.
     const STARTS: u64 = 8 << 20;
 
-    /// Contents of objects of at most so many bytes.
+    /// Makes contents for objects of at most `object_bytes_max`.
     fn new(object_bytes_max: u64) -> Contents {
         let words = (0..(Self::STARTS + object_bytes_max).div_ceil(8)).map(scatter);
         Contents {
@@ -369,14 +369,14 @@ impl Contents {
         }
     }
 
-    /// Contents of the object of this number.
+    /// Returns the content of an object.
     fn of(&self, number: u64, object_bytes: u64) -> &[u8] {
         let start = (scatter(number) % Self::STARTS) as usize;
         &self.pool[start..start + object_bytes as usize]
     }
 }
 
-/// A fixed permutation of the 64-bit numbers that looks random (the finalizer of SplitMix64).
+/// Maps a number through a fixed, random-looking permutation of u64 (the finalizer of SplitMix64).
 fn scatter(number: u64) -> u64 {
     let mut x = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

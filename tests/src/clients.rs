@@ -1,5 +1,5 @@
-//! The clients that `scripts/install-clients.sh` installs, and the workloads in `tests/py`, `tests/sh`, `tests/js` and
-//! `tests/go` that drive a server with them.
+//! Clients that `scripts/install-clients.sh` installs, and the workloads in `tests/py`, `tests/sh`, `tests/js` and
+//! `tests/go` that they run against a server.
 
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server, workspace};
 use std::{
@@ -9,7 +9,7 @@ use std::{
     sync::OnceLock,
 };
 
-/// The folder of the clients; installs them if they are missing.
+/// Returns the folder of the clients; installs them if they are missing.
 fn clients() -> &'static Path {
     static CLIENTS: OnceLock<PathBuf> = OnceLock::new();
     CLIENTS.get_or_init(|| {
@@ -22,8 +22,8 @@ fn clients() -> &'static Path {
     })
 }
 
-/// Returns whether the part of the clients with this name could be installed. If not, that is told even where the
-/// output of passing tests is not.
+/// Returns whether the named group of clients could be installed. If not, says so even where the output of passing
+/// tests is captured.
 ///
 /// # Panics
 /// If it could not, and `REQUIRE_CLIENTS` is set.
@@ -40,9 +40,9 @@ pub fn installed(part: &str) -> bool {
     installed
 }
 
-/// Writes to standard error past the capture of the test harness.
+/// Writes to standard error, bypassing the capture of the test harness.
 pub fn tell(message: &str) {
-    // Without an error stream nobody misses it.
+    // Without standard error there is no reader to miss it.
     let _ = std::io::stderr().write_all(message.as_bytes());
 }
 
@@ -54,14 +54,14 @@ fn configure(command: &mut Command) {
         .env("NODE_NO_WARNINGS", "1")
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-        // Whatever the machine has configured must not count.
+        // Isolates the clients from the machine's own configuration.
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("PYTHONDONTWRITEBYTECODE", "1");
 }
 
-/// A workload, `<script> ENDPOINT ARGUMENTS…`, for a server, to be run. A name without extension is a program of
+/// Returns the command of a workload, `<script> ENDPOINT ARGUMENTS…`. A name without extension is a program of
 /// `tests/go`.
 #[must_use]
 pub fn command(server: &Server, script: &str, arguments: &[&str]) -> Command {
@@ -83,7 +83,7 @@ pub fn command(server: &Server, script: &str, arguments: &[&str]) -> Command {
     command.arg(server.endpoint()).args(arguments);
     configure(&mut command);
     if let Some(authority) = server.authority() {
-        // boto3 and the aws cli, Python and Go, curl, and Node; `docs/clients.md` says so.
+        // In this order for boto3 and the aws cli, Python and Go, curl, and Node, as `docs/clients.md` says.
         for name in [
             "AWS_CA_BUNDLE",
             "SSL_CERT_FILE",

@@ -1,14 +1,14 @@
-//! What drives suffer.
+//! Damage to drives.
 
 use std::{fs, path::Path};
 
-/// A flipped bit for every so many bytes.
+/// Distance between flipped bits, in bytes.
 const ROT_DISTANCE_BYTES: usize = 1000;
 
-/// Flips bits all over a file, or every file below a folder; how many files there are.
+/// Flips bits all over a file, or every file below a folder; returns the number of files.
 ///
 /// # Panics
-/// When the host's file system does not do as told.
+/// On an I/O error.
 pub fn rot(path: &Path) -> usize {
     if path.is_dir() {
         let entries = fs::read_dir(path).expect("a folder");

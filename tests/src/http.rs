@@ -1,4 +1,4 @@
-//! Just enough HTTP to look at answers that need no signature.
+//! Minimal HTTP client for requests that need no signature.
 
 use std::{
     io::{Read, Write},
@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-/// Sends a request without a body; the whole answer, or `None` when nobody answers.
+/// Sends a request without a body; returns the whole answer, or `None` if there is none.
 #[must_use]
 pub fn request(port: u16, method: &str, path: &str) -> Option<String> {
     request_with(port, method, path, "")
 }
 
-/// The same with further header lines, each with its line end.
+/// Like [`request`], with further header lines, each with its line end.
 #[must_use]
 pub fn request_with(port: u16, method: &str, path: &str, headers: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
@@ -24,7 +24,7 @@ pub fn request_with(port: u16, method: &str, path: &str, headers: &str) -> Optio
     Some(String::from_utf8_lossy(&answer).into_owned()).filter(|answer| !answer.is_empty())
 }
 
-/// The status of an answer.
+/// Sends a request without a body; returns the status of the answer.
 #[must_use]
 pub fn status(port: u16, method: &str, path: &str) -> Option<u16> {
     let answer = request(port, method, path)?;

@@ -1,4 +1,4 @@
-//! What the black-box tests and the measurement share: the real server binary on temporary drives, and clients.
+//! Shared code of the black-box tests and the benchmark: the real server binary on temporary drives, and clients.
 #![allow(
     clippy::disallowed_methods,
     reason = "tests run on the host, not on the server's Runtime"

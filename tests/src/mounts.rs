@@ -1,4 +1,4 @@
-//! A mount namespace of a test's own, in which it mounts, unmounts and moves file systems under a server.
+//! Private mount namespace of a test, to mount, unmount and move file systems under a server.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,16 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A mount namespace. It ends, with all that is mounted in it, when this is dropped and no process is in it any more.
+/// Mount namespace. It ends, with all its mounts, once this is dropped and no process is in it any more.
 pub struct Mounts {
     holder: Child,
 }
 
 impl Mounts {
-    /// A new one, or the reason why this process may have none: it takes root, or CAP_SYS_ADMIN.
+    /// Makes a mount namespace, which takes root or CAP_SYS_ADMIN.
     ///
     /// # Errors
-    /// What `unshare` says.
+    /// The error of `unshare`.
     pub fn new() -> Result<Mounts, String> {
         let holder = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "sleep", "1000"])
@@ -40,7 +40,7 @@ impl Mounts {
         Err("unshare --mount does not begin".to_owned())
     }
 
-    /// A command that will run in it.
+    /// Returns a command that will run in the namespace.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
@@ -49,10 +49,10 @@ impl Mounts {
         command
     }
 
-    /// Runs a program in it to its end.
+    /// Runs a program in the namespace until it ends.
     ///
     /// # Panics
-    /// If it does not begin.
+    /// If it cannot be started.
     pub fn output(&self, program: &str, arguments: &[&str]) -> Output {
         self.command(Path::new(program))
             .args(arguments)
@@ -60,22 +60,22 @@ impl Mounts {
             .expect("nsenter runs")
     }
 
-    /// Runs a program in it, which succeeds.
+    /// Runs a program in the namespace, and requires success.
     ///
     /// # Panics
-    /// If it does not.
+    /// If it fails.
     pub fn run(&self, program: &str, arguments: &[&str]) {
         let output = self.output(program, arguments);
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{program} {arguments:?}: {error}");
     }
 
-    /// Mounts a file system in memory.
+    /// Mounts a tmpfs.
     pub fn tmpfs(&self, at: &Path, options: &str) {
         self.run("mount", &["-t", "tmpfs", "-o", options, "tmpfs", text(at)]);
     }
 
-    /// A path as it is in the namespace, for this process to look at.
+    /// Returns a path of the namespace as this process can access it.
     #[must_use]
     pub fn see(&self, path: &Path) -> PathBuf {
         let below = path.strip_prefix("/").unwrap_or(path);
@@ -85,13 +85,13 @@ impl Mounts {
 
 impl Drop for Mounts {
     fn drop(&mut self) {
-        // It may have ended.
+        // Fails if the process has ended already.
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
 }
 
-/// A path of a test's own as text.
+/// Returns a path as text.
 ///
 /// # Panics
 /// If it is not UTF-8.

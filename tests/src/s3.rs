@@ -1,8 +1,7 @@
-//! A small S3 client of our own over blocking sockets: one connection a client, kept alive, path-style addresses,
-//! Signature Version 4 with unsigned payload.
+//! Small S3 client over blocking sockets: one connection per client, keep-alive, path-style addresses, Signature
+//! Version 4 with unsigned payload.
 //!
-//! It exists so that tests and the measurement see the wire as it is: no retry, no hidden connection pool, no
-//! background threads.
+//! Tests and benchmark see the wire as it is: no retries, no hidden connection pool, no background threads.
 
 #![allow(
     clippy::disallowed_methods,
@@ -20,19 +19,19 @@ mod sigv4;
 pub use http::Response;
 use sigv4::{Signer, ToSign, UNSIGNED_PAYLOAD, amz_date, canonical_query, percent_encode};
 
-/// Why an operation did not succeed.
+/// Failure of an operation.
 #[derive(Debug)]
 pub enum Error {
-    /// No (valid) answer came; the operation may or may not have been carried out.
+    /// There was no (valid) answer; the operation may or may not have been carried out.
     Io(io::Error),
     /// The server answered with a status other than 2xx; its body is S3's error document.
     Status(Response),
-    /// The answer was 2xx, but not what was asked for.
+    /// The answer was 2xx, but with wrong content.
     Wrong(String),
 }
 
 impl Error {
-    /// HTTP status of a refusal.
+    /// Returns the HTTP status of a refusal.
     pub fn status(&self) -> Option<u16> {
         match self {
             Error::Status(response) => Some(response.status),
@@ -40,7 +39,7 @@ impl Error {
         }
     }
 
-    /// S3 error code of a refusal, such as `NoSuchKey`.
+    /// Returns the S3 error code of a refusal, such as `NoSuchKey`.
     pub fn code(&self) -> Option<String> {
         match self {
             Error::Status(response) => element_texts(&String::from_utf8_lossy(&response.body), "Code").next(),
@@ -74,16 +73,16 @@ impl From<io::Error> for Error {
     }
 }
 
-/// One page of a listing.
+/// Page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// Keys in the order of the answer.
     pub keys: Vec<String>,
-    /// Whether there are more keys after the last of these.
+    /// True if there are more keys after the last of these.
     pub is_truncated: bool,
 }
 
-/// An S3 client with one connection. Its clones have connections of their own.
+/// S3 client with one connection. A clone opens its own.
 pub struct Client {
     connection: http::Connection,
     host: String,
@@ -102,7 +101,7 @@ impl Clone for Client {
 }
 
 impl Client {
-    /// A client of the server at `addr`, in region `us-east-1`. Nothing is sent yet.
+    /// Makes a client of the server at `addr`, in region `us-east-1`. Sends nothing yet.
     pub fn new(addr: SocketAddr, access: &str, secret: &str) -> Client {
         let signer = Signer::new(access, secret, "us-east-1");
         Client {
@@ -141,7 +140,7 @@ impl Client {
         Ok(self.connection.exchange(&head, body, is_head_request, sink)?)
     }
 
-    /// All of a request up to its body.
+    /// Returns a signed request up to its body.
     fn signed_head(
         &mut self,
         method: &str,
@@ -196,7 +195,7 @@ impl Client {
             .map(drop)
     }
 
-    /// Names of the buckets.
+    /// Returns the names of the buckets.
     pub fn list_buckets(&mut self) -> Result<Vec<String>, Error> {
         let response = self.expect_success("GET", "/", &[], &[], b"")?;
         Ok(element_texts(&text(&response)?, "Name").collect())
@@ -211,7 +210,7 @@ impl Client {
         Ok(etag.trim_matches('"').to_string())
     }
 
-    /// Stores an object, and calls `between` when half of it is sent.
+    /// Stores an object, and calls `between` once half of it is sent.
     pub fn put_in_halves(
         &mut self,
         bucket: &str,
@@ -228,7 +227,7 @@ impl Client {
         }
     }
 
-    /// Sends a PUT up to its body, of `body_bytes`, on a connection of its own, which the body is to be written to.
+    /// Sends a PUT up to its body of `body_bytes`; returns its own connection, to write the body to.
     pub fn begin_put(&mut self, bucket: &str, key: &str, body_bytes: usize) -> io::Result<TcpStream> {
         let head = self.signed_head("PUT", &object_path(bucket, key), &[], &[], body_bytes);
         let mut stream = TcpStream::connect(self.connection.addr())?;
@@ -243,7 +242,7 @@ impl Client {
             .body)
     }
 
-    /// Reads a whole object into `sink`, piece by piece, without holding it.
+    /// Reads a whole object into `sink`, piece by piece, without buffering it.
     pub fn get_to(&mut self, bucket: &str, key: &str, sink: &mut dyn io::Write) -> Result<(), Error> {
         let response = self.request_to("GET", &object_path(bucket, key), &[], &[], b"", Some(sink))?;
         if response.is_success() {
@@ -273,18 +272,18 @@ impl Client {
         }
     }
 
-    /// Headers of an object.
+    /// Returns the headers of an object.
     pub fn head(&mut self, bucket: &str, key: &str) -> Result<Response, Error> {
         self.expect_success("HEAD", &object_path(bucket, key), &[], &[], b"")
     }
 
-    /// Deletes an object; that it did not exist is no error.
+    /// Deletes an object; succeeds also if it does not exist.
     pub fn delete(&mut self, bucket: &str, key: &str) -> Result<(), Error> {
         self.expect_success("DELETE", &object_path(bucket, key), &[], &[], b"")
             .map(drop)
     }
 
-    /// One page (at most 1,000 keys) of the keys with this prefix that come after `after`.
+    /// Returns a page (at most 1,000 keys) of the keys with this prefix after `after`.
     pub fn list(&mut self, bucket: &str, prefix: &str, after: &str) -> Result<Page, Error> {
         let mut query = vec![("list-type", "2"), ("prefix", prefix)];
         if !after.is_empty() {
@@ -300,7 +299,7 @@ impl Client {
         })
     }
 
-    /// All keys with this prefix, page after page.
+    /// Returns all keys with this prefix, page after page.
     pub fn list_all(&mut self, bucket: &str, prefix: &str) -> Result<Vec<String>, Error> {
         let mut keys: Vec<String> = Vec::new();
         loop {
@@ -340,7 +339,7 @@ fn text(response: &Response) -> Result<String, Error> {
     String::from_utf8(response.body.clone()).map_err(|_| Error::Wrong("the document is not UTF-8".into()))
 }
 
-/// Texts of all elements of this name, which must have no attributes and no elements inside: enough for S3's documents.
+/// Returns the texts of all elements of this name, which must have no attributes and no child elements: enough for S3.
 fn element_texts<'a>(document: &'a str, name: &str) -> impl Iterator<Item = String> + 'a {
     let (start, end) = (format!("<{name}>"), format!("</{name}>"));
     let mut rest = document;
@@ -353,7 +352,7 @@ fn element_texts<'a>(document: &'a str, name: &str) -> impl Iterator<Item = Stri
     })
 }
 
-/// Resolves XML's five named entities and character references; anything else stays as it is.
+/// Resolves XML's five named entities and character references; anything else is unchanged.
 fn unescape(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -405,7 +404,7 @@ mod tests {
         );
     }
 
-    /// Answers one request with `answer` and returns the head of what came and its body.
+    /// Answers one request with `answer`; returns the head and the body of the request.
     fn serve_once(answer: &str, send: impl FnOnce(&mut Client)) -> (String, Vec<u8>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = Client::new(listener.local_addr().unwrap(), "access", "secret");

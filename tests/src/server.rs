@@ -1,4 +1,4 @@
-//! A server process on temporary drives: started, killed by its id, and gone with its folder when dropped.
+//! Server process on temporary drives; dropping it kills the process and removes its folder.
 
 use crate::{http, mounts::Mounts};
 use std::{
@@ -13,23 +13,23 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The root user of the servers under test.
+/// Root user of the servers under test.
 pub const ACCESS_KEY: &str = "tests-root";
-/// The root user's secret.
+/// Secret of the root user.
 pub const SECRET_KEY: &str = "tests-secret-key";
 
-/// How long a server may take until it is ready: other tests keep the machine busy.
+/// Time in which a server must be ready; long because other tests keep the machine busy.
 const READY_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// The server's binary, chosen once per test process.
+/// Binary of the server, chosen once per test process.
 static BINARY: OnceLock<PathBuf> = OnceLock::new();
 
-/// Tests this binary from now on, unless another one has been started already.
+/// Selects the binary to test, unless one has been started already.
 pub fn use_binary(path: &str) {
     BINARY.get_or_init(|| path.into());
 }
 
-/// The server's binary: that of [`use_binary`], else the one that `IMPL_BIN` names, else a release build of the
+/// Returns the server's binary: that of [`use_binary`], else the one that `IMPL_BIN` names, else a release build of the
 /// current sources.
 pub fn binary() -> &'static Path {
     BINARY.get_or_init(|| match std::env::var_os("IMPL_BIN") {
@@ -38,13 +38,13 @@ pub fn binary() -> &'static Path {
     })
 }
 
-/// The root of the workspace.
+/// Returns the root of the workspace.
 #[must_use]
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Builds the release binary. Cargo's own lock makes test processes take turns.
+/// Builds the release binary. Cargo's own lock serializes test processes.
 fn build() -> PathBuf {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo
@@ -58,24 +58,24 @@ fn build() -> PathBuf {
     target.join("release/impl")
 }
 
-/// A running (or killed) server.
+/// Running (or killed) server.
 pub struct Server {
     folder: TempDir,
     drives: Vec<PathBuf>,
     port: u16,
     env: Vec<(String, String)>,
     child: Option<Child>,
-    /// The mount namespace that it runs in, if it is one of its own.
+    /// Mount namespace that it runs in, if not that of the test.
     mounts: Option<Mounts>,
-    /// Further flags and variables.
+    /// Additional flags and variables.
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
-    /// The authority that clients are to trust; with it they speak HTTPS.
+    /// Certificate authority that clients trust; if set, they use HTTPS.
     authority: Option<PathBuf>,
 }
 
 impl Server {
-    /// Starts a server on `drives` new drives and waits until it is ready. `TEST_TMPDIR` says where.
+    /// Starts a server on `drives` new drives, in `TEST_TMPDIR` if set, and waits until it is ready.
     #[must_use]
     pub fn start(drives: usize) -> Server {
         let mut server = Server::prepare(drives);
@@ -83,7 +83,7 @@ impl Server {
         server
     }
 
-    /// The same with further environment variables.
+    /// Starts a server with additional environment variables.
     #[must_use]
     pub fn start_with(drives: usize, env: &[(&str, &str)]) -> Server {
         let mut server = Server::prepare(drives);
@@ -93,7 +93,7 @@ impl Server {
         server
     }
 
-    /// The folders of a server that does not run yet.
+    /// Makes the folders of a server without starting it.
     #[must_use]
     pub fn prepare(drives: usize) -> Server {
         let parent = std::env::var_os("TEST_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from);
@@ -120,27 +120,27 @@ impl Server {
         }
     }
 
-    /// Runs it in a mount namespace of its own from the next start on.
+    /// Runs the server in a mount namespace from the next start on.
     pub fn enter(&mut self, mounts: Mounts) {
         self.mounts = Some(mounts);
     }
 
-    /// The mount namespace that it runs in.
+    /// Returns the mount namespace of the server.
     ///
     /// # Panics
-    /// If it has none of its own.
+    /// If it runs in that of the test.
     #[must_use]
     pub fn mounts(&self) -> &Mounts {
         self.mounts.as_ref().expect("a namespace of its own")
     }
 
-    /// Gives it further flags from the next start on.
+    /// Adds flags from the next start on.
     pub fn add_arguments(&mut self, arguments: &[&str]) {
         self.arguments
             .extend(arguments.iter().map(|argument| (*argument).to_owned()));
     }
 
-    /// Gives it one more variable from the next start on.
+    /// Adds an environment variable from the next start on.
     pub fn set_variable(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
@@ -151,25 +151,25 @@ impl Server {
         self.authority = Some(authority);
     }
 
-    /// The authority that its clients are to trust.
+    /// Returns the authority that its clients trust.
     #[must_use]
     pub fn authority(&self) -> Option<&Path> {
         self.authority.as_deref()
     }
 
-    /// Starts the server again on the same drives and the same port, and waits until it answers.
+    /// Restarts the server on the same drives and port, and waits until it answers.
     pub fn restart(&mut self) {
         self.spawn();
         self.wait("/minio/health/cluster");
     }
 
-    /// Starts the server with these as its standard output and error, and waits until it answers.
+    /// Starts the server with this standard output and error, and waits until it answers.
     pub fn restart_writing_to(&mut self, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) {
         self.spawn_with(stdout.into(), stderr.into());
         self.wait("/minio/health/cluster");
     }
 
-    /// Starts the server without waiting until it can write.
+    /// Starts the server, and does not wait until it can write.
     pub fn restart_damaged(&mut self) {
         self.spawn();
         self.wait("/minio/health/live");
@@ -199,7 +199,7 @@ impl Server {
         self.child = Some(child);
     }
 
-    /// The command that would serve these drives on `port`.
+    /// Returns the command that serves these drives on `port`.
     #[must_use]
     pub fn command(&self, port: u16) -> Command {
         let mut command = match &self.mounts {
@@ -213,10 +213,10 @@ impl Server {
         };
         command
             .args(&self.arguments)
-            // Nobody asks whether it is ready when a test ends it.
+            // No load balancer needs the delay when a test ends it.
             .env("MINIO_SHUTDOWN_DELAY", "0s")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            // Certificates of whoever runs the tests do not count.
+            // Ignores certificates in the home folder of the user who runs the tests.
             .env("HOME", self.folder.path())
             .env("MINIO_ROOT_USER", ACCESS_KEY)
             .env("MINIO_ROOT_PASSWORD", SECRET_KEY)
@@ -246,32 +246,32 @@ impl Server {
         panic!("the server is not ready:\n{}", self.log());
     }
 
-    /// Returns where clients reach it.
+    /// Returns the URL for clients.
     #[must_use]
     pub fn endpoint(&self) -> String {
         let scheme = if self.authority.is_some() { "https" } else { "http" };
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
-    /// The port that it listens on.
+    /// Returns the port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its drives.
+    /// Returns the paths of its drives.
     #[must_use]
     pub fn drives(&self) -> &[PathBuf] {
         &self.drives
     }
 
-    /// A folder for a test's own files; it goes with the server.
+    /// Returns a folder for a test's own files, which is removed with the server.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The end of its log, once nothing has been added for a moment: lines are written off the request path.
+    /// Returns the end of its log once the log has stopped growing: lines are written off the request path.
     #[must_use]
     pub fn log(&self) -> String {
         const MOMENT: Duration = Duration::from_millis(200);
@@ -294,20 +294,20 @@ impl Server {
         let Ok(mut file) = File::open(self.log_path()) else {
             return String::new();
         };
-        // A shorter log is read from its start.
+        // Fails for a shorter log, which is then read from its start.
         let _ = file.seek(SeekFrom::End(-TAIL_BYTES));
         let mut text = Vec::new();
         let _ = file.read_to_end(&mut text);
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// The most memory that it has had resident, in bytes.
+    /// Returns its peak resident memory, in bytes.
     #[must_use]
     pub fn peak_memory_bytes(&self) -> u64 {
         self.status_bytes("VmHWM:")
     }
 
-    /// The memory that it has resident, in bytes.
+    /// Returns its current resident memory, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         self.status_bytes("VmRSS:")
@@ -324,7 +324,7 @@ impl Server {
         kib.expect("a number") << 10
     }
 
-    /// Kills it with SIGKILL.
+    /// Kills the server with SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("it can be killed");
@@ -332,7 +332,7 @@ impl Server {
         }
     }
 
-    /// Ends it with SIGTERM, and waits.
+    /// Ends the server with SIGTERM, and waits.
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal_terminate();
         self.wait_ended()
@@ -350,7 +350,7 @@ impl Server {
         assert!(killed.success());
     }
 
-    /// Waits until it has ended.
+    /// Waits until the server has ended.
     pub fn wait_ended(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("it runs");
         child.wait().expect("it ends")
@@ -374,7 +374,7 @@ impl Drop for Server {
     }
 }
 
-/// Returns whether whoever listens takes a connection and says something to what is not TLS.
+/// Returns whether the port accepts a connection, and answers plain text, closes or resets, as a TLS server does.
 fn refuses_plain_text(port: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
         return false;
@@ -389,7 +389,7 @@ fn refuses_plain_text(port: u16) -> bool {
     }
 }
 
-/// A port that nobody listens on now.
+/// Returns a port that is free now.
 #[must_use]
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

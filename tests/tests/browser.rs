@@ -1,4 +1,4 @@
-//! Web pages that use presigned URLs, in a real browser.
+//! Web pages with presigned URLs, in a real browser.
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
 use tests::{Server, clients, http};
@@ -18,7 +18,7 @@ fn a_page_of_another_origin_does_not() {
     }
 }
 
-/// An operator or a user who opens the server's address.
+/// An operator or a user opens the server's address in a browser.
 #[test]
 fn a_browser_is_told_what_this_is() {
     let server = Server::start(1);
@@ -33,7 +33,7 @@ fn a_browser_is_told_what_this_is() {
     }
 }
 
-/// Before a request of a page, and without a signature.
+/// CORS preflight of a page's request, which has no signature.
 #[test]
 fn preflights() {
     let server = Server::start_with(
@@ -57,7 +57,7 @@ fn preflights() {
         ] {
             assert!(answer.lines().any(|own| own == line), "{line}: {answer}");
         }
-        // An error too: its page must be able to read it.
+        // Error responses need CORS headers too: the page must be able to read them.
         let answer = ask("GET", origin);
         assert!(answer.starts_with("http/1.1 403"), "{answer}");
         assert!(
@@ -73,7 +73,7 @@ fn preflights() {
         assert!(answer.contains("<code>accessforbidden</code>"), "{answer}");
         assert!(!answer.contains("access-control-allow-origin"), "{answer}");
     }
-    // What is the server's own is for no page.
+    // The server's own endpoints must not allow pages.
     let own = http::request_with(
         server.port(),
         "GET",

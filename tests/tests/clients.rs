@@ -1,11 +1,10 @@
-//! The clients that people use, each with a workload of its own on a server of its own; `docs/clients.md` tells how to
-//! configure them.
+//! Popular S3 clients, each with a workload and a server of its own; `docs/clients.md` tells how to configure them.
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
 use std::{fs, path::Path};
 use tests::{Server, clients, server::workspace};
 
-/// Runs a workload that needs a folder to fill.
+/// Runs a workload that needs an empty folder.
 fn run_in_folder(script: &str) {
     let server = Server::start(4);
     let folder = server.folder().join("files");
@@ -18,7 +17,7 @@ fn rclone() {
     run_in_folder("rclone.sh");
 }
 
-/// Where the host lets a process mount at all; many containers do not.
+/// Skipped where the host does not allow mounts, as in many containers.
 #[test]
 fn rclone_mount() {
     let has_fuse = fs::OpenOptions::new().write(true).open("/dev/fuse").is_ok();
@@ -74,7 +73,7 @@ fn aws_sdk_for_javascript() {
     }
 }
 
-/// Both that are about: they differ in what they do about `100 Continue`.
+/// Two versions of boto3 that handle `100 Continue` differently.
 #[test]
 fn boto3_new_and_old() {
     let server = Server::start(4);
@@ -97,8 +96,8 @@ fn deltalake() {
     clients::run(&Server::start(4), "lake.py", &["deltalake"]);
 }
 
-/// What the page tells people to write is what the workloads run: every block of code stands, line for line, in the
-/// file that the line above it names.
+/// The configuration in `docs/clients.md` is that of the workloads: every block of code is, line for line, in the file
+/// that the line above it names.
 #[test]
 fn the_page_shows_what_is_tested() {
     let page = fs::read_to_string(workspace().join("docs/clients.md")).unwrap();
@@ -113,7 +112,7 @@ fn the_page_shows_what_is_tested() {
     }
 }
 
-/// The fenced blocks of a page, each with the path in backticks on the last line before it.
+/// Returns the fenced blocks of a page, each with the path in backticks on the last line before it.
 fn blocks(page: &str) -> Vec<(&str, String)> {
     let (mut found, mut file, mut block) = (Vec::new(), "", None::<String>);
     for line in page.lines() {
@@ -133,7 +132,7 @@ fn blocks(page: &str) -> Vec<(&str, String)> {
     found
 }
 
-/// A text without its indentation.
+/// Strips the indentation of each line.
 fn dedented(text: &str) -> String {
     text.lines().map(|line| format!("{}\n", line.trim())).collect()
 }

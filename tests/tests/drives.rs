@@ -1,4 +1,4 @@
-//! Lost and rotten drives: EC:2 on four drives reads through any two, and never says what is not true.
+//! Lost and corrupt drives: EC:2 on four drives reads through any two, and never returns wrong bytes.
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
 use std::{
@@ -77,7 +77,7 @@ fn the_indices_of_two_drives_are_rotten_at_restart() {
     run(&server, "verify");
 }
 
-/// The indices are whole, so that every read meets rotten shards.
+/// The indices are intact, so that every read meets corrupt shards.
 #[test]
 fn the_shards_of_two_drives_are_rotten() {
     let server = filled();
@@ -98,7 +98,7 @@ fn of_rotten_shards_on_three_drives_come_errors_or_right_bytes() {
         .output()
         .unwrap();
     clients::check("drives.py", &["verify_or_error"], &output);
-    // Small objects are in the indices, and right; larger ones are lost.
+    // Small objects are in the indices, which are intact; larger ones are lost.
     let outcomes = String::from_utf8_lossy(&output.stdout);
     assert!(outcomes.contains("'right'") && outcomes.contains("503"), "{outcomes}");
 }
@@ -118,7 +118,7 @@ fn client(server: &Server) -> Client {
     Client::new(([127, 0, 0, 1], server.port()).into(), ACCESS_KEY, SECRET_KEY)
 }
 
-/// Waits until `done`, for as long as a busy machine may take.
+/// Waits until `done`, with a timeout that suffices for a busy machine.
 fn eventually(server: &Server, what: &str, mut done: impl FnMut() -> bool) {
     let began = Instant::now();
     while !done() {
@@ -131,7 +131,7 @@ fn eventually(server: &Server, what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// A server on file systems in memory, each mounted in a namespace of its own; `None`, and told, where that may not be.
+/// Starts a server on tmpfs mounts in a namespace of their own; returns `None`, and says so, where that is not allowed.
 fn mounted(drives: usize, options: &str) -> Option<Server> {
     let mounts = match Mounts::new() {
         Ok(mounts) => mounts,
@@ -175,7 +175,7 @@ fn nothing_is_made_at_the_path_of_a_drive_that_was_renamed_away() {
     fs::rename(drive, &away).unwrap();
     work_until_offline(&server, drive);
     assert!(!drive.exists(), "a new tree at the drive's old path");
-    // Another folder comes to the path: it is not the drive's.
+    // Another folder takes the path: it is not the drive's.
     fs::create_dir(drive).unwrap();
     let mut client = client(&server);
     for number in 0..20 {
@@ -201,7 +201,7 @@ fn nothing_is_made_on_the_file_system_below_one_that_was_lazily_unmounted() {
     );
 }
 
-/// Objects of both kinds: in the index, and in files.
+/// Puts objects of both kinds: in the index, and in files.
 fn fill(server: &Server) {
     let mut client = client(server);
     client.create_bucket("bucket").unwrap();
@@ -236,7 +236,7 @@ fn what_is_left_at_the_path_of_a_drive_that_is_gone_is_offline_alone() {
     );
     assert_eq!(fs::read(&shard).unwrap(), b"a shard");
     assert_eq!(fs::read_dir(&drive).unwrap().count(), 1);
-    // A format.json alone that is lost is no other case.
+    // A lost format.json alone has the same effect.
     assert!(server.terminate().success());
     fs::remove_dir_all(&drive).unwrap();
     fs::rename(&away, &drive).unwrap();
@@ -264,7 +264,7 @@ fn drives_whose_mounts_were_renumbered_serve_in_their_own_places() {
         server.log()
     );
     check_filled(&server);
-    // All four serve: any two are enough to read.
+    // Reads now need both renumbered drives.
     fs::remove_dir_all(&drives[1]).unwrap();
     fs::remove_dir_all(&drives[3]).unwrap();
     assert_eq!(client(&server).get("bucket", "large").unwrap(), vec![7; 1 << 20]);
@@ -283,7 +283,7 @@ fn a_drive_of_another_deployment_is_refused_by_name() {
     assert!(server.log().contains("it is of deployment "), "{}", server.log());
 }
 
-/// `impl admin info` of the server.
+/// Returns the output of `impl admin info`.
 fn admin_info(server: &Server) -> String {
     let mut command = Command::new(binary());
     command.args(["admin", "info", "--endpoint", &server.endpoint()]);
@@ -310,14 +310,14 @@ fn a_drive_that_is_back_serves_without_a_restart() {
     work_until_offline(&server, &drive);
     fs::rename(&away, &drive).unwrap();
     until_whole(&server);
-    // It counts: with another one gone, writes need it.
+    // The drive that came back counts: with another one gone, writes need it.
     fs::remove_dir_all(&server.drives()[0]).unwrap();
     check_filled(&server);
     let log = server.log();
     assert!(log.contains("drive online: it was opened anew"), "{log}");
 }
 
-/// A drive whose file system is on an image, as on a device of its own.
+/// Starts a server on ext4 images, mounted as if each drive were a device of its own.
 fn on_images(drives: usize) -> Option<Server> {
     let mounts = Mounts::new().map_err(|why| clients::tell(&format!("skipped: no mount namespace: {why}")));
     let (mounts, mut server) = (mounts.ok()?, Server::prepare(drives));
@@ -344,11 +344,11 @@ fn a_failed_drive_can_be_unmounted_and_mounted_again() {
     fill(&server);
     let drive = server.drives()[1].clone();
     let system = server.mounts().see(&drive).join(".minio.sys");
-    // Gone from its path, while its file system stays mounted.
+    // Fails the drive while its file system stays mounted.
     fs::rename(&system, system.with_file_name("hidden")).unwrap();
     work_until_offline(&server, &drive);
     fs::rename(system.with_file_name("hidden"), &system).unwrap();
-    // Under a folder that is not its own, so that it is not opened again before it is unmounted.
+    // Hides the drive's own folder, so that it is not opened again before it is unmounted.
     until_whole(&server);
     fs::rename(&system, system.with_file_name("hidden")).unwrap();
     work_until_offline(&server, &drive);
@@ -365,7 +365,7 @@ fn a_failed_drive_can_be_unmounted_and_mounted_again() {
     check_filled(&server);
 }
 
-/// A drive whose file system holds every write back, until this is dropped: no process in such a write can be killed.
+/// Drive with a frozen file system, until dropped: writes block, and a process in such a write cannot be killed.
 struct Frozen<'a> {
     server: &'a Server,
     drive: PathBuf,
@@ -408,7 +408,7 @@ fn a_call_that_hangs_in_the_kernel_is_named() {
     until_whole(&server);
 }
 
-/// Puts objects of `bytes` until one is refused; how many there are. The refusal says that the drives are full.
+/// Puts objects of `bytes` until one is refused because the drives are full; returns the number of objects.
 fn fill_up(server: &Server, bytes: usize) -> usize {
     let mut client = client(server);
     let body = vec![7; bytes];
@@ -427,7 +427,7 @@ fn check_full<T: std::fmt::Debug>(refused: Result<T, Error>) {
     assert_eq!(full, (Some(507), true), "{error}");
 }
 
-/// What full drives refuse is refused as that, and said once; they take deletes, and then objects again.
+/// Checks that full drives refuse writes as such, and log it once; they take deletes, and then objects again.
 fn check_full_drives(server: &Server, objects: usize) {
     let mut client = client(server);
     eventually(server, "all drives are full", || {

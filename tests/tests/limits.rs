@@ -1,4 +1,4 @@
-//! What the server takes of memory, and whom it serves, when clients are many, slow, or send much.
+//! Memory of the server, and its service, under many or slow clients and large requests.
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
 use std::{
@@ -21,7 +21,7 @@ fn peak_mib(server: &Server) -> u64 {
     peak_mib
 }
 
-/// 600 uploads of one byte a second each, and readers that do not read: others are served meanwhile.
+/// 600 uploads of one byte a second each, and readers that do not read: other clients are served meanwhile.
 #[test]
 fn slow_clients() {
     let mut server = Server::prepare(4);
@@ -31,7 +31,7 @@ fn slow_clients() {
     assert!(peak_mib(&server) < 300);
 }
 
-/// Uploads that have sent 1 MiB, or a little less, and pause hold no more than that each; then they go on.
+/// Uploads that pause after 1 MiB, or a little less, hold no more memory than that each; then they continue.
 #[test]
 fn paused_uploads() {
     for first_bytes in [MIB, MIB - 1] {
@@ -42,7 +42,7 @@ fn paused_uploads() {
 fn paused_after(first_bytes: usize) {
     const UPLOADS: usize = 200;
     let mut server = Server::prepare(4);
-    // Room for all of them, and time on a busy machine.
+    // Enough memory for all of them, and a timeout for a busy machine.
     server.add_arguments(&["--memlimit", "16GiB", "--idle-timeout", "10m"]);
     server.restart();
     let mut client = Client::new(([127, 0, 0, 1], server.port()).into(), ACCESS_KEY, SECRET_KEY);
@@ -58,7 +58,7 @@ fn paused_after(first_bytes: usize) {
             stream
         })
         .collect();
-    // What a connection and its request take beside the body.
+    // The body, and the memory of a connection and its request.
     let most = MIB as u64 + (128 << 10);
     let started = Instant::now();
     let held = loop {
@@ -82,8 +82,8 @@ fn paused_after(first_bytes: usize) {
     }
 }
 
-/// More uploads and downloads at once than the memory is for: some wait, some are told to slow down, and the
-/// server takes no more than it was given.
+/// More concurrent uploads and downloads than fit the memory limit: some wait, some get 503 SlowDown, and the server
+/// stays within the limit.
 #[test]
 fn overload() {
     let mut server = Server::prepare(4);
@@ -95,7 +95,7 @@ fn overload() {
     assert!(peak_mib(&server) < 256);
 }
 
-/// No more requests at once than were allowed; health and scrapes are answered all the same, and tell of it.
+/// The limit of concurrent requests holds; health checks and scrapes are answered nevertheless, and report it.
 #[test]
 fn requests_at_once() {
     let mut server = Server::prepare(1);
@@ -106,8 +106,8 @@ fn requests_at_once() {
     clients::run(&server, "limits.py", &["requests"]);
 }
 
-/// Clients that send half of their headers, or of a body, or nothing, or read nothing: none holds a connection for
-/// longer than it may, and nothing of theirs is stored. Those that are merely slow are served.
+/// Clients that stop in the headers, in a body or before either, or that read nothing: none holds a connection beyond
+/// its timeout, and nothing of theirs is stored. Clients that are merely slow are served.
 #[test]
 fn clients_that_stand_still() {
     let mut server = Server::prepare(1);
@@ -117,7 +117,7 @@ fn clients_that_stand_still() {
     clients::run(&server, "timeouts.py", &["2", "1"]);
 }
 
-/// 5 GiB in one request, there and back. Takes a minute and 10 GiB: `LARGE=1` runs it.
+/// 5 GiB in one PUT and one GET. Takes a minute and 10 GiB: `LARGE=1` runs it.
 #[test]
 fn five_gib_in_one_request() {
     if std::env::var_os("LARGE").is_none() {
@@ -130,8 +130,8 @@ fn five_gib_in_one_request() {
     assert!(peak_mib(&server) < 200);
 }
 
-/// Objects of one byte take up little of each drive's index, and once they are deleted most of that comes back
-/// (`drive.space-comes-back`); puts go on meanwhile. 5,000 objects; 100,000 of them with `LARGE=1`.
+/// Objects of one byte take little space in each drive's index, and most of it is freed after they are deleted
+/// (`drive.space-comes-back`); puts continue meanwhile. 5,000 objects; 100,000 of them with `LARGE=1`.
 #[test]
 fn space_comes_back() {
     let objects = if std::env::var_os("LARGE").is_some() {
@@ -158,7 +158,7 @@ fn space_comes_back() {
         client.delete("limits", key).unwrap()
     });
     let deleted = Instant::now();
-    // A mebibyte is too little for a compaction.
+    // A wasted mebibyte is too little for a compaction.
     let most = if objects > 50_000 {
         250 * all
     } else {
@@ -179,14 +179,14 @@ fn space_comes_back() {
     );
 }
 
-/// The bytes that the largest index of a drive takes up on its file system.
+/// Returns the allocated bytes of the largest index of a drive.
 fn index_bytes(server: &Server) -> u64 {
     let indexes = server.drives().iter().map(|drive| drive.join(".minio.sys/index.redb"));
     let sizes = indexes.map(|index| index.metadata().unwrap().blocks() * 512);
     sizes.max().unwrap()
 }
 
-/// Has 16 connections do `work` on keys, each on its share, and returns how long the slowest of 100 took.
+/// Runs `work` on keys over 16 connections; returns the 99th percentile of its time.
 fn on_all(server: &Server, keys: std::ops::Range<u64>, work: impl Fn(&mut Client, &str) + Sync) -> Duration {
     let (address, work) = (([127, 0, 0, 1], server.port()).into(), &work);
     let mut times: Vec<Duration> = thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! The process: killed, ended.
+//! Kill and shutdown of the process.
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
 use std::{
@@ -9,10 +9,10 @@ use std::{
 };
 use tests::{Server, clients, http, server::binary};
 
-/// How often the server is killed.
+/// Number of times that the server is killed.
 const KILLS: u64 = 8;
 
-/// Killed under load eight times, the server keeps what it has acknowledged, and whole.
+/// Killed under load eight times, the server keeps every acknowledged object intact.
 #[test]
 fn kill_under_load() {
     let mut server = Server::start(4);
@@ -48,7 +48,7 @@ fn kill_under_load() {
     );
 }
 
-/// What a server records over several lives, killed under load, follows from itself; what is tampered with does not.
+/// Replaying the trace of several lives, killed under load, gives the recorded outputs; a tampered trace does not.
 #[test]
 fn a_recorded_run_replays() {
     let mut server = Server::prepare(4);
@@ -83,7 +83,7 @@ fn a_recorded_run_replays() {
     let steps: u64 = text.split(' ').next().unwrap().parse().unwrap();
     assert!(steps > 1000, "{text}");
 
-    // A drive's acceptance is made a refusal's: the coordinator cannot have heard it.
+    // Turns a drive's acceptance into a refusal, which contradicts the coordinator's record.
     let recorded = std::fs::read_to_string(&trace).unwrap();
     let forged = recorded.replacen("\"reply\":\"Accepted\"", "\"reply\":\"Done\"", 1);
     assert_ne!(forged, recorded);
@@ -118,7 +118,7 @@ fn requests_in_flight_finish_after_sigterm() {
         .read_line(&mut line)
         .unwrap();
     assert_eq!(line, "half\n");
-    // The bytes may still be in the socket's buffer: the request is under way once its head was read.
+    // The bytes may still be in the socket's buffer: wait until the request has been read.
     thread::sleep(Duration::from_millis(500));
     server.signal_terminate();
     thread::sleep(Duration::from_millis(500));

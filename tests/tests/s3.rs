@@ -1,4 +1,4 @@
-//! S3 as its clients see it, on four drives.
+//! S3 API as its clients see it, on four drives.
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
 use tests::{Server, clients};
@@ -7,18 +7,18 @@ use tests::{Server, clients};
 fn conformance() {
     let server = Server::start(4);
     clients::run(&server, "conformance.py", &[]);
-    // What clients do wrong is no business of operators.
+    // Client errors must not be logged.
     let log = server.log();
     assert!(!log.contains("ERROR") && !log.contains("request failed"), "{log}");
 }
 
-/// The table of bad input in `specs/s3.md`.
+/// Table of bad input in `specs/s3.md`.
 #[test]
 fn bad_input() {
     clients::run(&Server::start(4), "inputs.py", &[]);
 }
 
-/// The table of tolerance in `specs/s3.md`.
+/// Table of tolerance in `specs/s3.md`.
 #[test]
 fn tolerance() {
     clients::run(&Server::start(4), "tolerance.py", &[]);
@@ -48,7 +48,7 @@ fn a_single_drive_serves_too() {
     );
 }
 
-/// A tree up and down, and 200 MiB in parts and back, while the server stays small.
+/// Copies a folder tree up and down, and 200 MiB in parts, while the server's memory stays small.
 #[test]
 fn aws_cli() {
     let server = Server::start(4);

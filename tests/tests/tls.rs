@@ -1,4 +1,4 @@
-//! TLS as clients and operators see it, with an authority of our own.
+//! TLS as clients and operators see it, with a private certificate authority.
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -15,7 +15,7 @@ use tests::{
     server::{ACCESS_KEY, SECRET_KEY, free_port},
 };
 
-/// A change is seen within ten seconds; a busy machine may take longer.
+/// Time limit for a reload of certificates, which takes up to ten seconds and longer on a busy machine.
 const RELOAD_TIME_MAX: Duration = Duration::from_secs(40);
 
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -23,7 +23,7 @@ struct Authority(CertifiedIssuer<'static, KeyPair>);
 impl Authority {
     fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // Another name than that of what it signs, or OpenSSL takes each for self-signed.
+        // The issuer's name must differ from the subject's, or OpenSSL takes each certificate for self-signed.
         params
             .distinguished_name
             .push(DnType::CommonName, "authority of the tests");
@@ -31,14 +31,14 @@ impl Authority {
         Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Its own certificate, as a file in `folder`.
+    /// Writes the authority's certificate to a file in `folder`.
     fn write(&self, folder: &Path) -> PathBuf {
         let path = folder.join("authority.pem");
         fs::write(&path, self.0.pem()).unwrap();
         path
     }
 
-    /// A pair for `names` in `folder`.
+    /// Issues a certificate for `names` in `folder`.
     fn issue(&self, folder: &Path, names: &[&str]) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
@@ -49,7 +49,7 @@ impl Authority {
     }
 }
 
-/// A server with a certificate for 127.0.0.1 and one for another name.
+/// Starts a server with a certificate for 127.0.0.1 and one for another name.
 fn start(authority: &Authority) -> (Server, PathBuf) {
     let mut server = Server::prepare(4);
     let certs = server.folder().join("certs");
@@ -82,7 +82,7 @@ fn clients_over_https() {
     assert!(server.log().contains("https://127.0.0.1:"), "{}", server.log());
 }
 
-/// `docs/clients.md` names these: with an authority of our own, and nothing but the endpoint changed.
+/// Clients that `docs/clients.md` names for TLS: with a private authority, and only the endpoint changed.
 #[test]
 fn more_clients_over_https() {
     let authority = Authority::new();
@@ -96,7 +96,7 @@ fn more_clients_over_https() {
     if clients::installed("restic") {
         clients::run(&server, "restic.sh", &[&folder("restic")]);
     }
-    // Their buckets have the same names.
+    // One server for each, as their buckets have the same names.
     for (part, workload) in [("js", "aws_sdk.js"), ("go", "aws_sdk")] {
         if clients::installed(part) {
             clients::run(&start(&authority).0, workload, &[]);
@@ -104,7 +104,7 @@ fn more_clients_over_https() {
     }
 }
 
-/// As `clients_that_stand_still` of `limits.rs`: what is waited for comes in records then.
+/// Like `clients_that_stand_still` of `limits.rs`, but over TLS records.
 #[test]
 fn clients_that_stand_still_over_https() {
     let mut server = Server::prepare(1);
@@ -124,7 +124,7 @@ fn protocols_and_names() {
     let (server, certs) = start(&Authority::new());
     clients::run(&server, "tls.py", &["protocols"]);
     clients::run(&server, "tls.py", &["served", "s3.example"]);
-    // Another authority's certificate is noticed, once it is there whole.
+    // A new certificate, of another authority, is loaded once its files are complete.
     let serial = |name: &str| {
         let output = clients::command(&server, "tls.py", &["serial", name]).output().unwrap();
         clients::check("tls.py", &["serial"], &output);
@@ -146,7 +146,7 @@ fn protocols_and_names() {
     assert_eq!(server.log().matches("no private key in it").count(), 1);
 }
 
-/// `impl admin …` on the host of `server`, with its home folder.
+/// Runs `impl admin …` on the host of `server`, with its home folder.
 fn admin(server: &Server, arguments: &[&str]) -> Output {
     let mut command = Command::new(binary());
     command.arg("admin").args(arguments).env_remove("SSL_CERT_FILE");
@@ -203,7 +203,7 @@ fn the_admin_client_over_https() {
     authority.write(&home);
     shown(&info(&[]));
 
-    // The other protocol, either way.
+    // Requests with the wrong protocol, in both directions.
     let plain = Server::start(1);
     let said = error(&admin(
         &plain,

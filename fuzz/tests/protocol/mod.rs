@@ -1,5 +1,5 @@
-//! The machines of the register: any messages to a drive, any events to a coordinator, and whole sets of both with
-//! losses, restarts and deadlines in any order.
+//! State machines of the register: arbitrary messages to a drive, arbitrary events to a coordinator, and whole sets of
+//! both with message loss, restarts and deadlines in any order.
 
 mod world;
 
@@ -12,7 +12,8 @@ use model::protocol::{
 use std::collections::{BTreeMap, BTreeSet};
 use world::World;
 
-/// The changes that made it, in order. Each staged a folder of its name; the last one's is what a value names.
+/// Value that consists of its changes, in order. Each staged a folder of its name; the value names that of the last
+/// one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct History {
     changes: Vec<u8>,
@@ -22,7 +23,7 @@ struct History {
 }
 
 impl History {
-    /// Whether `self` is a state on the way to `later`.
+    /// Returns whether `self` is a prefix of `later`.
     fn precedes(&self, later: &History) -> bool {
         later.changes.starts_with(&self.changes)
     }
@@ -53,10 +54,10 @@ impl Value for History {
     }
 }
 
-/// Appends a change; reads; or has the base voted for again.
+/// Operation that appends a change, reads, or has the base voted for again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Append {
-    /// 0: none.
+    /// Change to append; 0 for none.
     change: u8,
     touch: bool,
     data: u8,
@@ -100,7 +101,7 @@ impl Operation<History> for Append {
 struct AnyBallot(u8, u8, u8);
 
 impl AnyBallot {
-    /// Few, so that they meet; some at the ends of the range.
+    /// Returns one of few ballots, so that they collide; some are at the ends of the range.
     fn ballot(self) -> Ballot {
         let wide = |n: u8, few: u8| match n {
             255 => u64::MAX,
@@ -143,9 +144,9 @@ impl AnyVote {
 enum Step {
     Prepare(AnyBallot),
     Accept(AnyVote, AnyVote),
-    /// A repeat of what was accepted, under a new ballot.
+    /// Repeats the accepted vote under a new ballot.
     Repeat(AnyBallot),
-    /// A vote that follows what was accepted.
+    /// Proposes a vote that follows the accepted one.
     Follow(AnyVote),
     Finalize(AnyBallot),
     FinalizeAccepted,
@@ -204,7 +205,7 @@ fn names(value: &History, folder: Folder) -> bool {
     value.folders().iter().any(|need| need.folder == folder)
 }
 
-/// What one message may do to a drive.
+/// Checks the transition of a drive by one message.
 fn check_step(
     (drive, key): (&DriveState, &KeyState<History>),
     request: &Request<History>,
@@ -281,7 +282,7 @@ fn any_messages_leave_a_drive_sound() {
     check!().with_type::<(u8, Vec<Step>)>().for_each(|(index, steps)| {
         let index = index % 16;
         let (mut drive, mut key) = (DriveState::boot(0, 0), KeyState::<History>::empty());
-        // Above all that was ever granted or voted for: in no later life is less voted for.
+        // Highest ballot that was ever granted or voted for: after a restart, nothing below it may be voted for.
         let mut fence = Ballot::ZERO;
         for step in steps {
             match step {
@@ -358,7 +359,7 @@ struct AnySnapshot {
 #[derive(Clone, Debug, TypeGenerator)]
 enum AnyReply {
     Granted(AnySnapshot),
-    /// As a drive that was never written, with these folders.
+    /// Reply of a drive without a register that holds these folders.
     Empty(Vec<u8>),
     Accepted,
     Done,
@@ -420,7 +421,7 @@ enum AnyEvent {
 }
 
 impl AnyEvent {
-    /// `next`: epoch and round that a ballot was asked for with.
+    /// Converts to an event; `next` has the epoch and the round of a requested ballot.
     fn event(&self, current: Ballot, next: &mut Option<(u64, u64)>) -> Option<Event<History>> {
         let reply = |from: u8, ballot, reply: &AnyReply| Event::Reply {
             from: from % 17,
@@ -432,7 +433,7 @@ impl AnyEvent {
                 let (epoch, round) = next.take()?;
                 Event::Begin(Ballot {
                     epoch,
-                    // No process lives to see the last round.
+                    // The last round of the range is never reached.
                     round: round.checked_add(1)?,
                     node: u32::from(*node),
                     boot: 0,
@@ -450,10 +451,10 @@ impl AnyEvent {
     }
 }
 
-/// A change that no generated value has.
+/// Change that no generated value has.
 const OWN: u8 = 5;
 
-/// `put.never-propose-twice`, `register.one-value-per-ballot`: whatever drives answer, even what none would.
+/// `put.never-propose-twice`, `register.one-value-per-ballot`: under any replies, even impossible ones.
 #[test]
 fn any_events_leave_a_coordinator_sound() {
     type Input = ((u8, u8), Vec<AnyEvent>);
@@ -510,7 +511,7 @@ fn any_events_leave_a_coordinator_sound() {
 /// `register.chain`, `put.ack-needs-write-quorum` in sets of any size: see [`world`].
 #[test]
 fn what_is_chosen_stays_chosen() {
-    // A set of 16 takes 64 deliveries and answers for one write.
+    // One write to a set of 16 drives takes 64 deliveries and answers.
     let acts = bolero::produce::<Vec<(u8, u8)>>().with().len(0usize..1000);
     check!()
         .with_generator((bolero::produce::<u8>(), acts))
@@ -519,7 +520,7 @@ fn what_is_chosen_stays_chosen() {
         });
 }
 
-/// Acts from a seed, for what must be met in a bounded time.
+/// Returns pseudo-random acts from a seed, for states that must be reached in a bounded time.
 fn acts_of(seed: u64, count: usize) -> Vec<(u8, u8)> {
     let mut state = seed * 2 + 1;
     let mut random = || {
@@ -531,7 +532,7 @@ fn acts_of(seed: u64, count: usize) -> Vec<(u8, u8)> {
     (0..count).map(|_| (random(), random())).collect()
 }
 
-/// The canary: drives that forget their promises at a restart let a chosen value be lost, and the check sees it.
+/// Canary: if drives forget their promises at a restart, a chosen value is lost, and the check must notice.
 #[test]
 #[should_panic(expected = "register.chain")]
 fn canary_forgotten_promises_are_noticed() {
@@ -540,7 +541,7 @@ fn canary_forgotten_promises_are_noticed() {
     }
 }
 
-/// The other canary: runs that end nothing would check nothing.
+/// Canary: operations must reach every outcome, or the checks of outcomes prove nothing.
 #[test]
 fn canary_runs_reach_every_end() {
     for drives in [0, 2, 3, 7, 15] {

@@ -1,7 +1,7 @@
-//! An erasure set and its clients, with losses, restarts and deadlines in an order that bytes choose. The checker
-//! does this exhaustively for few drives and few rounds; here sets have up to 16 drives and runs are long.
+//! Erasure set and its clients, with message loss, restarts and deadlines in an order that the input chooses. The model
+//! checker does this exhaustively for few drives and few rounds; here sets have up to 16 drives and runs are long.
 //!
-//! The checks count drives by themselves and never ask the protocol's quorum code.
+//! The checks count drives themselves instead of using the protocol's quorum code.
 
 use super::{Append, History};
 use model::protocol::mutant::Mutation;
@@ -11,22 +11,22 @@ use model::protocol::{
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// How many operations may be under way at once.
+/// Maximum number of concurrent operations.
 const CLIENTS: usize = 3;
-/// How many operations a run may have: each change has a name of its own.
+/// Maximum number of operations of a run; each change is named by one byte.
 const OPERATIONS_MAX: u8 = 250;
 
 struct Client {
     machine: Coordinator<History, Append>,
-    /// Names it: the node of its ballots.
+    /// Node number of its ballots, unique among clients.
     name: u32,
-    /// Epoch and round that a ballot was asked for with.
+    /// Epoch and round of a requested ballot.
     begin: Option<(u64, u64)>,
-    /// The longest history that anybody had been told of when it began.
+    /// Longest history that any client had been told of when this one began.
     known: History,
 }
 
-/// A vote, and who has ever cast it.
+/// Vote with the drives that have ever cast it.
 struct Cast {
     value: History,
     prev: Ballot,
@@ -36,17 +36,17 @@ struct Cast {
 pub(super) struct World {
     drives: Vec<(DriveState, KeyState<History>)>,
     clients: Vec<Client>,
-    /// By client and drive, in the order in which they were sent.
+    /// Requests by client and drive, in the order sent.
     requests: BTreeMap<(u32, u8), VecDeque<Request<History>>>,
-    /// `None`: it will not come.
+    /// `None` for a reply that was lost.
     replies: VecDeque<(u32, u8, Ballot, Option<Reply<History>>)>,
     cast: BTreeMap<Ballot, Cast>,
     told: History,
-    /// Changes that were reported as not done.
+    /// Changes reported as not done.
     never: BTreeSet<u8>,
     operations: u8,
     ends: BTreeMap<&'static str, u32>,
-    /// Off for the canary alone.
+    /// False only in the canary.
     raise_floor: bool,
 }
 
@@ -69,12 +69,12 @@ impl World {
         }
     }
 
-    /// How operations ended, and how many did so.
+    /// Runs the acts; returns the number of operations by outcome.
     pub(super) fn run(mut self, acts: &[(u8, u8)]) -> BTreeMap<&'static str, u32> {
         for (act, which) in acts {
             match act % 20 {
                 0..4 => self.deliver(*which),
-                // A calm moment, without which large sets would hardly get anywhere.
+                // Deliver a batch, as large sets would hardly make progress otherwise.
                 4..6 => (0..self.all()).for_each(|n| self.deliver(which.wrapping_add(n))),
                 6..9 => self.answer(*which),
                 9..11 => (0..self.all()).for_each(|_| self.answer(0)),
@@ -97,7 +97,7 @@ impl World {
         self.drives.len() as u8
     }
 
-    /// The oldest request of one client to one drive arrives.
+    /// Delivers the oldest request of one client to one drive.
     fn deliver(&mut self, which: u8) {
         let Some((client, index, request)) = self.take_request(which) else {
             return;
@@ -185,7 +185,7 @@ impl World {
         self.feed(usize::from(which) % count, event);
     }
 
-    /// A new operation. A change's folder is staged on all drives but a few.
+    /// Starts an operation. A change's folder is staged on all or most drives.
     fn start(&mut self, which: u8) {
         if self.clients.len() == CLIENTS || self.operations == OPERATIONS_MAX {
             return;
@@ -217,7 +217,7 @@ impl World {
         self.apply_effects(self.clients.len() - 1, effects);
     }
 
-    /// A drive loses what it has in memory, and what it was about to take.
+    /// Restarts a drive: it loses its volatile state, and the requests on their way to it.
     fn restart(&mut self, which: u8) {
         let index = which % self.all();
         let (drive, key) = &mut self.drives[usize::from(index)];
@@ -235,7 +235,7 @@ impl World {
         }
     }
 
-    /// A drive's promise leaves its memory.
+    /// Evicts a drive's promise from memory.
     fn forget(&mut self, which: u8) {
         let index = which % self.all();
         let (drive, key) = &mut self.drives[usize::from(index)];
@@ -273,7 +273,7 @@ impl World {
         }
     }
 
-    /// What a client is told must be so.
+    /// Checks the outcome that a client is told.
     fn ended(&mut self, client: &Client, outcome: Outcome<History, ()>) {
         let op = client.machine.operation();
         let end = match outcome {
@@ -306,7 +306,7 @@ impl World {
         }
     }
 
-    /// Drops what the value does not name, also what others have in hand.
+    /// Discards folders that the value does not name, also those of concurrent operations.
     fn clean_up(&mut self, client: &Client, value: &History) {
         let ballot = client.machine.ballot();
         for change in (1..=self.operations).rev().take(4) {
@@ -339,7 +339,7 @@ impl World {
         }
         let undone = last.changes.iter().find(|change| self.never.contains(change));
         assert_eq!(undone, None, "register.linearizable: told to be unavailable");
-        // No shard is lost here, so every drive that staged the latest change and was asked to keep it has it.
+        // No shard is lost here, so each drive that staged the latest change and was asked to keep it still has it.
         for need in last.folders() {
             let holding = self.drives.iter().filter(|(_, key)| key.folders.contains(&need.folder));
             assert!(

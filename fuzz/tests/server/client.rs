@@ -1,4 +1,4 @@
-//! A client that signs, and a listener without a network.
+//! Signing S3 client, and an in-memory listener.
 
 use sha2::{Digest, Sha256};
 use std::{fmt::Write as _, future::Future, io, net::SocketAddr, pin::Pin};
@@ -12,7 +12,7 @@ pub const ACCESS_KEY: &str = "fuzzadmin";
 pub const SECRET_KEY: &str = "fuzz-secret-key";
 pub const REGION: &str = "us-east-1";
 
-/// Connections that are handed over in memory.
+/// Listener for in-memory connections.
 pub struct MemoryListener(pub Mutex<mpsc::UnboundedReceiver<DuplexStream>>);
 
 impl Listener for MemoryListener {
@@ -56,7 +56,7 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     sha256(&[&block.map(|byte| byte ^ 0x5c)[..], &inner].concat())
 }
 
-/// As S3 encodes paths (`slash` stays) and queries.
+/// Percent-encodes as S3 does in paths (`slash` is kept) and queries.
 pub fn encode(text: &[u8], slash: bool) -> String {
     text.iter().fold(String::new(), |mut encoded, byte| {
         match byte {
@@ -70,20 +70,20 @@ pub fn encode(text: &[u8], slash: bool) -> String {
     })
 }
 
-/// A request before it is signed.
+/// Unsigned request.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: &'static str,
-    /// Path, not percent-encoded yet.
+    /// Path, not percent-encoded.
     pub path: Vec<u8>,
-    /// Names and values of the query, not percent-encoded yet.
+    /// Names and values of the query, not percent-encoded.
     pub query: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Names in lower case.
+    /// Header names in lower case, with values.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
-/// `20260131T235959Z` of nanoseconds since 1970.
+/// Formats nanoseconds since 1970 as `20260131T235959Z`.
 pub fn amz_date(nanos: u64) -> String {
     let time = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanos)).expect("a time of today");
     let (hour, minute, second) = time.to_hms();
@@ -103,7 +103,7 @@ impl Request {
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Request {
-        // The one that every request begins with.
+        // Replaces the default value that `new` has set.
         self.headers
             .retain(|(own, _)| own != name || own != "x-amz-content-sha256");
         self.headers.push((name.into(), value.into()));
@@ -129,7 +129,7 @@ impl Request {
         pairs.join("&")
     }
 
-    /// A signature of version 4 over the headers that must be covered, with `secret`.
+    /// Returns the Signature Version 4 over the headers that must be covered.
     fn signature(&self, payload: &str, headers: &[(String, String)], date: &str, secret: &str) -> String {
         let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
         let lines: String = headers
@@ -159,7 +159,7 @@ impl Request {
         hex(&key)
     }
 
-    /// Headers in the order of their names, those of one name joined as a signature wants it.
+    /// Returns headers sorted by name, with those of the same name joined, as in the canonical request.
     fn covered(&self, date: &str) -> Vec<(String, String)> {
         let mut covered = vec![
             ("host".to_owned(), "localhost".to_owned()),
@@ -178,7 +178,7 @@ impl Request {
         joined
     }
 
-    /// Adds `Authorization`.
+    /// Signs the request with an `Authorization` header.
     pub fn sign(mut self, date: &str, secret: &str) -> Request {
         let payload = self.headers.iter().find(|(name, _)| name == "x-amz-content-sha256");
         let payload = payload.map_or("UNSIGNED-PAYLOAD", |(_, value)| value).to_owned();
@@ -196,7 +196,7 @@ impl Request {
         self
     }
 
-    /// Puts the signature into the query.
+    /// Signs the request in its query (presigned URL).
     pub fn presign(mut self, date: &str, secret: &str) -> Request {
         self.headers.retain(|(name, _)| !name.starts_with("x-amz-"));
         let pairs = [
@@ -217,7 +217,7 @@ impl Request {
         self
     }
 
-    /// As it goes over the wire.
+    /// Serializes the request as HTTP/1.1.
     pub fn bytes(&self) -> Vec<u8> {
         let (path, query) = (encode(&self.path, true), self.query_text());
         let target = if query.is_empty() {

@@ -1,21 +1,21 @@
-//! Requests that come far: words that the server knows, in any order, with damage.
+//! Generator of requests that pass the first checks: known words, in any order, with damage.
 
 use super::client::{Request, SECRET_KEY, hex, sha256};
 use bolero::TypeGenerator;
 
-/// How a request says who sends it.
+/// Authentication of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, TypeGenerator)]
 pub enum Auth {
     Header,
     Presigned,
-    /// With another secret.
+    /// Signed with a wrong secret.
     Forged,
-    /// A presigned URL with a header that it does not cover.
+    /// Presigned URL with a header that its signature does not cover.
     PresignedAndMore(u8),
     None,
 }
 
-/// A word of a list, or any text.
+/// Word from a list, or any text.
 #[derive(Clone, Debug, TypeGenerator)]
 pub enum Word {
     Known(u8),
@@ -32,7 +32,7 @@ impl Word {
         }
     }
 
-    /// The same, as a header's value.
+    /// Returns the same as a header's value.
     fn value(&self, words: &[&str]) -> String {
         let text = self.of(words);
         let printable = text.iter().map(|byte| (byte % 95 + 32) as char).collect::<String>();
@@ -58,12 +58,11 @@ pub enum Payload {
     },
 }
 
-/// One request.
 #[derive(Clone, Debug, TypeGenerator)]
 pub struct Ask {
     pub auth: Auth,
     method: u8,
-    /// 0: the server itself.
+    /// Depth of the path; 0 addresses the server itself.
     depth: u8,
     bucket: u8,
     key: Word,
@@ -259,7 +258,7 @@ impl Ask {
         let mut headers: Vec<(String, String)> = Vec::new();
         for (name, value) in self.headers.iter().take(5) {
             let name = word(&HEADERS, *name);
-            // Several of one name would have to be joined to be signed.
+            // Headers of the same name would have to be joined for the signature.
             if headers.iter().all(|(own, _)| own != name) {
                 headers.push((name.into(), value.value(&VALUES)));
             }
@@ -296,7 +295,7 @@ impl Ask {
         }
     }
 
-    /// And the header that describes it.
+    /// Returns the body, and the `x-amz-content-sha256` that describes it.
     fn body(&self) -> (Vec<u8>, String) {
         let mut trailer = None;
         let body = match &self.payload {
@@ -335,7 +334,7 @@ fn word<'a>(words: &[&'a str], index: u8) -> &'a str {
     words[usize::from(index) % words.len()]
 }
 
-/// The value of a `Range` header.
+/// Value of a `Range` header.
 #[derive(Clone, Debug, TypeGenerator)]
 pub enum RangeText {
     Span(u16, u16),

@@ -1,4 +1,4 @@
-//! The whole server over in-memory connections: whatever comes in, no panic, and an answer that is HTTP and XML.
+//! Whole server over in-memory connections: under any input no panic, and responses are well-formed HTTP and XML.
 
 mod client;
 mod generate;
@@ -23,24 +23,23 @@ use tokio::{
     sync::{Mutex, mpsc},
 };
 
-/// For how long a server on a busy machine may think about an answer.
+/// Timeout of a response, for a server on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// For how long bytes that are no whole request wait for an answer that may never come.
+/// Timeout of a response to bytes that are not a whole request, to which there may be none.
 const HASTE: Duration = Duration::from_millis(30);
 
-/// A server on a drive in a temporary folder.
+/// Server on a drive in a temporary folder.
 struct Server {
     tokio: Tokio,
     rt: Rt,
     connect: mpsc::UnboundedSender<DuplexStream>,
-    /// Buckets named so far.
     buckets: Cell<u32>,
     _folder: tempfile::TempDir,
 }
 
 impl Server {
-    /// bolero catches panics, after which nothing here is used again.
+    /// Starts a server. bolero catches panics; nothing here is used after one.
     fn start() -> AssertUnwindSafe<Server> {
         let tokio = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -93,7 +92,6 @@ impl Server {
         amz_date(self.rt.wall_nanos())
     }
 
-    /// A name that no bucket has had.
     fn fresh_bucket(&self) -> String {
         self.buckets.set(self.buckets.get() + 1);
         format!("fuzz-{}", self.buckets.get())
@@ -105,13 +103,13 @@ impl Server {
         ours
     }
 
-    /// The one answer to a whole request.
+    /// Sends a whole request; returns its only response.
     fn ask(&self, request: &Request) -> Response {
         let bytes = request.bytes();
         let mut stream = self.connection();
         let answer = async {
             let (mut reader, mut writer) = tokio::io::split(&mut stream);
-            // An answer may come before the server has taken all: then it closes, and writing fails.
+            // The server may respond before it has read all, and close: then writing fails.
             let write = async { writer.write_all(&bytes).await };
             let read = async {
                 let mut answer = Vec::new();
@@ -134,7 +132,7 @@ impl Server {
         })
     }
 
-    /// All that comes back for any bytes.
+    /// Sends any bytes; returns everything that comes back.
     fn send(&self, bytes: &[u8]) -> Vec<u8> {
         let mut stream = self.connection();
         self.tokio.block_on(async {
@@ -161,10 +159,10 @@ impl Server {
     }
 }
 
-/// What every answer of the server has, beyond being HTTP.
+/// Checks what every response must have beyond being HTTP.
 fn check_answer(request: &Request, response: &Response) {
     let context = || format!("{request:?}: {response:?}\n{}", String::from_utf8_lossy(&response.body));
-    // A panic on the way ends in one of these, as would an error that nobody has thought of.
+    // A panic on the way ends in a 500, as an unmapped error does.
     assert_ne!(response.status, 500, "{}", context());
     assert!(response.header("x-amz-request-id").is_some(), "{}", context());
     let is_xml = response.header("content-type") == Some("application/xml");
@@ -180,7 +178,7 @@ fn check_answer(request: &Request, response: &Response) {
 #[test]
 fn every_request_has_a_well_formed_answer() {
     let server = Server::start();
-    // A failure is told as it is: each step of shrinking would ask a server that remembers the one before.
+    // No shrinking: each step would ask a server that keeps the state of the one before.
     check!()
         .with_shrink_time(Duration::ZERO)
         .with_type::<Vec<Ask>>()
@@ -200,8 +198,8 @@ fn every_request_has_a_well_formed_answer() {
         });
 }
 
-/// Found by `any_bytes_are_answered_or_refused`: s3s calls an XML body that it cannot take out of its chunks an
-/// internal error.
+/// Regression, found by `any_bytes_are_answered_or_refused`: s3s reports an XML body that it cannot decode from
+/// aws-chunked as an internal error.
 #[test]
 fn chunks_that_are_none_are_the_clients_error() {
     let server = Server::start();
@@ -228,7 +226,7 @@ fn chunks_that_are_none_are_the_clients_error() {
     }
 }
 
-/// Found by `any_bytes_are_answered_or_refused`, as the above.
+/// Regression, found by `any_bytes_are_answered_or_refused`, as the above.
 #[test]
 fn an_xml_body_of_another_hash_is_the_clients_error() {
     let server = Server::start();
@@ -264,12 +262,12 @@ fn any_bytes_are_answered_or_refused() {
                     *byte ^= bits;
                 }
             }
-            // So that what is whole ends at once.
+            // A final request that closes the connection, so that complete input ends at once.
             sent.extend_from_slice(b"\r\n\r\nGET /minio/health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
             let answer = server.send(&sent);
             let mut rest = &answer[..];
             while !rest.is_empty() {
-                // Of which request an answer is cannot be told here: it may be one without a body.
+                // The request of a response is unknown here: it may be a HEAD, whose response has no body.
                 let read = response::read(rest, "GET").or_else(|_| response::read(rest, "HEAD"));
                 match read {
                     Ok((response, len)) => {
@@ -288,7 +286,7 @@ fn any_bytes_are_answered_or_refused() {
         });
 }
 
-/// The range of `size` bytes that a header asks for, by RFC 9110 for one range; `None` if it is none.
+/// Returns the range of `size` bytes that a `Range` header selects, by RFC 9110 for one range; `None` if it is invalid.
 fn range_of(header: &str, size: usize) -> Option<std::ops::Range<usize>> {
     let (first, last) = header.strip_prefix("bytes=")?.trim().split_once('-')?;
     let number = |text: &str| {
@@ -331,7 +329,7 @@ fn ranges_send_these_bytes_or_all() {
                     assert_eq!(response.header("content-range"), Some(&*content_range), "{header}");
                 }
                 (416, Some(range)) => assert!(range.is_empty(), "{header}"),
-                // What is none is ignored.
+                // An invalid range is ignored.
                 (200, None) => {
                     assert_eq!(response.body, object, "{header}");
                     assert_eq!(response.header("content-range"), None, "{header}");

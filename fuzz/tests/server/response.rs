@@ -1,6 +1,5 @@
-//! What a well-formed answer is, by a reader of its own.
+//! Independent parser of HTTP responses, and a check of XML.
 
-/// A response, whole.
 #[derive(Clone, Debug)]
 pub struct Response {
     pub status: u16,
@@ -15,18 +14,18 @@ impl Response {
     }
 }
 
-/// Why bytes are not the beginning of an answer, or not all of it.
+/// Reason why bytes are not a complete response.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Bad {
-    /// More must come.
+    /// More bytes are needed.
     Incomplete,
     Malformed(&'static str),
 }
 
-/// The response at the beginning of `bytes`, and how long it is.
+/// Parses the response at the beginning of `bytes`; returns it with its length.
 pub fn read(bytes: &[u8], method: &str) -> Result<(Response, usize), Bad> {
     let end = find(bytes, b"\r\n\r\n").ok_or(Bad::Incomplete)?;
-    // Header values may be any bytes; those that are stored with objects are UTF-8.
+    // Header values may be any bytes; those that objects are stored with are UTF-8.
     let head = std::str::from_utf8(&bytes[..end]).map_err(|_| Bad::Malformed("a head that is not UTF-8"))?;
     let mut lines = head.split("\r\n");
     let status_line = lines.next().unwrap_or_default();
@@ -96,7 +95,7 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
 
-/// Whether tags nest, references are references, and nothing stands outside the one root.
+/// Returns whether tags nest, references are valid, and nothing is outside of the single root.
 pub fn is_xml(body: &[u8]) -> bool {
     let Ok(mut text) = std::str::from_utf8(body) else {
         return false;

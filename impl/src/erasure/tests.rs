@@ -1,11 +1,11 @@
-//! The code against computations of its own and against the crate's encoder, and round trips through all of it.
+//! Erasure code compared with independent computations and with the crate's encoder, and round trips.
 
 use super::*;
 use bytes::Bytes;
 use proptest::prelude::*;
 use reed_solomon_erasure::galois_8::ReedSolomon;
 
-/// Multiplication in GF(2^8) by shifting and adding, polynomial 0x11D: shares nothing with the tables of the crate.
+/// Multiplies in GF(2^8) by shifting and adding, polynomial 0x11D; shares nothing with the tables of the crate.
 fn mul(mut a: u8, mut b: u8) -> u8 {
     let mut product = 0;
     while b > 0 {
@@ -22,8 +22,8 @@ fn pow(a: u8, n: usize) -> u8 {
     (0..n).fold(1, |power, _| mul(power, a))
 }
 
-/// The unique polynomial of degree below K with value `data[i]` at i, evaluated at `point`: Lagrange's form. The
-/// Vandermonde code says just this, as row r of V·(top of V)⁻¹ takes values at 0..K to the value at r.
+/// Evaluates at `point` the unique polynomial of degree below K with value `data[i]` at i, in Lagrange's form. The
+/// Vandermonde code is the same: row r of V·(top of V)⁻¹ maps values at 0..K to the value at r.
 fn interpolate(data: &[u8], point: u8) -> u8 {
     let k = data.len() as u8;
     (0..k).fold(0, |sum, i| {
@@ -89,7 +89,7 @@ fn vectors() {
     }
 }
 
-/// For every legal K and M: the definition, and the crate's own encoder.
+/// Compares with the definition and with the crate's own encoder, for every legal K and M.
 #[test]
 fn code_is_interpolation_and_that_of_the_crate() {
     for total in 1..=16u8 {
@@ -134,7 +134,7 @@ fn shard_file_of_the_specification() {
     assert_eq!(frames.iter().map(|frame| hex(frame)).collect::<Vec<_>>(), expected);
 }
 
-/// K, M, the bytes of a part that are 1 to 3 stripes at most, and what happens to each shard's frame in a stripe.
+/// Case with a part of up to 3 stripes, and the damage to each shard's frame in every stripe.
 #[derive(Clone, Debug)]
 struct Case {
     data: u8,
@@ -168,7 +168,7 @@ fn cases() -> impl Strategy<Value = Case> {
             Just(()).prop_perturb(move |(), mut rng| rotated(total, rng.random())),
         )
             .prop_map(move |(damage, order)| {
-                // M damaged shards at most, anywhere.
+                // Up to M damaged shards, at random positions.
                 let mut by_shard = vec![Damage::None; usize::from(total)];
                 for (shard, damage) in order.into_iter().zip(damage) {
                     by_shard[shard] = damage;
@@ -184,7 +184,7 @@ fn cases() -> impl Strategy<Value = Case> {
     })
 }
 
-/// The shards of a set in an order drawn from `random`.
+/// Returns the shards of a set in an order that follows from `random`.
 fn rotated(total: u8, random: u64) -> Vec<usize> {
     let mut shards: Vec<usize> = (0..usize::from(total)).collect();
     shards.sort_by_key(|&shard| (random >> (shard * 4) & 0xF, shard));
@@ -208,8 +208,8 @@ fn damaged(frame: &Bytes, damage: Damage) -> Option<Bytes> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// `erasure.any-k`, `erasure.rebuild`, `bitrot.verify`: whatever befalls M shards, the bytes come back, the
-    /// rotten shards are named, and heal writes what the encoder wrote.
+    /// `erasure.any-k`, `erasure.rebuild`, `bitrot.verify`: with up to M damaged shards the bytes come back, the
+    /// corrupt shards are reported, and heal writes what the encoder wrote.
     #[test]
     fn any_m_losses_are_survived(case in cases()) {
         let codec = Codec::new(case.data, case.parity).unwrap();

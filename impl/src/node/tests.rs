@@ -1,4 +1,4 @@
-//! Jobs over an open node.
+//! Background jobs of an open node.
 
 use crate::{
     background::stale_uploads::{self, Stale},
@@ -95,7 +95,7 @@ async fn uploads_without_activity_are_aborted() {
             Err(error) => panic!("{key}: {error}"),
         }
     }
-    // One that goes on is completed as ever.
+    // An active upload can still be completed.
     let named = [CompletedPart {
         number: 1,
         etag: "part".to_owned(),
@@ -120,7 +120,7 @@ async fn uploads_of_a_deleted_bucket_are_aborted() {
     store.close().await;
 }
 
-/// Once drives have been found in a higher epoch, later operations begin in it, without a refusal and a Fence each.
+/// After an operation has met drives in a higher epoch, later ones begin in it, with no refusal and no Fence each.
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::disallowed_methods, reason = "reads what was recorded")]
 async fn an_epoch_is_settled_once() {

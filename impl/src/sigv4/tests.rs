@@ -54,7 +54,7 @@ fn with_header(method: Method, uri: &str, headers: &[(&'static str, &str)], sign
     request
 }
 
-/// The examples of "Signature Calculations for the Authorization Header: Transferring Payload in a Single Chunk".
+/// Examples of "Signature Calculations for the Authorization Header: Transferring Payload in a Single Chunk".
 #[test]
 fn examples_of_the_reference() {
     let common = [("host", HOST), ("x-amz-content-sha256", EMPTY), ("x-amz-date", DATE)];
@@ -116,7 +116,7 @@ const PRESIGNED: &str = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAI
                          %2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host\
                          &X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
 
-/// The example of "Authenticating Requests: Using Query Parameters".
+/// Example of "Authenticating Requests: Using Query Parameters".
 #[test]
 fn presigned_urls() {
     let get = request(Method::GET, &format!("/test.txt?{PRESIGNED}"), &[("host", HOST)]);
@@ -143,7 +143,7 @@ fn presigned_urls() {
     assert_eq!(now(PRESIGNED, &[("host", "other")]), Err(Code::SignatureDoesNotMatch));
     let other = PRESIGNED.replace("AKIAIOSFODNN7EXAMPLE", "nobody");
     assert_eq!(now(&other, &[host]), Err(Code::InvalidAccessKeyId));
-    // Nor to choose the host, where that is not signed.
+    // The host must be signed, or another one could be chosen.
     let mut hostless = request(
         Method::GET,
         "http://other/k",
@@ -160,7 +160,7 @@ fn presigned_urls() {
     let value = HeaderValue::try_from(authorization(signed, &signature)).unwrap();
     hostless.headers_mut().insert("authorization", value);
     assert_eq!(verify_at(&hostless, NOW).map(drop), Err(Code::AccessDenied));
-    // Whoever holds the URL must not be able to add headers with a meaning.
+    // The holder of a URL must not be able to add headers with a meaning.
     assert_eq!(
         now(PRESIGNED, &[host, ("x-amz-copy-source", "b/k")]),
         Err(Code::AccessDenied)
@@ -169,7 +169,7 @@ fn presigned_urls() {
         now(PRESIGNED, &[host, ("x-amz-user-agent", "sdk"), ("range", "bytes=0-1")]),
         Ok(())
     );
-    // A hash that is sent is that of the body, though the signature does not cover it.
+    // A hash header is verified against the body, although the signature does not cover it.
     let hashed = request(
         Method::GET,
         &format!("/test.txt?{PRESIGNED}"),
@@ -181,7 +181,7 @@ fn presigned_urls() {
     assert_eq!(now(PRESIGNED, &[host, chunked]), Err(Code::NotImplemented));
 }
 
-/// Signs a request as a client that canonicalizes it in this way.
+/// Signs a request as a client with this canonical path and query does.
 fn sign(request: &mut Request<()>, canonical_path: &str, canonical_query: &str) {
     let headers = format!("host:{HOST}\nx-amz-content-sha256:{UNSIGNED}\nx-amz-date:{DATE}\n");
     let signed = "host;x-amz-content-sha256;x-amz-date";
@@ -304,7 +304,7 @@ fn our_own_signatures_are_right() {
     assert!(!format!("{request:?}").contains("Signature"), "it is sensitive");
 }
 
-/// Headers that the signature of a part covers.
+/// Returns the headers that the signature of a part covers.
 fn headers_of_part() -> [(&'static str, &'static str); 5] {
     [
         ("content-md5", "md5"),
@@ -317,7 +317,7 @@ fn headers_of_part() -> [(&'static str, &'static str); 5] {
 
 const V2_PART: &str = "%2FiNhrNEQE0GbWFBL97bcEuvuur0%3D";
 
-/// Signatures made with Python's `hmac` and `hashlib`.
+/// Compares with signatures made with Python's `hmac` and `hashlib`.
 #[test]
 fn presigned_urls_of_version_2() {
     let at = |uri: &str, bucket: Option<&str>, headers: &[(&'static str, &str)], method: Method, now: u64| {
@@ -332,7 +332,7 @@ fn presigned_urls_of_version_2() {
     let get = |uri: &str, now| at(uri, Some("johnsmith"), &[], Method::GET, now);
     assert_eq!(get(&puppy, 1_175_139_620).as_deref(), Ok(ACCESS));
     assert_eq!(get(&puppy, 1_175_139_621), Err(Code::AccessDenied));
-    // A type that was not signed, beside the one that was.
+    // An unsigned content type beside the signed one.
     let twice = [headers_of_part()[1], ("content-type", "text/html")];
     assert_eq!(
         at(&puppy, Some("johnsmith"), &twice, Method::GET, 0),
@@ -340,7 +340,7 @@ fn presigned_urls_of_version_2() {
     );
     let joined = "?response-cache-control=x%26response-content-disposition%3Dy&";
     assert_eq!(get(&puppy.replace('?', joined), 0), Err(Code::SignatureDoesNotMatch));
-    // A plus that a client has not encoded.
+    // A plus sign that the client has not encoded.
     assert_eq!(get(&puppy.replace("%2B", "+"), 0).as_deref(), Ok(ACCESS));
     for added in ["&acl", "&acl&acl", "&attributes", "&legal-hold"] {
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Authorization by resource: a policy that denies one key, asked through every group of operations on a real store.
+//! Authorization by resource: every group of operations on a real store, under a policy that denies one key.
 
 use bytes::Bytes;
 use futures::stream;
@@ -21,7 +21,7 @@ use store::{
     store::{ListQuery, Store},
 };
 
-/// Denies one key whatever is done to it, and all writes of another one.
+/// Policy that denies all access to one key, and all writes to another one.
 #[derive(Debug)]
 struct Denies;
 
@@ -54,12 +54,12 @@ fn context(policy: Option<Arc<dyn Policy>>, action: &'static str) -> Context {
     }
 }
 
-/// A caller who may do everything.
+/// Returns the context of a caller with full access.
 fn anything(action: &'static str) -> Context {
     context(None, action)
 }
 
-/// A caller whom [`Denies`] restricts.
+/// Returns the context of a caller restricted by [`Denies`].
 fn denied(action: &'static str) -> Context {
     context(Some(Arc::new(Denies)), action)
 }
@@ -135,7 +135,7 @@ async fn every_resource_of_a_request_is_asked_for() {
     assert_eq!(code(put(&cx, store, "open").await), None);
     assert_eq!(code(put(&cx, store, "secret").await), DENIED);
     assert_eq!(code(put(&cx, store, "fixed").await), DENIED);
-    // Of a copy, the source is read and the destination written.
+    // A copy reads its source and writes its destination.
     assert_eq!(code(copy(&cx, store, "fixed", "copied").await), None);
     assert_eq!(code(copy(&cx, store, "secret", "copied").await), DENIED);
     assert_eq!(code(copy(&cx, store, "open", "fixed").await), DENIED);

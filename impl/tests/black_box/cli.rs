@@ -1,10 +1,10 @@
-//! The binary's command line as a script sees it: exit codes, and what goes to which stream.
+//! Command line of the binary as scripts see it: exit codes, standard output and standard error.
 
 use std::process::{Command, Output};
 
 fn run(line: &str, env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(crate::BINARY);
-    // What the machine that runs the tests has set must not matter.
+    // Isolates the test from the machine's environment.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MINIO_") {
             command.env_remove(name);
@@ -14,7 +14,7 @@ fn run(line: &str, env: &[(&str, &str)]) -> Output {
     command.args(line.split_whitespace()).output().expect("the binary runs")
 }
 
-/// Fails with `code`, says `error` as one line on standard error, and nothing on standard output.
+/// Checks that a command exits with `code`, with `error` as one line on standard error and nothing on standard output.
 fn check_fails(line: &str, env: &[(&str, &str)], code: i32, error: &str) {
     let output = run(line, env);
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -80,7 +80,7 @@ fn answers_go_to_standard_output_and_exit_with_0() {
 
 #[test]
 fn a_server_that_is_not_there_is_one_line() {
-    // Nobody listens on port 1 of this host.
+    // No server listens on port 1 of this host.
     check_fails(
         "admin info --endpoint http://127.0.0.1:1",
         &[],

@@ -1,4 +1,4 @@
-//! Log lines that cannot be written: nobody waits for them, nothing ends by them, and what is lost is told.
+//! Log lines that cannot be written: they block nothing, end nothing, and lost ones are counted.
 
 use crate::client;
 use std::{
@@ -11,10 +11,10 @@ use std::{
 };
 use tests::{Server, http};
 
-/// Log lines that may wait in the server, and its pipe: more than this is lost while nobody reads.
+/// Exceeds the bytes of log lines that the server's queue and its pipe hold: with no reader, lines are lost.
 const QUEUED_BYTES: usize = 9 << 20;
 
-/// A server on one drive that logs each request.
+/// Prepares a server with one drive and an access log.
 fn prepare() -> Server {
     let mut server = crate::prepare(1);
     server.add_arguments(&["--access-log"]);
@@ -22,7 +22,7 @@ fn prepare() -> Server {
     server
 }
 
-/// Requests of every kind succeed.
+/// Checks that requests of several kinds succeed.
 fn serves(server: &Server, bucket: &str) {
     let mut client = client(server);
     client.create_bucket(bucket).unwrap();
@@ -34,7 +34,7 @@ fn serves(server: &Server, bucket: &str) {
     }
 }
 
-/// Lines that were lost, as the metrics tell.
+/// Returns the metric of lost log lines.
 fn dropped(server: &Server) -> u64 {
     let text = http::request(server.port(), "GET", "/minio/v2/metrics/node").expect("an answer");
     let line = text
@@ -44,17 +44,17 @@ fn dropped(server: &Server) -> u64 {
     value.parse().expect("a number")
 }
 
-/// An upload that is half sent at SIGTERM is stored, and the server ends as it should.
+/// Checks that an upload that is half sent at SIGTERM is stored, and that the server then exits.
 fn drains(server: &mut Server, bucket: &str) {
     let body = vec![7; 3 << 20];
     let mut uploading = client(server);
-    // Accepted before the signal: what waits in the system's queue is refused.
+    // The connection must be accepted before the signal: those in the listen queue are refused.
     uploading.list_buckets().unwrap();
     let signalled = &*server;
     uploading
         .put_in_halves(bucket, "half", &body, &mut || {
             signalled.signal_terminate();
-            // It accepts no more connections once it has taken note.
+            // The server accepts no connections once it has handled the signal.
             let began = Instant::now();
             while http::status(signalled.port(), "GET", "/minio/health/live").is_some() {
                 assert!(began.elapsed() < Duration::from_secs(30), "SIGTERM does nothing");
@@ -69,7 +69,7 @@ fn drains(server: &mut Server, bucket: &str) {
     assert_eq!(client(server).get(bucket, "half").unwrap(), body);
 }
 
-/// Fills the queue of log lines, of which nobody reads any. Each line is as long as a path may be.
+/// Fills the queue of log lines while nothing reads them. Each line is nearly as long as a path may be.
 fn flood(server: &Server) {
     let path = format!("/photos/{}", "x".repeat(30_000));
     let mut client = client(server);
@@ -154,16 +154,16 @@ fn a_reader_that_wakes_up_is_told_what_was_lost() {
     assert!(text.trim_end().ends_with("stopped"), "the last line is there too");
 }
 
-/// A pipe that takes no more bytes.
+/// Returns a pipe whose buffer is full.
 fn full_pipe() -> (PipeReader, std::io::PipeWriter) {
     let (reader, mut writer) = std::io::pipe().unwrap();
-    // All of it, in whole lines: a write of more would wait.
+    // Exactly the capacity, in whole lines: a longer write would block.
     let capacity = 64 << 10;
     std::io::Write::write_all(&mut writer, "\n".repeat(capacity).as_bytes()).unwrap();
     (reader, writer)
 }
 
-/// Every file in the folder whose name begins with `log.`, or is it, and its text.
+/// Returns names and contents of the files in a folder.
 fn log_files(folder: &Path) -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = fs::read_dir(folder)
         .unwrap()
@@ -196,7 +196,7 @@ fn a_log_file_is_rotated_and_reopened() {
     server.restart();
     serves(&server, "photos");
     assert!(!server.log().contains("createbucket"), "{}", server.log());
-    // What logrotate does.
+    // Rotates like logrotate.
     wait_for("no line in the file", || {
         fs::read_to_string(&file).unwrap().matches("api=\"getobject\"").count() == 40
     });
@@ -219,7 +219,7 @@ fn a_log_file_is_rotated_and_reopened() {
     assert!(files[0].1.contains("stopped"), "{}", files[0].1);
     assert!(!files[3].1.contains("yyyy"), "what was renamed is not written to");
 
-    // An error at the start is in the file, and where whoever started it looks.
+    // An error at startup is in the file and on standard error.
     server.set_variable("MINIO_DOMAIN", "not a domain");
     let output = server.command(server.port()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));

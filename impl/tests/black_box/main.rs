@@ -1,5 +1,5 @@
-//! The binary as scripts and operators see it, without any client that has to be installed: the command line, the
-//! process, metrics and the admin API, and objects with a client written for the tests. And authorization, in-process.
+//! The binary as scripts and operators see it, without installed clients: command line, process, metrics and admin API,
+//! and objects with the client of these tests. Also authorization, in-process.
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
 mod authorization;
@@ -11,22 +11,21 @@ mod process;
 
 use tests::{Server, s3::Client, server, server::ACCESS_KEY, server::SECRET_KEY};
 
-/// The binary of this build.
 const BINARY: &str = env!("CARGO_BIN_EXE_impl");
 
-/// A server on so many new drives, ready.
+/// Starts a server on new drives and waits until it is ready.
 fn start(drives: usize) -> Server {
     server::use_binary(BINARY);
     Server::start(drives)
 }
 
-/// The same with further environment variables.
+/// Starts a server with additional environment variables.
 fn start_with(drives: usize, env: &[(&str, &str)]) -> Server {
     server::use_binary(BINARY);
     Server::start_with(drives, env)
 }
 
-/// The folders of a server that does not run yet.
+/// Makes the folders of a server without starting it.
 fn prepare(drives: usize) -> Server {
     server::use_binary(BINARY);
     Server::prepare(drives)

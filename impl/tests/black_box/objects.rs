@@ -1,4 +1,4 @@
-//! Objects over HTTP, with power cut off the process and drives lost or rotten.
+//! Objects over HTTP through kills of the process and lost or corrupt drives.
 
 use crate::{client, start};
 use std::{
@@ -10,12 +10,12 @@ use std::{
 };
 use tests::damage;
 
-/// Some bytes that differ from object to object.
+/// Returns a body that differs from object to object.
 fn body(size: usize, seed: u8) -> Vec<u8> {
     (0..size).map(|at| (at % 251) as u8 ^ seed ^ (at >> 16) as u8).collect()
 }
 
-/// Sizes around those at which the server stores a body in another way.
+/// Sizes around the boundaries between ways to store a body.
 const SIZES: [usize; 8] = [0, 1, 4 << 10, (32 << 10) + 1, 100_000, 1 << 20, (1 << 20) + 1, 5 << 20];
 
 #[test]
@@ -43,7 +43,7 @@ fn objects_come_back_as_they_were_put() {
     assert_eq!(client.list_buckets().unwrap(), ["photos"]);
 }
 
-/// The process is killed while four clients write; what they were told to be stored is there, and whole.
+/// After a kill while four clients write, everything that was acknowledged is intact.
 #[test]
 fn acknowledged_objects_survive_a_kill() {
     let mut server = start(4);
@@ -80,7 +80,7 @@ fn acknowledged_objects_survive_a_kill() {
     }
 }
 
-/// EC:2 on four drives: everything is read with one drive gone and another rotten.
+/// EC:2 on four drives: everything can be read with one drive missing and another corrupt.
 #[test]
 fn objects_outlive_a_lost_and_a_rotten_drive() {
     let server = start(4);

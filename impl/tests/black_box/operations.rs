@@ -1,4 +1,4 @@
-//! What an operator sees: metrics, the admin API, the access log, and what becomes of a lost drive in them.
+//! Operator's view: metrics, the admin API, the access log, and a lost drive in each of them.
 
 use crate::{BINARY, client, prepare, start, start_with};
 use std::{
@@ -16,7 +16,7 @@ use tests::{
 const NODE: &str = "/minio/v2/metrics/node";
 const CLUSTER: &str = "/minio/v2/metrics/cluster";
 
-/// `impl admin …` against the server.
+/// Runs `impl admin …` against the server.
 fn admin(server: &Server, secret: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(BINARY);
     command
@@ -34,7 +34,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The token that `impl admin prometheus` writes.
+/// Returns the token that `impl admin prometheus` writes.
 fn token(server: &Server, secret: &str) -> String {
     let configuration = stdout(&admin(server, secret, &["prometheus"]));
     let target = format!("targets: ['127.0.0.1:{}']", server.port());
@@ -58,7 +58,7 @@ fn scrape(server: &Server, path: &str, token: &str) -> String {
     body.to_owned()
 }
 
-/// The sum of a metric's samples whose labels contain `label`; `None` if there are none.
+/// Returns the sum of a metric's samples whose labels contain `label`; `None` if there are none.
 fn metric(text: &str, name: &str, label: &str) -> Option<f64> {
     let samples = text.lines().filter(|line| {
         let (own, _) = line.split_once(['{', ' ']).unwrap_or((line, ""));
@@ -70,7 +70,7 @@ fn metric(text: &str, name: &str, label: &str) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum())
 }
 
-/// Every line is what Prometheus's text format allows, no family comes twice, and no sample either.
+/// Checks each line against Prometheus's text format, and that no family and no sample occurs twice.
 fn check_format(text: &str) {
     let (mut families, mut samples) = (Vec::new(), Vec::new());
     for line in text.lines() {
@@ -138,7 +138,7 @@ fn counters_move_with_requests() {
     is("minio_cluster_write_quorum", "", 3.0);
     is("minio_cluster_bucket_total", "", 1.0);
     is("minio_node_drive_online_total", "", 4.0);
-    // All four are on one device, whose space counts once; and who starts such a server is told.
+    // All four are on one device, whose space counts once; the log warns of it.
     let all = metric(&after, "minio_node_drive_total_bytes", "").unwrap();
     is("minio_cluster_capacity_raw_total_bytes", "", all / 4.0);
     let log = server.log();
@@ -255,12 +255,12 @@ fn the_admin_api_needs_a_signature_and_root() {
     let mut status = |method, path| client.request(method, path, &[], &[], b"").unwrap().status;
     assert_eq!(status("GET", "/minio/admin/v3/info"), 200);
     assert_eq!(status("POST", "/minio/admin/v3/service"), 501);
-    // What begins like it is no bucket, whatever is asked of it.
+    // Paths that begin like the admin API's address no bucket, with any method.
     assert_eq!(status("PUT", "/minio"), 400);
     assert_eq!(status("GET", "/minio/key"), 400);
 }
 
-/// A script that saves the answer must notice that it did not.
+/// A script that saves the output must notice a failed write.
 #[test]
 fn what_cannot_be_written_is_an_error() {
     let server = start(1);
@@ -319,7 +319,7 @@ fn the_access_log_is_written_on_request() {
     assert!(!log.contains("0123456789abcdef"), "a signature is in the log:\n{log}");
 }
 
-/// An upload that nobody goes on with goes, with its parts; one that was begun a moment ago stays.
+/// An upload without activity is removed with its parts; activity keeps it.
 #[test]
 fn abandoned_uploads_are_removed() {
     let mut server = prepare(4);
@@ -334,7 +334,7 @@ fn abandoned_uploads_are_removed() {
     let text = String::from_utf8(answer.body).unwrap();
     let (_, rest) = text.split_once("<UploadId>").expect("an upload");
     let upload = rest.split_once('<').expect("an id").0.to_owned();
-    // Each part puts it off.
+    // Each part restarts the expiry.
     for number in ["1", "2", "3", "4"] {
         let query = [("partNumber", number), ("uploadId", upload.as_str())];
         let body = vec![7; 1 << 20];

@@ -1,4 +1,4 @@
-//! The process: started twice, asked how it is, asked without a signature.
+//! Process: double start, health checks, signals, limits.
 
 use crate::{client, prepare, start};
 use std::{
@@ -43,7 +43,7 @@ fn a_second_process_on_the_same_drives_is_refused() {
         message.contains("in use") || message.contains("another process"),
         "{message}"
     );
-    // The first one goes on.
+    // The first server continues.
     assert_eq!(http::status(server.port(), "GET", "/minio/health/ready"), Some(200));
 }
 
@@ -92,7 +92,7 @@ fn unsigned_requests_are_denied() {
     assert_eq!(header("server").as_deref(), Some("impl-object-store"));
 }
 
-/// After SIGTERM load balancers are told to go elsewhere while requests are still served.
+/// After SIGTERM the readiness check fails, for load balancers, while requests are still served.
 #[test]
 fn it_is_not_ready_for_a_moment_before_the_port_closes() {
     let mut server = prepare(1);
@@ -123,7 +123,7 @@ fn a_second_signal_ends_the_moment() {
     assert!(signalled.elapsed() < Duration::from_secs(60));
 }
 
-/// The answer that says so.
+/// Waits until the readiness check fails, and returns its response.
 fn wait_until_not_ready(server: &Server) -> String {
     let began = Instant::now();
     loop {
@@ -136,7 +136,7 @@ fn wait_until_not_ready(server: &Server) -> String {
     }
 }
 
-/// A server whose port is taken has touched no drive.
+/// A server whose port is taken touches no drive.
 #[test]
 fn a_taken_port_is_found_before_drives_are_formatted() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -150,7 +150,7 @@ fn a_taken_port_is_found_before_drives_are_formatted() {
     }
 }
 
-/// `docker run --env-file` leaves quotes where they are; a folder of that name is not what anybody wants.
+/// `docker run --env-file` keeps quotes in values; they must not become part of a folder's name.
 #[test]
 fn quotes_of_an_env_file_are_no_part_of_a_path() {
     let server = prepare(1);
@@ -186,7 +186,7 @@ fn quotes_of_an_env_file_are_no_part_of_a_path() {
     }
 }
 
-/// Everything that it is configured with is in a file.
+/// Configuration is read from a file of environment variables.
 #[test]
 fn a_file_of_variables() {
     let mut server = prepare(1);
@@ -212,7 +212,7 @@ fn a_file_of_variables() {
     );
 }
 
-/// The server under `ulimit`, with its log on standard error.
+/// Returns the command of the server under `ulimit`, with its log on standard error.
 fn limited(server: &Server, limit: &str, port: u16) -> Command {
     let plain = server.command(port);
     let mut command = Command::new("sh");
@@ -255,7 +255,7 @@ fn the_limit_of_open_files_is_raised() {
     assert!(limit > 64.0, "{line}");
 }
 
-/// Out of descriptors it goes on, and does not fill the log.
+/// Without free descriptors the server continues, and does not flood the log.
 #[test]
 fn what_cannot_be_accepted_is_logged_once_a_second() {
     let server = prepare(1);

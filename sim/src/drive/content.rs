@@ -1,16 +1,16 @@
-//! The bytes of one file, sparse, cheap to copy.
+//! Sparse, copy-on-write content of one file.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-/// What a drive writes at once; larger writes tear between sectors.
+/// Unit of an atomic write to the media; larger writes tear between sectors.
 pub(super) const SECTOR_BYTES: u64 = 512;
 const PAGE_BYTES: u64 = 4096;
 
 pub(super) type Sector = [u8; SECTOR_BYTES as usize];
 type Page = [u8; PAGE_BYTES as usize];
 
-/// Bytes in pages that copies share until one of them is written. A page that is not there reads as
-/// zeroes; so do the bytes behind the length.
+/// Pages that clones share until one of them is written. A page that is absent reads as zeroes, as do the bytes
+/// beyond the length.
 #[derive(Clone, Default)]
 pub(super) struct Content {
     pages: BTreeMap<u64, Arc<Page>>,
@@ -22,12 +22,12 @@ impl Content {
         self.len
     }
 
-    /// Space taken, in bytes.
+    /// Returns the allocated space in bytes.
     pub(super) fn allocated(&self) -> u64 {
         self.pages.len() as u64 * PAGE_BYTES
     }
 
-    /// Space that a write of this range would take in addition.
+    /// Returns the bytes that a write of this range would allocate in addition.
     pub(super) fn missing(&self, offset: u64, len: u64) -> u64 {
         if len == 0 {
             return 0;
@@ -36,7 +36,7 @@ impl Content {
         (wanted.end - wanted.start - self.pages.range(wanted).count() as u64) * PAGE_BYTES
     }
 
-    /// Fills `buf` from `offset` up to the end of the file; the number of bytes read.
+    /// Reads into `buf` from `offset` up to the end of the file; returns the number of bytes read.
     pub(super) fn read(&self, offset: u64, buf: &mut [u8]) -> usize {
         let len = (buf.len() as u64).min(self.len.saturating_sub(offset)) as usize;
         for (page, within, at) in pieces(offset, len) {
@@ -48,7 +48,7 @@ impl Content {
         len
     }
 
-    /// Writes and, if need be, lengthens.
+    /// Writes `data` at `offset`, and extends the file if need be.
     pub(super) fn write(&mut self, offset: u64, data: &[u8]) {
         for (page, within, at) in pieces(offset, data.len()) {
             let bytes = self
@@ -69,10 +69,10 @@ impl Content {
         self.len = len;
     }
 
-    /// Zeroes a range and gives whole pages back.
+    /// Zeroes a range and frees the whole pages in it.
     pub(super) fn zero(&mut self, range: Range<u64>) {
         let whole = range.start.div_ceil(PAGE_BYTES)..range.end / PAGE_BYTES;
-        // The page that holds the end of the file goes too when nothing behind the range is left in it.
+        // The page that holds the end of the file is freed too if the range covers all of it up to there.
         let last = if range.end >= self.len {
             self.len.div_ceil(PAGE_BYTES)
         } else {
@@ -106,7 +106,7 @@ impl Content {
         self.write(offset, &bytes[..len]);
     }
 
-    /// Takes over from `other`, of the same length, the page that holds a sector.
+    /// Shares the page that holds `sector` with `other`, which has the same length.
     pub(super) fn share_page_of(&mut self, sector: u64, other: &Content) {
         let page = sector * SECTOR_BYTES / PAGE_BYTES;
         match other.pages.get(&page) {
@@ -124,7 +124,7 @@ impl Content {
     }
 }
 
-/// The pages of a range: which, the range within the page, the range within the caller's buffer.
+/// Splits a range into pages: page number, range within the page, range within the caller's buffer.
 fn pieces(offset: u64, len: usize) -> impl Iterator<Item = (u64, Range<usize>, Range<usize>)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use madsim::rand::{Rng, thread_rng};
 
-    /// The same operations on a plain vector of bytes.
+    /// Compares with the same operations on a plain vector of bytes.
     #[test]
     fn content_behaves_like_a_vector() {
         let limit = std::time::Duration::from_secs(1);

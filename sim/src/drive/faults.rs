@@ -1,28 +1,28 @@
-//! What can go wrong with a simulated drive.
+//! Fault switches of a simulated drive.
 
 use std::{io, time::Duration};
 
 const EIO: i32 = 5;
 
-/// The switches of a drive. Chances are between 0 and 1, for each call anew.
+/// Faults that are injected into a drive. Probabilities are between 0 and 1, drawn anew for each call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Faults {
-    /// Chance that a read, an open or a listing fails with EIO.
+    /// Probability that a read, an open or a listing fails with EIO.
     pub read_error: f64,
-    /// Chance that a write, or a change of names, fails with EIO and without effect.
+    /// Probability that a write, or a change of names, fails with EIO and without effect.
     pub write_error: f64,
-    /// Chance that a sync fails with EIO. The unsynced sectors then reach the media or not, at random, and
-    /// count as synced from then on, as on Linux.
+    /// Probability that a sync fails with EIO. The unsynced sectors then reach the media or not, at random, and count
+    /// as clean from then on, as on Linux.
     pub sync_error: f64,
-    /// Chance that a sync reports success and does nothing.
+    /// Probability that a sync reports success and does nothing.
     pub lying_sync: f64,
-    /// Chance that a read returns one inverted bit (the media is intact).
+    /// Probability that a read returns one inverted bit (the media is intact).
     pub read_flip: f64,
     /// Size of the drive in bytes; a write beyond fails with ENOSPC.
     pub capacity_bytes: u64,
-    /// While set, no job on the drive's executor begins.
+    /// True if no job on the drive's executor begins.
     pub hung: bool,
-    /// A job on the drive's executor waits up to this long before it runs.
+    /// Longest delay of a job on the drive's executor before it runs.
     pub delay_max: Duration,
 }
 
@@ -41,7 +41,7 @@ impl Default for Faults {
     }
 }
 
-/// The error of a drive that does not work.
+/// I/O error (EIO) of a failed drive.
 pub(super) fn eio() -> io::Error {
     io::Error::from_raw_os_error(EIO)
 }

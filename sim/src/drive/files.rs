@@ -1,4 +1,4 @@
-//! The file system of a simulated node, as the server's [`Files`].
+//! [`Files`] of a simulated node, over its drives.
 
 use super::{
     SimDrive,
@@ -18,7 +18,7 @@ use std::{
 };
 use store::runtime::{Entry, File, FileId, Files, Guard, Kind, OpenMode, Space};
 
-/// All drives of a node, seen by one of its processes.
+/// All drives of a node, as one of its processes sees them.
 #[derive(Clone)]
 pub(crate) struct SimFiles {
     world: World,
@@ -27,13 +27,13 @@ pub(crate) struct SimFiles {
     root: Option<Root>,
 }
 
-/// A folder, and the path that it had when it was opened.
+/// An open folder, with the path that it was opened by.
 #[derive(Clone)]
 struct Root {
     path: PathBuf,
     drive: SimDrive,
     inode: u64,
-    /// The drive's at that time.
+    /// Epoch of the drive when the folder was opened.
     epoch: u64,
 }
 
@@ -47,7 +47,7 @@ impl SimFiles {
         }
     }
 
-    /// The drive that holds a path, and the names below its mount or below the root.
+    /// Resolves a path to the drive that holds it, and the names below the drive's mount or below the root.
     fn at(&self, what: &'static str, path: &Path) -> io::Result<(SimDrive, Below)> {
         self.process.check()?;
         if !path.is_absolute() {
@@ -125,7 +125,7 @@ impl Files for SimFiles {
         let (drive, names) = self.at("mount", path)?;
         let shared = lock(&drive.shared);
         shared.state.walk(&names)?;
-        // A drive that was out has no page cache left.
+        // A power loss or a removal raises the epoch: it is another mount then, with an empty page cache.
         Ok((shared.device << 20) + shared.state.epoch)
     }
 
@@ -190,7 +190,7 @@ impl Files for SimFiles {
     }
 }
 
-/// A path below a mount as names.
+/// Returns the components of a path below a mount.
 pub(super) fn names(below: &Path) -> io::Result<Vec<String>> {
     let name = |component| match component {
         Component::Normal(name) => name
@@ -219,16 +219,16 @@ struct SimFile {
     drive: SimDrive,
     process: Arc<Process>,
     inode: u64,
-    /// The drive's, when the file was opened.
+    /// Epoch of the drive when the file was opened.
     epoch: u64,
     writable: bool,
-    /// Its syncs do nothing.
+    /// True if its syncs do nothing.
     unsynced: bool,
 }
 
 impl SimFile {
-    /// Runs `f` unless the process has been killed (what its destructors do must not reach the drive) or
-    /// the descriptor is stale.
+    /// Runs `f`, unless the process has been killed (destructors of a killed process must not reach the drive) or the
+    /// descriptor is stale.
     fn with<T>(
         &self,
         what: &'static str,

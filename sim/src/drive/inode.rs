@@ -1,30 +1,28 @@
-//! One file of a simulated drive: what the page cache holds, and what the media holds.
+//! Inode of a simulated drive: its content in the page cache and on the media.
 
 use super::content::{Content, SECTOR_BYTES, Sector};
 use madsim::rand::Rng;
 use std::{collections::BTreeMap, ops::Range};
 
-/// How many overwritten and unsynced contents of one sector are remembered, so that a power loss may
-/// bring any of them back.
+/// Number of overwritten, unsynced contents that are kept for each sector: a power loss may leave any of them.
 const OLDER_MAX: usize = 4;
 
-/// A file.
+/// File content in the page cache and on the media.
 #[derive(Default)]
 pub(super) struct Inode {
     cache: Content,
     media: Content,
-    /// Sectors written since the last sync, each with the contents that it had meanwhile; the newest
-    /// one is in the cache.
+    /// Sectors written since the last sync, each with its older unsynced contents; the newest is in the cache.
     dirty: BTreeMap<u64, Vec<Sector>>,
-    /// The lengths that the file has had since the last sync, in order. File systems journal them.
+    /// Lengths of the file since the last sync, in order: file systems journal them.
     lengths: Vec<Length>,
 }
 
-/// A length that a file has had.
+/// Unsynced length of a file.
 #[derive(Clone, Copy)]
 struct Length {
     bytes: u64,
-    /// Reached by writing, and so by and by; `set_len` is one step.
+    /// True if a write extended the file, which may happen in part; `set_len` is atomic.
     written: bool,
 }
 
@@ -33,12 +31,10 @@ impl Inode {
         self.cache.len()
     }
 
-    /// Space taken, in bytes.
     pub(super) fn allocated(&self) -> u64 {
         self.cache.allocated()
     }
 
-    /// Space that a write of this range would take in addition.
     pub(super) fn missing(&self, offset: u64, len: u64) -> u64 {
         self.cache.missing(offset, len)
     }
@@ -80,7 +76,7 @@ impl Inode {
         }
     }
 
-    /// Makes everything durable.
+    /// Makes content and length durable.
     pub(super) fn sync(&mut self) {
         self.settle_lengths(self.lengths.len());
         for sector in std::mem::take(&mut self.dirty).into_keys() {
@@ -88,8 +84,8 @@ impl Inode {
         }
     }
 
-    /// A sync that fails. As on Linux, the pages count as clean afterwards although they may never have
-    /// reached the media: the next sync succeeds and does nothing for them.
+    /// Fails a sync: each unsynced sector reaches the media or not. As on Linux, the pages count as clean afterwards,
+    /// so the next sync succeeds and does nothing for them.
     pub(super) fn sync_in_vain(&mut self, rng: &mut impl Rng) {
         self.settle_lengths(self.lengths.len());
         for sector in std::mem::take(&mut self.dirty).into_keys() {
@@ -99,14 +95,13 @@ impl Inode {
         }
     }
 
-    /// The power goes. Of the unsynced lengths a prefix survives, and of each unsynced sector any content
-    /// that it has had, sector by sector.
+    /// Loses power. Of the unsynced lengths a prefix survives, and of each unsynced sector any content that it had.
     pub(super) fn power_loss(&mut self, rng: &mut impl Rng) {
         let survivors = prefix(rng, self.lengths.len());
         let next = self.lengths.get(survivors).copied();
         self.settle_lengths(survivors);
         if let Some(next) = next.filter(|next| next.written && next.bytes > self.media.len()) {
-            // A write under way may have come as far as the end of any of its sectors.
+            // A write in progress may have extended the file up to the end of any of its sectors.
             let reached = rng.gen_range(self.media.len()..=next.bytes) / SECTOR_BYTES * SECTOR_BYTES;
             self.media.set_len(self.media.len().max(reached));
         }
@@ -127,7 +122,7 @@ impl Inode {
         self.media.len()
     }
 
-    /// Inverts a bit of the media. A page cache that holds the sector unsynced does not notice.
+    /// Inverts a bit of the media. A sector that is dirty in the page cache hides it.
     pub(super) fn rot(&mut self, offset: u64, bit: u32) {
         self.media.flip(offset, bit);
         if !self.dirty.contains_key(&(offset / SECTOR_BYTES)) {
@@ -135,7 +130,7 @@ impl Inode {
         }
     }
 
-    /// Remembers the sectors of a range as unsynced, with what they hold before they change.
+    /// Marks the sectors of a range as unsynced, and keeps their contents from before the write.
     fn touch(&mut self, range: Range<u64>) {
         if range.is_empty() {
             return;
@@ -153,7 +148,7 @@ impl Inode {
         }
     }
 
-    /// Brings the first `count` of the unsynced lengths to the media.
+    /// Makes the first `count` unsynced lengths durable.
     fn settle_lengths(&mut self, count: usize) {
         for len in self.lengths.drain(..count) {
             self.media.set_len(len.bytes);
@@ -161,7 +156,7 @@ impl Inode {
     }
 }
 
-/// The length of a surviving prefix: none, all or any, so that the extremes are seen too.
+/// Draws the length of a surviving prefix: nothing, everything or any, so that the extremes occur too.
 pub(super) fn prefix(rng: &mut impl Rng, len: usize) -> usize {
     match rng.gen_range(0..4) {
         0 => 0,
@@ -170,7 +165,7 @@ pub(super) fn prefix(rng: &mut impl Rng, len: usize) -> usize {
     }
 }
 
-/// The chance with which each sector survives: never, always or any.
+/// Draws the probability with which each sector survives: 0, 1 or any.
 fn chance(rng: &mut impl Rng) -> f64 {
     match rng.gen_range(0..4) {
         0 => 0.0,

@@ -1,4 +1,4 @@
-//! A simulated drive: folders and files with a page cache that is lost, media that stays, and faults.
+//! Simulated drive: files and folders with a volatile page cache, durable media, and fault injection.
 //!
 //! `specs/simulation.md` says what survives a power loss.
 
@@ -26,14 +26,14 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// A drive of a node, as the scenario sees it. The server sees it through [`store::runtime::Files`].
+/// A node's drive, as the scenario controls it. The server accesses it through [`store::runtime::Files`].
 #[derive(Clone)]
 pub struct SimDrive {
     node: u32,
     mount: Arc<Path>,
     trace: Arc<Trace>,
     shared: Arc<Mutex<Shared>>,
-    /// Told of every change after which a hung drive may work again.
+    /// Notified of every change after which a hung drive may work again.
     woken: Arc<Notify>,
 }
 
@@ -42,12 +42,12 @@ struct Shared {
     state: State,
 }
 
-/// Where bitrot struck.
+/// Position of an injected bit flip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rot {
     /// Offset in the file, in bytes.
     pub offset: u64,
-    /// Which bit of that byte, 0 being the lowest.
+    /// Bit of that byte, 0 being the lowest.
     pub bit: u32,
 }
 
@@ -66,17 +66,17 @@ impl SimDrive {
         }
     }
 
-    /// The path at which the node sees it.
+    /// Returns the path at which the drive is mounted.
     pub fn mount(&self) -> &Path {
         &self.mount
     }
 
-    /// The switches as they are.
+    /// Returns the current fault switches.
     pub fn faults(&self) -> Faults {
         self.with(|state| state.faults.clone())
     }
 
-    /// Turns switches.
+    /// Changes the fault switches.
     pub fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
         let faults = self.with(|state| {
             change(&mut state.faults);
@@ -86,7 +86,7 @@ impl SimDrive {
         self.event(&format!("{faults:?}"));
     }
 
-    /// Waits until the drive does not hang.
+    /// Waits while the drive hangs.
     pub(crate) async fn until_it_works(&self) {
         loop {
             let woken = self.woken.notified();
@@ -97,38 +97,38 @@ impl SimDrive {
         }
     }
 
-    /// Power loss: synced bytes and names stay; of the others an arbitrary part survives, sector by sector.
-    /// Descriptors and locks are gone. Kill the node first, or use [`crate::World::power_off`].
+    /// Loses power: synced bytes and names stay; of the others an arbitrary part survives, sector by sector.
+    /// Descriptors become stale, locks are released. Kill the node first, or use [`crate::World::power_off`].
     pub fn power_loss(&self) {
         self.with(|state| state.power_loss(&mut thread_rng()));
         self.event("power loss");
     }
 
-    /// Lets `writes` more writes and syncs succeed. From then on each of them fails, the first one perhaps
-    /// after it took effect in part. Ends with [`SimDrive::power_loss`], which cuts the media there.
+    /// Lets `writes` more writes and syncs succeed. From then on each of them fails, the first one perhaps after it
+    /// took effect. Ends with [`SimDrive::power_loss`], so that the media is cut in the middle of a commit.
     pub fn cut_after(&self, writes: u64) {
         self.with(|state| state.cut_after(writes));
         self.event(&format!("will be cut off after {writes} writes"));
     }
 
-    /// Returns whether the moment that [`SimDrive::cut_after`] set has come.
+    /// Returns whether the limit of [`SimDrive::cut_after`] has been reached.
     pub fn is_cut(&self) -> bool {
         self.with(|state| state.cut)
     }
 
-    /// Number of compactions of the index that have taken its place.
+    /// Number of index compactions, each of which has replaced the index file.
     pub fn compactions(&self) -> u64 {
         self.with(|state| state.compactions)
     }
 
-    /// Waits for the moment that [`SimDrive::cut_after`] set.
+    /// Waits until the limit of [`SimDrive::cut_after`] is reached.
     pub async fn until_cut(&self) {
         while !self.is_cut() {
             madsim::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// Pulls the drive out: paths on it are `NotFound`, open files fail with EIO. Its media stays.
+    /// Removes the drive: paths on it are `NotFound`, open files fail with EIO. The media is kept.
     pub fn remove(&self) {
         self.with(|state| {
             state.removed = true;
@@ -137,7 +137,7 @@ impl SimDrive {
         self.event("removed");
     }
 
-    /// Puts a removed drive back in. Its page cache is gone like after a power loss.
+    /// Reinserts a removed drive. Its page cache is lost as in a power loss.
     pub fn insert(&self) {
         self.with(|state| {
             state.power_loss(&mut thread_rng());
@@ -146,27 +146,27 @@ impl SimDrive {
         self.event("inserted");
     }
 
-    /// Puts a new, empty drive in its place.
+    /// Replaces the drive with a new, empty one.
     pub fn replace(&self) {
         {
             let mut shared = lock(&self.shared);
             let old = std::mem::take(&mut shared.state);
             shared.state.epoch = old.epoch + 1;
-            // Far from the numbers that the world hands out.
+            // Must not collide with the device numbers that the world assigns.
             shared.device += 1 << 32;
         }
         self.woken.notify_waiters();
         self.event("replaced by an empty drive");
     }
 
-    /// Exchanges the media of two drives, as when cables or mounts are mixed up. Their nodes must be down.
+    /// Swaps the media of two drives, as when cables or mounts are mixed up. Their nodes must be down.
     pub fn swap(&self, other: &SimDrive) {
         if Arc::ptr_eq(&self.shared, &other.shared) {
             return;
         }
         let (mut ours, mut theirs) = (lock(&self.shared), lock(&other.shared));
         std::mem::swap(&mut *ours, &mut *theirs);
-        // A descriptor that a dead process has yet to drop is of neither.
+        // A descriptor that a killed process has not dropped yet is valid on neither.
         let epoch = ours.state.epoch.max(theirs.state.epoch) + 1;
         ours.state.forget_descriptors(epoch);
         theirs.state.forget_descriptors(epoch);
@@ -176,8 +176,8 @@ impl SimDrive {
         self.event(&format!("swapped with {}", other.mount.display()));
     }
 
-    /// Bitrot at rest: inverts `bits` random bits of the file at `path` below the mount. Where; nothing when
-    /// there is no such file, or when it has no byte on the media.
+    /// Injects bitrot at rest: inverts `bits` random bits of the file at `path` below the mount. Returns their
+    /// positions; none if there is no such file, or if it has no byte on the media.
     pub fn rot(&self, path: impl AsRef<Path>, bits: usize) -> Vec<Rot> {
         let path = path.as_ref();
         let below = from_mount(path);
@@ -191,12 +191,12 @@ impl SimDrive {
         rotten
     }
 
-    /// Bitrot at rest in a random byte of all that the drive holds. Whether there was one.
+    /// Injects bitrot at rest into a random byte of the drive. Returns whether there was one.
     pub fn rot_anywhere(&self) -> bool {
         self.rot_below("")
     }
 
-    /// Bitrot at rest in a random byte of the files below a folder of the mount. Whether there was one.
+    /// Injects bitrot at rest into a random byte of the files below a folder. Returns whether there was one.
     pub fn rot_below(&self, folder: impl AsRef<Path>) -> bool {
         let below = from_mount(folder.as_ref());
         let struck = self.with(|state| {
@@ -223,13 +223,13 @@ impl SimDrive {
         struck.is_some()
     }
 
-    /// The inodes of the files below a folder of the mount.
+    /// Returns the inodes of the files below a folder of the mount.
     pub fn files_below(&self, folder: impl AsRef<Path>) -> BTreeSet<u64> {
         let below = from_mount(folder.as_ref());
         self.with(|state| state.files_below(&below).into_iter().collect())
     }
 
-    /// Space taken by files, in bytes.
+    /// Returns the space taken by files, in bytes.
     pub fn used_bytes(&self) -> u64 {
         self.with(|state| state.used_bytes)
     }
@@ -266,7 +266,7 @@ fn rot(state: &mut State, inode: u64, bits: usize) -> Vec<Rot> {
     (0..bits).map(strike).collect()
 }
 
-/// A path within the mount.
+/// Resolves a path within the mount.
 fn from_mount(path: &Path) -> Below {
     Below {
         folder: names::ROOT,

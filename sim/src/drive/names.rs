@@ -1,16 +1,16 @@
-//! The folders of a simulated drive, and the journal of their changes.
+//! Directory tree of a simulated drive, and the journal of its changes.
 
 use super::inode::prefix;
 use madsim::rand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The inode of a drive's topmost folder.
+/// Inode of a drive's root folder.
 pub(super) const ROOT: u64 = 1;
 
-/// A name: the folder's inode, and the name within it.
+/// Directory entry: the folder's inode, and the name within it.
 pub(super) type Name = (u64, String);
 
-/// One change of names. It takes effect as a whole or not at all.
+/// Change of directory entries, atomic.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
     LinkFile(Name, u64),
@@ -19,14 +19,14 @@ pub(super) enum Change {
     Rename(Name, Name),
 }
 
-/// Names by folder.
+/// Directory entries by folder.
 type Folders = BTreeMap<u64, BTreeMap<String, u64>>;
 
-/// The names as processes see them, and as they are on the media.
+/// Directory entries in the page cache and on the media.
 pub(super) struct Names {
     cache: Folders,
     media: Folders,
-    /// What the cache has and the media lacks, in order.
+    /// Changes in the cache that are not durable yet, in order.
     journal: Vec<Change>,
 }
 
@@ -42,31 +42,31 @@ impl Default for Names {
 }
 
 impl Names {
-    /// The inode that has this name.
+    /// Returns the inode of a name.
     pub(super) fn get(&self, (folder, name): &Name) -> Option<u64> {
         self.cache.get(folder)?.get(name).copied()
     }
 
-    /// A folder's names; `None` when the inode is not a folder.
+    /// Returns the entries of a folder, or `None` if the inode is not a folder.
     pub(super) fn folder(&self, inode: u64) -> Option<&BTreeMap<String, u64>> {
         self.cache.get(&inode)
     }
 
-    /// Returns whether processes see a name of this inode.
+    /// Returns whether the inode has a name in the cache.
     pub(super) fn is_named(&self, inode: u64) -> bool {
         self.cache
             .values()
             .any(|folder| folder.values().any(|named| *named == inode))
     }
 
-    /// Changes the names that processes see. Durable later.
+    /// Changes names in the cache, and appends the change to the journal.
     pub(super) fn change(&mut self, change: Change) {
         apply(&mut self.cache, &change);
         self.journal.push(change);
     }
 
-    /// Makes the names in `folder` durable, and the changes that those depend on: what came before in
-    /// the same folders. Names elsewhere stay as they are, so that a missing sync of a folder shows.
+    /// Makes the names in `folder` durable, with the changes that they depend on: all earlier ones in the same
+    /// folders. Names elsewhere stay volatile, so that a missing sync of a folder shows.
     pub(super) fn sync(&mut self, folder: u64) {
         let mut folders = BTreeSet::from([folder]);
         let mut needed = vec![false; self.journal.len()];
@@ -88,7 +88,7 @@ impl Names {
         });
     }
 
-    /// The power goes: a prefix of the journal survives.
+    /// Loses power: a prefix of the journal survives.
     pub(super) fn power_loss(&mut self, rng: &mut impl Rng) {
         let survivors = prefix(rng, self.journal.len());
         for change in self.journal.drain(..).take(survivors) {
@@ -99,7 +99,7 @@ impl Names {
         self.cache = self.media.clone();
     }
 
-    /// Every inode that has a name, for processes or on the media, or may get one back.
+    /// Returns every inode that has a name in the cache, on the media, or in the journal.
     pub(super) fn named(&self) -> BTreeSet<u64> {
         let names = [&self.cache, &self.media]
             .into_iter()
@@ -144,7 +144,7 @@ fn apply(folders: &mut Folders, change: &Change) {
     }
 }
 
-/// The folders that a walk from the top comes to.
+/// Returns the folders that are reachable from the root.
 fn reachable(folders: &Folders) -> BTreeSet<u64> {
     let (mut found, mut open) = (BTreeSet::from([ROOT]), vec![ROOT]);
     while let Some(folder) = open.pop() {

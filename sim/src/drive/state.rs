@@ -1,4 +1,4 @@
-//! What a simulated drive holds, and the operations on it. Locked by [`super::SimDrive`].
+//! State of a simulated drive and the operations on it. Locked by [`super::SimDrive`].
 
 use super::{
     faults::{Faults, eio},
@@ -10,7 +10,7 @@ use madsim::rand::Rng;
 use std::{collections::BTreeMap, io, sync::Arc};
 use store::runtime::{Entry, Kind, OpenMode};
 
-/// A file, and why it is still there.
+/// A file with its links and open descriptors.
 #[derive(Default)]
 pub(super) struct Slot {
     pub(super) inode: Inode,
@@ -24,7 +24,7 @@ impl Slot {
     }
 }
 
-/// A path: names below a folder.
+/// Path relative to a folder's inode.
 #[derive(Clone)]
 pub(super) struct Below {
     pub(super) folder: u64,
@@ -36,22 +36,21 @@ struct Lock {
     process: Arc<Process>,
 }
 
-/// See [`super::SimDrive`].
 pub(super) struct State {
     pub(super) faults: Faults,
     names: Names,
     pub(super) slots: BTreeMap<u64, Slot>,
-    /// By inode. A lock whose process is dead is free.
+    /// Locks by inode. A lock is free once the process that took it has ended.
     locks: BTreeMap<u64, Lock>,
     next_inode: u64,
     next_ticket: u64,
-    /// Raised when every descriptor becomes stale.
+    /// Raised to make every descriptor stale.
     pub(super) epoch: u64,
     pub(super) used_bytes: u64,
     pub(super) removed: bool,
-    /// Number of times that an index was replaced.
+    /// Number of times that an index file was replaced.
     pub(super) compactions: u64,
-    /// Writes and syncs that still succeed before the drive is cut off.
+    /// Remaining writes and syncs that succeed before the drive is cut off.
     cut_after: Option<u64>,
     pub(super) cut: bool,
 }
@@ -75,11 +74,11 @@ impl Default for State {
     }
 }
 
-/// What becomes of one mutation.
+/// Outcome of a write or sync that is not refused.
 #[derive(PartialEq, Eq)]
 enum Fate {
     Succeeds,
-    /// Reports an error although it took effect: the drive was cut off while it was under way.
+    /// Takes effect but reports an error: the drive was cut off meanwhile.
     Ambiguous,
 }
 
@@ -102,14 +101,13 @@ impl State {
         Ok(inode)
     }
 
-    /// The inode of a folder.
     pub(super) fn folder(&self, path: &Below) -> io::Result<u64> {
         let inode = self.walk(path)?;
         self.names.folder(inode).ok_or(io::ErrorKind::NotADirectory)?;
         Ok(inode)
     }
 
-    /// The inodes of the files below a folder, in order of their names.
+    /// Returns the inodes of the files below a folder, in order of their names.
     pub(super) fn files_below(&self, path: &Below) -> Vec<u64> {
         let mut files = Vec::new();
         let mut left: Vec<u64> = self.walk(path).into_iter().collect();
@@ -122,9 +120,9 @@ impl State {
         files
     }
 
-    /// A path as a name in a folder that exists.
+    /// Resolves a path to a name in an existing folder.
     fn name(&self, from: u64, names: &[String]) -> io::Result<Name> {
-        // The top of a mounted drive can be neither made, renamed nor removed.
+        // The root of a mounted drive can be neither made, renamed nor removed.
         let (name, parent) = names.split_last().ok_or(io::ErrorKind::ResourceBusy)?;
         let folder = self.walk_names(from, parent)?;
         self.names.folder(folder).ok_or(io::ErrorKind::NotADirectory)?;
@@ -132,7 +130,7 @@ impl State {
     }
 
     /// # Errors
-    /// `NotFound` when the folder has been removed while somebody had it open: it takes no names any more.
+    /// `NotFound` when an open folder has been removed: no names can be made in it any more.
     fn takes_names(&self, folder: u64) -> io::Result<()> {
         if folder == ROOT || self.names.is_named(folder) {
             return Ok(());
@@ -182,7 +180,7 @@ impl State {
         Ok(())
     }
 
-    /// Opens a file; its inode.
+    /// Opens a file and returns its inode.
     pub(super) fn open(&mut self, path: &Below, mode: OpenMode, rng: &mut impl Rng) -> io::Result<u64> {
         let inode = match self.walk(path) {
             Ok(_) if mode == OpenMode::CreateNew => return Err(io::ErrorKind::AlreadyExists.into()),
@@ -224,7 +222,7 @@ impl State {
         }
     }
 
-    /// Makes all descriptors stale: `epoch` is one that none of them is of.
+    /// Makes all descriptors stale; `epoch` must be greater than that of any of them.
     pub(super) fn forget_descriptors(&mut self, epoch: u64) {
         self.epoch = epoch;
         let open: Vec<u64> = self
@@ -301,7 +299,7 @@ impl State {
         Ok(())
     }
 
-    /// Takes the lock of an inode; a ticket to release it with.
+    /// Locks an inode; returns a ticket to release the lock with.
     pub(super) fn lock(&mut self, inode: u64, process: &Arc<Process>) -> io::Result<u64> {
         if self.locks.get(&inode).is_some_and(|held| held.process.is_alive()) {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -377,7 +375,7 @@ impl State {
 
     // ---- faults
 
-    /// The power goes: what was not synced survives or not, at random; descriptors and locks are gone.
+    /// Loses power: an arbitrary part of what was not synced survives; descriptors become stale, locks are released.
     pub(super) fn power_loss(&mut self, rng: &mut impl Rng) {
         self.epoch += 1;
         self.locks.clear();
@@ -396,7 +394,7 @@ impl State {
         self.cut_after = Some(writes);
     }
 
-    /// The fate of the next write or sync.
+    /// Returns the outcome of the next write or sync.
     fn mutation(&mut self, rng: &mut impl Rng) -> io::Result<Fate> {
         if self.cut {
             return Err(eio());
@@ -404,7 +402,7 @@ impl State {
         match &mut self.cut_after {
             Some(0) => {
                 self.cut = true;
-                // What was under way may have reached the cache of the drive, and then perhaps the media.
+                // The write in progress may have reached the drive's own cache, and then perhaps the media.
                 return if rng.gen_bool(0.5) {
                     Ok(Fate::Ambiguous)
                 } else {
@@ -443,7 +441,7 @@ impl State {
         self.next_inode - 1
     }
 
-    /// Changes a file's content and the count of used space with it.
+    /// Changes a file's content, and the used space with it.
     fn change(&mut self, inode: u64, change: impl FnOnce(&mut Inode)) -> io::Result<()> {
         let slot = self.slot(inode)?;
         let before = slot.inode.allocated();
@@ -460,15 +458,15 @@ impl State {
         }
     }
 
-    /// Counts a file's space as free once it has neither a name nor a descriptor. Its bytes stay: the
-    /// media may still have a name for it, which comes back with a power loss.
+    /// Counts a file's space as free once it has neither a name nor a descriptor. Its bytes are kept: the media may
+    /// still have a name for it, which a power loss brings back.
     fn release(&mut self, inode: u64) {
         if let Some(slot) = self.slots.get(&inode).filter(|slot| !slot.in_use()) {
             self.used_bytes -= slot.inode.allocated();
         }
     }
 
-    /// Drops the bytes of files that nothing can name any more.
+    /// Drops the content of files that have no name in the cache, on the media or in the journal.
     fn forget_nameless(&mut self) {
         if self.slots.values().any(|slot| !slot.in_use()) {
             let named = self.names.named();

@@ -1,22 +1,22 @@
-//! Files that are not synced though they say so: breaks of the server that need no switch in it.
+//! Mutants below the server: files whose syncs report success and do nothing.
 
 use std::path::Path;
 
-/// Files or folders of a drive whose syncs do nothing (`specs/mutants.md`). What they hold may be lost with the power.
+/// Files or folders whose syncs do nothing (`specs/mutants.md`), so that a power loss may lose their content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsynced {
     /// Files of staged shards.
     ShardFiles,
     /// Folders of staged shards.
     ShardFolders,
-    /// The index: its checkpoints.
+    /// The index file, and so its checkpoints.
     Index,
     /// The log of the index.
     Log,
 }
 
 impl Unsynced {
-    /// Returns whether the file at a path is one of them.
+    /// Returns whether the file at `path` is affected.
     pub(super) fn is_file(self, path: &Path) -> bool {
         let is_named = |name: &str| path.file_name().is_some_and(|own| own == name);
         match self {
@@ -27,13 +27,13 @@ impl Unsynced {
         }
     }
 
-    /// Returns whether the folder at a path is one of them.
+    /// Returns whether the folder at `path` is affected.
     pub(super) fn is_folder(self, path: &Path) -> bool {
         self == Unsynced::ShardFolders && is_of_shards(path)
     }
 }
 
-/// Returns whether a path is in the folder `data`, which has a subfolder for each first byte of a shard's name.
+/// Returns whether `path` is in the folder `data`, which has a subfolder for each first byte of a shard's name.
 fn is_of_shards(path: &Path) -> bool {
     let folders = path.parent().map(Path::components).into_iter().flatten();
     folders.into_iter().any(|folder| folder.as_os_str() == "data")

@@ -69,7 +69,7 @@ fn canary_stale_read() {
         op(2, 3, Put(2), Done),
         op(4, 5, Get, Value(Some(1))),
     ]);
-    // Two reads during one write may not go back in time.
+    // Two reads during one write must not see the new value and then the old one.
     let write = op(10, 20, Put(2), Done);
     let first = op(0, 1, Put(1), Done);
     good(&[
@@ -105,7 +105,7 @@ fn canary_split_create_only() {
         op(3, 6, Delete, Done),
         op(5, 15, create(2), Done),
     ]);
-    // Refused although nothing was ever there.
+    // Refused although there was never a value.
     bad(&[op(0, 1, create(1), Refused)]);
 }
 
@@ -143,15 +143,15 @@ fn an_ambiguous_write_takes_effect_once_late_or_never() {
         op(10, 11, Get, Value(None)),
         op(12, 13, Get, Value(None)),
     ]);
-    // Seen, then gone: nothing took it away.
+    // Seen, then absent without a delete.
     bad(&[
         lost(0, Put(1)),
         op(10, 11, Get, Value(Some(1))),
         op(12, 13, Get, Value(None)),
     ]);
-    // Not before it began.
+    // Seen before the write began.
     bad(&[op(0, 1, Get, Value(Some(1))), lost(2, Put(1))]);
-    // It explains a refusal.
+    // The ambiguous write explains the refusal.
     good(&[lost(0, Put(1)), op(2, 3, create(2), Refused)]);
     good(&[op(0, 1, Put(1), Done), lost(2, Delete), op(4, 5, Get, Value(None))]);
     good(&[
@@ -207,12 +207,12 @@ fn a_recorder_keeps_keys_apart() {
     assert_eq!(recorder.check().expect_err("a lost write").0, "a");
 }
 
-/// Histories of a true register: `clients` take turns at random, each operation takes effect at a random
-/// moment of its time. Some of the answers are lost.
+/// Generates a history of a correct register: each operation takes effect at a random moment between call and answer.
+/// Some of the answers are lost.
 fn history_of_a_register(clients: usize, operations: usize) -> Vec<Op> {
     let mut rng = thread_rng();
     let (mut value, mut now, mut history) = (None, 0, Vec::<Op>::new());
-    // Per client: the operation it is in, and whether that has taken effect.
+    // Per client: its current operation, and the answer once it has taken effect.
     let mut busy: Vec<Option<(usize, Option<Output<u64>>)>> = vec![None; clients];
     while history.len() < operations || busy.iter().any(Option::is_some) {
         now += 1;
@@ -262,7 +262,7 @@ fn histories_of_a_true_register_pass_and_corrupted_ones_mostly_fail() {
         for _ in 0..200 {
             let mut history = history_of_a_register(8, 60);
             good(&history);
-            // One get tells of a value that only another get saw: usually impossible.
+            // Corruption: one get returns a value that only another get saw, which is usually impossible.
             let reads = |op: &&mut Op| op.input == Get && op.completed.is_some();
             let mut reads: Vec<&mut Op> = history.iter_mut().filter(reads).collect();
             reads.shuffle(&mut thread_rng());
@@ -286,7 +286,7 @@ fn a_long_history_is_checked_without_recursion() {
     run.expect("the run");
 }
 
-/// Small histories with answers at random, against a search through all orders.
+/// Compares small histories with random answers with a search through all orders.
 #[test]
 fn the_search_agrees_with_trying_every_order() {
     let run = crate::run::simulate(3, Duration::from_secs(1), |_| async {
@@ -327,7 +327,7 @@ fn random_operation() -> Op {
     }
 }
 
-/// Returns whether any order of the operations explains the answers; `left` are those without a place.
+/// Returns whether any order of the operations explains the answers; `left` are those not placed yet.
 fn tries_every_order(value: Option<u64>, left: &mut Vec<Op>) -> bool {
     let Some(deadline) = left
         .iter()

@@ -1,4 +1,4 @@
-//! The clients: puts, gets, deletes, listings and uploads, each recorded with what it was told.
+//! Clients that put, get, delete, list and upload, and record the answers.
 
 use super::{
     gremlin::random,
@@ -18,7 +18,7 @@ use model::record::{EtagMatch, Precondition};
 use std::sync::Arc;
 use store::store::{ListQuery, ObjectWriter, PutOptions, Store, StoreError, WriteMeta};
 
-/// A client, until its node dies.
+/// Runs a client until its node is killed.
 pub async fn work(client: usize, store: Arc<Store>, shared: Arc<Shared>) {
     loop {
         let key = *KEYS.choose(&mut thread_rng()).expect("there are keys");
@@ -35,7 +35,7 @@ pub async fn work(client: usize, store: Arc<Store>, shared: Arc<Shared>) {
             }
         };
         let drives = shared.world.drives(NODE);
-        // A step of an upload is many operations.
+        // A step of an upload consists of many operations, so the bound for one does not apply.
         let watched = (what < 100).then(|| shared.hangs.begin(&shared.world, &shared.plan, &drives));
         let result = shared.ends("an operation", operation).await;
         let event = format!("client {client}: {key} {what} {result:?}");
@@ -51,7 +51,7 @@ impl Shared {
         self.histories.invoke(key, self.world.now(), input)
     }
 
-    /// Records what the store said of a write. What is said not to be done must never show.
+    /// Records the answer to a write. A write that was reported as not done must never become visible.
     pub fn told<T>(&self, ticket: &Ticket, outcome: &Result<T, StoreError>) {
         let now = self.world.now();
         match outcome {
@@ -64,7 +64,7 @@ impl Shared {
         }
     }
 
-    /// A value that a conditional request may expect: more often than not one that was seen of the key.
+    /// Returns a value for a conditional request to expect, in most cases one that was seen at the key.
     fn expected(&self, key: &str) -> u64 {
         let seen = self.seen.lock().expect("no panic").get(key).copied();
         let guess = thread_rng().gen_range(1..=self.new_value());
@@ -101,7 +101,7 @@ async fn put(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), Store
     let ticket = shared.invoke(key, input);
     let commit = writer.commit(meta(value), precondition);
     if thread_rng().gen_bool(shared.plan.vanish) {
-        // In the middle of the end.
+        // Cancels the commit while it is in progress.
         let patience = random(Duration::from_millis(60));
         let Ok(outcome) = timeout(patience, commit).await else {
             return Ok(());
@@ -124,7 +124,7 @@ pub async fn put_value(store: &Arc<Store>, shared: &Shared, key: &str) -> Result
     outcome.map(drop)
 }
 
-/// Puts a value, and vanishes before the put has ended.
+/// Puts a value, and cancels the commit before it has ended.
 pub async fn vanish(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), StoreError> {
     let value = shared.new_value();
     let writer = write_body(store, key, &body_of(value)).await?;
@@ -147,8 +147,8 @@ async fn write_body(store: &Arc<Store>, key: &str, body: &[u8]) -> Result<Object
     Ok(writer)
 }
 
-/// The ETag of a value is its number. Its header is long, so that rot that an index does not notice strikes what a
-/// client sees.
+/// Returns metadata for a value, with its number as ETag. A long header makes bitrot that the index fails to detect
+/// likely to change what clients see.
 pub fn meta(value: u64) -> WriteMeta {
     let long = format!("{value:016x}").repeat(50);
     WriteMeta {
@@ -179,7 +179,7 @@ async fn delete_expected(store: &Store, shared: &Shared, key: &str) -> Result<()
     outcome.map(drop)
 }
 
-/// Reads a key and holds its bytes against the value that its ETag names.
+/// Reads a key and compares its bytes with the value that the ETag names.
 pub async fn get(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<Option<u64>, StoreError> {
     let ticket = shared.invoke(key, Input::Get);
     let found = match store.get(BUCKET, key).await {
@@ -237,7 +237,7 @@ pub async fn list(store: &Store, shared: &Shared) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The bytes of a value: of all kinds of sizes, small shards and files, one stripe and several.
+/// Returns the bytes of a value, of very different sizes: small shards and files, one stripe and several.
 pub fn body_of(value: u64) -> Vec<u8> {
     let mut state = value.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let len = match value % 16 {

@@ -1,4 +1,4 @@
-//! What goes wrong while the node works, and between its lives.
+//! Fault injection while the node runs, and between its lives.
 
 use super::{
     life::{NODE, Shared},
@@ -10,15 +10,15 @@ use madsim::{
     time::{Duration, sleep, timeout},
 };
 
-/// Room of a drive: enough, and little enough for the reserve not to take long.
+/// Size of a drive in bytes: enough for a run, and small enough for the reserve to be made quickly.
 pub const CAPACITY_BYTES: u64 = 128 << 20;
 
-/// Takes all faults from a drive.
+/// Removes all faults from a drive.
 pub fn calm(drive: &SimDrive) {
     drive.set_faults(|faults| *faults = calm_faults());
 }
 
-/// Switches of a drive without faults.
+/// Returns the switches of a drive without faults.
 pub fn calm_faults() -> Faults {
     Faults {
         capacity_bytes: CAPACITY_BYTES,
@@ -26,7 +26,7 @@ pub fn calm_faults() -> Faults {
     }
 }
 
-/// Lets things go wrong for `life`; whether a drive was cut off at its end.
+/// Injects faults for the time `life`; returns whether a drive was cut off at its end.
 pub async fn inject_faults(shared: &Shared, drives: &[SimDrive], life: Duration) -> bool {
     let plan = &shared.plan;
     let absentees = plan.absentees();
@@ -42,7 +42,7 @@ pub async fn inject_faults(shared: &Shared, drives: &[SimDrive], life: Duration)
         .choose(&mut thread_rng())
         .filter(|_| thread_rng().gen_bool(plan.cut));
     match cut {
-        // In the middle of whatever is being written, an index commit more often than not.
+        // Interrupts a write in progress, in most cases an index commit.
         Some(&index) => {
             let drive = &drives[index];
             drive.cut_after(thread_rng().gen_range(0..300));
@@ -56,7 +56,7 @@ pub async fn inject_faults(shared: &Shared, drives: &[SimDrive], life: Duration)
     }
 }
 
-/// One fault, for a while.
+/// Injects one fault for a while.
 async fn strike(shared: &Shared, drives: &[SimDrive], absentees: &[usize]) {
     let mut rng = thread_rng();
     let plan = &shared.plan;
@@ -85,7 +85,7 @@ async fn strike(shared: &Shared, drives: &[SimDrive], absentees: &[usize]) {
             let capacity_bytes = drive.used_bytes() + rng.gen_range(0..256 << 10);
             drive.set_faults(|faults| faults.capacity_bytes = capacity_bytes);
         }
-        // One at a time: without any format there is nothing to start from.
+        // At most one drive is gone at a time: without any format a start is impossible.
         Fault::Pull if shared.gone(drives).is_empty() => {
             drive.remove();
             shared.pulled(drive);
@@ -101,7 +101,7 @@ async fn strike(shared: &Shared, drives: &[SimDrive], absentees: &[usize]) {
     }
     sleep(random(plan.quiet_max * 3)).await;
     match fault {
-        // It serves again without a restart, or waits for one.
+        // The drive serves again without a restart, or stays out until one.
         Fault::Pull if rng.gen_bool(0.5) => shared.put_back(std::slice::from_ref(drive)),
         Fault::Pull => {}
         _ if rng.gen_bool(0.7) => calm(drive),
@@ -110,7 +110,7 @@ async fn strike(shared: &Shared, drives: &[SimDrive], absentees: &[usize]) {
     shared.hangs.changed();
 }
 
-/// What is done to victims while the node is down.
+/// Damages victims while the node is down.
 pub fn damage(shared: &Shared, drives: &[SimDrive]) {
     let mut rng = thread_rng();
     let plan = &shared.plan;
@@ -133,13 +133,13 @@ pub fn damage(shared: &Shared, drives: &[SimDrive]) {
     }
 }
 
-/// Returns how a life ends. A sync that failed has left the page cache ahead of the media for good, as on Linux; a
-/// process that starts over that cache takes it for durable. So a life with such errors ends with the power.
+/// Returns whether a life ends with a power loss. A failed sync has left the page cache ahead of the media for good,
+/// as on Linux, and a process that starts over that cache takes it for durable: so a life with such errors does.
 pub fn ends_with_power(plan: &Plan, cut: bool) -> bool {
     cut || plan.has(Fault::SyncErrors) || thread_rng().gen_bool(plan.power)
 }
 
-/// A random duration up to `max`.
+/// Returns a random duration up to `max`.
 pub fn random(max: Duration) -> Duration {
     max.mul_f64(thread_rng().gen_range(0.0..=1.0))
 }

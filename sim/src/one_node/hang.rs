@@ -1,5 +1,5 @@
-//! The rule `live.one-hung-drive`, as a bound in virtual time: while one drive of a set hangs and the others are
-//! healthy, an operation waits for it at most a moment once the drive is suspected, and a second before.
+//! Check of `live.one-hung-drive`, as a bound in virtual time: while one drive of a set hangs and the others are
+//! healthy, an operation waits for it up to a second, and only briefly once the drive is suspected.
 
 use super::{
     gremlin::calm_faults,
@@ -12,31 +12,30 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-/// Bound of an operation that begins before the drive can be suspected: its wait of up to a second, and its work.
+/// Bound of an operation that begins before the drive is sure to be suspected: a wait of up to a second, and its work.
 const FIRST_MAX: Duration = Duration::from_millis(1500);
-/// Bound of an operation that begins when the drive is suspected.
+/// Bound of an operation that begins once the drive is suspected.
 const THEN_MAX: Duration = Duration::from_millis(250);
-/// Time after the first operation that met the hanging drive until it is suspected at the latest, by calls of every
-/// kind.
+/// Longest time from the first operation that met the hanging drive until calls of every kind suspect it.
 const SUSPECTED: Duration = Duration::from_secs(3);
 
-/// Record of the drives that hang and of the operations that met them.
+/// Hanging drives, and the operations that met them.
 #[derive(Debug, Default)]
 pub struct Hangs(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Raised when something changes: a drive is struck or works again, a life begins.
+    /// Raised when a drive is struck or works again, and when a life begins.
     epoch: u64,
-    /// Drives that something has ever gone wrong with.
+    /// Drives that a fault has ever struck.
     struck: BTreeSet<usize>,
-    /// When an operation first met the drive that hangs.
+    /// Time at which an operation first met the drive that hangs.
     met: Option<Duration>,
-    /// Operations that were held to the bounds, and those of them that began when the drive was suspected.
+    /// Number of operations held to the bounds, and of those among them that began once the drive was suspected.
     checked: (u64, u64),
 }
 
-/// An operation that is to be held to a bound.
+/// Operation that is held to a bound.
 #[derive(Debug)]
 pub struct Watched {
     epoch: u64,
@@ -44,8 +43,8 @@ pub struct Watched {
     limit: Duration,
 }
 
-/// Tells whether of each set at most one drive was ever struck by a fault, and hangs or is well now; and one hangs.
-/// Another one that has missed writes lacks them for good: then a reader may need the very drive that hangs.
+/// Returns whether a drive hangs, and in each set at most one drive was ever struck by a fault and all others are
+/// healthy. A second drive that has missed writes lacks them for good: a reader might then need the one that hangs.
 fn hangs_alone(struck: &BTreeSet<usize>, plan: &Plan, drives: &[SimDrive]) -> bool {
     let alone = |set: usize| struck.range(set * plan.set_size..(set + 1) * plan.set_size).count() <= 1;
     let faults: Vec<Faults> = drives.iter().map(SimDrive::faults).collect();
@@ -59,20 +58,20 @@ fn hangs_alone(struck: &BTreeSet<usize>, plan: &Plan, drives: &[SimDrive]) -> bo
 }
 
 impl Hangs {
-    /// Notes that something goes wrong with these drives.
+    /// Records that a fault strikes these drives.
     pub fn struck(&self, drives: impl IntoIterator<Item = usize>) {
         self.state().struck.extend(drives);
         self.changed();
     }
 
-    /// Notes that a drive works again, or that the node has started again.
+    /// Records that a drive works again, or that the node has started again.
     pub fn changed(&self) {
         let mut state = self.state();
         state.epoch += 1;
         state.met = None;
     }
 
-    /// Begins an operation, if it is one that meets a hanging drive and healthy ones.
+    /// Begins an operation; returns its bound if one drive hangs and the others are healthy.
     pub fn begin(&self, world: &World, plan: &Plan, drives: &[SimDrive]) -> Option<Watched> {
         let mut state = self.state();
         if !hangs_alone(&state.struck, plan, drives) {
@@ -88,7 +87,7 @@ impl Hangs {
         })
     }
 
-    /// Ends an operation: unless something has changed meanwhile, it kept its bound.
+    /// Ends an operation, and checks its bound unless the faults have changed meanwhile.
     pub fn end(&self, world: &World, drives: &[SimDrive], watched: Option<Watched>, what: &str) {
         let Some(Watched { epoch, began, limit }) = watched else {
             return;
@@ -106,7 +105,7 @@ impl Hangs {
         );
     }
 
-    /// Numbers of operations that were held to the bounds: all, and those that met a suspected drive.
+    /// Returns the number of operations held to the bounds: all, and those that met a suspected drive.
     pub fn checked(&self) -> (u64, u64) {
         self.state().checked
     }

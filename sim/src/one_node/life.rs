@@ -1,4 +1,4 @@
-//! The run of a seed: lives of the node with faults, then calm, then what must hold.
+//! Run of a seed: lives of the node under fault injection, then recovery without faults, then the checks.
 
 use super::{
     clients,
@@ -37,54 +37,54 @@ pub const NODE: u32 = 1;
 pub const BUCKET: &str = "bucket";
 pub const KEYS: [&str; 6] = ["a", "a/b", "a/c", "b", "b/b/b", "c"];
 
-/// Recoveries until nothing is left behind, at most.
+/// Most recoveries until no folder is left behind.
 const RECOVERIES: usize = 5;
 
-/// Every operation ends within this time, whatever the drives do; and within that one when they do nothing.
+/// Time limits of an operation: under any faults, and without faults.
 const OPERATION_MAX: Duration = Duration::from_secs(300);
 const CALM_OPERATION_MAX: Duration = Duration::from_secs(20);
-/// The time between operations of a client while drives hang for minutes.
+/// Longest pause between a client's operations while drives hang for minutes.
 const STANDING_PAUSE_MAX: Duration = Duration::from_secs(10);
-/// How often drives are looked after.
+/// Interval of the checks that drives serve.
 const WATCH: Duration = Duration::from_millis(200);
-/// Longer than it takes a drive to notice that there is room, or that it may bring its index to rest.
+/// Exceeds the time in which a drive notices free space, or that it may bring its index to rest.
 const TEND: Duration = Duration::from_millis(2500);
 
-/// What the clients and the supervisor share, outside of the node: it survives power loss.
+/// State that clients and supervisor share outside of the node, so that it survives power loss.
 pub struct Shared {
     pub world: World,
     pub plan: Plan,
     pub histories: Recorder<u64>,
     pub listings: Mutex<Vec<Listing>>,
     pub uploads: Uploads,
-    /// The value that was last seen of a key.
+    /// Value that was last seen of each key.
     pub seen: Mutex<BTreeMap<String, u64>>,
     next_value: AtomicU64,
     phase: Mutex<Phase>,
-    /// Whether the node is up and no fault disturbs its start.
+    /// True while the node is up and no fault may disturb its start any more.
     serving: AtomicBool,
-    /// Whether it ever was.
+    /// True once the node has served.
     served: AtomicBool,
-    /// Whether every drive that may hang does, for minutes.
+    /// True while every drive that may hang does, for minutes.
     standing: AtomicBool,
-    /// Whether the node has reached the end of its phase.
+    /// True once the node has completed its phase.
     reached: AtomicBool,
-    /// The drives that are swapped.
+    /// Pair of drives that is swapped.
     swapped: Mutex<(usize, usize)>,
-    /// Mounts of drives that were pulled out, and of those that were wiped.
+    /// Mounts of removed drives; `wiped` has those of wiped ones.
     out: Mutex<BTreeSet<PathBuf>>,
     pub hangs: Hangs,
     wiped: Mutex<BTreeSet<PathBuf>>,
 }
 
-/// What the node does once it is up.
+/// Task of the node once it is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Clients work until the power fails.
+    /// Clients work until the node is killed or loses power.
     Work,
-    /// Drives are swapped: the node finds them, or says that it does not take them.
+    /// Drives are swapped: the node finds them at their new paths, or refuses them.
     Swapped,
-    /// Nobody works; what the last life left is finished, and the store closed.
+    /// Without clients: recovery after the last life, then a clean stop.
     Settle,
     /// Every key is read.
     Verify,
@@ -106,8 +106,8 @@ impl Shared {
         *self.phase.lock().expect("no panic") != Phase::Work
     }
 
-    /// Random time between two operations of a client: long while drives hang for minutes, as most operations fail at
-    /// once then, and a run would be tens of thousands of them long.
+    /// Returns a random pause between two operations of a client. It is long while drives hang for minutes: most
+    /// operations fail at once then, and a run would be tens of thousands of them long.
     pub fn pause(&self) -> Duration {
         let standing = self.standing.load(Ordering::Relaxed);
         random(if standing {
@@ -117,7 +117,7 @@ impl Shared {
         })
     }
 
-    /// Drives that are out or wiped.
+    /// Returns the drives that are removed or wiped.
     pub fn gone(&self, drives: &[SimDrive]) -> Vec<SimDrive> {
         let (out, wiped) = (self.out.lock().expect("no panic"), self.wiped.lock().expect("no panic"));
         let gone = |drive: &&SimDrive| out.contains(drive.mount()) || wiped.contains(drive.mount());
@@ -132,7 +132,7 @@ impl Shared {
         self.wiped.lock().expect("no panic").insert(drive.mount().to_owned());
     }
 
-    /// Puts drives back that were pulled out.
+    /// Reinserts drives that were removed.
     pub fn put_back(&self, drives: &[SimDrive]) {
         let mut out = self.out.lock().expect("no panic");
         for drive in drives.iter().filter(|drive| out.remove(drive.mount())) {
@@ -140,7 +140,7 @@ impl Shared {
         }
     }
 
-    /// Returns what `operation` comes to, which it does in time (`live.resolves`).
+    /// Awaits `operation`, and fails the run if it exceeds its time limit (`live.resolves`).
     pub async fn ends<T>(&self, what: &str, operation: impl Future<Output = T>) -> T {
         let limit = if self.is_calm() {
             CALM_OPERATION_MAX
@@ -152,17 +152,17 @@ impl Shared {
     }
 }
 
-/// The run of a seed.
+/// Runs a seed.
 pub async fn one_node(world: World, kind: Kind) {
     one_node_as(world, kind, |_| {}).await;
 }
 
-/// The run of a seed whose plan is changed after it is drawn. Returns [`Hangs::checked`].
+/// Runs a seed with a plan that `change` adapts after it is drawn. Returns [`Hangs::checked`].
 pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) -> (u64, u64) {
     let mut plan = Plan::draw(kind);
     change(&mut plan);
-    // Rot at the end of a log looks like a torn entry: its drive forgets those commits (`specs/format.md`), which a
-    // replay would not forgive.
+    // Rot at the end of a log looks like a torn entry: its drive loses those commits (`specs/format.md`), which a
+    // replay would report.
     if kind == Kind::Honest && !world.is_mutated() && plan.index_rot == 0.0 {
         world.replay_machines();
     }
@@ -205,18 +205,18 @@ pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) -> (u6
     shared.hangs.checked()
 }
 
-/// Whether drives that lie do.
+/// Turns lying syncs of the victims on or off, if the plan has a lying drive.
 fn lie(shared: &Shared, drives: &[SimDrive], lies: bool) {
     if shared.plan.kind == Kind::Lying {
         for victim in shared.plan.victims() {
-            // A first start that was lied to leaves what is refused by name: only drives that have served lie.
+            // A lying sync in the first start leaves a drive that is refused by name: only after that do drives lie.
             let lies = lies && shared.served.load(Ordering::Relaxed);
             drives[victim].set_faults(|faults| faults.lying_sync = if lies { 0.3 } else { 0.0 });
         }
     }
 }
 
-/// Every drive that may hang does, where that leaves too few to vote: even so every operation ends.
+/// Hangs every drive that may hang, if that leaves too few for a quorum: even so every operation must end.
 async fn stand_still(shared: &Shared, drives: &[SimDrive]) {
     let plan = &shared.plan;
     let spare = (plan.set_size - 1) / 2;
@@ -248,7 +248,7 @@ fn end_life(shared: &Shared, drives: &[SimDrive], cut: bool) {
         calm(drive);
         drive.cut_after(u64::MAX);
     }
-    // Before all drives are formatted a start needs every one of them (`format.complete-after-all`).
+    // Until all drives are formatted, a start needs every one of them (`format.complete-after-all`).
     if shared.served.load(Ordering::Relaxed) {
         damage(shared, drives);
     }
@@ -256,7 +256,7 @@ fn end_life(shared: &Shared, drives: &[SimDrive], cut: bool) {
 
 async fn between_lives(shared: &Arc<Shared>, drives: &[SimDrive]) {
     let plan = &shared.plan;
-    // A drive that was pulled out may be late. A lone one may not: a store that finds nothing is a new one.
+    // A removed drive may come back later. A lone one must not: a store that finds no drive formats a new one.
     if !thread_rng().gen_bool(0.3) || plan.drives == 1 {
         shared.put_back(drives);
     }
@@ -272,7 +272,7 @@ async fn between_lives(shared: &Arc<Shared>, drives: &[SimDrive]) {
         shared.pulled(&drives[*late]);
     }
     if served && plan.drives > 1 && shared.gone(drives).is_empty() && thread_rng().gen_bool(plan.swap) {
-        // Of two drives whose formats nothing has touched.
+        // Swaps two drives whose formats are undamaged.
         let rotten = plan.index_victims();
         let intact = (0..drives.len()).filter(|n| !rotten.contains(n));
         let mut swapped: Vec<usize> = intact.collect();
@@ -286,7 +286,7 @@ async fn between_lives(shared: &Arc<Shared>, drives: &[SimDrive]) {
     }
 }
 
-/// The faults are over.
+/// Ends fault injection, and checks that the node recovers, serves reads and writes, and survives more rot.
 async fn calm_down(shared: &Arc<Shared>, drives: &[SimDrive]) {
     shared.put_back(drives);
     lie(shared, drives, false);
@@ -308,13 +308,13 @@ async fn calm_down(shared: &Arc<Shared>, drives: &[SimDrive]) {
         pass(shared, Phase::Settle).await;
     }
     if shared.plan.kind == Kind::Honest {
-        // Until the indexes are at rest: what was read may have been settled by it.
+        // Waits until the indexes are at rest: reads may have settled votes.
         sleep(TEND).await;
         for victim in shared.plan.victims() {
             for _ in 0..20 {
                 drives[victim].rot_anywhere();
             }
-            // The index is at rest: no commit is under way that rot could take back (`drive.index-verified`).
+            // No commit is in progress that rot could take back (`drive.index-verified`).
             let bits = [0, 3, 200][thread_rng().gen_range(0..3)];
             drives[victim].rot(".minio.sys/index.redb", bits);
         }
@@ -322,7 +322,7 @@ async fn calm_down(shared: &Arc<Shared>, drives: &[SimDrive]) {
     }
 }
 
-/// What clients saw must have been possible.
+/// Checks that the recorded histories and listings are possible.
 fn check(shared: &Shared) {
     if shared.plan.kind == Kind::Lying {
         let verdict = shared.histories.check().map_err(|(key, _)| key);
@@ -339,7 +339,7 @@ fn check(shared: &Shared) {
     }
 }
 
-/// Restarts the node for a phase and waits until it is through.
+/// Restarts the node for a phase and waits until it has completed it.
 async fn pass(shared: &Arc<Shared>, phase: Phase) {
     *shared.phase.lock().expect("no panic") = phase;
     shared.reached.store(false, Ordering::Relaxed);
@@ -350,7 +350,7 @@ async fn pass(shared: &Arc<Shared>, phase: Phase) {
     shared.world.kill(NODE);
 }
 
-/// One life of the node.
+/// Runs one life of the node.
 async fn live(rt: Rt, shared: Arc<Shared>) {
     let phase = *shared.phase.lock().expect("no panic");
     let config = NodeConfig {
@@ -369,7 +369,7 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
     }
     let node = match opened {
         Ok(node) => node,
-        // The power fails while it starts.
+        // A power failure during startup.
         Err(error) if shared.world.drives(NODE).iter().any(SimDrive::is_cut) => {
             shared.world.event(NODE, &format!("no start: {error}"));
             return std::future::pending().await;
@@ -406,14 +406,14 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
             if shared.plan.vanish > 0.0 {
                 leave(&store, &shared).await;
             }
-            // The sweep of what the last life left has ended.
+            // By then the sweep of leftovers of the last life has ended.
             sleep(TEND).await;
             let recovered: Recovered = shared.ends("recovery", node.recover(Duration::ZERO)).await;
             let lies = shared.plan.kind == Kind::Lying;
             assert!(recovered.left == 0 || lies, "live.resolves: {recovered:?}");
             let mut again: Recovered = shared.ends("recovery", node.recover(Duration::ZERO)).await;
             assert!(again.ended == 0 || lies, "multipart.leaves-nothing: {again:?}");
-            // A drive that was too slow to take part in one recovery does in the next.
+            // A drive that was too slow for one recovery takes part in the next.
             for _ in 0..RECOVERIES {
                 if again == Recovered::default() {
                     break;
@@ -425,7 +425,7 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
         }
         Phase::Verify => {
             verify(&store, &shared).await;
-            // The sweep has ended.
+            // By then the sweep has ended.
             sleep(TEND).await;
         }
         Phase::Progress => progress(&store, &shared).await,
@@ -446,15 +446,15 @@ fn index_policy(plan: &Plan) -> IndexPolicy {
     policy
 }
 
-/// Clients come and vanish.
+/// Starts puts that are cancelled before they end.
 async fn leave(store: &Arc<Store>, shared: &Arc<Shared>) {
     for key in KEYS {
-        // Without a bucket there is nothing to leave.
+        // Fails if there is no bucket, which is fine.
         shared.ends("a put", clients::vanish(store, shared, key)).await.ok();
     }
 }
 
-/// Drives at each other's paths are found, unless they are of different sets.
+/// Checks that swapped drives are found at each other's paths, or refused by name if they are of different sets.
 async fn check_swapped(store: &Arc<Store>, shared: &Arc<Shared>) {
     let (a, b) = *shared.swapped.lock().expect("no panic");
     let survey = store.survey().await;
@@ -472,7 +472,7 @@ async fn check_swapped(store: &Arc<Store>, shared: &Arc<Shared>) {
     }
 }
 
-/// Everything is readable, whatever the victims have become.
+/// Checks that everything is readable despite the damage to the victims.
 async fn verify(store: &Arc<Store>, shared: &Arc<Shared>) {
     let lies = shared.plan.kind == Kind::Lying;
     if let Err(error) = store.bucket(BUCKET).await {
@@ -492,8 +492,8 @@ async fn verify(store: &Arc<Store>, shared: &Arc<Shared>) {
     assert!(listed.is_ok() || lies, "a listing of the survivors: {listed:?}");
 }
 
-/// A drive that nothing has struck serves (`drive.offline-has-a-cause`): neither what clients do nor what befalls
-/// other drives takes it away.
+/// Checks that a drive that no fault has struck serves (`drive.offline-has-a-cause`), whatever clients do and whatever
+/// happens to other drives.
 async fn watch(store: Arc<Store>, shared: Arc<Shared>) {
     let plan = &shared.plan;
     let may_fail: BTreeSet<usize> = plan.absentees().into_iter().chain(plan.victims()).collect();
@@ -510,7 +510,7 @@ async fn watch(store: Arc<Store>, shared: Arc<Shared>) {
     }
 }
 
-/// Every key can be written, and deleted even when the drives are full (`drive.full-still-deletes`).
+/// Checks that every key can be written, and deleted even when the drives are full (`drive.full-still-deletes`).
 async fn progress(store: &Arc<Store>, shared: &Arc<Shared>) {
     let lies = shared.plan.kind == Kind::Lying;
     let created = store.create_bucket(BUCKET).await;

@@ -1,14 +1,13 @@
-//! One node under everything that a machine does to it: the power fails, drives rot, hang, fill up, answer
-//! EIO, are pulled, wiped and swapped, clocks step, clients vanish.
+//! Scenario of one node under fault injection: power loss, bitrot, hanging and full drives, EIO, drives that are
+//! removed, wiped or swapped, clock steps, clients that are cancelled.
 //!
-//! What must hold: each key's history is linearizable (`register.linearizable`), an operation that was told
-//! not to be done never shows, an upload ends once (`multipart.once`), a listing holds what was there
-//! throughout (`list.complete`), every byte that is read is of the version that the answer names
-//! (`read.one-data-folder`), and when the faults are over every key can be read (`put.acked-survives`,
-//! `put.survives-power-loss`) and written (`live.resolves`). Which drives a seed may strike, and why no more,
-//! says `plan.rs`.
+//! Checked: each key's history is linearizable (`register.linearizable`), an operation that was reported as not done
+//! never becomes visible, an upload ends once (`multipart.once`), a listing has every key that existed throughout
+//! (`list.complete`), every byte that is read is of the version that the answer names (`read.one-data-folder`), and
+//! once the faults are over every key can be read (`put.acked-survives`, `put.survives-power-loss`) and written
+//! (`live.resolves`). `plan.rs` says which drives a seed may strike, and why no more.
 //!
-//! `mutants.rs` breaks the server on purpose.
+//! `mutants.rs` lists the mutants that the scenario must notice.
 #![allow(missing_docs, reason = "a scenario that tests run")]
 
 mod clients;
@@ -23,7 +22,7 @@ mod uploads;
 pub use life::{NODE, one_node, one_node_as};
 pub use plan::{Kind, Plan};
 
-/// Seeds that found something in the server, and what. They run first.
+/// Seeds that found bugs in the server, with the bugs. They run first.
 pub const FOUND: [(u64, &str); 8] = [
     (
         136,

@@ -1,4 +1,4 @@
-//! The ways to break the server that the scenario of one node must notice (`specs/mutants.md`).
+//! Mutants of the server that the scenario of one node must notice (`specs/mutants.md`).
 
 use super::{
     life::one_node_as,
@@ -9,10 +9,10 @@ use madsim::time::Duration;
 use model::protocol::mutant::Mutant as Break;
 use store::runtime::{Mutant, Mutant::*};
 
-/// What of a plan is turned up.
+/// Changes a plan so that the faults that reveal a mutant are frequent.
 pub type Focus = fn(&mut Plan);
 
-/// A way to break the server: a switch in it, or files below it that forget.
+/// Mutant of the server: a switch in its code, or files below it that are not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnyMutant {
     Server(Mutant),
@@ -25,7 +25,7 @@ impl From<Mutant> for AnyMutant {
     }
 }
 
-/// Every mutant, and what of a plan is turned up for it: a rare meeting of faults must not rest on a lucky seed.
+/// Returns every mutant with its focus: a rare combination of faults must not depend on a lucky seed.
 pub fn mutants() -> impl Iterator<Item = (AnyMutant, Focus)> {
     let files = FILES.map(|(unsynced, focus)| (AnyMutant::Files(unsynced), focus));
     let server = SERVER.map(|(mutant, focus)| (AnyMutant::Server(mutant), focus));
@@ -84,13 +84,13 @@ fn power_loss(plan: &mut Plan) {
     (plan.cut, plan.power) = (0.9, 1.0);
 }
 
-/// The power fails, and logs of indexes are emptied all the time.
+/// Power losses and very frequent checkpoints of the index.
 fn checkpoints(plan: &mut Plan) {
     power_loss(plan);
     plan.log_rows = Some(50);
 }
 
-/// Indexes are compacted all the time, and the power fails.
+/// Power losses and very frequent compactions of the index.
 pub fn compactions(plan: &mut Plan) {
     (plan.cut, plan.power) = (0.9, 1.0);
     plan.compaction = Some(Duration::from_millis(20));
@@ -112,13 +112,13 @@ fn uploads(plan: &mut Plan) {
     plan.uploads = 0.5;
 }
 
-/// Many writers in short lives: votes meet each other often.
+/// Many writers in short lives, so that votes often compete.
 pub fn crowd(plan: &mut Plan) {
     (plan.clients, plan.life_max) = (16, Duration::from_millis(500));
     (plan.pause_max, plan.quiet_max) = (Duration::from_micros(200), plan.life_max / 10);
 }
 
-/// One drive of a set hangs now and then, and nothing else happens.
+/// One drive of a set hangs now and then; no other faults.
 pub fn hangs_alone(plan: &mut Plan) {
     plan.sets.iter_mut().for_each(|set| set.absentees.truncate(1));
     plan.faults = vec![(Fault::Hang, 1)];
@@ -132,8 +132,8 @@ fn hangs(plan: &mut Plan) {
     plan.faults = vec![(Fault::Hang, 1)];
 }
 
-/// Those of the protocol that no seed has noticed: writers of a key queue in the one node, so that few of its votes
-/// ever meet another. Some are noticed once no lock is kept (`Unlocked`); the checker notices all.
+/// Mutants of the protocol that no seed has noticed: writers of a key queue in the one node, so that few of its votes
+/// ever compete. Some are noticed once no lock is kept (`Unlocked`); the checker notices all.
 pub const UNNOTICED: [Break; 6] = [
     Break::PreviousDroppedAtAccept,
     Break::DiscardWithoutAccepted,
@@ -143,7 +143,7 @@ pub const UNNOTICED: [Break; 6] = [
     Break::ProposeAgain,
 ];
 
-/// The scenario with a mutant.
+/// Returns the scenario with a mutant.
 pub fn broken(
     mutant: impl Into<AnyMutant>,
     focus: Focus,

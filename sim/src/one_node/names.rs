@@ -1,11 +1,11 @@
-//! The mutants in words: the rows of their table in `specs/mutants.md`.
+//! Names of the mutants: the rows of their table in `specs/mutants.md`.
 
 use super::mutants::{AnyMutant, mutants};
 use crate::drive::Unsynced;
 use model::protocol::mutant::Mutant as Break;
 use store::runtime::{Mutant, Mutant::*};
 
-/// A mutant in the words of `specs/mutants.md`.
+/// Returns a mutant's name in `specs/mutants.md`.
 pub fn name(mutant: AnyMutant) -> String {
     match mutant {
         AnyMutant::Server(mutant) => name_of_server(mutant),
@@ -70,7 +70,7 @@ fn name_of_server(mutant: Mutant) -> String {
     name.to_owned()
 }
 
-/// The table of [`mutants`] in `specs/mutants.md`: its columns, and its rows but for the last two, which have figures.
+/// Returns the table of [`mutants`] in `specs/mutants.md`: its columns, and its rows without the last two (figures).
 pub fn table() -> (&'static [&'static str], impl Iterator<Item = String>) {
     let rows = mutants().map(|(mutant, _)| name(mutant));
     (&["mutant", "seed", "noticed as"], rows)

@@ -1,21 +1,21 @@
-//! What a seed does to its node: the drives, which of them may be struck, and how hard.
+//! Plan of a seed: the node's drives, which of them may be struck by faults, and how hard.
 //!
-//! Swarm: every seed switches some faults off and weights the others wildly, so that rare meetings of faults
-//! are not drowned by the usual ones.
+//! Swarm testing: every seed switches some faults off and weights the others wildly, so that rare combinations are
+//! not drowned by the usual ones.
 //!
-//! # Which drives may be struck
+//! # Drives that may be struck
 //!
-//! Lost shards are not rebuilt yet, so what a drive has missed it misses for good. Of each erasure set a seed
-//! picks *victims*, which may lose what they hold (rot, wipe), and *absentees*, which may miss what happens
-//! (they hang, fill up, fail, are pulled or cut off). An acknowledged version is on S drives, at least W of
-//! them. It must stay on K drives that are no victims:
+//! Lost shards are not rebuilt yet, so a drive lacks for good what it has missed. Of each erasure set a seed picks
+//! *victims*, which may lose what they hold (rot, wipe), and *absentees*, which may miss writes (they hang, fill up,
+//! fail, are removed or cut off). An acknowledged version is on a set S of at least W drives. It must stay on K drives
+//! that are no victims:
 //!
-//! - with at most W − K victims it is, whatever is absent;
-//! - with up to M victims it is if only victims are ever absent: then S holds every other drive, N − M = K.
+//! - with at most W − K victims it does, whichever drives are absent;
+//! - with up to M victims it does if only victims are ever absent: then S holds every other drive, N − M = K.
 //!
-//! A vote is on A drives or more. Until all votes are settled, the loss of more than N − A indexes would leave
-//! a key that nobody can decide, so until then only the first victim may lose its index; afterwards every drive
-//! that is no victim knows what is chosen, and Q = N − A + 1 of them suffice to read.
+//! A vote is on A drives or more. Until all votes are settled, the loss of more than N − A indexes would leave a key
+//! undecidable, so until then only the first victim may lose its index; afterwards every drive that is no victim
+//! knows what is chosen, and Q = N − A + 1 of them suffice to read.
 
 use madsim::{
     rand::{Rng, seq::SliceRandom, thread_rng},
@@ -23,25 +23,25 @@ use madsim::{
 };
 use model::protocol::write_quorum;
 
-/// Whether drives keep their word.
+/// Behaviour of syncs in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// What was synced stays.
+    /// Synced data survives.
     Honest,
-    /// One drive of a set says that it synced and does not.
+    /// One drive of a set reports syncs that it does not do.
     Lying,
 }
 
-/// The drives that a seed may strike, by index of the node's drives.
+/// Drives of a set that a seed may strike, by index of the node's drives.
 #[derive(Clone, Debug, Default)]
 pub struct Budget {
-    /// They may lose what they hold.
+    /// Drives that may lose what they hold.
     pub victims: Vec<usize>,
-    /// They may miss what happens.
+    /// Drives that may miss writes.
     pub absentees: Vec<usize>,
 }
 
-/// What can go wrong with a drive while the node works.
+/// Fault of a drive, or of the clock, while the node runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     Hang,
@@ -67,7 +67,7 @@ const FAULTS: [Fault; 9] = [
     Fault::ClockStep,
 ];
 
-/// What a seed does.
+/// Parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub kind: Kind,
@@ -77,13 +77,13 @@ pub struct Plan {
     pub sets: Vec<Budget>,
     pub lives: u32,
     pub life_max: Duration,
-    /// Between a client's operations.
+    /// Longest pause between a client's operations.
     pub pause_max: Duration,
     pub clients: usize,
-    /// Faults that are on, with weights; and how long it is quiet between them.
+    /// Enabled faults with their weights, and the longest quiet time between two.
     pub faults: Vec<(Fault, u32)>,
     pub quiet_max: Duration,
-    /// Chances, at the end of a life.
+    /// Probabilities of faults at the end of a life, up to `late_drive`.
     pub cut: f64,
     pub power: f64,
     pub index_rot: f64,
@@ -91,18 +91,18 @@ pub struct Plan {
     pub wipe: f64,
     pub swap: f64,
     pub late_drive: f64,
-    /// Chance that a commit's client goes away in the middle.
+    /// Probability that a client cancels its commit.
     pub vanish: f64,
-    /// Chance that an operation is one on an upload.
+    /// Probability that an operation belongs to an upload.
     pub uploads: f64,
-    /// Whether what the last life left is finished beside the clients, or before them.
+    /// True if recovery after the last life runs concurrently with the clients, not before them.
     pub recover_beside: bool,
-    /// Whether keys are written once more when the faults are over, and whether on full drives.
+    /// True if keys are written once more after the faults; `full_at_the_end`: and deleted on full drives before that.
     pub progress: bool,
     pub full_at_the_end: bool,
-    /// Interval of the checks for a compaction, which is made for little then.
+    /// Interval of the checks for a compaction; if set, little wasted space suffices for one.
     pub compaction: Option<Duration>,
-    /// Most rows of an index's log, if few: checkpoints are frequent then.
+    /// Row limit of an index's log; if set, it is low and checkpoints are frequent.
     pub log_rows: Option<usize>,
 }
 
@@ -170,22 +170,22 @@ impl Plan {
         }
     }
 
-    /// Returns whether a fault is on.
+    /// Returns whether a fault is enabled.
     pub fn has(&self, fault: Fault) -> bool {
         self.faults.iter().any(|(on, _)| *on == fault)
     }
 
-    /// All drives that may miss what happens.
+    /// Returns all drives that may miss writes.
     pub fn absentees(&self) -> Vec<usize> {
         self.sets.iter().flat_map(|set| set.absentees.clone()).collect()
     }
 
-    /// All drives that may lose what they hold.
+    /// Returns all drives that may lose what they hold.
     pub fn victims(&self) -> Vec<usize> {
         self.sets.iter().flat_map(|set| set.victims.clone()).collect()
     }
 
-    /// The drives that may lose their index before all is settled: one of each set.
+    /// Returns the drives that may lose their index before all votes are settled: one of each set.
     pub fn index_victims(&self) -> Vec<usize> {
         self.sets
             .iter()
@@ -194,7 +194,7 @@ impl Plan {
     }
 }
 
-/// See the module's comment.
+/// Draws victims and absentees of a set, as the module's documentation says.
 fn budget(kind: Kind, first: usize, set_size: usize, parity: u8) -> Budget {
     let mut rng = thread_rng();
     let mut drives: Vec<usize> = (first..first + set_size).collect();

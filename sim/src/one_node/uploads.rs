@@ -1,4 +1,4 @@
-//! Multipart uploads that several clients try to end at once, also after a restart (`multipart.once`).
+//! Multipart uploads that several clients try to end concurrently, also after a restart (`multipart.once`).
 
 use super::{
     clients::{body_of, meta},
@@ -12,22 +12,22 @@ use model::record::Precondition;
 use std::sync::{Arc, Mutex};
 use store::store::{CompletedPart, PutOptions, Store, StoreError, WriteMeta};
 
-/// All uploads whose parts are there, of all lives.
+/// Uploads with all parts written, of all lives.
 #[derive(Default)]
 pub struct Uploads(Mutex<Vec<Upload>>);
 
 struct Upload {
     key: String,
     id: u128,
-    /// What its completion puts.
+    /// Value that a completion puts.
     value: u64,
     parts: Vec<CompletedPart>,
     ends: Vec<End>,
 }
 
-/// An attempt to end an upload.
+/// Attempt to complete or abort an upload.
 struct End {
-    /// Of a completion.
+    /// Ticket of a completion; an abort has none.
     ticket: Option<Ticket>,
     outcome: Told,
 }
@@ -36,18 +36,18 @@ struct End {
 enum Told {
     Done,
     NotDone,
-    /// The upload is not open: somebody else has ended it.
+    /// The upload is not open any more: another attempt has ended it.
     Gone,
     Unknown,
 }
 
-/// Begins an upload and writes its parts, or tries to end one.
+/// Begins an upload and writes its parts, or tries to end an upload.
 pub async fn step(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), StoreError> {
     let count = shared.uploads.0.lock().expect("no panic").len();
     if count == 0 || thread_rng().gen_bool(0.35) {
         return begin(store, shared, key).await;
     }
-    // Mostly one of the last: whoever else has it too is likely to try now.
+    // Mostly one of the last three, so that clients compete for it.
     let last = count.saturating_sub(3);
     let nth = thread_rng().gen_range(if thread_rng().gen_bool(0.8) { last } else { 0 }..count);
     if thread_rng().gen_bool(0.7) {
@@ -62,7 +62,7 @@ async fn begin(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), Sto
     let id = store.create_upload(BUCKET, key, options, meta(value)).await?;
     let body = body_of(value);
     let longest = body.len().div_ceil(thread_rng().gen_range(1..=3)).max(1);
-    // An object of no bytes is of one empty part.
+    // An empty object has one empty part.
     let pieces: Vec<&[u8]> = if body.is_empty() {
         vec![&[]]
     } else {
@@ -147,7 +147,8 @@ impl Uploads {
         end.outcome = match &outcome {
             Ok(()) => Told::Done,
             Err(StoreError::NoSuchUpload) => Told::Gone,
-            // Each attempt names the parts as they are. A drive that lies about its syncs forgets votes for them.
+            // Each attempt names the parts as they are, so this needs a drive that lies about its syncs and forgets
+            // votes for them.
             Err(StoreError::InvalidPart(_)) if shared.plan.kind == Kind::Lying => Told::NotDone,
             Err(StoreError::InvalidPart(number)) => panic!("multipart.invalid-part-is-known: {key}: part {number}"),
             Err(StoreError::Ambiguous(_) | StoreError::Internal(_)) => Told::Unknown,
@@ -166,8 +167,8 @@ impl Uploads {
         outcome
     }
 
-    /// At most one end of each upload was told to be done. Then no other took effect, whatever was said of it;
-    /// and if none was, at most one did.
+    /// Checks that at most one attempt to end each upload was reported as done. Then no other took effect, whatever its
+    /// answer; if none was, at most one did.
     pub fn check(&self, histories: &Recorder<u64>) {
         for upload in self.0.lock().expect("no panic").iter() {
             let told = |end: &&End| end.outcome == Told::Done;
@@ -184,7 +185,7 @@ impl Uploads {
             );
             let unknown = upload.ends.iter().filter(|end| end.outcome == Told::Unknown);
             let may_have = unknown.filter_map(|end| end.ticket.as_ref());
-            // An ambiguous operation may take effect at any later time: the first speaks for all.
+            // An ambiguous operation may take effect at any later time: keeping the first one covers the others.
             may_have
                 .skip(usize::from(done == 0))
                 .for_each(|ticket| histories.withdraw(ticket));

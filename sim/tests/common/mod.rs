@@ -1,4 +1,4 @@
-//! A small server for the tests of the simulation itself: a log that acknowledges what it has synced.
+//! Small server for the tests of the simulation itself: an append-only log that acknowledges records once synced.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use madsim::rand::{Rng, thread_rng};
@@ -12,15 +12,15 @@ use std::{
 };
 use store::runtime::{File, Files, Lane, OpenMode, Rt, run};
 
-/// Where every node has its drive.
+/// Mount of each node's drive.
 pub const MOUNT: &str = "/drive";
 
-/// What the log has promised, and what it was asked to promise.
+/// Records that the log has acknowledged or may have written.
 #[derive(Default)]
 pub struct Promises {
-    /// Records that were acknowledged, in order.
+    /// Acknowledged records, in order.
     pub acknowledged: Vec<Vec<u8>>,
-    /// The records that were under way, which may be found or not.
+    /// Records in progress, which recovery may find or not.
     pub pending: Vec<Vec<u8>>,
 }
 
@@ -31,16 +31,16 @@ impl Promises {
     }
 }
 
-/// Whether the log syncs before it acknowledges.
+/// Behaviour of the log before it acknowledges.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Honesty {
-    /// It does.
+    /// Syncs first.
     Syncs,
-    /// It does not: the canary.
+    /// Does not sync: the canary.
     Forgets,
 }
 
-/// Appends records for ever, in groups. On its start it checks what it finds against its promises.
+/// Appends groups of records forever. At the start, compares the recovered records with its promises.
 pub async fn serve_log(rt: Rt, honesty: Honesty, promises: Arc<Mutex<Promises>>) {
     let executor = rt.executor(MOUNT);
     let files = rt.files();
@@ -74,7 +74,7 @@ pub async fn serve_log(rt: Rt, honesty: Honesty, promises: Arc<Mutex<Promises>>)
     }
 }
 
-/// Nodes with logs whose power fails again and again, in the middle of whatever they do.
+/// Scenario of nodes with logs that lose power or are killed again and again, also in the middle of a write.
 pub async fn power_failures(world: World, nodes: u32, honesty: Honesty) {
     for node in 1..=nodes {
         world.drive(node, MOUNT);
@@ -90,7 +90,7 @@ pub async fn power_failures(world: World, nodes: u32, honesty: Honesty) {
         }
         madsim::time::sleep(Duration::from_millis(thread_rng().gen_range(1..300))).await;
         match thread_rng().gen_range(0..4) {
-            // A cut drive fails for good until its power comes back.
+            // A cut drive fails until its power is cycled, so it must not be only killed.
             0 if !world.drive(node, MOUNT).is_cut() => world.kill(node),
             _ => world.power_off(node),
         }
@@ -104,7 +104,7 @@ pub async fn power_failures(world: World, nodes: u32, honesty: Honesty) {
     madsim::time::sleep(Duration::from_millis(500)).await;
 }
 
-/// Two nodes that talk over TCP: each echoes what it is sent, and counts what it got back.
+/// Scenario of two nodes that talk over TCP: each echoes what it receives, and counts the echoes it gets.
 pub async fn chatter(world: World) {
     let addr = |node| SocketAddr::new(world.ip(node), 9000);
     for node in 1..=2 {
@@ -167,13 +167,13 @@ fn record() -> Vec<u8> {
         .collect()
 }
 
-/// Length, checksum, payload.
+/// Encodes a record: length, checksum, payload.
 fn encode(payload: &[u8]) -> Vec<u8> {
     let len = (payload.len() as u32).to_le_bytes();
     [&len, &checksum(payload).to_le_bytes()[..], payload].concat()
 }
 
-/// FNV-1a.
+/// FNV-1a hash.
 fn checksum(payload: &[u8]) -> u64 {
     payload.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
         (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -183,11 +183,11 @@ fn checksum(payload: &[u8]) -> u64 {
 struct Log {
     file: Arc<dyn File>,
     records: Vec<Vec<u8>>,
-    /// Its length, in bytes.
+    /// Length in bytes.
     end: u64,
 }
 
-/// Opens the log and cuts off what is torn; its records and its length.
+/// Opens the log and truncates a torn tail; returns its records and its length.
 fn recover(files: &dyn Files) -> io::Result<Log> {
     let folder = Path::new(MOUNT).join("log");
     files.create_dir_all(&folder)?;
@@ -209,7 +209,7 @@ fn recover(files: &dyn Files) -> io::Result<Log> {
         at += 12 + payload.len();
         records.push(payload.to_vec());
     }
-    // Before anything is appended: a torn record behind the new ones would otherwise come back to life.
+    // Truncate before anything is appended: a torn record behind new ones could otherwise be read later.
     file.set_len(at as u64)?;
     file.sync()?;
     Ok(Log {
@@ -219,7 +219,7 @@ fn recover(files: &dyn Files) -> io::Result<Log> {
     })
 }
 
-/// Everything acknowledged is there, in order, followed by nothing but a prefix of what was under way.
+/// Checks that all acknowledged records are there, in order, followed at most by a prefix of those in progress.
 fn check(records: &[Vec<u8>], promises: &mut Promises) {
     let acknowledged = promises.acknowledged.len();
     assert!(

@@ -1,4 +1,4 @@
-//! Seeds of the scenario of one node (`sim::one_node`), and mutants that it must notice.
+//! Seeds of the scenario of one node (`sim::one_node`), and the mutants that it must notice.
 #![allow(missing_docs, reason = "a test")]
 
 mod mutants;
@@ -29,8 +29,8 @@ fn acknowledged_objects_survive() {
         .check(|world| one_node(world, Kind::Honest));
 }
 
-/// The machines of a run are run again beside it (`trace.same-outputs`). Few operations begin in a round that a drive
-/// refuses, although the node is started again and again (`live.rounds-keep-up`).
+/// Replays the machines beside the run (`trace.same-outputs`). Few operations begin in a round that a drive refuses,
+/// although the node restarts again and again (`live.rounds-keep-up`).
 #[test]
 fn runs_are_replayed() {
     let counts: Arc<[AtomicU64; 3]> = Arc::default();
@@ -53,7 +53,7 @@ fn runs_are_replayed() {
     );
 }
 
-/// `live.one-hung-drive`: every seed asserts the bounds where they apply; here they apply all the time.
+/// `live.one-hung-drive`: every seed asserts the bounds where they apply; with this plan they apply all the time.
 #[test]
 fn one_hung_drive_costs_a_moment() {
     let checked = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
@@ -75,7 +75,7 @@ fn one_hung_drive_costs_a_moment() {
     );
 }
 
-/// Indexes are compacted beside commits, through power losses (`drive.compaction-keeps-all`).
+/// Compacts indexes concurrently with commits, through power losses (`drive.compaction-keeps-all`).
 #[test]
 fn indexes_are_compacted() {
     let compacted = Arc::new(AtomicU64::new(0));
@@ -92,8 +92,8 @@ fn indexes_are_compacted() {
     assert!(compacted > 100, "{compacted} compactions");
 }
 
-/// A drive that lies about its syncs forgets votes, which no protocol survives: what clients saw need not be
-/// linearizable then. But even so no byte is wrong, no operation is without an end, and nothing panics.
+/// A drive with lying syncs forgets votes, which no protocol survives, so the history need not be linearizable. Even so
+/// no byte is wrong, every operation ends, and nothing panics.
 #[test]
 fn a_lying_drive_gives_no_wrong_byte() {
     Scenario::new("a_lying_drive_gives_no_wrong_byte")

@@ -1,4 +1,4 @@
-//! Each way to break the server is noticed (`specs/mutants.md`).
+//! Mutants of the server, each of which must be noticed (`specs/mutants.md`).
 
 use check::tables::{Figures, Table, has_figures};
 use sim::{
@@ -12,7 +12,7 @@ use std::{env, time::Instant};
 use store::runtime::{Mutant, Mutant::*};
 
 /// Number of seeds for each mutant. When this was written each was noticed within 90: a change of the server moves the
-/// seeds that notice a mutant, not how many do.
+/// seeds that notice a mutant, but not their frequency.
 const SEEDS: u64 = 300;
 
 fn table() -> Table {
@@ -43,7 +43,8 @@ fn every_mutant_is_caught() {
     table().enter(&caught, has_figures);
 }
 
-/// The rule that a failure's message names before a colon, in backticks; else what it says before the first colon.
+/// Returns the rule in backticks that a failure's message names before its first colon; else the text before that
+/// colon.
 fn noticed_as(message: &str) -> String {
     let named = message.split(": ").map(|part| part.rsplit(' ').next().unwrap_or(part));
     let is_rule = |word: &&str| {
@@ -71,7 +72,7 @@ fn a_failure_is_told_by_its_rule() {
     );
 }
 
-/// The replay beside a run sees at once what clients see only after a power loss (`drive.reply-after-durable`).
+/// The replay notices at once what clients would notice only after a power loss (`drive.reply-after-durable`).
 #[test]
 fn the_replay_notices_a_reply_before_its_commit() {
     let scenario = Scenario::new("the_replay_notices_a_reply_before_its_commit");
@@ -87,8 +88,8 @@ fn the_replay_notices_a_reply_before_its_commit() {
     );
 }
 
-/// The protocol does without locks, and so does the server (`lock.not-for-safety`). That votes meet each other then
-/// is seen by the mutants that nobody notices but without locks.
+/// The protocol is safe without locks, and so is the server (`lock.not-for-safety`). Mutants that are noticed only
+/// without locks prove that votes do compete then.
 #[test]
 fn nothing_rests_on_locks() {
     for focus in [as_drawn, crowd] {

@@ -1,13 +1,14 @@
-//! Some of the protocol's smaller worlds, exhausted, and some mutants of each topic. `cargo test -p model` checks all.
+//! Some of the model's smaller worlds, explored in full, and some mutants of each topic. `cargo test -p model` checks
+//! all.
 #![allow(missing_docs, reason = "a test")]
 
 use check::topic;
 
-/// States that are generated for each topic; the worlds beyond are left to `cargo test -p model`.
+/// Limit of generated states for each topic; larger worlds are left to `cargo test -p model`.
 const BUDGET: usize = 500_000;
-/// States that are generated for each mutant.
+/// Limit of generated states for each mutant.
 const STATES_MAX: usize = 10_000;
-/// Mutants of each topic.
+/// Number of mutants of each topic.
 const MUTANTS: usize = 5;
 
 macro_rules! topics {

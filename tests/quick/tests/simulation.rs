@@ -1,4 +1,4 @@
-//! Some seeds of the scenario of one node, and some mutants of the server. `cargo test -p sim` runs all of them.
+//! Some seeds of the scenario of one node, and some mutants of the server. `cargo test -p sim` runs all.
 #![allow(missing_docs, reason = "a test")]
 
 use check::tables::Table;
@@ -32,7 +32,7 @@ fn the_page_has_the_table_of_mutants() {
     Table::new("mutants.md", "mutants of the server".to_owned(), columns, 2, rows).check_rows();
 }
 
-/// Mutants that one of the first ten seeds or so has noticed, one of each kind.
+/// Mutants that about the first ten seeds notice, one of each kind.
 const QUICK: [AnyMutant; 5] = [
     AnyMutant::Files(Unsynced::Index),
     AnyMutant::Server(OfflineIsAbsent),

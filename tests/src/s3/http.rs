@@ -1,32 +1,32 @@
-//! HTTP/1.1 over one blocking socket with keep-alive: just what a client of an S3 server needs.
+//! HTTP/1.1 over one blocking socket with keep-alive, as far as an S3 client needs it.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A server that says nothing for so long has failed the request.
+/// Timeout of a read or write.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(60);
-/// Status line and headers, or one trailer section, are not longer than this.
+/// Maximum length of status line and headers, or of a trailer section.
 const HEAD_BYTES_MAX: u64 = 64 << 10;
-/// Memory set aside on the word of a `Content-Length`; a longer body grows as it arrives.
+/// Maximum memory reserved because of a `Content-Length`; a longer body grows as it arrives.
 const BODY_RESERVE_BYTES_MAX: u64 = 64 << 20;
 
-/// Names in lower case, and values, in the order of arrival.
+/// Header names in lower case, and values, in the order of arrival.
 pub type Headers = Vec<(String, String)>;
 
-/// An answer of the server.
+/// Response of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// HTTP status code.
     pub status: u16,
-    /// The headers.
+    /// Headers.
     pub headers: Headers,
-    /// The body, without transfer coding.
+    /// Body after transfer decoding.
     pub body: Vec<u8>,
 }
 
 impl Response {
-    /// Value of the first header of this (lower-case) name.
+    /// Returns the value of the first header of this (lower-case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -40,29 +40,29 @@ impl Response {
     }
 }
 
-/// A connection; opened again when the server has closed it between two requests.
+/// Connection that is opened again if the server has closed it between two requests.
 pub struct Connection {
     addr: SocketAddr,
     stream: Option<BufReader<TcpStream>>,
 }
 
 impl Connection {
-    /// A connection to `addr`, opened with the first request.
+    /// Makes a connection to `addr`, which the first request opens.
     pub fn new(addr: SocketAddr) -> Connection {
         Connection { addr, stream: None }
     }
 
-    /// Returns where it leads.
+    /// Returns the address of the server.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Sends one request, `head` being all up to the body, and reads its answer. The body of a 2xx
-    /// answer goes to `sink`, if there is one, piece by piece; the answer's own is empty then.
+    /// Sends one request, `head` being everything before the body, and reads its response. The body of a 2xx response
+    /// goes to `sink`, if there is one, piece by piece; that of the response is empty then.
     ///
     /// # Errors
-    /// Those of the socket, and `InvalidData` for what is not HTTP. Nothing is ever sent twice: after an error the
-    /// request may or may not have been carried out. The next request opens a new connection.
+    /// Those of the socket, and `InvalidData` for invalid HTTP. Nothing is retried: after an error the request may or
+    /// may not have been carried out. The next request opens a new connection.
     pub fn exchange(
         &mut self,
         head: &[u8],
@@ -75,7 +75,7 @@ impl Connection {
         self.receive(stream, sent, is_head_request, sink)
     }
 
-    /// The same, with a call of `between` when half of the body is sent.
+    /// Like [`Self::exchange`], with a call of `between` once half of the body is sent.
     pub fn exchange_in_halves(&mut self, head: &[u8], body: &[u8], between: &mut dyn FnMut()) -> io::Result<Response> {
         let mut stream = self.open()?;
         let (first, second) = body.split_at(body.len() / 2);
@@ -94,7 +94,7 @@ impl Connection {
         sink: Option<&mut dyn Write>,
     ) -> io::Result<Response> {
         let (response, keep_alive) = match (read_response(&mut stream, is_head_request, sink), sent) {
-            // A server may refuse before it has read the body, and close: its answer says more than the broken pipe.
+            // A server may refuse and close before it has read the body: its response says more than the broken pipe.
             (Ok((response, keep_alive)), sent) => (response, keep_alive && sent.is_ok()),
             (Err(_), Err(send_error)) => return Err(send_error),
             (Err(read_error), Ok(())) => return Err(read_error),
@@ -105,7 +105,7 @@ impl Connection {
         Ok(response)
     }
 
-    /// The kept connection if the server has not closed it, else a new one.
+    /// Returns the kept connection if the server has not closed it, else a new one.
     fn open(&mut self) -> io::Result<BufReader<TcpStream>> {
         if let Some(stream) = self.stream.take()
             && is_idle(stream.get_ref())
@@ -120,7 +120,7 @@ impl Connection {
     }
 }
 
-/// Returns whether the connection is open and nothing has arrived on it that nobody asked for.
+/// Returns whether the connection is open and no unsolicited bytes have arrived.
 fn is_idle(stream: &TcpStream) -> bool {
     let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
     let blocking = stream.set_nonblocking(false);
@@ -128,7 +128,7 @@ fn is_idle(stream: &TcpStream) -> bool {
 }
 
 fn send(stream: &mut TcpStream, head: &[u8], body: &[u8]) -> io::Result<()> {
-    // One packet for a small request; a large body is not copied.
+    // Sends a small request in one packet; a large body is not copied.
     if body.len() <= 16 << 10 {
         return stream.write_all(&[head, body].concat());
     }
@@ -136,7 +136,7 @@ fn send(stream: &mut TcpStream, head: &[u8], body: &[u8]) -> io::Result<()> {
     stream.write_all(body)
 }
 
-/// Reads one answer, interim ones (1xx) left out, and whether the connection can be used again.
+/// Reads one response, skipping interim ones (1xx); also returns whether the connection can be reused.
 fn read_response(
     stream: &mut impl BufRead,
     is_head_request: bool,
@@ -169,7 +169,7 @@ fn read_response(
     }
 }
 
-/// Status, whether the version is HTTP/1.1, and headers.
+/// Reads the status, whether the version is HTTP/1.1, and the headers.
 fn read_head(stream: &mut impl BufRead) -> io::Result<(u16, bool, Headers)> {
     let mut head = stream.take(HEAD_BYTES_MAX);
     let status_line = read_line(&mut head)?;
@@ -195,14 +195,14 @@ fn read_headers(stream: &mut impl BufRead) -> io::Result<Headers> {
     }
 }
 
-/// Where a body goes.
+/// Destination of a body.
 enum Sink<'a> {
     Keep(&'a mut Vec<u8>),
     Write(&'a mut dyn Write),
 }
 
 impl Sink<'_> {
-    /// Reads so many bytes, or fewer at the end of the stream; returns how many.
+    /// Reads up to `length` bytes, fewer at the end of the stream; returns their number.
     fn read(&mut self, stream: &mut impl BufRead, length: u64) -> io::Result<u64> {
         let mut stream = stream.take(length);
         match self {
@@ -213,7 +213,7 @@ impl Sink<'_> {
                 stream.read_to_end(body).map(|read| read as u64)
             }
             Sink::Write(sink) => {
-                // Each piece is handed on from where the socket was read to.
+                // Passes each piece on directly from the read buffer.
                 let mut read = 0;
                 loop {
                     let piece = stream.fill_buf()?;
@@ -230,7 +230,7 @@ impl Sink<'_> {
     }
 }
 
-/// Reads the body; false if its end is the end of the connection.
+/// Reads the body; returns false if it ended with the connection.
 fn read_body(stream: &mut impl BufRead, response: &Response, sink: &mut Sink) -> io::Result<bool> {
     if let Some(coding) = response.header("transfer-encoding") {
         if !coding.eq_ignore_ascii_case("chunked") {
@@ -278,7 +278,7 @@ fn read_exactly(stream: &mut impl BufRead, length: u64, sink: &mut Sink) -> io::
     Ok(())
 }
 
-/// One line without its CRLF.
+/// Reads one line, and strips its CRLF.
 fn read_line(stream: &mut impl BufRead) -> io::Result<String> {
     let mut line = Vec::new();
     stream.read_until(b'\n', &mut line)?;
@@ -379,7 +379,7 @@ mod tests {
             wanted("", "hello!", true)
         );
         assert_eq!(read("HTTP/1.0 200 OK\r\n\r\nhello"), wanted("", "hello", false));
-        // A refusal is no object.
+        // The body of a refusal must not reach the sink.
         assert_eq!(
             read("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone"),
             wanted("none", "", true)
@@ -415,7 +415,7 @@ mod tests {
         );
     }
 
-    /// A server that closes without a word between two requests costs a new connection, not an error.
+    /// A server that closes the connection between two requests costs a new connection, not an error.
     #[test]
     fn connection_is_opened_again() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -433,7 +433,7 @@ mod tests {
             });
             let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
             assert_eq!(connection.exchange(request, b"", false, None).unwrap().body, b"ok");
-            // The server closes its side before it accepts again; wait until that has arrived.
+            // The server closes its side before it accepts again; wait until the close has arrived.
             while is_idle(connection.stream.as_ref().unwrap().get_ref()) {
                 std::thread::yield_now();
             }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 /// Payload hash of a request whose body is not signed.
 pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
-/// One request as the signature sees it.
+/// Request to be signed.
 pub struct ToSign<'a> {
     /// HTTP method, upper case.
     pub method: &'a str,
@@ -25,7 +25,7 @@ pub struct ToSign<'a> {
     pub amz_date: &'a str,
 }
 
-/// Credentials and region; keeps the signing key of the last day it signed on.
+/// Credentials and region, with a cache of the latest day's signing key.
 #[derive(Clone)]
 pub struct Signer {
     access: String,
@@ -36,7 +36,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// A signer for one identity in `region`.
+    /// Makes a signer for one identity in `region`.
     pub fn new(access: &str, secret: &str, region: &str) -> Signer {
         Signer {
             access: access.into(),
@@ -46,7 +46,7 @@ impl Signer {
         }
     }
 
-    /// Value of the `Authorization` header.
+    /// Returns the value of the `Authorization` header.
     pub fn authorization(&mut self, request: &ToSign<'_>) -> String {
         let (canonical, signed_headers) = canonical_request(request);
         let day = &request.amz_date[..8];
@@ -75,7 +75,7 @@ impl Signer {
     }
 }
 
-/// The canonical request, and the list of signed headers that is also sent.
+/// Returns the canonical request, and the list of signed headers that is also sent.
 fn canonical_request(request: &ToSign<'_>) -> (String, String) {
     let mut headers: Vec<(String, &str)> = request
         .headers
@@ -96,7 +96,7 @@ fn canonical_request(request: &ToSign<'_>) -> (String, String) {
     (canonical, signed_headers)
 }
 
-/// Sorted and percent-encoded query of `parameters`; a parameter without value is written `name=`.
+/// Returns the sorted and percent-encoded query; a parameter without value is written `name=`.
 pub fn canonical_query(parameters: &[(&str, &str)]) -> String {
     let mut encoded: Vec<(String, String)> = parameters
         .iter()
@@ -128,7 +128,7 @@ pub fn percent_encode(text: &str, keep_slash: bool) -> String {
     encoded
 }
 
-/// `x-amz-date` of a time in seconds since 1970: `YYYYMMDDThhmmssZ`.
+/// Formats seconds since 1970 as `x-amz-date`: `YYYYMMDDThhmmssZ`.
 pub fn amz_date(unix_seconds: u64) -> String {
     let (day, second) = (unix_seconds / 86_400, unix_seconds % 86_400);
     // Gregorian calendar in eras of 400 years that begin on a first of March, so that leap days come last.
@@ -164,7 +164,7 @@ mod tests {
 
     const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-    /// Signs as in the examples of the S3 API Reference and compares with the signature printed there.
+    /// Signs as in the examples of the S3 API Reference, and compares with the printed signature.
     #[track_caller]
     fn check(method: &str, path: &str, query: &str, extra: &[(&str, &str)], payload_hash: &str, signature: &str) {
         let amz_date = "20130524T000000Z";

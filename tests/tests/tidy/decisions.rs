@@ -1,11 +1,11 @@
-//! Decisions: numbered, with a status and a date, and listed in their index.
+//! Check of decisions: numbered, with a status and a date, and listed in their index.
 
 use super::File;
 
 const FOLDER: &str = "specs/decisions/";
 const INDEX: &str = "specs/decisions/README.md";
 
-/// Decisions without number, status or date, and rows of the index that say anything else than they do.
+/// Returns decisions without number, status or date, and rows of the index that differ from them.
 pub fn check(files: &[File]) -> Vec<String> {
     let index = files.iter().find(|file| file.path == INDEX);
     let rows: Vec<&str> = index.map_or("", |file| &file.text).lines().collect();
@@ -33,7 +33,7 @@ pub fn check(files: &[File]) -> Vec<String> {
     violations
 }
 
-/// The row of the index that a decision asks for.
+/// Returns the row of the index for a decision.
 fn row(file: &File) -> Option<String> {
     let name = file.path.strip_prefix(FOLDER)?;
     let mut lines = file.text.lines();

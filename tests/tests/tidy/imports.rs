@@ -1,4 +1,4 @@
-//! Allowed imports between the modules of the server: the table of `specs/architecture.md`.
+//! Check of imports between the modules of the server: the table of `specs/architecture.md`.
 
 use super::{
     File,
@@ -6,7 +6,7 @@ use super::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Every first-level module of `impl`, and those that it may use. Nothing calls upward.
+/// First-level modules of `impl`, and those that each may use. No import points upward.
 const LAYERS: [(&str, &[&str]); 21] = [
     ("cli", &["config", "topology"]),
     ("config", &["access", "topology"]),
@@ -44,10 +44,10 @@ const LAYERS: [(&str, &[&str]); 21] = [
     ("stats", &[]),
 ];
 
-/// The page that holds the same table.
+/// Page with the same table.
 const PAGE: &str = "specs/architecture.md";
 
-/// The seams: files that may use more, because they put the pieces together.
+/// Files that may import more, because they assemble the server.
 const SEAMS: [(&str, &[&str]); 3] = [
     ("impl/src/cli/logging", &["runtime", "stats"]),
     (
@@ -67,13 +67,13 @@ const CRATES: [(&str, &[&str]); 6] = [
     ("clap", &["impl/src/cli/"]),
 ];
 
-/// Modules of `std` that the model may not touch: the outside.
+/// Modules of `std` that the model must not use, since they perform I/O.
 const OUTSIDE: [&str; 7] = ["env", "fs", "io", "net", "process", "thread", "time"];
 
-/// Words that have no place in the model: what has no order or no equality, and what waits.
+/// Words forbidden in the model: types without order or equality, and async code.
 const IMPURE: [&str; 5] = ["HashMap", "HashSet", "f32", "f64", "async"];
 
-/// Imports that point upward, unknown modules, and crates outside their layer.
+/// Returns imports that point upward, unknown modules, and crates outside their layer.
 pub fn check(files: &[File]) -> Vec<String> {
     files
         .iter()
@@ -82,7 +82,7 @@ pub fn check(files: &[File]) -> Vec<String> {
         .collect()
 }
 
-/// Rows of the page's table that differ from [`LAYERS`].
+/// Returns rows of the page's table that differ from [`LAYERS`].
 pub fn check_page(files: &[File]) -> Vec<String> {
     let Some(page) = files.iter().find(|file| file.path == PAGE) else {
         return vec![format!("{PAGE} is not there")];
@@ -102,7 +102,7 @@ pub fn check_page(files: &[File]) -> Vec<String> {
         .collect()
 }
 
-/// Rows of the table of modules: name, and the modules that it may use.
+/// Returns rows of the table of modules: name, and the modules that it may use.
 fn rows(page: &str) -> impl Iterator<Item = (&str, BTreeSet<&str>)> {
     let table = page
         .split_once("| module | does | may use |\n")
@@ -116,7 +116,7 @@ fn rows(page: &str) -> impl Iterator<Item = (&str, BTreeSet<&str>)> {
     })
 }
 
-/// Dependencies and words that make the model less than a pure function.
+/// Returns dependencies and words that make the model less than a pure function.
 pub fn check_model(files: &[File]) -> Vec<String> {
     let manifest = files
         .iter()
@@ -165,7 +165,7 @@ fn check_file(file: &File) -> Vec<String> {
     violations
 }
 
-/// The first-level module that a file is part of; `None` for the roots of the library and the binary.
+/// Returns the first-level module of a file; `None` for the roots of the library and the binary.
 fn module_of(path: &str) -> Option<&str> {
     let module = path.strip_prefix("impl/src/")?.split('/').next()?;
     let module = module.strip_suffix(".rs").unwrap_or(module);
@@ -176,7 +176,7 @@ fn is_module(name: &str) -> bool {
     LAYERS.iter().any(|(known, _)| *known == name)
 }
 
-/// First-level modules that `code` names through `crate::` or through enough `super::`, with offsets.
+/// Returns first-level modules that `code` names through `crate::` or enough `super::`, with offsets.
 fn used_modules(file: &File, code: &str) -> Vec<(usize, String)> {
     let mut used = Vec::new();
     for offset in words(code, "crate").filter(|offset| code[offset + 5..].starts_with("::")) {
@@ -197,7 +197,7 @@ fn used_modules(file: &File, code: &str) -> Vec<(usize, String)> {
     used
 }
 
-/// The first names of the paths at the start of `rest`: one, or those of a group `{a::b, c}`.
+/// Returns the first names of the paths at the start of `rest`: one, or those of a group `{a::b, c}`.
 fn first_names(rest: &str) -> Vec<String> {
     let word = |text: &str| {
         text.chars()
@@ -223,12 +223,12 @@ fn first_names(rest: &str) -> Vec<String> {
     names
 }
 
-/// Offsets of `word` in `code` where a path begins with it.
+/// Returns offsets of `word` in `code` where a path begins with it.
 fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     whole_words(code, word).filter(|offset| !code[..*offset].ends_with("::"))
 }
 
-/// Offsets of `word` in `code` where it is not part of a longer word.
+/// Returns offsets of `word` in `code` where it is not part of a longer word.
 fn whole_words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     let offsets = code.match_indices(word).map(|(offset, _)| offset);

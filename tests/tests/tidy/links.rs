@@ -1,4 +1,4 @@
-//! Links and paths in prose that lead nowhere.
+//! Check of links and paths in documentation and comments.
 
 use super::{
     File,
@@ -6,12 +6,12 @@ use super::{
     tree,
 };
 
-/// Where the paths begin that documentation names in backticks.
+/// Beginnings of the paths that documentation names in backticks.
 const TOPS: [&str; 11] = [
     "model/", "impl/", "sim/", "tests/", "fuzz/", "docs/", "specs/", "scripts/", "deploy/", ".ci/", ".cargo/",
 ];
 
-/// Relative links of documentation, and paths in backticks there and in comments, that do not exist.
+/// Returns relative links of documentation, and paths in backticks there and in comments, that do not exist.
 pub fn check(files: &[File]) -> Vec<String> {
     check_with(files, &|path| tree::root().join(path).exists())
 }
@@ -27,7 +27,7 @@ fn check_with(files: &[File], exists: &dyn Fn(&str) -> bool) -> Vec<String> {
         let links = if file.is_rust() { Vec::new() } else { links(&prose) };
         let links = links.into_iter().map(|(at, link)| (at, resolve(&file.path, link)));
         let dead_links = links.filter(|(_, target)| !exists(target));
-        // A package's own notes name its files as they are seen from there.
+        // A package's own documentation names its files relative to the package.
         let dead_paths = paths(&prose).into_iter();
         let dead_paths = dead_paths.filter(|(_, path)| !exists(path) && !exists(&resolve(&file.path, path)));
         for (offset, target) in dead_links.chain(dead_paths) {
@@ -37,7 +37,7 @@ fn check_with(files: &[File], exists: &dyn Fn(&str) -> bool) -> Vec<String> {
     violations
 }
 
-/// The targets of `[text](target)` that are relative paths, without what follows `#`.
+/// Returns the targets of `[text](target)` that are relative paths, without their `#` fragments.
 fn links(prose: &str) -> Vec<(usize, &str)> {
     let starts = prose.match_indices("](").map(|(offset, _)| offset + 2);
     let targets = starts.filter_map(|start| {
@@ -47,7 +47,7 @@ fn links(prose: &str) -> Vec<(usize, &str)> {
     targets.collect()
 }
 
-/// `link` as seen from the file `from`, as a path from the root.
+/// Resolves `link` in the file `from` to a path from the root.
 fn resolve(from: &str, link: &str) -> String {
     let mut parts: Vec<&str> = from.split('/').collect();
     parts.pop();
@@ -61,7 +61,7 @@ fn resolve(from: &str, link: &str) -> String {
     parts.join("/")
 }
 
-/// Paths of the workspace in backticks. Patterns and placeholders are no paths.
+/// Returns workspace paths in backticks. Patterns and placeholders are no paths.
 fn paths(prose: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut start = 0;

@@ -1,14 +1,14 @@
-//! What the compiler's lints do not ask for.
+//! Lints beyond those of the compiler.
 
 use super::{
     File,
     text::{Part, only},
 };
 
-/// Macros that stand where code should.
+/// Placeholder macros of unfinished code.
 const PLACEHOLDERS: [&str; 3] = ["todo!", "unimplemented!", "dbg!"];
 
-/// Attributes that silence a lint without saying why, as `reason = "…"` or in a comment on the line.
+/// Returns attributes that silence a lint without a `reason = "…"` or a comment on the line.
 pub fn check_allows(files: &[File]) -> Vec<String> {
     let mut violations = Vec::new();
     for file in files.iter().filter(|file| file.is_rust()) {
@@ -27,7 +27,7 @@ pub fn check_allows(files: &[File]) -> Vec<String> {
     violations
 }
 
-/// Macros of unfinished code.
+/// Returns placeholder macros.
 pub fn check_placeholders(files: &[File]) -> Vec<String> {
     let mut violations = Vec::new();
     for file in files.iter().filter(|file| file.is_rust()) {
@@ -42,7 +42,7 @@ pub fn check_placeholders(files: &[File]) -> Vec<String> {
     violations
 }
 
-/// `select!` without `biased;`. Its random start comes from a counter of the process, so the same seed
+/// Returns uses of `select!` without `biased;`. Its random start comes from a counter of the process, so the same seed
 /// run twice in one process would take different branches.
 pub fn check_select(files: &[File]) -> Vec<String> {
     let mut violations = Vec::new();
@@ -61,7 +61,7 @@ pub fn check_select(files: &[File]) -> Vec<String> {
     violations
 }
 
-/// Offsets of attributes, outer and inner.
+/// Returns offsets of attributes, outer and inner.
 fn attributes(code: &str) -> impl Iterator<Item = usize> {
     code.match_indices('#')
         .map(|(at, _)| at)

@@ -1,7 +1,7 @@
-//! Layering and style as tests: what reviews would otherwise have to look for.
+//! Layering and style as tests, so that reviews need not look for them.
 //!
-//! Each check is a function from files to violations, so each has a test in which it must find one; a
-//! check that has gone silent is noticed. Everything is textual: quick, and good enough for this code.
+//! Each check is a function from files to violations, with a test in which it must find one, so that a check that has
+//! gone silent is noticed. Everything is textual: quick, and good enough for this code.
 #![allow(clippy::disallowed_methods, reason = "it reads the workspace, outside of any server")]
 
 mod decisions;

@@ -1,6 +1,6 @@
-//! Bugs that stores in the field have had: the breaks that stand for them are there.
+//! Check that known bugs of other stores are covered by mutants.
 //!
-//! What is in bold in `specs/field-bugs.md` is the first cell of a row in `specs/mutants.md`.
+//! A bold name in `specs/field-bugs.md` is the first cell of a row in `specs/mutants.md`.
 
 use super::File;
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 const BUGS: &str = "specs/field-bugs.md";
 const MUTANTS: &str = "specs/mutants.md";
 
-/// Mutants that are named for a bug and stand in no table.
+/// Returns mutants that are named for a bug but are in no table.
 pub fn check(files: &[File]) -> Vec<String> {
     let text = |path| files.iter().find(|file| file.path == path).map(|file| &file.text[..]);
     let (Some(bugs), Some(mutants)) = (text(BUGS), text(MUTANTS)) else {

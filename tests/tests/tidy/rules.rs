@@ -1,4 +1,4 @@
-//! Rules: named sentences of a specification, cited by name in code and tests.
+//! Check of rules: named sentences of a specification, cited by name in code and tests.
 //!
 //! A rule is defined once, in a file under specs/: as a paragraph that begins with its name in backticks,
 //! as a list item that begins with its name in bold and backticks, or as a row of a table whose first
@@ -11,7 +11,7 @@ use super::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a rule's name may begin with.
+/// First words of rule names.
 const SUBJECTS: [&str; 23] = [
     "register",
     "accept",
@@ -38,10 +38,10 @@ const SUBJECTS: [&str; 23] = [
     "configuration",
 ];
 
-/// Endings that make a file's name of what looks like a rule: `format.json`.
+/// File extensions that tell a file's name from a rule's: `format.json`.
 const FILE_ENDINGS: [&str; 8] = ["json", "redb", "log", "rs", "md", "toml", "tmp", "new"];
 
-/// Rules that are defined twice or nowhere, or cited nowhere.
+/// Returns rules that are defined twice or nowhere, or cited nowhere.
 pub fn check(files: &[File]) -> Vec<String> {
     let specs: Vec<_> = files
         .iter()
@@ -77,7 +77,7 @@ pub fn check(files: &[File]) -> Vec<String> {
     violations
 }
 
-/// Whether `name` is written like a rule.
+/// Returns whether `name` has the form of a rule's name.
 fn is_rule(name: &str) -> bool {
     let Some((subject, sentence)) = name.split_once('.') else {
         return false;
@@ -88,7 +88,7 @@ fn is_rule(name: &str) -> bool {
         && sentence.chars().all(|c| c.is_ascii_lowercase() || c == '-')
 }
 
-/// The rules that a specification defines, with their places.
+/// Returns the rules that a specification defines, with their places.
 fn definitions(file: &File) -> Vec<(String, &str)> {
     let mut found = Vec::new();
     let mut in_table_of_rules = false;
@@ -117,17 +117,17 @@ fn definitions(file: &File) -> Vec<(String, &str)> {
     found
 }
 
-/// The first cell of a table's row.
+/// Returns the first cell of a table's row.
 fn first_cell(line: &str) -> Option<&str> {
     line.trim().strip_prefix('|')?.split('|').next().map(str::trim)
 }
 
-/// The name in `` `name` ``.
+/// Returns the name in `` `name` ``.
 fn unquoted(text: &str) -> Option<&str> {
     text.strip_prefix('`')?.strip_suffix('`')
 }
 
-/// The rules that Rust source names: as a whole string, or in backticks in a comment or a string.
+/// Returns the rules that Rust source cites: as a whole string, or in backticks in a comment or a string.
 fn citations(file: &File) -> Vec<(usize, String)> {
     let comments = only(&file.text, Part::Comment);
     let mut found: Vec<_> = backticked(&comments)
@@ -146,7 +146,7 @@ fn citations(file: &File) -> Vec<(usize, String)> {
     found
 }
 
-/// What stands between pairs of backticks on one line, with offsets.
+/// Returns the texts between pairs of backticks on one line, with offsets.
 fn backticked(text: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
     let mut start = 0;

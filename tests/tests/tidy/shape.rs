@@ -1,11 +1,11 @@
-//! Files that ask for a split, and lines that leave the screen.
+//! Limits of file length and line length.
 
 use super::File;
 
 const FILE_LINES_MAX: usize = 600;
 const LINE_CHARS_MAX: usize = 120;
 
-/// Rust files with too many lines, or too long ones.
+/// Returns Rust files with too many lines, or with too long ones.
 pub fn check(files: &[File]) -> Vec<String> {
     files
         .iter()

@@ -1,6 +1,6 @@
-//! Just enough of Rust's lexer to tell code, strings and comments apart.
+//! Minimal lexer of Rust that tells code, strings and comments apart.
 
-/// What a stretch of source is.
+/// Kind of a piece of source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Code,
@@ -8,8 +8,8 @@ pub enum Part {
     Comment,
 }
 
-/// `source` with everything but `part` blanked out: byte for byte as long, with the same lines.
-/// The quotes of a string count as code, its content as text.
+/// Blanks out everything in `source` but `part`; length and line breaks stay the same. The quotes of a string count as
+/// code, its content as text.
 pub fn only(source: &str, part: Part) -> String {
     let mut kept = String::with_capacity(source.len());
     for (found, piece) in split(source) {
@@ -22,7 +22,7 @@ pub fn only(source: &str, part: Part) -> String {
     kept
 }
 
-/// The contents of all strings of `source`, each with its offset.
+/// Returns the contents of all strings of `source`, each with its offset.
 pub fn strings(source: &str) -> Vec<(usize, &str)> {
     let mut offset = 0;
     let mut found = Vec::new();
@@ -35,7 +35,7 @@ pub fn strings(source: &str) -> Vec<(usize, &str)> {
     found
 }
 
-/// `source` cut into parts, in order, nothing left out.
+/// Splits `source` into parts, in order and without gaps.
 pub fn split(source: &str) -> Vec<(Part, &str)> {
     let mut parts = Vec::new();
     let (mut start, mut at) = (0, 0);
@@ -72,7 +72,7 @@ pub fn split(source: &str) -> Vec<(Part, &str)> {
     parts
 }
 
-/// The length of `r##"` when a raw string begins at `at`, which is not within a word.
+/// Returns the length of `r##"` if a raw string begins at `at`, which must not be within a word.
 fn raw_string(source: &str, at: usize) -> Option<usize> {
     let rest = source[at..].strip_prefix('r')?;
     let hashes = rest.bytes().take_while(|byte| *byte == b'#').count();
@@ -80,7 +80,7 @@ fn raw_string(source: &str, at: usize) -> Option<usize> {
     (rest[hashes..].starts_with('"') && !within_word).then_some(hashes + 2)
 }
 
-/// The length of a string's content, up to the quote that ends it.
+/// Returns the length of a string's content, up to the closing quote.
 fn string(content: &str) -> usize {
     let mut escaped = false;
     let end = content.bytes().position(|byte| {
@@ -108,7 +108,7 @@ fn block_comment(rest: &str) -> usize {
     rest.len()
 }
 
-/// The length of a character literal at the start of `rest`; `None` for a lifetime or anything else.
+/// Returns the length of a character literal at the start of `rest`; `None` for a lifetime or anything else.
 fn char_literal(rest: &str) -> Option<usize> {
     let content = rest.strip_prefix('\'')?;
     if let Some(escape) = content.strip_prefix('\\') {

@@ -1,20 +1,19 @@
-//! The workspace's files.
+//! Files of the workspace.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// A text file of the workspace.
+/// Text file of the workspace.
 pub struct File {
-    /// Its path from the workspace's root, with forward slashes.
+    /// Path from the workspace's root, with forward slashes.
     pub path: String,
-    /// Its content.
     pub text: String,
 }
 
 impl File {
-    /// A sample for a check's own tests.
+    /// Makes a sample for a check's own tests.
     #[cfg(test)]
     pub fn sample(path: &str, text: &str) -> File {
         File {
@@ -23,31 +22,30 @@ impl File {
         }
     }
 
-    /// Whether it is Rust source.
     pub fn is_rust(&self) -> bool {
         self.path.ends_with(".rs")
     }
 
-    /// Whether it is documentation: the README, a specification, a package's notes.
+    /// Returns whether it is documentation: the README, a specification, a package's notes.
     pub fn is_markdown(&self) -> bool {
         self.path.ends_with(".md")
     }
 
-    /// `path:line`, counted from 1, for the byte at `offset`.
+    /// Returns `path:line`, counted from 1, for the byte at `offset`.
     pub fn at(&self, offset: usize) -> String {
         let line = self.text[..offset].matches('\n').count() + 1;
         format!("{}:{line}", self.path)
     }
 }
 
-/// The workspace's root: where the lock file is.
+/// Returns the workspace's root, which has the lock file.
 pub fn root() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = package.ancestors().find(|folder| folder.join("Cargo.lock").exists());
     root.expect("the package lies in the workspace").to_owned()
 }
 
-/// All source, manifests and documentation, without what is generated; sorted by path.
+/// Loads all source, manifests and documentation, without generated files; sorted by path.
 pub fn load() -> Vec<File> {
     let mut files = Vec::new();
     walk(&root(), "", &mut files);
@@ -73,7 +71,7 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<File>) {
     }
 }
 
-/// Folders that hold what tools have made. A hidden one is a tool's, but for those of the project.
+/// Returns whether a folder holds generated files. A hidden one belongs to a tool, except for those of the project.
 fn skipped(name: &str) -> bool {
     let ours = [".ci", ".cargo"].contains(&name);
     ["target", "snapshots", "__fuzz__", "corpus"].contains(&name) || name.starts_with('.') && !ours

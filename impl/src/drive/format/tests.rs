@@ -17,7 +17,7 @@ impl Drives {
         Drives { dir, files, fresh: 0 }
     }
 
-    /// Drives 1 to `n`, formatted in sets of `set_size`.
+    /// Formats drives 1 to `n` in sets of `set_size`.
     fn formatted(n: usize, set_size: usize) -> Drives {
         let mut drives = Drives::new();
         drives.open(n, set_size).expect("formats");
@@ -162,12 +162,12 @@ fn drives_at_each_others_paths_are_used_in_their_own_places() {
     let found: Vec<_> = opened.drives.iter().map(Slot::path).collect();
     assert_eq!(found, in_order);
     drop(opened);
-    // A drive that is not there leaves its own place empty, whoever's path is left for it.
+    // The place of a missing drive stays empty, under the only path that is left over.
     let opened = drives.open_paths(&lost, 4).expect("opens");
     assert_eq!(ready(&opened).len(), 7);
     assert!(matches!(&opened.drives[3], Slot::Offline { path, .. } if path.ends_with("9")));
     drop(opened);
-    // In another set a drive is refused by name.
+    // A drive at a path of another set is refused by name.
     let before = tree(drives.dir.path());
     let opened = drives.open_paths(&other, 4).expect("opens");
     let offline = offline(&opened);
@@ -230,7 +230,6 @@ fn a_drive_of_another_deployment_is_refused_by_name_and_left_alone() {
     assert!(before == (tree(drives.dir.path()), tree(others.dir.path())));
 }
 
-/// Damage that a test does to the drives before a start.
 type Damage = fn(&Drives);
 
 // `format.foreign-data`
@@ -238,7 +237,7 @@ type Damage = fn(&Drives);
 fn a_drive_without_its_format_is_offline_alone_and_left_as_it_is() {
     let foreign: [(&str, Damage); 4] = [
         ("there is \"data\" and no format.json", |drives| {
-            // As a server leaves it that makes shards at the path of a drive that is gone.
+            // Left by a server that staged shards at the path of a missing drive.
             drives.wipe(2);
             fs::create_dir_all(drives.path(2).join("data/ab/cd.1")).expect("creates");
         }),
@@ -266,11 +265,11 @@ fn a_drive_without_its_format_is_offline_alone_and_left_as_it_is() {
             offline[0].contains("/2: ") && offline[0].contains(reason),
             "{offline:?}"
         );
-        // Nobody is told to empty it.
+        // The message must not advise to empty the drive.
         assert!(!offline[0].contains("empty"), "{offline:?}");
         assert!(before == tree(drives.dir.path()));
     }
-    // Without a quorum it is rather the wrong drives.
+    // Without a quorum the start fails: these are probably the wrong drives.
     let mut drives = Drives::formatted(4, 4);
     for n in [1, 2, 4] {
         drives.wipe(n);
@@ -328,7 +327,7 @@ fn formats_of_others_and_of_other_versions_are_refused_by_name() {
         fs::create_dir_all(drives.path(2).join("bucket")).expect("creates");
         fs::write(drives.json(2), json).expect("writes");
         drives.refused_all(4, 4, message);
-        // Among drives that are formatted it is offline, and the others serve.
+        // If the others are formatted, the drive is offline and the others serve.
         let mut drives = Drives::formatted(4, 4);
         fs::write(drives.json(4), json).expect("writes");
         let before = tree(drives.dir.path());
@@ -394,7 +393,7 @@ fn a_first_start_that_was_cut_short_is_finished() {
         let opened = drives.open(4, 4).expect("formats");
         (opened.deployment, ready(&opened), drives)
     };
-    // After how many drives had begun, how many had an index, how many were complete.
+    // Number of drives with a format, with an index, and completed.
     for (begun, indexed, complete) in [
         (0, 0, 0),
         (1, 0, 0),
@@ -432,20 +431,20 @@ fn an_unfinished_first_start_needs_every_drive() {
     for n in 1..=3 {
         drives.edit_json(n, |json| json["complete"] = false.into());
     }
-    // It may come back, whatever it holds.
+    // An unreadable drive may come back, whatever it holds.
     fs::rename(drives.path(4), drives.path(5)).expect("renames");
     fs::write(drives.path(4), "not a folder").expect("writes");
     drives.refused_all(4, 4, "the first start was not finished, which needs every drive");
     fs::remove_file(drives.path(4)).expect("removes");
     fs::rename(drives.path(5), drives.path(4)).expect("renames");
-    // One that has rotted is offline for good, and left as it is.
+    // A drive with a corrupt format is offline for good, and left as it is.
     fs::write(drives.json(4), "{").expect("writes");
     let before = tree(&drives.path(4));
     let opened = drives.open(4, 4).expect("finishes");
     assert_eq!((ready(&opened).len(), offline(&opened).len()), (3, 1));
     assert!((1..=3).all(|n| drives.complete(n)) && before == tree(&drives.path(4)));
     drop(opened);
-    // With a complete one, the fourth was formatted with the others, and is empty because it was wiped.
+    // One complete drive proves that the fourth was formatted too, so it is empty because it was wiped.
     let mut drives = Drives::formatted(4, 4);
     drives.edit_json(1, |json| json["complete"] = false.into());
     drives.wipe(4);

@@ -14,7 +14,7 @@ use crate::{
 };
 use std::path::{Path, PathBuf};
 
-/// A new index; in memory where the machine has a file system there, as these tests sync thousands of times.
+/// Makes a new index, on tmpfs if there is one, as these tests sync thousands of times.
 fn scratch() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     let dir = dir.expect("temp folder");
@@ -24,7 +24,7 @@ fn scratch() -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
-/// Opens the index at a path, with the log beside it.
+/// Opens the index at a path, with its log.
 fn open(path: &Path) -> Result<Index, IndexError> {
     open_on(open_file(path, OpenMode::Write), path, Mutation::NONE)
 }
@@ -55,7 +55,7 @@ fn log_of(path: &Path) -> PathBuf {
     path.with_added_extension("log")
 }
 
-/// Copies an index and its log as they are: what a crash leaves when all that was written became durable.
+/// Copies an index and its log: the state after a crash in which all writes became durable.
 fn crash(path: &Path, to: &Path) {
     std::fs::copy(path, to).expect("copies");
     std::fs::copy(log_of(path), log_of(to)).expect("copies");
@@ -81,7 +81,7 @@ fn register(n: u64, round: u64) -> Register<Record> {
     }
 }
 
-/// A small shard and its register, as a put leaves them.
+/// Returns the changes of a put: a small shard and its register.
 fn put(n: u64, round: u64) -> Changes {
     let owner = key(n);
     let (upload, part, file) = (0, 1, false);
@@ -98,7 +98,7 @@ fn put(n: u64, round: u64) -> Changes {
     }
 }
 
-/// Removes what [`put`] has made of these keys.
+/// Returns changes that remove what [`put`] made of these keys.
 fn remove(keys: impl IntoIterator<Item = u64>) -> Changes {
     merge(keys.into_iter().map(|n| {
         let Changes {
@@ -131,7 +131,7 @@ fn fill(index: &Index, keys: u64) {
     }
 }
 
-/// Returns how the keys `0..keys` read: the number that are right; a wrong or missing one is a panic.
+/// Reads the keys `0..keys` and returns their number. Panics if one is wrong or missing.
 fn read_all(index: &Index, keys: u64) -> Result<u64, IndexError> {
     for n in 0..keys {
         let view = index.view()?;
@@ -268,8 +268,8 @@ fn an_index_of_a_newer_version_is_refused_by_number() {
     assert!(matches!(open(&path), Err(IndexError::Version(3))));
 }
 
-/// Bits flipped in a copy of the file: how often all was read, and how often there was an error. Anything
-/// else is a panic.
+/// Flips one bit at a time in a copy of the file; returns how often all keys were read, and how often there was an
+/// error. Panics on any other result.
 fn sweep(path: &Path, keys: u64, flips: u64, mut at: impl FnMut(u64, usize) -> usize) -> (u64, u64) {
     let base = std::fs::read(path).expect("reads");
     let damaged = path.with_extension("damaged");
@@ -309,12 +309,12 @@ fn no_flipped_bit_gives_a_wrong_value_or_loses_a_key() {
     let mut random = xorshift(88_172_645_463_325_252);
     let (right, errors) = sweep(&path, 600, 400, |_, len| random() as usize % len);
     assert!(right > 0 && errors > 100, "{right} right, {errors} errors");
-    // The header: one copy of it may go, whatever the bit.
+    // Any bit of one copy of the header may flip.
     let (right, errors) = sweep(&path, 600, 200, |n, _| (n % 4 * 4096 + random() % 512) as usize);
     assert_eq!((right, errors), (200, 0));
 }
 
-// As after a power loss: the file of an index that was not closed.
+// Not closed, as after a power loss.
 #[test]
 fn no_flipped_bit_of_an_index_at_rest_matters_after_a_crash() {
     let (_dir, path) = scratch();
@@ -328,7 +328,7 @@ fn no_flipped_bit_of_an_index_at_rest_matters_after_a_crash() {
     assert!(right > 0 && errors > 20, "{right} right, {errors} errors");
 }
 
-/// Returns what a crash leaves of a file: of each sector the bytes before or after.
+/// Returns a file after a crash: of each sector the bytes before or after.
 fn torn(before: &[u8], after: &[u8], mut keeps: impl FnMut() -> bool) -> Vec<u8> {
     let mut crashed = before.to_vec();
     crashed.resize(after.len().max(before.len()), 0);
@@ -340,14 +340,14 @@ fn torn(before: &[u8], after: &[u8], mut keeps: impl FnMut() -> bool) -> Vec<u8>
     crashed
 }
 
-/// Returns the round of each of these keys' votes.
+/// Returns the rounds of the votes of these keys.
 fn rounds(index: &Index, keys: std::ops::Range<u64>) -> Vec<u64> {
     let view = index.view().expect("a view");
     keys.map(|n| view.register(&key(n)).expect("reads").accepted.ballot.round)
         .collect()
 }
 
-/// Counts the bytes of all rows anew.
+/// Recounts the live bytes of all rows.
 fn counted(index: &Index) -> u64 {
     *lock(&index.live) = Live::default();
     while !index.count_rows().expect("counts") {}
@@ -377,7 +377,7 @@ fn a_compaction_keeps_what_commits_change_meanwhile_and_views_stay_readable() {
             break;
         }
     }
-    // What is committed after the last step.
+    // Commits after the last step must be in the copy too.
     index.commit(&put(4000, 7), Durable::Logged).expect("commits");
     index
         .commit(
@@ -389,11 +389,11 @@ fn a_compaction_keeps_what_commits_change_meanwhile_and_views_stay_readable() {
         )
         .expect("commits");
     compaction.finish(&index).expect("finishes");
-    // Before the copy has its name, a crash brings the index and the log back.
+    // A crash before the copy is renamed recovers the old index and the log.
     let crashed = path.with_extension("crashed");
     crash(&path, &crashed);
     index.adopt(compaction).expect("adopts");
-    // Into the log, behind the copy.
+    // Goes into the log, which then belongs to the copy.
     index.commit(&put(4001, 7), Durable::Logged).expect("commits");
     assert!(!index.close_retired(), "a view is read of the old file");
     assert_eq!(

@@ -65,7 +65,7 @@ impl Bed {
         self.try_open().await.expect("opens")
     }
 
-    /// As after a crash of the process: the drive is not closed.
+    /// Closes the drive and opens it again.
     async fn reopen(&self, drive: Arc<LocalDrive>) -> Arc<LocalDrive> {
         drive.close().await;
         self.open().await
@@ -81,7 +81,7 @@ impl Place for Bed {
 
 conforms!(Bed::new);
 
-/// Whether a test of conformance fails when drives are broken in this way.
+/// Checks that a conformance test fails with this mutant of the drive.
 #[cfg(feature = "mutants")]
 macro_rules! notices {
     ($mutant:ident: $($name:ident),+) => {$(
@@ -92,7 +92,7 @@ macro_rules! notices {
     )+};
 }
 
-// With one node no simulation can notice these: nothing is healed yet, and every caller waits for its answers.
+// No simulation of one node can notice these: there is no heal yet, and every caller awaits its answers.
 #[cfg(feature = "mutants")]
 #[tokio::test(flavor = "multi_thread")]
 async fn conformance_notices_mutants() {
@@ -104,7 +104,7 @@ async fn sleep(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 
-/// Waits until `done`, for as long as a slow machine may take.
+/// Waits until `done`, with a timeout that suffices for a slow machine.
 async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..500 {
         if done() {
@@ -122,7 +122,7 @@ async fn what_was_promised_before_a_restart_is_refused_after_it() {
     let drive = bed.open().await;
     granted(drive.register(&key("a"), prepare(5)).await);
     drop(drive);
-    // Dropping closes too.
+    // Dropping the drive closes it too.
     eventually("the lock is released", || {
         bed.rt.files().lock(&bed.path().join(".minio.sys")).is_ok()
     })
@@ -178,7 +178,7 @@ async fn a_lazy_change_is_durable_soon_and_not_at_once() {
     assert_eq!(drive.register(&key, vote).await, Ok(Reply::Accepted));
     let before = bed.faults().index_syncs;
     assert_eq!(drive.register(&key, finalize(1)).await, Ok(Reply::Done));
-    // A message sees it at once, a plain read once it is durable.
+    // A message sees the commit at once, a plain read once it is durable.
     assert!(granted(drive.register(&key, prepare(2)).await).committed);
     let mut committed = false;
     for _ in 0..100 {
@@ -210,7 +210,7 @@ async fn a_forgotten_promise_is_still_kept() {
         nack.floor >= round(100),
         "the floor takes the place of the promise: {nack:?}"
     );
-    // A key that had no promise loses by it nothing but a round.
+    // A key without a promise of its own loses only a round by the higher floor.
     refused(drive.register(&key("new"), prepare(99)).await);
     granted(drive.register(&key("new"), prepare(200)).await);
 }

@@ -7,7 +7,7 @@ use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use std::fs;
 use tokio_rustls::TlsConnector;
 
-/// An authority, and a folder of certificates that it has signed.
+/// Certificate authority, and a folder of certificates that it has signed.
 struct Fixture {
     authority: CertifiedIssuer<'static, KeyPair>,
     folder: tempfile::TempDir,
@@ -29,7 +29,7 @@ impl Fixture {
         self.folder.path().join(name)
     }
 
-    /// A new pair for `names`, as PEM.
+    /// Returns a new certificate and key for `names`, as PEM.
     fn pair(&self, names: &[&str]) -> (String, String) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
@@ -40,7 +40,7 @@ impl Fixture {
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// Puts a new pair into a folder.
+    /// Writes a new certificate and key into a folder.
     fn put(&self, folder: &str, names: &[&str]) {
         let (certificate, key) = self.pair(names);
         let folder = self.path(folder);
@@ -62,7 +62,7 @@ impl Fixture {
         self.load().await.unwrap().unwrap()
     }
 
-    /// A handshake of a client that trusts the authority: the protocol that was agreed on.
+    /// Connects a client that trusts the authority; returns the negotiated protocol.
     async fn shake(&self, tls: &Arc<Tls>, name: &str, protocols: &[&str]) -> Result<Option<Vec<u8>>, String> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.der().clone()).unwrap();
@@ -212,7 +212,7 @@ async fn new_certificates_are_taken_over_and_bad_ones_are_not() {
     tls.reload(&mut told).await;
     assert!(works("third.example").await && told.is_empty());
 
-    // A further name comes and goes; that its neighbour is bad does not matter.
+    // Another name is added and removed, although a certificate beside it is invalid.
     fixture.put("more.example", &["more.example"]);
     fixture.put("bad.example", &["bad.example"]);
     fs::write(fixture.path("bad.example/private.key"), "x").unwrap();
@@ -222,7 +222,7 @@ async fn new_certificates_are_taken_over_and_bad_ones_are_not() {
     tls.reload(&mut told).await;
     assert!(!works("more.example").await);
 
-    // The default does not go: clients would find a server that speaks no TLS.
+    // The default certificate is never dropped: the server would speak no TLS to its clients.
     fs::remove_file(fixture.path("public.crt")).unwrap();
     fs::remove_file(fixture.path("private.key")).unwrap();
     tls.reload(&mut told).await;
@@ -232,7 +232,7 @@ async fn new_certificates_are_taken_over_and_bad_ones_are_not() {
     assert!(works("third.example").await);
 }
 
-/// Connects a client with this trust to a server with these certificates, whose URL names `host`.
+/// Connects a client with this trust to `host`, at a server with these certificates.
 async fn asked(tls: &Arc<Tls>, trust: Trust, host: &str) -> Result<(), HandshakeError> {
     let asking = ClientTls::new(&tls.rt, trust).await.unwrap();
     let (client, server) = tokio::io::duplex(1 << 16);
@@ -278,7 +278,7 @@ async fn a_client_trusts_the_authorities_of_its_folder() {
         "{error}"
     );
 
-    // What the system trusts is enough, whatever else is in its file.
+    // An authority in the system's file suffices, whatever else is in the file.
     fs::remove_dir_all(&authorities).unwrap();
     fs::write(&system, format!("# all\n{}", fixture.authority.pem())).unwrap();
     asked(&tls, trust(), "store.example").await.unwrap();
@@ -313,7 +313,7 @@ async fn a_client_tells_bad_certificates_apart() {
     asked(&tls, Trust::Anybody, "store.example").await.unwrap();
     asked(&tls, Trust::Anybody, "other.example").await.unwrap();
 
-    // Its own authority.
+    // Self-signed.
     let alone = CertificateParams::new(names).unwrap().self_signed(&key).unwrap().pem();
     let tls = serve(&alone, &key).await;
     let error = asked(&tls, trust(), "store.example").await.unwrap_err();
@@ -322,7 +322,7 @@ async fn a_client_tells_bad_certificates_apart() {
     fs::write(authorities.join("alone.crt"), alone).unwrap();
     asked(&tls, trust(), "store.example").await.unwrap();
 
-    // No TLS at all.
+    // Server without TLS.
     let asking = ClientTls::new(&fixture.rt, Trust::Anybody).await.unwrap();
     let (client, mut server) = tokio::io::duplex(1 << 16);
     let answer = b"HTTP/1.1 400 Bad Request\r\n\r\n";

@@ -67,7 +67,7 @@ fn names_are_unique_and_actions_are_named() {
     assert!(OPERATIONS.iter().all(|operation| operation.action.starts_with("s3")));
 }
 
-/// An operation behind one that is less specific would never be found.
+/// An operation after a less specific one would be unreachable.
 #[test]
 fn every_operation_can_be_reached() {
     for operation in OPERATIONS {
@@ -122,7 +122,7 @@ fn headers_are_those_that_an_operation_acts_upon() {
     assert!(all.into_iter().all(is_lower_case));
 }
 
-/// Renders the table as `specs/s3.md` has it.
+/// Renders the table of `specs/s3.md`.
 fn table() -> String {
     let mut text = String::from("| operation | request | further headers | action | state |\n|---|---|---|---|---|\n");
     for operation in OPERATIONS {
@@ -169,7 +169,7 @@ fn table() -> String {
     text
 }
 
-/// `UPDATE_SPECS=1` writes the table into the page.
+/// Compares the table in the page; `UPDATE_SPECS=1` writes it.
 #[test]
 #[allow(clippy::disallowed_methods, reason = "a file of the repository")]
 fn the_page_has_this_table() {

@@ -51,12 +51,12 @@ enum Step {
     Read(u64, usize),
     SetBlocks(u64),
     Sync,
-    /// Sync and open anew.
+    /// Syncs, and opens the file again.
     Reopen,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Around the boundaries of the first block and of the first group.
+    // Offsets around the boundaries of the first block and of the first group.
     let offset = || prop_oneof![0..3 * B, 250 * B..262 * B, (250..262u64).prop_map(|block| block * B)];
     let bytes = prop_oneof![
         (1..300usize, any::<u8>()).prop_map(|(n, byte)| vec![byte; n]),
@@ -168,7 +168,7 @@ fn a_block_in_the_place_of_another_is_an_error() {
     assert!(read(&blocks, 2 * B, 1).is_err());
 }
 
-/// Two synced states of the header, the second newest.
+/// Makes a file with two synced states of the header, the second of them newer.
 fn two_generations(path: &Path) {
     let blocks = create(path);
     blocks.set_len(2 * B).expect("grows");
@@ -212,7 +212,7 @@ fn whichever_copies_a_crash_keeps_the_header_is_the_last_synced_or_the_next() {
     two_generations(&path);
     let before = std::fs::read(&path).expect("reads");
     let blocks = open(&path).expect("opens");
-    // Two writes between syncs: neither may touch the synced pair.
+    // Two writes between syncs: neither may overwrite the synced pair of copies.
     blocks.write(0, &[3; 320]).expect("writes");
     blocks.state().header.flush(&*blocks.file).expect("writes");
     blocks.write(0, &[4; 320]).expect("writes");
@@ -281,7 +281,7 @@ fn a_header_that_survived_without_the_length_it_counts_is_not_used() {
     let blocks = open(&path).expect("opens");
     assert_eq!(read(&blocks, 0, 1).expect("reads"), [2]);
     assert!(read(&blocks, 2 * B, 1).is_err(), "beyond the end again");
-    // And goes on from there.
+    // Later syncs work as usual.
     blocks.set_len(600 * B).expect("grows");
     blocks.write(0, &[4; 320]).expect("writes");
     blocks.sync().expect("syncs");

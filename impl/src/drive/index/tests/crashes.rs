@@ -1,15 +1,15 @@
-//! Crash tests: durable commits of redb torn by a power failure.
+//! Crash tests: durable commits of redb, torn by a power loss.
 
 use super::*;
 
-// The argument on torn writes in `blocks`: whatever sectors a crash keeps of what a checkpoint writes between two
-// syncs, the index opens with that checkpoint or with the state before, and every block that is in use matches.
+// Tests the argument on torn writes in `blocks`: whichever sectors a crash keeps of a checkpoint's writes between two
+// syncs, the index opens with that checkpoint or the state before, and every block in use matches its checksum.
 #[test]
 fn a_torn_checkpoint_is_there_or_is_not() {
     tear(Phases::Two);
 }
 
-// By which redb closes a file after a panic: then it verifies every page when it opens it again.
+// redb closes a file with such a commit after a panic, and then verifies every page when it opens the file again.
 #[test]
 fn a_torn_commit_of_one_phase_is_there_or_is_not() {
     tear(Phases::One);
@@ -23,7 +23,7 @@ fn tear(phases: Phases) {
     let mut seen = [0; 2];
     for round in 0..60u64 {
         for pair in states.windows(2) {
-            // From hardly any sector to hardly none lost.
+            // The share of sectors that survive grows from none to nearly all.
             let mut crashed = torn(&pair[0], &pair[1], || random() % 60 < round);
             if round % 10 == 9 {
                 crashed.copy_from_slice(&pair[1]);
@@ -37,7 +37,7 @@ fn tear(phases: Phases) {
             seen[usize::from(kept == 9)] += 1;
             let expected = |n: u64| if n.is_multiple_of(7) { kept } else { 5 };
             assert_eq!(found, (0..600).map(expected).collect::<Vec<_>>());
-            // Written over and read again.
+            // The index can be written and read again.
             index
                 .commit(&merge((0..600).map(|n| put(n, 5))), Durable::Logged)
                 .expect("commits");
@@ -56,8 +56,8 @@ enum Phases {
     Two,
 }
 
-/// The bytes of an index of round 5 at each sync of a durable commit that takes every seventh key to round 9, and its
-/// log: with entries before a checkpoint, empty before a commit in one phase.
+/// Returns the bytes of an index at each sync of a durable commit that takes every seventh key from round 5 to round 9,
+/// and its log: with entries before a checkpoint, empty before a commit in one phase.
 fn states_of_a_commit(path: &Path, keys: u64, phases: Phases) -> (Vec<Vec<u8>>, Vec<u8>) {
     let states = Arc::new(Mutex::new(Vec::new()));
     let file = Arc::new(Remembering(open_file(path, OpenMode::Write), states.clone()));
@@ -80,7 +80,7 @@ fn states_of_a_commit(path: &Path, keys: u64, phases: Phases) -> (Vec<Vec<u8>>, 
         }
     }
     let states = std::mem::take(&mut *lock(&states));
-    // A file that has to grow for a commit is synced once more before it.
+    // There is one more sync if the file has to grow for the commit.
     assert!(
         states.len() >= if phases == Phases::Two { 3 } else { 2 },
         "{}",
@@ -89,7 +89,7 @@ fn states_of_a_commit(path: &Path, keys: u64, phases: Phases) -> (Vec<Vec<u8>>, 
     (states, std::fs::read(log_of(path)).expect("reads"))
 }
 
-/// A file that remembers what it held at each sync: what a crash may go back to.
+/// File that records its content at each sync, as a state to which a crash may return.
 #[derive(Debug)]
 struct Remembering(Arc<dyn File>, Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -124,7 +124,7 @@ impl File for Remembering {
     }
 }
 
-// The same argument for the opening that follows: it may be cut short too, between any two syncs.
+// The recovery at the next open may itself be cut short, between any two syncs.
 #[test]
 fn an_opening_after_a_torn_commit_may_be_torn_itself() {
     tear_openings(23, Phases::Two);
@@ -138,7 +138,7 @@ fn an_opening_after_a_torn_commit_may_be_torn_itself_wherever() {
     tear_openings(1, Phases::One);
 }
 
-/// Of the sectors that a commit changes, loses every `step`th in turn.
+/// Loses every `step`th of the sectors that a commit changes, one at a time.
 fn tear_openings(step: usize, phases: Phases) {
     let (_dir, path) = scratch();
     let (states, log) = states_of_a_commit(&path, 200, phases);
@@ -149,7 +149,7 @@ fn tear_openings(step: usize, phases: Phases) {
         let (before, after) = (&pair[0], &pair[1]);
         let sectors = before.chunks(512).zip(after.chunks(512)).enumerate();
         let changed = sectors.filter(|(_, (old, new))| old != new).map(|(at, _)| at);
-        // All between two syncs is there but one sector: of a page, of checksums, of the header.
+        // All writes between two syncs survive except for one sector: of a page, of checksums, or of the header.
         for lost in changed.step_by(step) {
             let mut at = 0..;
             let crashed = torn(before, after, || at.next() != Some(lost));

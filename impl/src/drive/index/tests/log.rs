@@ -1,4 +1,4 @@
-//! Tests of the log: crashes, rot, a full file system.
+//! Tests of the log: crashes, bitrot, ENOSPC.
 
 use super::*;
 use crate::drive::fixture::FullFile;
@@ -26,7 +26,7 @@ fn a_torn_entry_of_the_log_is_there_or_is_not() {
         std::fs::copy(&path, &crashed).expect("copies");
         let torn = torn(&before, &after, || round % 10 == 9 || random() % 60 < round);
         std::fs::write(log_of(&crashed), torn).expect("writes");
-        // Whether what was read back is still there after one more crash, and after a clean end.
+        // Checks that recovered rows are still there after one more crash, and after a clean close.
         for opening in 0..3 {
             let index = open(&crashed).expect("opens");
             let kept = rounds(&index, 0..100);
@@ -71,7 +71,7 @@ fn a_rotten_entry_of_the_log_is_noticed_unless_it_is_the_last() {
         std::fs::write(log_of(&crashed), &rotten).expect("writes");
         match open(&crashed) {
             Ok(index) => {
-                // What is between an entry and the next is none of them.
+                // Padding between two entries belongs to neither.
                 let kept = rounds(&index, 0..100);
                 assert!(
                     kept == [9; 100] || (kept == [5; 100] && at >= last_at),
@@ -99,7 +99,7 @@ fn entries_before_a_checkpoint_do_not_count() {
     }
     let all = merge((0..50).map(|n| put(n, 8)));
     index.commit(&all, Durable::Checkpoint).expect("commits");
-    // Of the same size as the first entry: those of the rounds 6 and 7 lie right behind it.
+    // As large as the first entry, so that the stale entries of rounds 6 and 7 follow right after it.
     let all = merge((50..100).map(|n| put(n, 5)));
     index.commit(&all, Durable::Logged).expect("commits");
     let crashed = path.with_extension("crashed");
@@ -162,7 +162,7 @@ fn a_commit_that_the_log_has_no_room_for_is_a_checkpoint() {
     assert_eq!(rounds(&open(&crashed).expect("opens"), 0..100), [9; 100]);
 }
 
-// `drive.log-replayed`: an index that was given up has what was logged, and nothing else is written.
+// `drive.log-replayed`: an abandoned index keeps what was logged, and writes nothing else.
 #[test]
 fn an_index_that_is_given_up_writes_nothing_and_loses_nothing() {
     let (_dir, path) = scratch();

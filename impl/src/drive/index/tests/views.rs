@@ -1,14 +1,14 @@
-//! Tests of views: what they see of the memtable and of the checkpoint below it.
+//! Tests of views: snapshots of the memtable and of the checkpoint below it.
 
 use super::*;
 use std::collections::BTreeMap;
 
 const KEYS: u64 = 150;
 
-/// Round of the vote of each key that has a register.
+/// Round of the vote by key, for keys that have a register.
 type Rounds = BTreeMap<u64, u64>;
 
-/// Asserts that a view has these registers, folders and shards, and no others.
+/// Checks that a view has exactly these registers, folders and shards.
 fn check(view: &View, expected: &Rounds) {
     for n in 0..KEYS {
         let round = expected.get(&n).copied();
@@ -19,7 +19,7 @@ fn check(view: &View, expected: &Rounds) {
         let shard = view.shard(u128::from(n) + 1, 1).expect("reads");
         assert_eq!(shard.is_some(), round.is_some(), "key {n}");
     }
-    // In pages, whose ends fall on rows of either source.
+    // Page ends fall on rows of the memtable and of the checkpoint.
     for (bucket, limit) in [(0, 1), (1, 7), (2, usize::MAX)] {
         let prefix = RegisterKey::objects_prefix(bucket, "");
         let (mut names, mut from) = (Vec::new(), ListFrom::Start);
@@ -48,7 +48,7 @@ fn a_view_has_all_of_its_commit_and_nothing_of_later_ones() {
     let mut views: Vec<(Arc<View>, Rounds)> = Vec::new();
     let (mut kept_over_checkpoint, mut kept_over_commit) = (false, false);
     for round in 6..400 {
-        // From one key to nearly all: more than a cursor takes at once.
+        // Changes between one key and nearly all, which is more than a cursor takes at once.
         let share = 1 << (random() % 8);
         let (removed, changed): (Vec<_>, Vec<_>) = (0..KEYS)
             .filter(|_| random() % 128 < share)

@@ -1,4 +1,4 @@
-//! Drives that fail, vanish or fill up.
+//! Drives that fail, disappear or fill up.
 
 use super::*;
 use std::{fs, io};
@@ -38,7 +38,7 @@ async fn a_drive_that_was_moved_away_fails_its_next_commit() {
     }
 }
 
-// `drive.promise-holds`: an assertion that fails takes its drive out, and nothing else.
+// `drive.promise-holds`: a failed assertion takes only its own drive offline.
 #[cfg(feature = "mutants")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drive_whose_floor_falls_goes_offline() {
@@ -85,7 +85,7 @@ async fn an_error_of_the_index_fails_the_drive_and_no_reply_of_its_batch_leaves(
         reason(drive.register(&key("e"), prepare(4)).await.expect_err("still")),
         first
     );
-    // It serves again when it is opened anew, with what was acknowledged.
+    // Opened again, it serves everything that was acknowledged.
     drive.close().await;
     let drive = bed.open().await;
     assert_eq!(
@@ -111,8 +111,7 @@ async fn an_error_of_a_staged_file_fails_the_drive() {
 async fn a_full_drive_stages_nothing_and_still_votes() {
     let bed = Bed::new();
     let reserve = bed.path().join(".minio.sys/reserve");
-    // A crash has left one that is not finished, and there is one from when the file system was smaller: both keep
-    // too little room.
+    // An unfinished reserve of a crash, and one from when the file system was smaller: both are too small.
     let drive = bed.open().await;
     eventually("a reserve is made", || reserve.exists()).await;
     drive.close().await;
@@ -158,7 +157,7 @@ async fn a_file_that_meets_a_full_drive_is_refused_and_goes() {
     let mut writer = drive.stage_file(staging(&key("a"), 11)).await.expect("begins");
     bed.faults().fail = Some(("/data/", io::ErrorKind::StorageFull));
     assert_eq!(writer.write(Bytes::from(vec![1; 2 << 20])).await, Err(DriveError::Full));
-    // Whatever the caller makes of the error, a file with a hole is never staged.
+    // A file with a hole is never staged, even if the caller ignores the error.
     bed.faults().fail = None;
     let error = writer.sync().await.expect_err("a hole");
     assert!(matches!(error, DriveError::Damaged(_)), "{error}");
@@ -174,7 +173,7 @@ async fn a_file_that_meets_a_full_drive_is_refused_and_goes() {
 async fn a_file_system_that_refuses_a_shard_is_full_until_it_has_more() {
     let bed = Bed::new();
     let drive = bed.open().await;
-    // As with a quota: the file system says that it has room.
+    // The file system reports free space, as with a quota.
     bed.faults().free_bytes = Some(1 << 30);
     let mut writer = drive.stage_file(staging(&key("a"), 11)).await.expect("begins");
     bed.faults().fail = Some(("/data/", io::ErrorKind::QuotaExceeded));
@@ -202,7 +201,7 @@ async fn a_drive_without_inodes_is_full_until_it_has_a_few() {
         drive.stage_file(staging(&key("a"), 11)).await,
         Err(DriveError::Full)
     ));
-    // Not with each delete.
+    // A few free inodes are not enough, or the state would change with each delete.
     bed.faults().inodes = Some((100_000, 2000));
     sleep(2500).await;
     assert!(drive.is_full());
@@ -222,7 +221,7 @@ async fn a_drive_without_its_index_or_with_a_damaged_one_does_not_open() {
     drive.close().await;
     let index = bed.path().join(".minio.sys/index.redb");
     let mut bytes = fs::read(&index).expect("reads");
-    // Every checksum of the first group.
+    // Damages every checksum of the first group.
     bytes[4 * 4096..5 * 4096].fill(0xff);
     fs::write(&index, &bytes).expect("writes");
     assert!(reason(bed.try_open().await.expect_err("damaged")).contains("does not match its checksum"));
@@ -236,7 +235,7 @@ async fn a_drive_without_its_index_or_with_a_damaged_one_does_not_open() {
 async fn rot_that_a_read_meets_fails_the_drive() {
     let bed = Bed::new();
     let drive = bed.open().await;
-    // More than redb's cache has room for.
+    // More rows than fit into redb's cache.
     let small = |n: u64| Bytes::from(vec![n as u8; 15_000]);
     let keys: Vec<_> = (0..2000u64).map(|n| (n, key(&n.to_string()))).collect();
     for keys in keys.chunks(250) {
@@ -254,7 +253,7 @@ async fn rot_that_a_read_meets_fails_the_drive() {
     let index = bed.path().join(".minio.sys/index.redb");
     let file = fs::File::options().write(true).open(&index).expect("opens");
     let len = file.metadata().expect("metadata").len();
-    // All blocks of data, not their checksums, and not the header.
+    // Damages all data blocks, but not their checksums nor the header.
     for block in (5..len / 4096).filter(|block| (block - 4) % 257 != 0) {
         std::os::unix::fs::FileExt::write_all_at(&file, &[0xee], block * 4096 + 77).expect("writes");
     }
@@ -285,7 +284,8 @@ async fn a_drive_that_hangs_refuses_what_its_queue_has_no_room_for() {
         let key = key(&format!("c{n}"));
         drive.stage_small(staging(&key, Folder::from(n) + 100), shard.clone(), &key, prepare(3))
     };
-    // 4,000 shards of 16 KiB would be 62 MiB; 9,000 messages without any too many to wait.
+    // 4,000 shards of 16 KiB (62 MiB) exceed the queue's limit of bytes, 9,000 messages without data its limit of
+    // calls.
     let stages: Vec<_> = (0..4000).map(stage).collect();
     let calls: Vec<_> = (0..9000).map(|_| drive.register(&key("d"), prepare(3))).collect();
     bed.faults().slow_sync = None;

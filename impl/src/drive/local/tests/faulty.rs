@@ -1,4 +1,4 @@
-//! A runtime whose files can be told to fail, and count what is done to them.
+//! Runtime that injects faults into file operations, and counts them.
 
 use crate::runtime::{
     BoxFuture, Entry, Executor, File, FileId, Files, Guard, Job, Kind, Listener, Mutation, OpenMode, Rt, Runtime,
@@ -12,26 +12,26 @@ use std::{
     time::Duration,
 };
 
-/// Record of what the files have done, and faults to inject.
+/// Counts of file operations, and faults to inject.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    /// Syncs of files whose path contains `index`.
+    /// Number of syncs of files whose path contains `index`.
     pub(crate) index_syncs: usize,
     /// Lengths of the writes to shard files.
     pub(crate) shard_writes: Vec<usize>,
-    /// Writes and syncs of files whose path contains this fail so.
+    /// Path fragment and error: writes, resizes and syncs of files whose path contains the fragment fail with it.
     pub(crate) fail: Option<(&'static str, io::ErrorKind)>,
-    /// Writes of any file fail with `StorageFull` while there is a reserve, and for ever after if false.
+    /// While true, writes, resizes and syncs of any file fail with `StorageFull`; removing the reserve clears it.
     pub(crate) full_until_released: bool,
-    /// Syncs of files whose path contains this take so long.
+    /// Path fragment and delay of syncs of files whose path contains it.
     pub(crate) slow_sync: Option<(&'static str, Duration)>,
-    /// All inodes and free ones to report.
+    /// Total and free inodes to report.
     pub(crate) inodes: Option<(u64, u64)>,
-    /// Number of times the drive was mounted anew.
+    /// Number of remounts of the drive.
     pub(crate) mounts: u64,
     /// Free bytes to report.
     pub(crate) free_bytes: Option<u64>,
-    /// Mutation of the drive when it is opened next.
+    /// Mutant of the drive at the next open.
     pub(crate) mutation: Option<Mutation>,
 }
 

@@ -17,13 +17,13 @@ async fn a_staged_file_is_written_in_large_pieces() {
         assert_eq!(path.exists(), written.len() >= 3, "made with the first write");
         written.push(bed.faults().shard_writes.len());
     }
-    // At least 1 MiB at once, but for the last of a file.
+    // Each write has at least 1 MiB, except for the last of a file.
     assert_eq!(written, [0, 0, 0, 1, 1, 1, 1, 2, 2]);
     writer.sync().await.expect("syncs");
     writer.finish(&key, Request::Read).await.expect("stages");
     stage(&*drive, staging(&key, 2), &[bytes(3 << 20, 1), bytes(10, 2)]).await;
     stage(&*drive, staging(&key, 3), &[]).await;
-    // Long frames are not copied for it, and stay in their place between short ones.
+    // Long frames are not copied into the buffer, and keep their order among short ones.
     let mixed = [
         bytes(10, 3),
         bytes(600_000, 4),
@@ -99,7 +99,7 @@ async fn the_next_start_removes_what_no_row_names_and_nothing_else() {
         fs::write(&path, "x").expect("writes");
         path
     };
-    // The last is another part of a folder that is held.
+    // The last one is another part of a folder that is held.
     let orphans = [
         "01000000000000000000000000000006.1",
         "ff000000000000000000000000000001.10000",
@@ -115,7 +115,7 @@ async fn the_next_start_removes_what_no_row_names_and_nothing_else() {
     ]
     .map(left);
     let drive = bed.open().await;
-    // Staged while the sweep is under way.
+    // Staged during the sweep.
     stage(&*drive, staging(&key("a"), 0x21 << 120), &[bytes(10, 1)]).await;
     let mut unfinished = drive.stage_file(staging(&key("a"), 0x22 << 120)).await.expect("begins");
     eventually("the orphans go", || orphans.iter().all(|orphan| !orphan.exists())).await;

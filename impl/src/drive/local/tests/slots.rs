@@ -1,4 +1,4 @@
-//! Drives that come back under a running node.
+//! Drives that are reopened under a running node.
 
 use super::*;
 use crate::drive::DriveSlot;
@@ -46,7 +46,6 @@ async fn until(slot: &DriveSlot, text: Option<&str>) {
     panic!("never {text:?}: {:?}", slot.status().await.state.reason());
 }
 
-/// Counts this process's descriptors below a folder.
 fn descriptors_below(folder: &Path) -> usize {
     let links = fs::read_dir("/proc/self/fd").expect("lists");
     let paths = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
@@ -71,7 +70,7 @@ async fn a_drive_that_is_back_at_its_path_serves_again_and_no_other() {
     fs::rename(bed.path(), &away).expect("renames");
     until(&slot, Some("cannot find ")).await;
     until(&slot, Some("now: there is nothing at its path")).await;
-    // Another folder is not it, and neither is a drive of another deployment; nothing is written there.
+    // Another folder is not the drive, nor is a drive of another deployment; neither is written to.
     fs::create_dir(bed.path()).expect("creates");
     until(&slot, Some("now: it is empty")).await;
     let other = bed.dir.path().join("other");
@@ -122,7 +121,7 @@ async fn a_failed_drive_holds_no_descriptors_whoever_has_readers_and_writers() {
     eventually("no descriptors", released).await;
     assert!(matches!(reader.read(0, 10).await, Err(DriveError::Offline(_))));
     assert!(writer.write(Bytes::from(vec![1; 2 << 20])).await.is_err());
-    // The writer's clean-up finds nothing to do it with, and that is no fault.
+    // The writer cannot clean up without a descriptor, which is no fault of the drive.
     drop((reader, writer));
     fs::rename(bed.dir.path().join("away"), bed.path()).expect("renames");
     until(&slot, None).await;

@@ -1,14 +1,14 @@
-//! Space of the index: what objects take up, and what comes back when they are deleted.
+//! Space of the index: use by objects, and reclamation after deletes.
 
 use super::*;
 use model::record::Content;
 use std::os::unix::fs::MetadataExt;
 
-/// Objects of a test, each of one byte: their shards have 33.
+/// Number of objects of a test, each of one byte: their shards have 33.
 const OBJECTS: u64 = 4000;
 
 impl Bed {
-    /// A drive that compacts its index for little.
+    /// Makes a drive that compacts its index for little wasted space.
     fn eager() -> Bed {
         let policy = IndexPolicy {
             wasted_bytes_min: 64 << 10,
@@ -26,12 +26,12 @@ impl Bed {
         self.path().join(".minio.sys/index.redb.new")
     }
 
-    /// Bytes that the index takes up.
+    /// Returns the allocated bytes of the index file.
     fn index_bytes(&self) -> u64 {
         std::fs::metadata(self.index()).expect("an index").blocks() * 512
     }
 
-    /// Tells one index file from another.
+    /// Returns the inode of the index file, which a compaction changes.
     fn index_inode(&self) -> u64 {
         std::fs::metadata(self.index()).expect("an index").ino()
     }
@@ -41,12 +41,11 @@ fn name(n: u64) -> RegisterKey {
     key(&format!("object-{n:06}"))
 }
 
-/// The data folder of an object: in no order, as the random ones of the server.
+/// Returns the data folder of an object, unordered like the server's random ones.
 fn folder(n: u64) -> Folder {
     u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | u128::from(n)
 }
 
-/// The record of a deleted object.
 fn tombstone(n: u64) -> Record {
     Record::new(folder(n) + 1, Content::Absent)
 }
@@ -83,11 +82,11 @@ async fn delete_all(drive: &dyn Drive, objects: std::ops::Range<u64>) {
     }
 }
 
-/// Checks that the drive has each object, or its tombstone and nothing of the object.
+/// Checks that the drive has each object, or only its tombstone if `deleted`.
 async fn check(drive: &dyn Drive, objects: std::ops::Range<u64>, deleted: bool) {
     for n in objects {
         let mut snapshot = granted(drive.register(&name(n), Request::Read).await);
-        // A finalize is answered before it is durable, and plain reads see what is.
+        // A finalize is answered before it is durable, and plain reads see only durable commits.
         for _ in 0..500 {
             if snapshot.committed {
                 break;
@@ -130,7 +129,7 @@ async fn deleted_objects_give_their_space_back() {
     let wanted = 250 * OBJECTS;
     eventually("a small index", || bed.index_bytes() <= wanted).await;
     check(&*drive, 0..OBJECTS, true).await;
-    // One that began behind the first deletes may be followed by another.
+    // A compaction that began during the first deletes may be followed by another.
     eventually("the last compaction has ended", || !bed.copy().exists()).await;
     eventually("the old index is closed", || drive.shared.index.close_retired()).await;
     let drive = bed.reopen(drive).await;
@@ -145,7 +144,7 @@ async fn what_is_committed_during_compactions_is_in_the_copy() {
     let drive = bed.open().await;
     put_all(&*drive, 0..2000).await;
     let mut files = std::collections::BTreeSet::from([bed.index_inode()]);
-    // Before, behind and where the copy is.
+    // Changes rows before and after the position of the copy, and at it.
     for n in 0..20 {
         delete_all(&*drive, n * 100..n * 100 + 100).await;
         put_all(&*drive, 2000 + n * 50..2050 + n * 50).await;
@@ -199,7 +198,7 @@ async fn a_copy_that_cannot_be_written_fails_the_drive() {
     put_all(&*drive, 0..1000).await;
     bed.faults().fail = Some(("index.redb.new", std::io::ErrorKind::Other));
     for n in 0..1000 {
-        // From some point on the drive is offline.
+        // Fails once the drive is offline.
         let (key, vote) = (name(n), accept(2, tombstone(n), vote(1, folder(n))));
         for request in [prepare(2), vote, finalize(2)] {
             drive.register(&key, request).await.ok();
