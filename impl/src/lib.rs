@@ -1,5 +1,7 @@
 //! The store: an erasure-coded S3 object store on the state machines of `model`.
 
+#![warn(missing_docs)]
+
 pub mod access;
 pub mod admin;
 pub mod api;

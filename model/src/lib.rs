@@ -3,6 +3,8 @@
 //! The server runs these machines; `cargo test -p model` checks the same machines exhaustively within
 //! stated bounds. `specs/register.md` says in prose what they hold, rule by rule.
 
+#![warn(missing_docs)]
+
 pub mod bucket;
 pub mod configuration;
 pub mod list;

@@ -1,5 +1,4 @@
 //! Determinism of a seed. Runs before the other tests of this package, which prove nothing without it.
-#![allow(missing_docs, reason = "a test")]
 
 mod common;
 

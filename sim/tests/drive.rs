@@ -1,6 +1,5 @@
 //! Power loss and fault injection on a simulated drive. Each test runs many seeds and compares the set of outcomes, so
 //! that impossible outcomes never occur and all possible ones do.
-#![allow(missing_docs, reason = "a test")]
 
 use sim::{SimDrive, World, run::simulate};
 use std::{

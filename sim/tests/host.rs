@@ -1,5 +1,4 @@
 //! Comparison of the simulated file system with the host's: the same random calls on both, without faults.
-#![allow(missing_docs, reason = "a test")]
 
 use madsim::rand::{Rng, seq::SliceRandom, thread_rng};
 use sim::run::simulate;

@@ -1,5 +1,4 @@
 //! Log on a simulated drive: synced records survive, and records that were not synced may be lost.
-#![allow(missing_docs, reason = "a test")]
 
 mod common;
 

@@ -1,5 +1,4 @@
 //! The simulated network: the same script over it and over the host's loopback, and its faults.
-#![allow(missing_docs, reason = "a test")]
 
 use madsim::time::sleep;
 use sim::{World, net::Link, run::simulate};

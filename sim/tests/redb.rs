@@ -1,5 +1,4 @@
 //! redb on the simulated drive: power loss at any write, also during a commit and during recovery.
-#![allow(missing_docs, reason = "a test")]
 
 use madsim::rand::{Rng, thread_rng};
 use redb::{Builder, Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};

@@ -1,5 +1,4 @@
 //! Simulated runtime: executors, clocks, kills, and failures that the runner must notice.
-#![allow(missing_docs, reason = "a test")]
 
 use madsim::time::sleep;
 use sim::{World, run::simulate};

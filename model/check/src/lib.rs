@@ -12,7 +12,6 @@
 //! paths in words. [`harness`] is the stateright model that all of them share. A state consists of a *system*, which is
 //! checked, and a *ledger*, which it is checked against: the ledger reads the system and changes nothing in it. [`kit`]
 //! has parts that are shared by the worlds which run the register itself.
-#![allow(missing_docs, reason = "a world is read together with its page of specs/")]
 
 pub mod bucket;
 pub mod chart;

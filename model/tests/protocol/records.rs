@@ -1,5 +1,4 @@
 //! Checks the operations of the server on an object's history, for any base that may be chosen.
-#![allow(missing_docs, reason = "a test")]
 
 use model::{
     protocol::{Ballot, Brief, Chained, Decision, Drives, Operation, Register, Value, Vote, mutant::Mutation},

@@ -8,7 +8,6 @@
 //! (`live.resolves`). `plan.rs` says which drives a seed may strike, and why no more.
 //!
 //! `mutants.rs` lists the mutants that the scenario must notice.
-#![allow(missing_docs, reason = "a scenario that tests run")]
 
 mod clients;
 mod gremlin;

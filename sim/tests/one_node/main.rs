@@ -1,5 +1,4 @@
 //! Seeds of the scenario of one node (`sim::one_node`), and the mutants that it must notice.
-#![allow(missing_docs, reason = "a test")]
 
 mod mutants;
 

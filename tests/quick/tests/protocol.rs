@@ -1,6 +1,5 @@
 //! Some of the model's smaller worlds, explored in full, and some mutants of each topic. `cargo test -p model` checks
 //! all.
-#![allow(missing_docs, reason = "a test")]
 
 use check::topic;
 

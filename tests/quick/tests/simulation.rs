@@ -1,5 +1,4 @@
 //! Some seeds of the scenario of one node, and some mutants of the server. `cargo test -p sim` runs all.
-#![allow(missing_docs, reason = "a test")]
 
 use check::tables::Table;
 use sim::{
