@@ -97,7 +97,11 @@ impl Runtime for SimRuntime {
     }
 
     fn connect(&self, addr: SocketAddr) -> BoxFuture<io::Result<Box<dyn Stream>>> {
-        Box::pin(net::connect(self.world.network().clone(), self.node, addr))
+        let (network, node, process) = (self.world.network().clone(), self.node, self.process.clone());
+        Box::pin(async move {
+            process.check()?;
+            net::connect(network, node, addr).await
+        })
     }
 
     fn files(&self) -> Arc<dyn Files> {

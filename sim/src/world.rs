@@ -211,6 +211,8 @@ impl World {
             }
             node.id
         };
+        // As its operating system does, at once: its tasks are dropped later.
+        self.0.network.end_process(node);
         if let Some(id) = id {
             Handle::current().kill(id);
         }
@@ -229,6 +231,7 @@ impl World {
     /// Starts a killed node again, and gives its host its power back.
     pub fn restart(&self, node: u32) {
         self.event(node, "restart");
+        self.0.network.end_process(node);
         self.0.network.power_on(node);
         if let Some(id) = self.id(node) {
             Handle::current().restart(id);

@@ -74,6 +74,43 @@ async fn script(rt: Rt, ip: IpAddr) -> Vec<String> {
         outcome(near.read(&mut [0; 9]).await)
     ));
 
+    let (mut near, mut far) = pair(&rt, &*listener).await;
+    near.write_all(b"unread").await.expect("writes");
+    far.write_all(b"answer").await.expect("writes");
+    rt.sleep(Duration::from_millis(50)).await;
+    drop(far);
+    rt.sleep(Duration::from_millis(50)).await;
+    for _ in 0..3 {
+        let mut buf = [0; 9];
+        let read = near.read(&mut buf).await;
+        said.push(format!(
+            "an answer, then a reset: {:?}",
+            read.map_err(|error| error.kind())
+        ));
+    }
+
+    let (mut near, mut far) = pair(&rt, &*listener).await;
+    far.write_all(b"answer").await.expect("writes");
+    drop(far);
+    rt.sleep(Duration::from_millis(50)).await;
+    said.push(format!("shut down behind the peer: {}", outcome(near.shutdown().await)));
+    rt.sleep(Duration::from_millis(50)).await;
+    let mut answer = Vec::new();
+    let read = near.read_to_end(&mut answer).await;
+    said.push(format!("and its answer is there: {} {answer:?}", outcome(read)));
+
+    let (mut near, mut far) = pair(&rt, &*listener).await;
+    let (_, mut blocked) = tokio::io::split(&mut near);
+    let drops = async {
+        far.write_all(b"nothing is read").await.expect("writes");
+        rt.sleep(Duration::from_millis(300)).await;
+        drop(far);
+    };
+    let many = vec![0; 64 << 20];
+    let writes = timeout(&rt, Duration::from_secs(5), blocked.write_all(&many));
+    let ((), written) = futures::join!(drops, writes);
+    said.push(format!("a blocked writer hears of a reset: {:?}", written.map(outcome)));
+
     let (mut near, far) = pair(&rt, &*listener).await;
     drop(far);
     rt.sleep(Duration::from_millis(50)).await;
@@ -83,11 +120,13 @@ async fn script(rt: Rt, ip: IpAddr) -> Vec<String> {
         outcome(near.write_all(b"x").await)
     ));
     rt.sleep(Duration::from_millis(50)).await;
-    said.push(format!("second write fails: {}", near.write_all(b"x").await.is_err()));
+    said.push(format!("second write: {}", outcome(near.write_all(b"x").await)));
 
     let (mut near, mut far) = pair(&rt, &*listener).await;
     let (piece, mut written) = (vec![7; 64 << 10], 0);
-    while let Some(wrote) = timeout(&rt, Duration::from_millis(300), near.write(&piece)).await {
+    while written < 64 << 20
+        && let Some(wrote) = timeout(&rt, Duration::from_millis(300), near.write(&piece)).await
+    {
         written += wrote.expect("writes");
     }
     said.push(format!("a writer stops before 64 MiB: {}", written < 64 << 20));
@@ -181,32 +220,55 @@ async fn send(rt: Rt, addr: SocketAddr, count: usize) -> io::Result<u64> {
 fn links_that_come_and_go_lose_nothing() {
     seeds(|world| async move {
         let addr = serve(&world, 2_000_000);
+        let latency = Duration::from_millis(1)..=Duration::from_millis(5);
+        let bandwidth = Some(2_000_000);
+        world.set_link_quality(2, 1, Link { latency, bandwidth });
         sleep(Duration::from_millis(100)).await;
-        let (sending, breaking) = (world.clone(), world.clone());
-        let cuts = madsim::task::spawn(async move {
-            for _ in 0..20 {
-                for (from, to) in [(1, 2), (2, 1), (2, 1), (1, 2)] {
-                    breaking.set_link(from, to, false);
-                    sleep(Duration::from_millis(30)).await;
-                    breaking.set_link(from, to, true);
-                    sleep(Duration::from_millis(3)).await;
+        let (clock, breaking) = (world.clone(), world.clone());
+        let test = move |rt: Rt| async move {
+            let mut stream = rt.connect(addr).await.expect("connects");
+            let began = clock.now();
+            let cuts = madsim::task::spawn(async move {
+                for _ in 0..20 {
+                    for (from, to) in [(1, 2), (2, 1), (2, 1), (1, 2)] {
+                        breaking.set_link(from, to, false);
+                        sleep(Duration::from_millis(30)).await;
+                        breaking.set_link(from, to, true);
+                        sleep(Duration::from_millis(10)).await;
+                    }
                 }
-            }
-        });
-        let mut sent = 0;
-        while sent == 0 {
-            // A connect into a cut may fail; what is connected may not.
-            match sending
-                .run_on(2, move |rt| send(rt, addr, 2_000_000))
+            });
+            stream
+                .write_all(&bytes(2_000_000))
                 .await
-                .expect("alive")
-            {
-                Ok(count) => sent = count,
-                Err(error) => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
-            }
+                .expect("what is connected may not fail");
+            assert_eq!(stream.read_u64().await.expect("answers"), 2_000_000);
+            let took = clock.now() - began;
+            assert!(
+                took > Duration::from_millis(1500),
+                "the cuts were not in the way: {took:?}"
+            );
+            cuts.await.expect("ends");
+        };
+        world.run_on(2, test).await.expect("alive");
+    });
+}
+
+#[test]
+fn a_connect_survives_a_short_cut() {
+    seeds(|world| async move {
+        let addr = serve(&world, 100);
+        sleep(Duration::from_millis(100)).await;
+        for link in [(1, 2), (2, 1)] {
+            world.set_link(link.0, link.1, false);
+            let mending = world.clone();
+            madsim::task::spawn(async move {
+                sleep(Duration::from_millis(1500)).await;
+                mending.set_link(link.0, link.1, true);
+            });
+            let sent = world.run_on(2, move |rt| send(rt, addr, 100)).await.expect("alive");
+            assert_eq!(sent.expect("asks again"), 100);
         }
-        assert_eq!(sent, 2_000_000);
-        cuts.await.expect("ends");
     });
 }
 
@@ -220,13 +282,16 @@ fn a_link_that_is_cut_one_way_stops_the_writer_and_the_connect() {
             let mut stream = rt.connect(addr).await.expect("connects");
             cutting.set_link(1, 2, false);
             let all = bytes(3_000_000);
-            let write = timeout(&rt, Duration::from_secs(60), stream.write_all(&all)).await;
-            assert!(write.is_none(), "nobody says that there is room");
+            let mut write = Box::pin(stream.write_all(&all));
+            let written = timeout(&rt, Duration::from_secs(60), &mut write).await;
+            assert!(written.is_none(), "nobody says that there is room");
             let connect = timeout(&rt, Duration::from_secs(60), rt.connect(addr)).await;
             let error = connect.expect("silence ends").err().expect("no answer comes");
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
             cutting.set_link(1, 2, true);
-            assert_eq!(send(rt, addr, 3_000_000).await.expect("it is mended"), 3_000_000);
+            let written = timeout(&rt, Duration::from_secs(60), write).await;
+            written.expect("room is told").expect("writes");
+            assert_eq!(stream.read_u64().await.expect("answers"), 3_000_000);
         };
         world.run_on(2, test).await.expect("alive");
     });
@@ -286,10 +351,95 @@ fn a_process_that_is_killed_ends_its_connections_and_one_that_is_paused_does_not
             let mut stream = rt.connect(addr).await.expect("connects");
             there.pause(1);
             let all = bytes(3_000_000);
-            let write = timeout(&rt, Duration::from_secs(600), stream.write_all(&all)).await;
-            assert!(write.is_none(), "it does not read");
+            let mut write = Box::pin(stream.write_all(&all));
+            let written = timeout(&rt, Duration::from_secs(600), &mut write).await;
+            assert!(written.is_none(), "it does not read");
+            rt.connect(addr).await.expect("its host answers");
             there.resume(1);
-            assert_eq!(send(rt, addr, 3_000_000).await.expect("it goes on"), 3_000_000);
+            let written = timeout(&rt, Duration::from_secs(60), write).await;
+            written.expect("it reads").expect("writes");
+            assert_eq!(stream.read_u64().await.expect("it goes on"), 3_000_000);
+        };
+        world.run_on(2, test).await.expect("alive");
+    });
+}
+
+#[test]
+fn a_process_or_host_that_is_back_at_once_listens_again_and_has_none_of_its_connections() {
+    seeds(|world| async move {
+        let addr = serve(&world, 0);
+        sleep(Duration::from_millis(100)).await;
+        let there = world.clone();
+        let test = move |rt: Rt| async move {
+            for round in 0..4 {
+                let mut reading = rt.connect(addr).await.expect("connects");
+                let mut writing = rt.connect(addr).await.expect("connects");
+                reading.write_all(b"x").await.expect("writes");
+                let strike = async {
+                    rt.sleep(Duration::from_secs(5)).await;
+                    if round == 3 {
+                        there.set_link(1, 2, false);
+                    }
+                    match round {
+                        0 => there.kill(1),
+                        _ => there.power_off(1),
+                    }
+                    if round == 2 {
+                        there.power_off(1);
+                        rt.sleep(Duration::from_secs(60)).await;
+                    }
+                    there.restart(1);
+                    if round == 3 {
+                        rt.sleep(Duration::from_secs(5)).await;
+                        there.set_link(1, 2, true);
+                    }
+                };
+                let much = vec![0; 3_000_000];
+                let writes = timeout(&rt, Duration::from_secs(90), writing.write_all(&much));
+                let ((), wrote) = futures::join!(strike, writes);
+                wrote.expect("a blocked writer hears of it").expect_err("it is gone");
+                if round > 0 {
+                    // Its byte was acknowledged: only the next one is answered.
+                    reading.write_all(b"x").await.expect("is taken");
+                }
+                let read = timeout(&rt, Duration::from_secs(5), reading.read(&mut [0; 9])).await;
+                let read = read.expect("an answer");
+                assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+                rt.connect(addr).await.expect("it listens again");
+            }
+        };
+        world.run_on(2, test).await.expect("alive");
+    });
+}
+
+#[test]
+fn what_a_host_could_not_send_before_it_lost_its_power_is_never_sent() {
+    seeds(|world| async move {
+        let addr = SocketAddr::new(world.ip(1), 9000);
+        world.start(1, move |rt| async move {
+            let listener = rt.listen(addr).await.expect("free");
+            while let Ok((mut stream, _)) = listener.accept().await {
+                store::runtime::spawn(&rt, "greet", async move {
+                    if stream.read_u8().await.is_ok() {
+                        stream.write_all(b"of the life before").await.ok();
+                        std::future::pending::<()>().await;
+                    }
+                });
+            }
+        });
+        sleep(Duration::from_millis(100)).await;
+        let there = world.clone();
+        let test = move |rt: Rt| async move {
+            let mut stream = rt.connect(addr).await.expect("connects");
+            there.set_link(1, 2, false);
+            stream.write_all(b"x").await.expect("writes");
+            rt.sleep(Duration::from_secs(1)).await;
+            there.power_off(1);
+            there.restart(1);
+            there.set_link(1, 2, true);
+            let mut buf = [0; 32];
+            let read = timeout(&rt, Duration::from_secs(60), stream.read(&mut buf)).await;
+            assert!(!matches!(read, Some(Ok(1..))), "{read:?}");
         };
         world.run_on(2, test).await.expect("alive");
     });
@@ -326,9 +476,20 @@ fn links_have_latency_and_bandwidth_and_connections_can_be_reset() {
                 .err()
                 .expect("nobody listens");
             assert_eq!(other.kind(), io::ErrorKind::ConnectionRefused);
-            network.reset_connections(1, 2);
-            let error = stream.read(&mut [0; 9]).await.expect_err("reset");
-            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+            let mut blocked = rt.connect(addr).await.expect("connects");
+            let resetting = async {
+                rt.sleep(Duration::from_secs(1)).await;
+                network.reset_connections(1, 3);
+                rt.sleep(Duration::from_secs(1)).await;
+                network.reset_connections(1, 2);
+            };
+            let began = clock.now();
+            let (mut buf, much) = ([0; 9], vec![0; 3_000_000]);
+            let ((), read, wrote) = futures::join!(resetting, stream.read(&mut buf), blocked.write_all(&much));
+            assert_eq!(read.expect_err("reset").kind(), io::ErrorKind::ConnectionReset);
+            assert_eq!(wrote.expect_err("reset").kind(), io::ErrorKind::ConnectionReset);
+            let took = clock.now() - began;
+            assert!(took < Duration::from_millis(2100), "both were woken: {took:?}");
         };
         world.run_on(2, test).await.expect("alive");
     });

@@ -86,7 +86,8 @@ struct State {
     off: BTreeSet<u32>,
     listeners: BTreeMap<(u32, u16), Backlog>,
     connections: BTreeMap<u64, Connection>,
-    last_connection: u64,
+    /// Number of the last connection or listener.
+    last_id: u64,
     last_port: u16,
 }
 
@@ -99,10 +100,11 @@ struct LinkState {
 }
 
 /// Connections that a listener has not accepted yet.
-#[derive(Default)]
 struct Backlog {
+    /// Number of the listener: a later one of the port is another.
+    id: u64,
     waiting: VecDeque<u64>,
-    waker: Option<Waker>,
+    wakers: Vec<Waker>,
 }
 
 fn now() -> Duration {
@@ -132,6 +134,19 @@ impl State {
             link.busy_until = link.busy_until.max(now) + carrying;
         }
         Some(link.busy_until.max(now) + latency)
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// Closes a listener: connections that were not accepted are reset.
+    fn close_listener(&mut self, at: (u32, u16)) {
+        let backlog = self.listeners.remove(&at);
+        for id in backlog.into_iter().flat_map(|backlog| backlog.waiting) {
+            connection::abort(self, id, 1);
+        }
     }
 
     fn port(&mut self, node: u32) -> u16 {
@@ -170,6 +185,8 @@ impl Network {
             state.resume(from, to);
             return;
         }
+        // What is lost does not keep the link busy.
+        state.link(from, to).busy_until = Duration::ZERO;
         for connection in state.connections.values_mut() {
             connection.lose_under_way((from, to));
         }
@@ -195,6 +212,20 @@ impl Network {
         for connection in state.connections.values_mut() {
             connection.lose_host(node);
         }
+        state.connections.retain(|_, connection| !connection.is_over());
+    }
+
+    /// Ends what a node's process had, as its operating system does: listeners, then streams.
+    pub(crate) fn end_process(&self, node: u32) {
+        let mut state = lock(&self.0);
+        let bound: Vec<_> = state
+            .listeners
+            .keys()
+            .copied()
+            .filter(|(host, _)| *host == node)
+            .collect();
+        bound.into_iter().for_each(|at| state.close_listener(at));
+        connection::close_all(&mut state, node);
     }
 
     /// Gives a host its power back.

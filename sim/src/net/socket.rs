@@ -1,8 +1,8 @@
 //! Listeners and streams: what a program holds of the network.
 
 use super::{
-    Network, State,
-    connection::{self, Connection, Found},
+    Backlog, Network,
+    connection::{self, Connection, Found, Written},
     node_at, now,
 };
 use crate::lock;
@@ -11,19 +11,19 @@ use madsim::{
     time::{TimeHandle, sleep},
 };
 use std::{
-    collections::btree_map::Entry,
+    collections::{VecDeque, btree_map::Entry},
     future::{Future, poll_fn},
     io,
     net::SocketAddr,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 use store::runtime::{Accepted, BoxFuture, Listener, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Time after which a connect that nobody answers fails.
-const SILENCE: Duration = Duration::from_secs(10);
+/// Pauses after each attempt of a connect that is not answered, in seconds; it fails after the last.
+const PAUSES_SECONDS: [u64; 4] = [1, 2, 4, 3];
 /// Largest number of bytes of a short read or write.
 const SHORT_BYTES_MAX: usize = 1500;
 /// Connections that wait for a listener to accept them.
@@ -42,69 +42,75 @@ pub(crate) fn listen(network: &Network, node: u32, addr: SocketAddr) -> io::Resu
         0 => state.port(node),
         port => port,
     };
+    let id = state.next_id();
     let Entry::Vacant(vacant) = state.listeners.entry((node, port)) else {
         return Err(io::ErrorKind::AddrInUse.into());
     };
-    vacant.insert(super::Backlog::default());
+    let backlog = Backlog {
+        id,
+        waiting: VecDeque::new(),
+        wakers: Vec::new(),
+    };
+    vacant.insert(backlog);
     drop(state);
     let addr = SocketAddr::new(addr.ip(), port);
     let network = network.clone();
-    Ok(Box::new(SimListener { network, node, addr }))
+    Ok(Box::new(SimListener {
+        network,
+        id,
+        node,
+        addr,
+    }))
 }
 
 /// Opens a connection from a node.
 ///
 /// # Errors
-/// Refused where nobody listens, timed out where nobody answers.
+/// Refused where nothing listens, timed out where no host answers.
 pub(crate) async fn connect(network: Network, from: u32, addr: SocketAddr) -> io::Result<Box<dyn Stream>> {
     let to = node_at(from, addr.ip());
-    let (id, answered) = match to {
-        None => (None, None),
-        Some(to) => {
-            let arrives = lock(&network.0).arrival(from, to, 0);
-            match arrives {
-                None => (None, None),
-                Some(arrives) => {
-                    sleep(arrives.saturating_sub(now())).await;
-                    let mut state = lock(&network.0);
-                    let opened = open(&mut state, from, (to, addr.port()));
-                    (Some(opened), state.arrival(to, from, 0))
-                }
-            }
+    for pause in PAUSES_SECONDS {
+        if let Some(to) = to
+            && let Some((opened, answered)) = attempt(&network, from, (to, addr.port())).await
+        {
+            let stream = opened.map(|id| SimStream::new(network, id, 0));
+            sleep(answered.saturating_sub(now())).await;
+            return match stream {
+                Some(stream) => Ok(Box::new(stream)),
+                None => Err(io::ErrorKind::ConnectionRefused.into()),
+            };
         }
-    };
-    let (Some(opened), Some(answered)) = (id, answered) else {
-        // Whoever was reached waits on a connection that its peer does not know.
-        if let Some(Some(id)) = id {
-            connection::close(&mut lock(&network.0), id, 0);
-        }
-        sleep(SILENCE).await;
-        return Err(io::ErrorKind::TimedOut.into());
-    };
-    let stream = opened.map(|id| SimStream::new(network, id, 0));
-    sleep(answered.saturating_sub(now())).await;
-    match stream {
-        Some(stream) => Ok(Box::new(stream)),
-        None => Err(io::ErrorKind::ConnectionRefused.into()),
+        sleep(Duration::from_secs(pause)).await;
     }
+    Err(io::ErrorKind::TimedOut.into())
 }
 
-/// Makes a connection that waits for its listener to accept it; `None` if there is no listener.
-fn open(state: &mut State, from: u32, to: (u32, u16)) -> Option<u64> {
-    let id = state.last_connection + 1;
-    let backlog = state.listeners.get_mut(&to)?;
+/// Asks a host for a connection: the one that was made, if something listens, and the time at which the answer arrives.
+/// `None` if none comes.
+async fn attempt(network: &Network, from: u32, to: (u32, u16)) -> Option<(Option<u64>, Duration)> {
+    let arrives = lock(&network.0).arrival(from, to.0, 0)?;
+    sleep(arrives.saturating_sub(now())).await;
+    let mut state = lock(&network.0);
+    if !state.is_up(from, to.0) {
+        return None;
+    }
+    let answered = state.arrival(to.0, from, 0)?;
+    let id = state.next_id();
+    let Some(backlog) = state.listeners.get_mut(&to) else {
+        return Some((None, answered));
+    };
     if backlog.waiting.len() >= BACKLOG_MAX {
         return None;
     }
     backlog.waiting.push_back(id);
-    backlog.waker.take().into_iter().for_each(std::task::Waker::wake);
-    state.last_connection = id;
+    backlog.wakers.drain(..).for_each(Waker::wake);
     state.connections.insert(id, Connection::new(from, to.0));
-    Some(id)
+    Some((Some(id), answered))
 }
 
 struct SimListener {
     network: Network,
+    id: u64,
     node: u32,
     addr: SocketAddr,
 }
@@ -112,11 +118,12 @@ struct SimListener {
 impl SimListener {
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         let mut state = lock(&self.network.0);
-        let Some(backlog) = state.listeners.get_mut(&(self.node, self.addr.port())) else {
+        let own = state.listeners.get_mut(&(self.node, self.addr.port()));
+        let Some(backlog) = own.filter(|backlog| backlog.id == self.id) else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
         let Some(id) = backlog.waiting.pop_front() else {
-            backlog.waker = Some(cx.waker().clone());
+            backlog.wakers.push(cx.waker().clone());
             return Poll::Pending;
         };
         let from = state
@@ -145,9 +152,9 @@ impl Drop for SimListener {
             return;
         }
         let mut state = lock(&self.network.0);
-        let backlog = state.listeners.remove(&(self.node, self.addr.port()));
-        for id in backlog.into_iter().flat_map(|backlog| backlog.waiting) {
-            connection::abort(&mut state, id, 1);
+        let at = (self.node, self.addr.port());
+        if state.listeners.get(&at).is_some_and(|backlog| backlog.id == self.id) {
+            state.close_listener(at);
         }
     }
 }
@@ -159,17 +166,39 @@ struct SimStream {
     /// Which end of the connection it is: 0 of the host that has connected.
     end: usize,
     /// Until the next segment arrives.
-    timer: Option<(Duration, BoxFuture<()>)>,
+    read_timer: Timer,
+    /// Until a reset arrives.
+    write_timer: Timer,
+}
+
+/// A time, and a future that waits for it.
+#[derive(Default)]
+struct Timer(Option<(Duration, BoxFuture<()>)>);
+
+impl Timer {
+    /// Waits until a time; for ever without one.
+    fn poll_until(&mut self, until: Option<Duration>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(until) = until else { return Poll::Pending };
+        if self.0.as_ref().is_none_or(|(own, _)| *own != until) {
+            self.0 = Some((until, Box::pin(sleep(until.saturating_sub(now())))));
+        }
+        if let Some((_, timer)) = &mut self.0 {
+            ready!(timer.as_mut().poll(cx));
+        }
+        self.0 = None;
+        Poll::Ready(())
+    }
 }
 
 impl SimStream {
     fn new(network: Network, id: u64, end: usize) -> SimStream {
-        let timer = None;
+        let (read_timer, write_timer) = Default::default();
         SimStream {
             network,
             id,
             end,
-            timer,
+            read_timer,
+            write_timer,
         }
     }
 }
@@ -197,31 +226,25 @@ impl AsyncRead for SimStream {
             )?;
             match found {
                 Found::Read(read) => {
-                    self.timer = None;
                     buf.advance(read);
                     return Poll::Ready(Ok(()));
                 }
-                Found::Nothing(None) => return Poll::Pending,
-                Found::Nothing(Some(arrives)) => {
-                    if self.timer.as_ref().is_none_or(|(until, _)| *until != arrives) {
-                        let wait = sleep(arrives.saturating_sub(now()));
-                        self.timer = Some((arrives, Box::pin(wait)));
-                    }
-                    if let Some((_, timer)) = &mut self.timer {
-                        ready!(timer.as_mut().poll(cx));
-                    }
-                    self.timer = None;
-                }
+                Found::Nothing(next) => ready!(self.read_timer.poll_until(next, cx)),
             }
         }
     }
 }
 
 impl AsyncWrite for SimStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let len = bounded(buf.len());
-        let written = connection::write(&mut lock(&self.network.0), self.id, self.end, &buf[..len], cx.waker())?;
-        written.map_or(Poll::Pending, |written| Poll::Ready(Ok(written)))
+        loop {
+            let written = connection::write(&mut lock(&self.network.0), self.id, self.end, &buf[..len], cx.waker())?;
+            match written {
+                Written::Bytes(written) => return Poll::Ready(Ok(written)),
+                Written::Full(reset) => ready!(self.write_timer.poll_until(reset, cx)),
+            }
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
