@@ -5,7 +5,7 @@
 
 use super::{
     Activity, Answer, Drive, DriveError, DriveStatus, IndexPolicy, KeyRead, ListFrom, LocalDrive, OfflineDrive, Page,
-    RegisterKey, ShardReader, ShardWriter, Staging, Unnamed, UnnamedPage,
+    RegisterKey, ShardReader, ShardWriter, Staging, Unnamed,
     format::{self, Identity, ReadySlot},
 };
 use crate::runtime::{BoxFuture, Executor, Lane, Rt, run, spawn};
@@ -264,7 +264,7 @@ impl Drive for DriveSlot {
         self.drive().end_upload(owner, upload, ended)
     }
 
-    fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Answer<UnnamedPage> {
+    fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Answer<Vec<Unnamed>> {
         self.drive().unnamed(after, limit)
     }
 
