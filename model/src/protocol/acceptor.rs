@@ -111,7 +111,8 @@ pub struct Acceptor<'a, V> {
     pub mutation: Mutation,
 }
 
-/// What a drive refuses about a key, and what it has stored to go on refusing it: no step lowers any of these.
+/// High-water marks of a drive for a key: the ballots that it refuses, and the stored numbers by which it goes on to
+/// refuse them after a restart. No step lowers any of them.
 #[derive(Clone, Copy, Debug)]
 struct HighWater {
     epoch: u64,

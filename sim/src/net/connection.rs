@@ -1,4 +1,4 @@
-//! A connection: two ends, and what is under way in each direction.
+//! A connection: two ends, and the segments in flight in each direction.
 
 use super::{State, now};
 use madsim::rand::{Rng, thread_rng};
@@ -24,7 +24,7 @@ pub(super) struct End {
     is_told: bool,
 }
 
-/// What a host has of its end.
+/// State of an end on its host.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Has {
     /// A process has the stream.
@@ -35,14 +35,14 @@ enum Has {
     Nothing,
 }
 
-/// What is under way in one direction.
+/// Segments in flight in one direction, and the bytes that their reader has yet to read.
 struct Pipe {
     /// In the order in which they were sent.
     segments: VecDeque<Segment>,
     window: usize,
     /// Bytes that the writer does not know to be read.
     unread: usize,
-    /// Those of them that were read while the way back was cut.
+    /// Part of `unread` that was read while the way back was cut.
     untold: usize,
     /// Time at which the last segment arrives: none comes before it.
     last_arrival: Duration,
@@ -76,10 +76,12 @@ impl Segment {
     fn is_reset(&self) -> bool {
         matches!(self.what, Sent::Reset)
     }
+}
 
+impl Sent {
     /// Number of bytes.
     fn len(&self) -> usize {
-        match &self.what {
+        match self {
             Sent::Bytes(bytes) => bytes.len(),
             Sent::End | Sent::Reset => 0,
         }
@@ -122,7 +124,7 @@ impl Pipe {
         self.wake_reader();
     }
 
-    /// What has not arrived is lost: it waits to be sent again.
+    /// Loses the segments that have not arrived: they wait to be sent again.
     fn lose(&mut self) {
         self.segments
             .retain(|segment| segment.has_arrived() || !segment.is_reset());
@@ -132,7 +134,7 @@ impl Pipe {
     }
 }
 
-/// What a read finds.
+/// Result of a read.
 pub(super) enum Found {
     /// This many bytes were read; 0 at the end.
     Read(usize),
@@ -140,7 +142,7 @@ pub(super) enum Found {
     Nothing(Option<Duration>),
 }
 
-/// What becomes of a write.
+/// Result of a write.
 pub(super) enum Written {
     /// This many bytes were taken.
     Bytes(usize),
@@ -193,7 +195,7 @@ impl Connection {
         }
     }
 
-    /// What is under way on a link that is cut has to be sent again, by a host that still has it.
+    /// Loses the segments in flight on a link that is cut: a host that still has them sends them again.
     pub(super) fn lose_under_way(&mut self, link: (u32, u32)) {
         for end in [0, 1] {
             if self.way(end) != link {
@@ -239,11 +241,7 @@ fn send(state: &mut State, id: u64, end: usize, what: Sent) {
         return;
     };
     let (from, to) = connection.way(end);
-    let bytes = match &what {
-        Sent::Bytes(bytes) => bytes.len(),
-        Sent::End | Sent::Reset => 0,
-    };
-    let arrives = state.arrival(from, to, bytes);
+    let arrives = state.arrival(from, to, what.len());
     if let Some(connection) = state.connections.get_mut(&id) {
         connection.pipes[end].send(what, arrives);
         // It may be a reset, for which a writer at the other end has to look.
@@ -418,7 +416,7 @@ pub(super) fn send_again(state: &mut State, id: u64, link: (u32, u32), pause: Du
             let lens: Vec<usize> = segments
                 .iter()
                 .skip(first.unwrap_or(usize::MAX))
-                .map(Segment::len)
+                .map(|segment| segment.what.len())
                 .collect();
             let arrivals: Vec<_> = lens.into_iter().map(|len| state.arrival(from, to, len)).collect();
             let Some(connection) = state.connections.get_mut(&id) else {

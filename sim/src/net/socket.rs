@@ -163,7 +163,7 @@ impl Drop for SimListener {
 struct SimStream {
     network: Network,
     id: u64,
-    /// Which end of the connection it is: 0 of the host that has connected.
+    /// Index of its end of the connection: 0 on the host that has connected.
     end: usize,
     /// Until the next segment arrives.
     read_timer: Timer,

@@ -61,7 +61,7 @@ impl Connection {
     /// goes to `sink`, if there is one, piece by piece; that of the response is empty then.
     ///
     /// # Errors
-    /// Those of the socket, and `InvalidData` for invalid HTTP. Nothing is retried: after an error the request may or
+    /// Errors of the socket, and `InvalidData` for invalid HTTP. Nothing is retried: after an error the request may or
     /// may not have been carried out. The next request opens a new connection.
     pub fn exchange(
         &mut self,

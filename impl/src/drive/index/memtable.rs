@@ -135,7 +135,7 @@ pub(super) struct Cursor<'a> {
     prefix: &'a [u8],
     /// Rows that were taken out and not returned yet.
     taken: vec::IntoIter<(Bytes, Option<Bytes>)>,
-    /// Where the next ones begin; `None` if there are no more.
+    /// Start of the rows to take next; `None` if there are no more.
     next: Option<Bound<Bytes>>,
 }
 

@@ -18,7 +18,7 @@ const CHECKSUMS: &[&str] = &[
     "x-amz-checksum-sha1",
     "x-amz-checksum-sha256",
 ];
-/// What an object is made with beside its bytes. Other metadata has names of its clients, `x-amz-meta-` before them.
+/// Properties of a new object. Metadata of its client (`x-amz-meta-…`) is taken by every operation.
 const NEW_OBJECT: &[&str] = &["x-amz-checksum-algorithm", "x-amz-storage-class"];
 /// Conditions on the source of a copy.
 const COPY: &[&str] = &[
