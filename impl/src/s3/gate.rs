@@ -144,7 +144,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
             "x-amz-api-version" => value == "2006-03-01",
             _ => match values::is_served(name, value)? {
                 Some(is_served) => is_served,
-                None => operations::is_header(name) || name.starts_with("x-amz-meta-") || !is_extension(name),
+                None => !is_extension(name) || name.starts_with("x-amz-meta-") || operations::is_header(name),
             },
         };
         if !served {
