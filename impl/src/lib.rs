@@ -15,6 +15,7 @@ pub mod http;
 pub mod metrics;
 pub mod monitor;
 pub mod node;
+pub mod peer;
 pub mod runtime;
 pub mod s3;
 pub mod server;

@@ -77,6 +77,20 @@ pub enum Mutant {
     ListShowsUploads,
     /// A write's condition is looked at before its vote, and the vote is without one.
     ConditionApart,
+    /// What proves that a node knows the secret says nothing of the session that it is said in.
+    ProofOfAnySession,
+    /// What proves it is the same for both sides.
+    ProofOfEitherSide,
+    /// A node proves that it knows the secret to who has not.
+    ProvesToAnyone,
+    /// A node talks to another one than the one that it dialled.
+    PeerIndexIgnored,
+    /// Numbers of calls to a peer are used again while a late answer may still come.
+    CallNumbersReused,
+    /// A call to a peer without an answer is made again.
+    CallRepeated,
+    /// Calls of a peer are taken however many answers wait to be sent.
+    AnswersUnbounded,
     /// Every lock is granted to everyone. No break: nothing rests on them (`lock.not-for-safety`).
     LocksGranted,
     /// A break of the protocol itself, in the machines that the server runs.

@@ -7,7 +7,7 @@ use super::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// First-level modules of `impl`, and those that each may use. No import points upward.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 22] = [
     ("cli", &["config", "topology"]),
     ("config", &["access", "topology"]),
     ("node", &["background", "store", "set", "drive", "erasure", "runtime"]),
@@ -38,6 +38,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
     ("set", &["drive", "erasure", "runtime"]),
     ("erasure", &[]),
     ("drive", &["runtime", "stats"]),
+    ("peer", &["runtime", "stats"]),
     ("metrics", &["stats"]),
     ("digest", &["runtime"]),
     ("runtime", &[]),

@@ -12,7 +12,7 @@ use super::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// First words of rule names.
-const SUBJECTS: [&str; 23] = [
+const SUBJECTS: [&str; 24] = [
     "register",
     "accept",
     "put",
@@ -35,6 +35,7 @@ const SUBJECTS: [&str; 23] = [
     "sim",
     "stage",
     "trace",
+    "peer",
     "configuration",
 ];
 

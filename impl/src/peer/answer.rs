@@ -1,0 +1,164 @@
+//! The end of a connection that answers: takes calls in order, and sends back what the service makes of them. Without
+//! I/O.
+
+use super::{
+    ConnectionError, Refusal,
+    frame::{Frame, Kind, Outgoing, PAYLOAD_BYTES_MAX},
+    lateness::Lateness,
+    pump::End,
+};
+use crate::runtime::{BoxFuture, Mutant, Mutation};
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+/// Bytes of answers that wait to be sent, above which no call is taken any more.
+const WAITING_BYTES_MAX: usize = 8 << 20;
+/// Calls under way, and bytes of theirs, above which none is taken any more.
+const CALLS_MAX: usize = 4096;
+const CALL_BYTES_MAX: usize = 32 << 20;
+
+/// A process of a node that asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Caller {
+    /// Index of the node.
+    pub node: u16,
+    /// Random number of the process.
+    pub boot: u64,
+}
+
+/// A call of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What it is for.
+    pub service: u16,
+    /// What it says.
+    pub payload: Bytes,
+    /// Time of this node's monotonic clock after which nobody waits for the answer.
+    pub deadline: Duration,
+}
+
+/// Runs the calls of peers.
+pub trait Service: Send + Sync + 'static {
+    /// Takes a call. Calls of a connection are taken in the order in which they were made (`peer.order`); what has to
+    /// keep that order is done before this returns. It must not wait: the calls behind it wait for it to return.
+    ///
+    /// An answer of more than [`PAYLOAD_BYTES_MAX`] bytes is not sent.
+    fn call(&self, caller: Caller, request: Request) -> BoxFuture<Result<Bytes, Refusal>>;
+}
+
+type Running = BoxFuture<(u64, usize, Option<Result<Bytes, Refusal>>)>;
+
+/// The calls of a connection that are under way here.
+pub(super) struct Answering {
+    caller: Caller,
+    service: Arc<dyn Service>,
+    began: Duration,
+    lateness: Lateness,
+    running: FuturesUnordered<Running>,
+    /// Bytes of the calls that are running.
+    running_bytes: usize,
+    outgoing: Outgoing,
+    mutation: Mutation,
+}
+
+impl Answering {
+    /// Answers `caller` on a connection that begins now.
+    pub fn new(now: Duration, caller: Caller, service: Arc<dyn Service>, mutation: Mutation) -> Answering {
+        Answering {
+            caller,
+            service,
+            began: now,
+            lateness: Lateness::default(),
+            running: FuturesUnordered::new(),
+            running_bytes: 0,
+            outgoing: Outgoing::default(),
+            mutation,
+        }
+    }
+
+    fn answer(&mut self, call: u64, answer: Option<Result<Bytes, Refusal>>) {
+        let (kind, payload) = match answer {
+            Some(Ok(payload)) if payload.len() <= PAYLOAD_BYTES_MAX => (Kind::Reply, payload),
+            Some(Err(refusal)) => (Kind::Refused, Bytes::copy_from_slice(&[refusal as u8])),
+            // It was run: to refuse it now would be wrong.
+            Some(Ok(_)) | None => (Kind::Unanswered, Bytes::new()),
+        };
+        let frame = Frame {
+            call,
+            ..Frame::bare(kind, payload)
+        };
+        self.outgoing.push(&frame);
+    }
+
+    fn run(&mut self, call: u64, request: Request) {
+        let bytes = request.payload.len();
+        self.running_bytes += bytes;
+        let answer = self.service.call(self.caller, request);
+        // One that panics has been run, as far as anybody knows.
+        let answer = std::panic::AssertUnwindSafe(answer).catch_unwind();
+        self.running
+            .push(Box::pin(async move { (call, bytes, answer.await.ok()) }));
+    }
+}
+
+impl End for Answering {
+    fn take(&mut self, frame: Frame, now: Duration) -> Result<(), ConnectionError> {
+        if frame.kind != Kind::Request {
+            return Err(ConnectionError::Protocol("a frame that is no call"));
+        }
+        let wait = Duration::from_millis(u64::from(frame.wait_ms));
+        let late = self.lateness.of(now.saturating_sub(self.began), frame.sent_ms);
+        let Some(left) = wait.checked_sub(late).filter(|left| !left.is_zero()) else {
+            self.answer(frame.call, Some(Err(Refusal::Expired)));
+            return Ok(());
+        };
+        let request = Request {
+            service: frame.service,
+            payload: frame.payload,
+            deadline: now + left,
+        };
+        self.run(frame.call, request);
+        Ok(())
+    }
+
+    fn takes_frames(&self) -> bool {
+        let is_full = self.outgoing.len() >= WAITING_BYTES_MAX
+            || self.running.len() >= CALLS_MAX
+            || self.running_bytes >= CALL_BYTES_MAX;
+        !is_full || self.mutation.is(Mutant::AnswersUnbounded)
+    }
+
+    fn work(&mut self, _: Duration, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some((call, bytes, answer))) = self.running.poll_next_unpin(cx) {
+            self.running_bytes -= bytes;
+            self.answer(call, answer);
+        }
+    }
+
+    fn give(&mut self, outgoing: &mut Outgoing) {
+        std::mem::swap(&mut self.outgoing, outgoing);
+    }
+
+    fn next_time(&self) -> Option<Duration> {
+        None
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+impl fmt::Debug for Answering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answering")
+            .field("caller", &self.caller)
+            .field("running", &self.running.len())
+            .finish_non_exhaustive()
+    }
+}

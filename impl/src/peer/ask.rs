@@ -1,0 +1,249 @@
+//! The end of a connection that asks: calls that wait to be sent, and calls that wait for their answers. Without I/O.
+
+use super::{
+    CallError, ConnectionError, Lost, NotSent, Refusal,
+    frame::{Frame, Kind, Outgoing, PAYLOAD_BYTES_MAX},
+    pump::End,
+};
+use crate::runtime::{Mutant, Mutation};
+use bytes::Bytes;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Waker},
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// Bytes that wait to be sent, above which a call is not taken any more.
+const WAITING_BYTES_MAX: usize = 8 << 20;
+/// Calls without an answer, above which one is not taken any more.
+const CALLS_MAX: usize = 16 << 10;
+
+/// Answer of a call, once it is there. A sender that is dropped is a connection that has ended.
+pub(super) type Receiver = oneshot::Receiver<Result<Bytes, CallError>>;
+
+/// The calls of a connection. Callers hand them over, the connection's task moves them; both hold it.
+#[derive(Debug)]
+pub(super) struct Calls(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    /// Time at which the connection began.
+    began: Duration,
+    outgoing: Outgoing,
+    /// Calls in `outgoing`: no byte of them was sent.
+    unsent: Vec<u64>,
+    waiting: BTreeMap<u64, Waiting>,
+    deadlines: BTreeSet<(Duration, u64)>,
+    last_call: u64,
+    /// The time of the last call or answer.
+    used: Duration,
+    /// Without calls for this long, the connection ends.
+    idle_max: Option<Duration>,
+    waker: Option<Waker>,
+    is_over: bool,
+    /// Reason why the connection has ended.
+    ended: Option<Arc<str>>,
+    mutation: Mutation,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    deadline: Duration,
+    answer: oneshot::Sender<Result<Bytes, CallError>>,
+}
+
+impl Calls {
+    /// Calls of a connection that begins now, and ends when it has had none for `idle_max`.
+    pub fn new(now: Duration, idle_max: Option<Duration>, mutation: Mutation) -> Calls {
+        Calls(Mutex::new(State {
+            began: now,
+            outgoing: Outgoing::default(),
+            unsent: Vec::new(),
+            waiting: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            last_call: 0,
+            used: now,
+            idle_max,
+            waker: None,
+            is_over: false,
+            ended: None,
+            mutation,
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands over a call, behind those that were handed over before (`peer.order`). Its answer comes within `wait`.
+    ///
+    /// # Errors
+    /// [`CallError::NotSent`].
+    pub fn call(&self, now: Duration, service: u16, payload: Bytes, wait: Duration) -> Result<Receiver, CallError> {
+        let mut state = self.state();
+        if let Some(reason) = &state.ended {
+            return Err(CallError::NotSent(NotSent::Unreachable(reason.clone())));
+        }
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(CallError::NotSent(NotSent::TooLarge(payload.len())));
+        }
+        if state.outgoing.len() >= WAITING_BYTES_MAX || state.waiting.len() >= CALLS_MAX {
+            return Err(CallError::NotSent(NotSent::Busy));
+        }
+        let call = state.next_call();
+        let frame = Frame {
+            kind: Kind::Request,
+            service,
+            call,
+            sent_ms: millis(now.saturating_sub(state.began)),
+            wait_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
+            payload,
+        };
+        state.outgoing.push(&frame);
+        state.unsent.push(call);
+        let (answer, receiver) = oneshot::channel();
+        let deadline = now.saturating_add(wait);
+        state.waiting.insert(call, Waiting { deadline, answer });
+        state.deadlines.insert((deadline, call));
+        state.used = now;
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(receiver)
+    }
+
+    /// Asks for the connection's end.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.is_over = true;
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Returns why the connection has ended, if it has.
+    pub fn ended(&self) -> Option<Arc<str>> {
+        self.state().ended.clone()
+    }
+
+    /// Answers all calls, now that the connection has ended: whether one was run is unknown if it may have left
+    /// (`peer.unknown-is-not-failed`).
+    pub fn end(&self, reason: &ConnectionError) {
+        let reason: Arc<str> = reason.to_string().into();
+        let mut state = self.state();
+        state.ended = Some(reason.clone());
+        state.waker = None;
+        state.outgoing = Outgoing::default();
+        state.deadlines.clear();
+        let unsent = std::mem::take(&mut state.unsent);
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        for (call, waiting) in waiting {
+            let error = if unsent.binary_search(&call).is_ok() {
+                CallError::NotSent(NotSent::Unreachable(reason.clone()))
+            } else {
+                CallError::Unknown(Lost::Connection(reason.clone()))
+            };
+            waiting.answer.send(Err(error)).ok();
+        }
+    }
+}
+
+impl State {
+    fn next_call(&mut self) -> u64 {
+        self.last_call += 1;
+        if self.mutation.is(Mutant::CallNumbersReused) {
+            self.last_call %= 8;
+        }
+        self.last_call
+    }
+
+    fn answer(&mut self, call: u64, answer: Result<Bytes, CallError>) {
+        // Nobody waits any more for one whose time was over.
+        if let Some(waiting) = self.waiting.remove(&call) {
+            self.deadlines.remove(&(waiting.deadline, call));
+            waiting.answer.send(answer).ok();
+        }
+    }
+
+    /// Answers calls whose time is over. They stay where they are if they are not sent yet, so they may still be run.
+    fn expire(&mut self, now: Duration) {
+        while let Some((deadline, call)) = self.deadlines.first().copied()
+            && deadline <= now
+        {
+            self.answer(call, Err(CallError::Unknown(Lost::Deadline)));
+            self.deadlines.remove(&(deadline, call));
+        }
+    }
+
+    fn is_idle(&self, now: Duration) -> bool {
+        let is_due = |idle_max| now.saturating_sub(self.used) >= idle_max;
+        self.waiting.is_empty() && self.idle_max.is_some_and(is_due)
+    }
+}
+
+/// The connection's task holds one.
+impl End for &Calls {
+    fn take(&mut self, frame: Frame, now: Duration) -> Result<(), ConnectionError> {
+        let answer = match frame.kind {
+            Kind::Reply => Ok(frame.payload),
+            Kind::Refused => Err(CallError::Refused(
+                Refusal::of(frame.payload.first().copied().unwrap_or_default()).ok_or(ConnectionError::Protocol(
+                    "a refusal for no reason that this version knows",
+                ))?,
+            )),
+            Kind::Unanswered => Err(CallError::Unknown(Lost::Unanswered)),
+            _ => return Err(ConnectionError::Protocol("a frame that is no answer")),
+        };
+        let mut state = self.state();
+        let is_one = frame.call <= state.last_call || state.mutation.is(Mutant::CallNumbersReused);
+        if !is_one || frame.call == 0 && !state.mutation.is(Mutant::CallNumbersReused) {
+            return Err(ConnectionError::Protocol("an answer to no call"));
+        }
+        state.used = now;
+        state.answer(frame.call, answer);
+        Ok(())
+    }
+
+    /// Whoever reads answers waits for nothing (`peer.replies-are-always-read`).
+    fn takes_frames(&self) -> bool {
+        true
+    }
+
+    fn work(&mut self, now: Duration, cx: &mut Context<'_>) {
+        let mut state = self.state();
+        state.expire(now);
+        state.is_over |= state.is_idle(now);
+        if state.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            state.waker = Some(cx.waker().clone());
+        }
+    }
+
+    fn give(&mut self, outgoing: &mut Outgoing) {
+        let mut state = self.state();
+        std::mem::swap(&mut state.outgoing, outgoing);
+        state.unsent.clear();
+    }
+
+    fn next_time(&self) -> Option<Duration> {
+        let state = self.state();
+        let deadline = state.deadlines.first().map(|(deadline, _)| *deadline);
+        let idle = state.idle_max.map(|idle_max| state.used + idle_max);
+        let idle = idle.filter(|_| state.waiting.is_empty());
+        [deadline, idle].into_iter().flatten().min()
+    }
+
+    fn is_over(&self) -> bool {
+        self.state().is_over
+    }
+}
+
+/// A duration as frames have it: it wraps after 49 days, and only differences count.
+#[allow(clippy::cast_possible_truncation, reason = "see above")]
+pub(super) fn millis(duration: Duration) -> u32 {
+    duration.as_millis() as u32
+}

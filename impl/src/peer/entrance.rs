@@ -1,0 +1,254 @@
+//! What a node has for those that dial it: places for connections that have yet to prove themselves, and the
+//! connections of proven peers.
+
+use super::{
+    ConnectionError, HandshakeError, Security, Traffic,
+    answer::{Answering, Caller, Service},
+    greet::{self, Greeting, Identity, Use},
+    handshake::{Agreed, Binding, Introduction},
+    link::BULK_MAX,
+    pump::{Wire, pump},
+};
+use crate::runtime::{self, Rt, Stream};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// Connections that have yet to prove themselves: in all, and from one address. A node dials two at once (see `link`), and
+/// all nodes may have one address.
+const UNPROVEN_MAX: usize = 64;
+const UNPROVEN_OF_ADDRESS_MIN: usize = 8;
+/// Time in which a connection has to prove itself.
+const PROOF_MAX: Duration = Duration::from_secs(3);
+/// Interval of log lines about the failed proofs of an address, and addresses whose lines are remembered.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+const LOGGED_MAX: usize = 256;
+
+/// Takes the connections of peers, and answers their calls.
+pub struct Entrance {
+    rt: Rt,
+    introduction: Introduction,
+    security: Security,
+    boot: u64,
+    service: Arc<dyn Service>,
+    state: Mutex<State>,
+    traffic: Arc<Traffic>,
+}
+
+#[derive(Default)]
+struct State {
+    last_id: u64,
+    unproven: BTreeMap<u64, Place>,
+    peers: BTreeMap<u16, Connections>,
+    /// Addresses whose failed proofs were logged, and when.
+    logged: BTreeMap<IpAddr, Duration>,
+}
+
+/// Place of a connection: it ends when this is dropped.
+struct Place {
+    address: IpAddr,
+    _end: oneshot::Sender<()>,
+}
+
+/// Connections of a proven process.
+#[derive(Default)]
+struct Connections {
+    boot: u64,
+    control: Option<(u64, oneshot::Sender<()>)>,
+    bulk: BTreeMap<u64, oneshot::Sender<()>>,
+}
+
+impl Entrance {
+    /// An entrance through which `service` is asked.
+    #[must_use]
+    pub fn new(
+        rt: &Rt,
+        introduction: Introduction,
+        security: Security,
+        boot: u64,
+        service: Arc<dyn Service>,
+    ) -> Arc<Entrance> {
+        Arc::new(Entrance {
+            rt: rt.clone(),
+            introduction,
+            security,
+            boot,
+            service,
+            state: Mutex::default(),
+            traffic: Arc::default(),
+        })
+    }
+
+    /// Returns what was sent and received by all connections.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Returns how many connections have yet to prove themselves.
+    #[must_use]
+    pub fn unproven(&self) -> usize {
+        self.state().unproven.len()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Serves a connection that was accepted, to its end: its session first.
+    pub async fn serve(self: Arc<Self>, stream: Box<dyn Stream>, address: SocketAddr) {
+        let security = self.security.clone();
+        let secured = async move {
+            match security {
+                Security::Tls(tls) => Ok(tls.accept(stream).await?),
+                #[cfg(feature = "mutants")]
+                Security::None => Ok((stream, Binding::default())),
+            }
+        };
+        self.serve_as(secured, address).await;
+    }
+
+    /// Serves a connection whose session `secured` makes.
+    async fn serve_as(
+        self: Arc<Self>,
+        secured: impl Future<Output = Result<(Box<dyn Stream>, Binding), ConnectionError>>,
+        address: SocketAddr,
+    ) {
+        let (place, evicted) = self.take_place(address.ip());
+        let introduction = self.introduction.clone();
+        let proving = async {
+            let session = secured.await?;
+            greet::respond(&self.rt, session, introduction).await
+        };
+        let proving = runtime::timeout(&self.rt, PROOF_MAX, proving);
+        let proven = tokio::select! {
+            biased;
+            _ = evicted => None,
+            proven = proving => proven,
+        };
+        self.state().unproven.remove(&place);
+        match proven {
+            Some(Ok((greeting, agreed, identity))) => self.serve_proven(greeting, agreed, identity).await,
+            Some(Err(error)) => self.log_failure(address.ip(), &error.to_string()),
+            None => self.log_failure(address.ip(), "it has not proven itself in time, or others came"),
+        }
+    }
+
+    /// Takes a place for a connection that has yet to prove itself. If there is none, one that has a place loses it: by
+    /// chance, since who floods the entrance could keep any order full.
+    fn take_place(&self, address: IpAddr) -> (u64, oneshot::Receiver<()>) {
+        let mut draw = [0; 8];
+        self.rt.fill_random(&mut draw);
+        let of_address_max = UNPROVEN_OF_ADDRESS_MIN.max(2 * usize::from(self.introduction.nodes));
+        let mut state = self.state();
+        let of_address = |place: &Place| place.address == address;
+        let is_full = state.unproven.values().filter(|place| of_address(place)).count() >= of_address_max;
+        if is_full || state.unproven.len() >= UNPROVEN_MAX {
+            let candidates = state.unproven.iter().filter(|(_, place)| !is_full || of_address(place));
+            let candidates: Vec<u64> = candidates.map(|(id, _)| *id).collect();
+            let chosen = u64::from_le_bytes(draw) % candidates.len().max(1) as u64;
+            if let Some(id) = candidates.get(usize::try_from(chosen).unwrap_or(0)) {
+                state.unproven.remove(id);
+            }
+        }
+        state.last_id += 1;
+        let (end, evicted) = oneshot::channel();
+        let id = state.last_id;
+        state.unproven.insert(id, Place { address, _end: end });
+        (id, evicted)
+    }
+
+    async fn serve_proven(&self, mut greeting: Greeting, agreed: Agreed, theirs: Identity) {
+        let caller = Caller {
+            node: agreed.peer,
+            boot: theirs.boot,
+        };
+        let ours = Identity::of(self.boot, theirs.used_for);
+        let admitted = self.state().admit(caller, theirs.used_for);
+        let (id, ended) = match admitted {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                runtime::timeout(&self.rt, PROOF_MAX, greet::refuse(&mut greeting, ours, &refusal)).await;
+                return;
+            }
+        };
+        let connection = async {
+            greet::accept(&mut greeting, &ours).await?;
+            let wire = Wire {
+                stream: greeting.stream,
+                decoder: greeting.decoder,
+                traffic: self.traffic.clone(),
+                pings: false,
+            };
+            let mutation = self.introduction.mutation;
+            let mut answering = Answering::new(self.rt.mono(), caller, self.service.clone(), mutation);
+            Err::<(), _>(pump(&self.rt, wire, &mut answering).await)
+        };
+        tokio::select! {
+            biased;
+            _ = ended => {}
+            ended = connection => tracing::debug!(node = caller.node, ?ended, "a connection of a node has ended"),
+        }
+        self.state().leave(caller, id);
+    }
+
+    /// Logs that a connection did not prove itself, once for each address and minute.
+    fn log_failure(&self, address: IpAddr, reason: &str) {
+        let now = self.rt.mono();
+        let mut state = self.state();
+        state.logged.retain(|_, at| now.saturating_sub(*at) < LOG_INTERVAL);
+        if state.logged.len() < LOGGED_MAX && state.logged.insert(address, now).is_none() {
+            tracing::warn!(%address, reason, "a connection that is to be a node's was refused");
+        }
+    }
+}
+
+impl State {
+    /// Takes in a connection of a proven peer. A new process of the node ends the connections of the one before, and a
+    /// new control connection the one before it.
+    fn admit(&mut self, caller: Caller, used_for: Use) -> Result<(u64, oneshot::Receiver<()>), HandshakeError> {
+        self.last_id += 1;
+        let id = self.last_id;
+        let connections = self.peers.entry(caller.node).or_default();
+        let (end, ended) = oneshot::channel();
+        match used_for {
+            Use::Control => {
+                if connections.boot != caller.boot {
+                    *connections = Connections {
+                        boot: caller.boot,
+                        ..Connections::default()
+                    };
+                }
+                connections.control = Some((id, end));
+            }
+            Use::Bulk => {
+                if connections.boot != caller.boot || connections.bulk.len() >= BULK_MAX {
+                    return Err(HandshakeError::TooMany);
+                }
+                connections.bulk.insert(id, end);
+            }
+        }
+        Ok((id, ended))
+    }
+
+    fn leave(&mut self, caller: Caller, id: u64) {
+        let Some(connections) = self.peers.get_mut(&caller.node) else {
+            return;
+        };
+        connections.bulk.remove(&id);
+        if connections.control.as_ref().is_some_and(|(control, _)| *control == id) {
+            connections.control = None;
+        }
+    }
+}
+
+impl fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entrance(of node {})", self.introduction.me)
+    }
+}

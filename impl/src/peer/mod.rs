@@ -1,0 +1,50 @@
+//! How nodes talk to each other: calls in frames over TLS, on the port of the S3 API (`specs/peer.md`).
+//!
+//! A [`Link`] asks one other node, an [`Entrance`] answers all that ask. Below them, `frame`, `handshake`, `ask` and
+//! `answer` do no I/O: they take what has come and say what is to be sent. `pump` moves the bytes.
+
+mod answer;
+mod ask;
+mod entrance;
+mod error;
+mod frame;
+mod greet;
+mod handshake;
+mod lateness;
+mod link;
+mod pump;
+mod secret;
+mod tls;
+
+pub use answer::{Caller, Request, Service};
+pub use entrance::Entrance;
+pub use error::{CallError, ConnectionError, HandshakeError, Lost, NotSent, Refusal};
+pub use frame::PAYLOAD_BYTES_MAX;
+pub use handshake::{Introduction, VERSIONS};
+pub use link::{BULK_MAX, Link, LinkConfig, Resolve};
+pub use secret::{PeerSecret, SECRET_BYTES_MIN};
+pub use tls::{ALPN, Certificates, PeerTls, PeerTlsError};
+
+use crate::stats::Counter;
+
+/// The session below a connection.
+#[derive(Clone, Debug)]
+pub enum Security {
+    /// TLS 1.3.
+    Tls(PeerTls),
+    /// None, and a binding that is always the same: in the simulation, where TLS would draw from the host's chance.
+    #[cfg(feature = "mutants")]
+    None,
+}
+
+/// Bytes that went to and came from peers, without what TLS adds.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Sent.
+    pub sent_bytes: Counter,
+    /// Received.
+    pub received_bytes: Counter,
+}
+
+#[cfg(test)]
+mod tests;
