@@ -24,7 +24,7 @@ use std::{
 };
 use store::{
     peer::{
-        Caller, Certificates, Entrance, Introduction, Link, LinkConfig, PeerSecret, PeerTls, Refusal, Request,
+        Caller, Certificates, Entrance, Introduction, Link, LinkConfig, Payload, PeerSecret, PeerTls, Refusal, Request,
         Security, Service, VERSIONS,
     },
     runtime::{BoxFuture, Mutation, Rt, real::RealRuntime, spawn},
@@ -68,9 +68,9 @@ impl Transport for Frames {
 struct Answers(Bytes);
 
 impl Service for Answers {
-    fn call(&self, _: Caller, request: Request) -> BoxFuture<Result<Bytes, Refusal>> {
+    fn call(&self, _: Caller, request: Request) -> BoxFuture<Result<Payload, Refusal>> {
         let answer = answer(request.service, request.payload, &self.0);
-        Box::pin(std::future::ready(Ok(answer)))
+        Box::pin(std::future::ready(Ok(answer.into())))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{
     ConnectionError, Refusal,
-    frame::{Frame, Kind, Outgoing, PAYLOAD_BYTES_MAX},
+    frame::{Frame, Kind, Outgoing, PAYLOAD_BYTES_MAX, Payload},
     lateness::Lateness,
     pump::End,
 };
@@ -49,10 +49,14 @@ pub trait Service: Send + Sync + 'static {
     /// keep that order is done before this returns. It must not wait: the calls behind it wait for it to return.
     ///
     /// An answer of more than [`PAYLOAD_BYTES_MAX`] bytes is not sent.
-    fn call(&self, caller: Caller, request: Request) -> BoxFuture<Result<Bytes, Refusal>>;
+    fn call(&self, caller: Caller, request: Request) -> BoxFuture<Result<Payload, Refusal>>;
+
+    /// Takes note that a process has ended, or has not been connected for a minute: what it had begun, it will not go on
+    /// with.
+    fn ended(&self, _: Caller) {}
 }
 
-type Running = BoxFuture<(u64, usize, Option<Result<Bytes, Refusal>>)>;
+type Running = BoxFuture<(u64, usize, Option<Result<Payload, Refusal>>)>;
 
 /// The calls of a connection that are under way here.
 pub(super) struct Answering {
@@ -82,12 +86,12 @@ impl Answering {
         }
     }
 
-    fn answer(&mut self, call: u64, answer: Option<Result<Bytes, Refusal>>) {
+    fn answer(&mut self, call: u64, answer: Option<Result<Payload, Refusal>>) {
         let (kind, payload) = match answer {
             Some(Ok(payload)) if payload.len() <= PAYLOAD_BYTES_MAX => (Kind::Reply, payload),
-            Some(Err(refusal)) => (Kind::Refused, Bytes::copy_from_slice(&[refusal as u8])),
+            Some(Err(refusal)) => (Kind::Refused, Bytes::copy_from_slice(&[refusal as u8]).into()),
             // It was run: to refuse it now would be wrong.
-            Some(Ok(_)) | None => (Kind::Unanswered, Bytes::new()),
+            Some(Ok(_)) | None => (Kind::Unanswered, Payload::default()),
         };
         let frame = Frame {
             call,
@@ -120,7 +124,7 @@ impl End for Answering {
         };
         let request = Request {
             service: frame.service,
-            payload: frame.payload,
+            payload: frame.payload.head,
             deadline: now + left,
         };
         self.run(frame.call, request);

@@ -2,7 +2,7 @@
 
 use super::{
     CallError, ConnectionError, Lost, NotSent, Refusal,
-    frame::{Frame, Kind, Outgoing, PAYLOAD_BYTES_MAX},
+    frame::{Frame, Kind, Outgoing, PAYLOAD_BYTES_MAX, Payload},
     pump::End,
 };
 use crate::runtime::{Mutant, Mutation};
@@ -81,7 +81,7 @@ impl Calls {
     ///
     /// # Errors
     /// [`CallError::NotSent`].
-    pub fn call(&self, now: Duration, service: u16, payload: Bytes, wait: Duration) -> Result<Receiver, CallError> {
+    pub fn call(&self, now: Duration, service: u16, payload: Payload, wait: Duration) -> Result<Receiver, CallError> {
         let mut state = self.state();
         if let Some(reason) = &state.ended {
             return Err(CallError::NotSent(NotSent::Unreachable(reason.clone())));
@@ -190,11 +190,11 @@ impl State {
 impl End for &Calls {
     fn take(&mut self, frame: Frame, now: Duration) -> Result<(), ConnectionError> {
         let answer = match frame.kind {
-            Kind::Reply => Ok(frame.payload),
+            Kind::Reply => Ok(frame.payload.head),
             Kind::Refused => Err(CallError::Refused(
-                Refusal::of(frame.payload.first().copied().unwrap_or_default()).ok_or(ConnectionError::Protocol(
-                    "a refusal for no reason that this version knows",
-                ))?,
+                Refusal::of(frame.payload.head.first().copied().unwrap_or_default()).ok_or(
+                    ConnectionError::Protocol("a refusal for no reason that this version knows"),
+                )?,
             )),
             Kind::Unanswered => Err(CallError::Unknown(Lost::Unanswered)),
             _ => return Err(ConnectionError::Protocol("a frame that is no answer")),

@@ -9,7 +9,7 @@ use super::{
     link::BULK_MAX,
     pump::{Wire, pump},
 };
-use crate::runtime::{self, Rt, Stream};
+use crate::runtime::{self, Rt, Stream, spawn};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -25,6 +25,10 @@ const UNPROVEN_MAX: usize = 64;
 const UNPROVEN_OF_ADDRESS_MIN: usize = 8;
 /// Time in which a connection has to prove itself.
 const PROOF_MAX: Duration = Duration::from_secs(3);
+/// Time without a control connection after which a process of a peer counts as ended.
+const ABSENCE_MAX: Duration = Duration::from_secs(60);
+/// First byte of a TLS client.
+const TLS_HANDSHAKE: u8 = 0x16;
 /// Interval of log lines about the failed proofs of an address, and addresses whose lines are remembered.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 const LOGGED_MAX: usize = 256;
@@ -42,6 +46,7 @@ pub struct Entrance {
 
 #[derive(Default)]
 struct State {
+    is_closed: bool,
     last_id: u64,
     unproven: BTreeMap<u64, Place>,
     peers: BTreeMap<u16, Connections>,
@@ -60,6 +65,8 @@ struct Place {
 struct Connections {
     boot: u64,
     control: Option<(u64, oneshot::Sender<()>)>,
+    /// Number of the last control connection, also once it has ended.
+    last_control: u64,
     bulk: BTreeMap<u64, oneshot::Sender<()>>,
 }
 
@@ -98,6 +105,25 @@ impl Entrance {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends all connections, and takes no more.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        state.unproven.clear();
+        state.peers.clear();
+    }
+
+    /// Returns whether a connection to a plain port that begins with this byte is a node's: nodes speak TLS, and clients
+    /// do not there.
+    #[must_use]
+    pub fn takes_plain(&self, first: u8) -> bool {
+        match self.security {
+            Security::Tls(_) => first == TLS_HANDSHAKE,
+            #[cfg(feature = "mutants")]
+            Security::None => usize::from(first) == super::handshake::HELLO_BYTES,
+        }
     }
 
     /// Serves a connection that was accepted, to its end: its session first.
@@ -159,11 +185,13 @@ impl Entrance {
         state.last_id += 1;
         let (end, evicted) = oneshot::channel();
         let id = state.last_id;
-        state.unproven.insert(id, Place { address, _end: end });
+        if !state.is_closed {
+            state.unproven.insert(id, Place { address, _end: end });
+        }
         (id, evicted)
     }
 
-    async fn serve_proven(&self, mut greeting: Greeting, agreed: Agreed, theirs: Identity) {
+    async fn serve_proven(self: &Arc<Self>, mut greeting: Greeting, agreed: Agreed, theirs: Identity) {
         let caller = Caller {
             node: agreed.peer,
             boot: theirs.boot,
@@ -171,7 +199,10 @@ impl Entrance {
         let ours = Identity::of(self.boot, theirs.used_for);
         let admitted = self.state().admit(caller, theirs.used_for);
         let (id, ended) = match admitted {
-            Ok(admitted) => admitted,
+            Ok(Admitted { id, ended, before }) => {
+                before.inspect(|before| self.service.ended(*before));
+                (id, ended)
+            }
             Err(refusal) => {
                 runtime::timeout(&self.rt, PROOF_MAX, greet::refuse(&mut greeting, ours, &refusal)).await;
                 return;
@@ -194,7 +225,15 @@ impl Entrance {
             _ = ended => {}
             ended = connection => tracing::debug!(node = caller.node, ?ended, "a connection of a node has ended"),
         }
-        self.state().leave(caller, id);
+        if self.state().leave(caller, id) {
+            let (entrance, rt) = (self.clone(), self.rt.clone());
+            spawn(&self.rt, "absence of a peer", async move {
+                rt.sleep(ABSENCE_MAX).await;
+                if entrance.state().forget(caller, id) {
+                    entrance.service.ended(caller);
+                }
+            });
+        }
     }
 
     /// Logs that a connection did not prove itself, once for each address and minute.
@@ -208,42 +247,68 @@ impl Entrance {
     }
 }
 
+/// A connection of a proven peer that was taken in.
+struct Admitted {
+    id: u64,
+    /// Completes when another one takes its place.
+    ended: oneshot::Receiver<()>,
+    /// The process of that node that this one replaces.
+    before: Option<Caller>,
+}
+
 impl State {
     /// Takes in a connection of a proven peer. A new process of the node ends the connections of the one before, and a
     /// new control connection the one before it.
-    fn admit(&mut self, caller: Caller, used_for: Use) -> Result<(u64, oneshot::Receiver<()>), HandshakeError> {
+    fn admit(&mut self, caller: Caller, used_for: Use) -> Result<Admitted, HandshakeError> {
+        if self.is_closed {
+            return Err(HandshakeError::Closing);
+        }
         self.last_id += 1;
         let id = self.last_id;
-        let connections = self.peers.entry(caller.node).or_default();
         let (end, ended) = oneshot::channel();
+        let known = self.peers.get(&caller.node).map(|connections| connections.boot);
+        let before = known.filter(|boot| *boot != caller.boot);
         match used_for {
             Use::Control => {
-                if connections.boot != caller.boot {
-                    *connections = Connections {
-                        boot: caller.boot,
-                        ..Connections::default()
-                    };
+                if before.is_some() {
+                    self.peers.remove(&caller.node);
                 }
+                let connections = self.peers.entry(caller.node).or_default();
+                connections.boot = caller.boot;
                 connections.control = Some((id, end));
+                connections.last_control = id;
             }
             Use::Bulk => {
-                if connections.boot != caller.boot || connections.bulk.len() >= BULK_MAX {
-                    return Err(HandshakeError::TooMany);
-                }
-                connections.bulk.insert(id, end);
+                let connections = self.peers.get_mut(&caller.node).filter(|_| before.is_none());
+                let connections = connections.filter(|connections| connections.bulk.len() < BULK_MAX);
+                connections.ok_or(HandshakeError::TooMany)?.bulk.insert(id, end);
             }
         }
-        Ok((id, ended))
+        let before = before.map(|boot| Caller { boot, ..caller });
+        Ok(Admitted { id, ended, before })
     }
 
-    fn leave(&mut self, caller: Caller, id: u64) {
+    /// Takes out a connection that has ended. Returns whether it was the process's last control connection.
+    fn leave(&mut self, caller: Caller, id: u64) -> bool {
         let Some(connections) = self.peers.get_mut(&caller.node) else {
-            return;
+            return false;
         };
         connections.bulk.remove(&id);
-        if connections.control.as_ref().is_some_and(|(control, _)| *control == id) {
+        let was_control = connections.control.as_ref().is_some_and(|(control, _)| *control == id);
+        if was_control {
             connections.control = None;
         }
+        was_control
+    }
+
+    /// Forgets a process that has had no control connection since the one with this number. Returns whether it did.
+    fn forget(&mut self, caller: Caller, id: u64) -> bool {
+        let is_absent = |connections: &Connections| connections.boot == caller.boot && connections.last_control == id;
+        let is_absent = self.peers.get(&caller.node).is_some_and(is_absent);
+        if is_absent {
+            self.peers.remove(&caller.node);
+        }
+        is_absent
     }
 }
 

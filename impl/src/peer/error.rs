@@ -156,6 +156,9 @@ pub enum HandshakeError {
     /// No place for a further connection of that process.
     #[error("it has as many connections as it may have, or a newer process of it is connected")]
     TooMany,
+    /// The process is ending.
+    #[error("it is shutting down")]
+    Closing,
     /// The peer does not want to talk, for this reason of its own.
     #[error("refused by the peer: {0}")]
     Refused(String),

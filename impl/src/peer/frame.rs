@@ -59,6 +59,39 @@ impl Kind {
     }
 }
 
+/// What a call or its answer says: two pieces that are sent one behind the other, so that large bytes need not be copied
+/// behind what is said of them. It comes in one piece.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payload {
+    /// The first bytes.
+    pub head: Bytes,
+    /// Those behind them.
+    pub body: Bytes,
+}
+
+impl Payload {
+    /// Returns how many bytes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.head.len() + self.body.len()
+    }
+
+    /// Returns whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<B: Into<Bytes>> From<B> for Payload {
+    fn from(head: B) -> Payload {
+        Payload {
+            head: head.into(),
+            body: Bytes::new(),
+        }
+    }
+}
+
 /// A frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -73,20 +106,20 @@ pub struct Frame {
     /// How long the caller of a request waits.
     pub wait_ms: u32,
     /// What it carries.
-    pub payload: Bytes,
+    pub payload: Payload,
 }
 
 impl Frame {
     /// A frame that belongs to no call.
     #[must_use]
-    pub fn bare(kind: Kind, payload: Bytes) -> Frame {
+    pub fn bare(kind: Kind, payload: impl Into<Payload>) -> Frame {
         Frame {
             kind,
             service: 0,
             call: 0,
             sent_ms: 0,
             wait_ms: 0,
-            payload,
+            payload: payload.into(),
         }
     }
 
@@ -116,12 +149,14 @@ impl Outgoing {
     pub fn push(&mut self, frame: &Frame) {
         self.len += HEADER_BYTES + frame.payload.len();
         frame.put_header(&mut self.tail);
-        if frame.payload.len() <= COPIED_BYTES_MAX {
-            self.tail.put_slice(&frame.payload);
-            return;
+        for piece in [&frame.payload.head, &frame.payload.body] {
+            if piece.len() <= COPIED_BYTES_MAX {
+                self.tail.put_slice(piece);
+            } else {
+                self.chunks.push_back(self.tail.split().freeze());
+                self.chunks.push_back(piece.clone());
+            }
         }
-        self.chunks.push_back(self.tail.split().freeze());
-        self.chunks.push_back(frame.payload.clone());
     }
 
     /// Returns how many bytes wait.
@@ -237,7 +272,7 @@ impl Decoder {
             call: frame.get_u64_le(),
             sent_ms: frame.get_u32_le(),
             wait_ms: frame.get_u32_le(),
-            payload: frame.freeze(),
+            payload: frame.freeze().into(),
         }))
     }
 }

@@ -46,12 +46,12 @@ impl Identity {
 
     fn frame(&self) -> Frame {
         let payload = postcard::to_stdvec(self).expect("numbers and texts can be encoded");
-        Frame::bare(Kind::Identity, payload.into())
+        Frame::bare(Kind::Identity, payload)
     }
 
     fn decode(frame: &Frame) -> Result<Identity, ConnectionError> {
         let identity = (frame.kind == Kind::Identity)
-            .then(|| postcard::from_bytes(&frame.payload).ok())
+            .then(|| postcard::from_bytes(&frame.payload.head).ok())
             .flatten();
         identity.ok_or(ConnectionError::Protocol("it does not say what it is"))
     }

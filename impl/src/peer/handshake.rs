@@ -29,7 +29,7 @@ pub const SECRETS_MAX: usize = 2;
 
 const MAGIC: &[u8; 8] = b"implpeer";
 const NONCE_BYTES: usize = 32;
-const HELLO_BYTES: usize = MAGIC.len() + 8 + NONCE_BYTES;
+pub(super) const HELLO_BYTES: usize = MAGIC.len() + 8 + NONCE_BYTES;
 const PROOF_BYTES: usize = 32;
 
 /// Bytes that only the two ends of the session below know.
@@ -80,7 +80,7 @@ impl Hello {
     }
 
     fn decode(frame: &Frame) -> Result<Hello, HandshakeError> {
-        let mut bytes = &frame.payload[..];
+        let mut bytes = &frame.payload.head[..];
         if frame.kind != Kind::Hello || bytes.len() != HELLO_BYTES || !bytes.starts_with(MAGIC) {
             return Err(HandshakeError::Malformed("its first words are others"));
         }
@@ -180,7 +180,7 @@ impl Introduction {
 }
 
 fn proof_frame(proofs: impl Iterator<Item = [u8; PROOF_BYTES]>) -> Frame {
-    Frame::bare(Kind::Proof, proofs.collect::<Vec<_>>().concat().into())
+    Frame::bare(Kind::Proof, proofs.collect::<Vec<_>>().concat())
 }
 
 /// Returns the proofs in a frame, of which there are at most `max`.
@@ -190,7 +190,7 @@ fn proofs(frame: &Frame, max: usize) -> Result<impl Iterator<Item = &[u8]>, Hand
     if frame.kind != Kind::Proof || !fits {
         return Err(HandshakeError::Malformed("its proof is none"));
     }
-    Ok(frame.payload.chunks(PROOF_BYTES))
+    Ok(frame.payload.head.chunks(PROOF_BYTES))
 }
 
 /// The side that dialled, until the other has greeted it.
@@ -219,7 +219,7 @@ impl Dialler {
         }
         let transcript = Transcript {
             dialler: self.hello.encode(),
-            responder: frame.payload.clone(),
+            responder: frame.payload.head.clone(),
             binding,
             mutation: self.introduction.mutation,
         };
@@ -280,7 +280,7 @@ impl Responder {
         let theirs = Hello::decode(frame)?;
         let ours = introduction.hello(theirs.from, nonce);
         let transcript = Transcript {
-            dialler: frame.payload.clone(),
+            dialler: frame.payload.head.clone(),
             responder: ours.encode(),
             binding,
             mutation: introduction.mutation,
@@ -408,9 +408,21 @@ mod tests {
     #[test]
     fn a_changed_greeting_is_noticed() {
         let changes: [fn(&mut Frame); 3] = [
-            |hello| hello.payload = [&hello.payload[..10], &[9], &hello.payload[11..]].concat().into(),
-            |hello| hello.payload = [&hello.payload[..12], &[2], &hello.payload[13..]].concat().into(),
-            |hello| hello.payload = [&hello.payload[..14], &[2], &hello.payload[15..]].concat().into(),
+            |hello| {
+                hello.payload = [&hello.payload.head[..10], &[9], &hello.payload.head[11..]]
+                    .concat()
+                    .into()
+            },
+            |hello| {
+                hello.payload = [&hello.payload.head[..12], &[2], &hello.payload.head[13..]]
+                    .concat()
+                    .into()
+            },
+            |hello| {
+                hello.payload = [&hello.payload.head[..14], &[2], &hello.payload.head[15..]]
+                    .concat()
+                    .into()
+            },
         ];
         for change in changes {
             let (_, responder) = shake(introduction(0, &[7]), introduction(1, &[7]), change);
@@ -442,8 +454,8 @@ mod tests {
     #[test]
     fn what_is_no_greeting_or_proof_is_refused() {
         let garbage = [
-            Frame::bare(Kind::Hello, vec![0; 48].into()),
-            Frame::bare(Kind::Proof, vec![0; 48].into()),
+            Frame::bare(Kind::Hello, vec![0; 48]),
+            Frame::bare(Kind::Proof, vec![0; 48]),
         ];
         for frame in &garbage {
             let greeted = Responder::greeted(introduction(1, &[7]), frame, [4; 32], HERE);
@@ -453,7 +465,7 @@ mod tests {
             let (_, hello) = Dialler::begin(introduction(0, &[7]), 1, [3; 32]);
             let responder = Responder::greeted(introduction(1, &[7]), &hello, [4; 32], HERE);
             let (responder, _) = responder.expect("a greeting");
-            let proven = responder.proven(&Frame::bare(Kind::Proof, vec![0; len].into()));
+            let proven = responder.proven(&Frame::bare(Kind::Proof, vec![0; len]));
             assert!(matches!(proven, Err(HandshakeError::Malformed(_))), "{len} bytes");
         }
     }

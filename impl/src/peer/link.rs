@@ -4,6 +4,7 @@
 use super::{
     CallError, ConnectionError, Lost, NotSent, Security, Traffic,
     ask::{Calls, Receiver},
+    frame::Payload,
     greet::{self, Identity, Use},
     handshake::Introduction,
     pump::{Wire, pump},
@@ -105,7 +106,13 @@ impl Link {
 
     /// Makes a small call: it is handed over before this returns, behind those made before it (`peer.order`). Its answer
     /// comes within `wait` (`peer.deadline`). Dropping the answer takes nothing back.
-    pub fn call(&self, service: u16, payload: Bytes, wait: Duration) -> BoxFuture<Result<Bytes, CallError>> {
+    pub fn call(
+        &self,
+        service: u16,
+        payload: impl Into<Payload>,
+        wait: Duration,
+    ) -> BoxFuture<Result<Bytes, CallError>> {
+        let payload = payload.into();
         let handed_over = self.inner.hand_over(service, payload.clone(), wait);
         let inner = self.inner.clone();
         Box::pin(async move {
@@ -121,7 +128,12 @@ impl Link {
     }
 
     /// Makes a large call on a connection of its own, once one of [`BULK_MAX`] is free. Its answer comes within `wait`.
-    pub async fn call_bulk(&self, service: u16, payload: Bytes, wait: Duration) -> Result<Bytes, CallError> {
+    pub async fn call_bulk(
+        &self,
+        service: u16,
+        payload: impl Into<Payload>,
+        wait: Duration,
+    ) -> Result<Bytes, CallError> {
         let inner = &self.inner;
         let deadline = inner.rt.mono() + wait;
         let borrowed = runtime::timeout(&inner.rt, wait, inner.borrow()).await;
@@ -129,7 +141,7 @@ impl Link {
         let now = inner.rt.mono();
         let called = connection
             .calls
-            .call(now, service, payload, deadline.saturating_sub(now));
+            .call(now, service, payload.into(), deadline.saturating_sub(now));
         let answer = answer_of(called?).await;
         // One with a call that has no answer yet would make the next call wait for it.
         if !matches!(answer, Err(CallError::Unknown(_))) {
@@ -177,7 +189,7 @@ impl Inner {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hand_over(&self, service: u16, payload: Bytes, wait: Duration) -> Result<Receiver, CallError> {
+    fn hand_over(&self, service: u16, payload: Payload, wait: Duration) -> Result<Receiver, CallError> {
         match &*self.control() {
             Control::Connected(connection) => connection.calls.call(self.rt.mono(), service, payload, wait),
             Control::Unreachable(reason) => Err(CallError::NotSent(NotSent::Unreachable(reason.clone()))),

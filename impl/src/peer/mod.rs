@@ -19,7 +19,7 @@ mod tls;
 pub use answer::{Caller, Request, Service};
 pub use entrance::Entrance;
 pub use error::{CallError, ConnectionError, HandshakeError, Lost, NotSent, Refusal};
-pub use frame::PAYLOAD_BYTES_MAX;
+pub use frame::{PAYLOAD_BYTES_MAX, Payload};
 pub use handshake::{Introduction, VERSIONS};
 pub use link::{BULK_MAX, Link, LinkConfig, Resolve};
 pub use secret::{PeerSecret, SECRET_BYTES_MIN};

@@ -197,3 +197,116 @@ impl fmt::Debug for PeerTls {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls::crypto::ring;
+
+    type Authority = CertifiedIssuer<'static, KeyPair>;
+
+    fn authority() -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority")
+    }
+
+    /// A node's certificate for this name, which ends in this year.
+    fn certificate(signed_by: &Authority, name: &str, until: i32) -> Arc<dyn ResolvesServerCert> {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, signed_by).expect("a certificate");
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let key = ring::default_provider()
+            .key_provider
+            .load_private_key(key)
+            .expect("a key");
+        let key = CertifiedKey::new(vec![certificate.der().clone()], key);
+        Arc::new(SingleCertAndKey::from(key))
+    }
+
+    fn verified(own: Arc<dyn ResolvesServerCert>, trusted: &Authority) -> PeerTls {
+        let mut authorities = RootCertStore::empty();
+        authorities.add(trusted.der().clone()).expect("an authority");
+        let certificates = Certificates::Verified { own, authorities };
+        PeerTls::new(ring::default_provider(), certificates).expect("settings")
+    }
+
+    fn unverified() -> PeerTls {
+        PeerTls::new(ring::default_provider(), Certificates::Throwaway).expect("settings")
+    }
+
+    /// Makes a session; returns what is bound to it on both sides, or the dialler's error.
+    async fn session(dialler: &PeerTls, responder: &PeerTls) -> Result<(Binding, Binding), String> {
+        let (here, there) = tokio::io::duplex(1 << 16);
+        let dialled = dialler.connect("node1.example", Box::new(here));
+        let accepted = responder.accept(Box::new(there));
+        let (dialled, accepted) = futures::future::join(dialled, accepted).await;
+        let (_, ours) = dialled.map_err(|error| error.to_string())?;
+        let (_, theirs) = accepted.map_err(|error| error.to_string())?;
+        Ok((ours, theirs))
+    }
+
+    #[tokio::test]
+    async fn each_session_is_bound_to_something_of_its_own() {
+        let (a, b) = (unverified(), unverified());
+        let (ours, theirs) = session(&a, &b).await.expect("a session");
+        let (again, _) = session(&a, &b).await.expect("a session");
+        assert!(ours == theirs && ours != again && ours != Binding::default());
+    }
+
+    #[tokio::test]
+    async fn a_node_with_certificates_takes_no_others() {
+        let (ours, theirs) = (authority(), authority());
+        let own = || certificate(&ours, "node0.example", 2099);
+        let dialler = verified(own(), &ours);
+        let good = verified(certificate(&ours, "node1.example", 2099), &ours);
+        session(&dialler, &good).await.expect("a session");
+        for (responder, reason) in [
+            (
+                verified(certificate(&ours, "node2.example", 2099), &ours),
+                "not valid for name",
+            ),
+            (verified(certificate(&ours, "node1.example", 2020), &ours), "expired"),
+            (
+                verified(certificate(&theirs, "node1.example", 2099), &theirs),
+                "UnknownIssuer",
+            ),
+            (unverified(), "invalid peer certificate"),
+        ] {
+            let error = session(&dialler, &responder).await.expect_err("refused");
+            assert!(error.contains(reason), "{error}");
+        }
+        assert!(dialler.is_verified() && !unverified().is_verified());
+    }
+
+    #[tokio::test]
+    async fn another_protocol_or_an_older_tls_is_no_node() {
+        let responder = unverified();
+        let provider = Arc::new(ring::default_provider());
+        let client = |versions: &[&'static rustls::SupportedProtocolVersion], alpn: &[&[u8]]| {
+            let client = ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions);
+            let verifier = Arc::new(Unverified(provider.clone()));
+            let client = client
+                .expect("versions")
+                .dangerous()
+                .with_custom_certificate_verifier(verifier);
+            let mut client = client.with_no_client_auth();
+            client.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+            TlsConnector::from(Arc::new(client))
+        };
+        for client in [
+            client(&[&TLS13], &[b"h2"]),
+            client(&[&TLS13], &[]),
+            client(&[&rustls::version::TLS12], &[ALPN]),
+        ] {
+            let (here, there) = tokio::io::duplex(1 << 16);
+            let name = ServerName::try_from("node1.example").expect("a name");
+            let dialled = client.connect(name, here);
+            let (_, accepted) = futures::future::join(dialled, responder.accept(Box::new(there))).await;
+            assert!(accepted.is_err());
+        }
+    }
+}
