@@ -59,6 +59,7 @@ impl Server {
             };
             let node = node::open(rt.clone(), config).await.expect("a node");
             let config = ServeConfig {
+                peers: None,
                 listener: Box::new(MemoryListener(Mutex::new(connections))),
                 credentials: Credentials {
                     access_key: ACCESS_KEY.into(),

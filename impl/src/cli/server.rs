@@ -319,6 +319,7 @@ pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
     announce(&config, bound, tls.is_some(), node.drives_online);
     let is_leaving = Arc::<AtomicBool>::default();
     let serve = ServeConfig {
+        peers: None,
         listener,
         credentials: config.credentials.clone(),
         region: config.region.clone(),

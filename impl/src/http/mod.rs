@@ -12,6 +12,7 @@ pub mod dates;
 mod idle;
 mod interim;
 mod outgoing;
+mod side;
 mod stall;
 mod streams;
 pub mod timer;
@@ -21,6 +22,7 @@ pub use admission::{Admission, AdmissionPermit, Limits, Overloaded, Timeouts};
 pub use body::{Body, BodyError};
 pub use hyper::body::Incoming;
 pub use outgoing::Outgoing;
+pub use side::SideEntrance;
 pub use streams::{OpenStream, Streams};
 pub use tls::{ClientTls, HandshakeError, Tls, TlsError, Trust};
 
@@ -29,6 +31,7 @@ use bytes::Bytes;
 use connection::{Connection, Phase, Talk};
 use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
 use http_body_util::BodyExt;
+use side::{Arrival, Lobby};
 use stall::StallGuard;
 use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use timer::RtTimer;
@@ -106,6 +109,8 @@ pub struct HttpConfig {
     pub tls: Option<Arc<Tls>>,
     /// Timeouts of clients.
     pub timeouts: Timeouts,
+    /// Takes the connections that are not of clients, if there can be such.
+    pub side: Option<Arc<dyn SideEntrance>>,
     /// Requests that are served at once. Twice as many connections may be open: half of them are idle.
     pub requests_max: usize,
 }
@@ -125,11 +130,13 @@ pub async fn serve(rt: &Rt, config: HttpConfig, handler: impl Handler, shutdown:
         .clone()
         .map(|tls| runtime::spawn(rt, "certificates", tls.keep_current()));
 
+    let lobby = Arc::new(Lobby::default());
     let mut shutdown = pin!(shutdown);
     let mut acceptor = Acceptor {
         rt,
         listener: &*config.listener,
-        permits: &permits,
+        // Who may not be a client is accepted first, and a client waits in the lobby.
+        permits: config.side.is_none().then_some(&permits),
         logged: None,
         untold: 0,
     };
@@ -140,21 +147,42 @@ pub async fn serve(rt: &Rt, config: HttpConfig, handler: impl Handler, shutdown:
             () = &mut shutdown => break,
             accepted = next => accepted,
         };
-        let connection = Connection {
-            stream: StallGuard::new(rt, stream, config.timeouts.idle),
-            tls: config.tls.clone(),
-            talk: Talk {
-                rt: rt.clone(),
-                handler: handler.clone(),
-                remote,
-                is_tls: config.tls.is_some(),
-                timer: timer.clone(),
-                timeouts: config.timeouts,
-                phase: phase_seen.clone(),
-            },
-            _alive: (alive.clone(), permit),
+        let (guarded, alive) = (rt.clone(), alive.clone());
+        let tls = config.tls.clone();
+        let talk = Talk {
+            rt: rt.clone(),
+            handler: handler.clone(),
+            remote,
+            is_tls: config.tls.is_some(),
+            timer: timer.clone(),
+            timeouts: config.timeouts,
+            phase: phase_seen.clone(),
         };
-        runtime::spawn(rt, "connection", connection.serve());
+        let serve = move |stream, permit| {
+            let connection = Connection {
+                stream: StallGuard::new(&guarded, stream, talk.timeouts.idle),
+                tls,
+                talk,
+                _alive: (alive, permit),
+            };
+            connection.serve()
+        };
+        let Some(side) = &config.side else {
+            runtime::spawn(rt, "connection", serve(stream, permit));
+            continue;
+        };
+        let arrival = Arrival {
+            rt: rt.clone(),
+            side: side.clone(),
+            place: lobby.enter(),
+            stream,
+            from: remote,
+            is_tls: config.tls.is_some(),
+            silence_max: config.timeouts.idle,
+            permits: permits.clone(),
+            phase: phase_seen.clone(),
+        };
+        runtime::spawn(rt, "connection", arrival.serve(serve));
     }
     drop(config.listener);
     drop(alive);
@@ -177,17 +205,21 @@ pub async fn serve(rt: &Rt, config: HttpConfig, handler: impl Handler, shutdown:
 struct Acceptor<'a> {
     rt: &'a Rt,
     listener: &'a dyn Listener,
-    permits: &'a Arc<Semaphore>,
+    /// Permits of clients, if only clients come.
+    permits: Option<&'a Arc<Semaphore>>,
     /// Time of the last log line about exhaustion, and the number of lines suppressed since.
     logged: Option<Duration>,
     untold: u64,
 }
 
 impl Acceptor<'_> {
-    /// The next connection, once one more may be served.
+    /// The next connection; if only clients come, once one more may be served.
     async fn next(&mut self) -> (Accepted, Option<OwnedSemaphorePermit>) {
-        // The semaphore is never closed.
-        let permit = self.permits.clone().acquire_owned().await.ok();
+        let permit = match self.permits {
+            // The semaphore is never closed.
+            Some(permits) => permits.clone().acquire_owned().await.ok(),
+            None => None,
+        };
         loop {
             match self.listener.accept().await {
                 Ok(accepted) => return (accepted, permit),

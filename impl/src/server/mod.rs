@@ -1,19 +1,22 @@
 //! A server put together: HTTP below, S3, the admin API and monitoring above.
 
 mod front;
+mod peers;
 mod router;
 
 use crate::{
     access::{Access, Credentials},
     admin::{self, AdminApi},
-    http::{self, Admission, HttpConfig, Limits, Timeouts, Tls},
+    http::{self, Admission, HttpConfig, Limits, SideEntrance, Timeouts, Tls},
     metrics::Requests,
     monitor::{prometheus, requests::Observer},
+    peer::Entrance,
     runtime::{Listener, Rt},
     s3::{self, Domains, Origins, S3, S3Config},
     stats::Counter,
     store::Store,
 };
+use peers::Peers;
 use router::Router;
 use std::{
     future::Future,
@@ -41,6 +44,8 @@ pub struct ServeConfig {
     pub timeouts: Timeouts,
     /// The certificates; without them it is plain HTTP.
     pub tls: Option<Arc<Tls>>,
+    /// Takes the connections of other nodes, if there are some.
+    pub peers: Option<Arc<Entrance>>,
     /// Visibility of requests: access log and metrics.
     pub watch: WatchConfig,
     /// Set while the server still serves but will soon be told to end: it is not ready then, so that load balancers
@@ -111,6 +116,9 @@ pub async fn serve(
         listener: config.listener,
         tls: config.tls,
         timeouts: config.timeouts,
+        side: config
+            .peers
+            .map(|entrance| Arc::new(Peers(entrance)) as Arc<dyn SideEntrance>),
         requests_max: config.limits.requests,
     };
     Ok(http::serve(&rt, http, router, shutdown).await)

@@ -1,5 +1,5 @@
 //! The binary as scripts and operators see it, without installed clients: command line, process, metrics and admin API,
-//! and objects with the client of these tests. Also authorization, in-process.
+//! and objects with the client of these tests. Also authorization and other nodes, in-process.
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
 mod authorization;
@@ -7,6 +7,7 @@ mod cli;
 mod logging;
 mod objects;
 mod operations;
+mod peers;
 mod process;
 
 use tests::{Server, s3::Client, server, server::ACCESS_KEY, server::SECRET_KEY};
