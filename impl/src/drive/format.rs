@@ -12,12 +12,14 @@ mod file;
 pub mod fuzzing;
 mod look;
 mod make;
+mod own;
 mod place;
 
 pub use error::{FormatError, Refusal};
 pub use file::{FORMAT, VERSION};
 #[cfg(feature = "mutants")]
 pub(crate) use make::adopt_wiped;
+pub use own::{Layout, OwnDrive, format_own, open_own};
 
 use crate::runtime::{Files, Guard};
 use error::uuid;

@@ -168,6 +168,12 @@ pub enum Refusal {
         /// The set of its path, from 0.
         expected: usize,
     },
+    /// Drive of another node.
+    #[error("it is drive {} of this erasure set, which belongs to another node: mount it there", uuid(*drive))]
+    OtherNode {
+        /// The drive's UUID.
+        drive: u128,
+    },
     /// The same drive is found twice: nobody can tell which of the two is the newer one.
     #[error("it is drive {}, and so is {}: unmount the one that is the copy", uuid(*drive), other.display())]
     Copy {

@@ -116,11 +116,19 @@ fn ready(path: PathBuf, format: &Format, files: Arc<dyn Files>, lock: Guard) -> 
     })
 }
 
-/// Formats drives of which none is complete, each step on all of them before the next
-/// (`format.complete-after-all`).
+/// Formats all drives of a deployment, of which none is complete.
 pub(super) fn first_start(drives: Vec<Found>, format: &Format) -> Result<Opened, FormatError> {
-    let mut begun = Vec::with_capacity(drives.len());
-    for (this, Found { path, files, state }) in format.drives().zip(drives) {
+    Ok(Opened {
+        deployment: format.deployment,
+        identities: Identity::all(format),
+        drives: self::format(format.drives().zip(drives), format)?,
+    })
+}
+
+/// Formats drives under their UUIDs, each step on all of them before the next (`format.complete-after-all`).
+pub(super) fn format(drives: impl Iterator<Item = (u128, Found)>, format: &Format) -> Result<Vec<Slot>, FormatError> {
+    let mut begun = Vec::new();
+    for (this, Found { path, files, state }) in drives {
         let format = Format {
             this,
             complete: false,
@@ -152,11 +160,7 @@ pub(super) fn first_start(drives: Vec<Found>, format: &Format) -> Result<Opened,
             Err(offline) => offline,
         });
     }
-    Ok(Opened {
-        deployment: format.deployment,
-        identities: Identity::all(format),
-        drives: slots,
-    })
+    Ok(slots)
 }
 
 fn finish(files: &dyn Files, drive: &Path, format: &Format) -> io::Result<()> {
