@@ -1,5 +1,6 @@
 //! Names of registers in a drive's index: bytes whose order is the order of listings.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A register's name. Its bytes, by kind:
@@ -12,7 +13,7 @@ use std::fmt;
 ///
 /// Object keys are listed by their UTF-8 bytes, as S3 orders them. A bucket's keys carry its
 /// incarnation, not its name: keys of a deleted bucket are never those of a later one.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RegisterKey(Vec<u8>);
 
 impl RegisterKey {

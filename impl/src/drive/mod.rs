@@ -1,6 +1,6 @@
 //! A drive: one mounted path of an erasure set.
 //!
-//! [`Drive`] is what the driver in `set` talks to; a local drive implements it here, a remote one will.
+//! [`Drive`] is what the driver in `set` talks to: a local drive, or one of another node.
 //! Nothing else writes to a drive.
 
 mod activity;
@@ -11,6 +11,7 @@ mod key;
 mod local;
 mod offline;
 mod page;
+mod remote;
 mod slot;
 mod status;
 
@@ -28,6 +29,7 @@ pub use key::{PartOf, RegisterKey};
 pub use local::{IndexPolicy, LocalDrive};
 pub use offline::OfflineDrive;
 pub use page::Page;
+pub use remote::{DriveService, RemoteDrive};
 pub use slot::DriveSlot;
 pub use status::{DriveState, DriveStatus};
 
@@ -38,13 +40,14 @@ use model::{
     protocol::{Ballot, Folder, Reply, Request, Snapshot},
     record::Record,
 };
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Shards of up to this many framed bytes are kept in the index; larger ones are files.
 pub const SMALL_SHARD_BYTES: usize = 16 * 1024;
 
 /// A shard to stage: which data folder it is of, and which key's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Staging {
     /// The object key (never a part's register) that owns the folder.
     pub owner: RegisterKey,
@@ -57,7 +60,7 @@ pub struct Staging {
 }
 
 /// A data folder that a drive holds and no register names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Unnamed {
     /// The object key that it belongs to.
     pub owner: RegisterKey,
@@ -201,7 +204,7 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
 }
 
 /// Start of a listing within its prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListFrom {
     /// The first key of the prefix.
     Start,

@@ -4,11 +4,13 @@
 //! several drives decodes what they agree on once.
 
 use super::{RegisterKey, RowError, decode_register};
+use bytes::Bytes;
 use model::{
     list::{self, Span},
     protocol::{Ballot, Register, Snapshot},
     record::Record,
 };
+use serde::{Deserialize, Serialize};
 
 /// Registers of a range, in order of their keys, undecoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,6 +118,42 @@ impl Page {
     }
 }
 
+/// A page but for its rows' bytes: how it goes from one node to another, with those behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PageHead {
+    ends: Vec<(usize, usize)>,
+    complete: bool,
+    pub(crate) floor: Ballot,
+    pub(crate) epoch: u64,
+}
+
+impl Page {
+    pub(crate) fn into_parts(self) -> (PageHead, Bytes) {
+        let head = PageHead {
+            ends: self.rows.ends,
+            complete: self.complete,
+            floor: self.floor,
+            epoch: self.epoch,
+        };
+        (head, self.rows.bytes.into())
+    }
+
+    /// Puts a page together again; `None` if the two do not fit.
+    pub(crate) fn of_parts(head: PageHead, bytes: &Bytes) -> Option<Page> {
+        let ends = head.ends.iter().flat_map(|(key_end, row_end)| [*key_end, *row_end]);
+        let fits = ends.clone().is_sorted() && ends.last().unwrap_or(0) == bytes.len();
+        fits.then(|| Page {
+            rows: Rows {
+                bytes: bytes.to_vec(),
+                ends: head.ends,
+            },
+            complete: head.complete,
+            floor: head.floor,
+            epoch: head.epoch,
+        })
+    }
+}
+
 impl list::Page for Page {
     type Key = [u8];
 
@@ -147,5 +185,18 @@ mod tests {
         assert_eq!(rows.get(4), None);
         assert_eq!(rows.last_key(), Some(&b"d"[..]));
         assert_eq!(rows.byte_len(), 10);
+    }
+
+    #[test]
+    fn a_page_is_put_together_as_it_was_and_not_otherwise() {
+        let mut page = Page::empty();
+        page.rows.push(b"a", b"one");
+        page.rows.push(b"b", b"");
+        let (head, bytes) = page.clone().into_parts();
+        assert_eq!(Page::of_parts(head.clone(), &bytes), Some(page));
+        for ends in [vec![], vec![(1, 4), (3, 5)], vec![(1, 4), (5, 6)], vec![(2, 1), (5, 5)]] {
+            let head = PageHead { ends, ..head.clone() };
+            assert_eq!(Page::of_parts(head, &bytes), None);
+        }
     }
 }

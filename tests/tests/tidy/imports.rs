@@ -10,7 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 const LAYERS: [(&str, &[&str]); 22] = [
     ("cli", &["config", "topology"]),
     ("config", &["access", "topology"]),
-    ("node", &["background", "store", "set", "drive", "erasure", "runtime"]),
+    (
+        "node",
+        &["background", "store", "set", "drive", "erasure", "peer", "runtime"],
+    ),
     ("topology", &[]),
     (
         "server",
@@ -37,7 +40,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
     ("store", &["set", "digest", "drive", "erasure", "runtime"]),
     ("set", &["drive", "erasure", "runtime"]),
     ("erasure", &[]),
-    ("drive", &["runtime", "stats"]),
+    ("drive", &["peer", "runtime", "stats"]),
     ("peer", &["runtime", "stats"]),
     ("metrics", &["stats"]),
     ("digest", &["runtime"]),
