@@ -80,6 +80,7 @@ impl From<StoreError> for ApiError {
                 "The outcome of the write is not known: too few drives answered",
             ),
             StoreError::Full => Code::StorageFull.into(),
+            StoreError::NotYet(_) => ApiError::new(Code::NotImplemented, error.to_string()),
             StoreError::Internal(_) => Code::InternalError.into(),
         }
     }

@@ -38,6 +38,9 @@ pub enum StoreError {
     /// Too few drives have room.
     #[error("the drives are full")]
     Full,
+    /// Not built yet.
+    #[error("{0} is not built yet")]
+    NotYet(&'static str),
     /// A defect of ours; logged where it arose.
     #[error("internal error: {0}")]
     Internal(String),

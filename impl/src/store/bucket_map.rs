@@ -1,9 +1,31 @@
-//! This process's map of buckets, and the gates that a deletion closes.
+//! How this process knows buckets: by a map of its own, or by their registers alone.
 
 use crate::set::StoreError;
 use model::record::Bucket;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+
+/// Knowledge of buckets.
+#[derive(Debug)]
+pub(super) enum Buckets {
+    /// This process alone writes to the deployment, so that its map is the truth.
+    Own(BucketMap),
+    /// Other processes write as well: each request reads the bucket's register, and no bucket is removed.
+    Shared,
+}
+
+impl Buckets {
+    /// Keeps the bucket from being deleted while the guard lives.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchBucket`] if this incarnation is gone.
+    pub async fn enter(&self, name: &str, incarnation: u128) -> Result<OwnedRwLockReadGuard<()>, StoreError> {
+        match self {
+            Buckets::Own(map) => map.enter(name, incarnation).await,
+            Buckets::Shared => Ok(Arc::<RwLock<()>>::default().read_owned().await),
+        }
+    }
+}
 
 /// This process's map of buckets; `None` until it has been read, and after an outcome that is not known.
 #[derive(Debug, Default)]
@@ -17,12 +39,17 @@ pub(super) struct Entry {
     pub gate: Arc<RwLock<()>>,
 }
 
+impl Entry {
+    /// A bucket that is not being deleted.
+    pub fn new(bucket: Bucket) -> Entry {
+        let gate = Arc::default();
+        Entry { bucket, gate }
+    }
+}
+
 impl BucketMap {
-    /// Keeps the bucket from being deleted while the guard lives.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchBucket`] if this incarnation is gone.
-    pub async fn enter(&self, name: &str, incarnation: u128) -> Result<OwnedRwLockReadGuard<()>, StoreError> {
+    /// As [`Buckets::enter`].
+    async fn enter(&self, name: &str, incarnation: u128) -> Result<OwnedRwLockReadGuard<()>, StoreError> {
         let find = |map: &Option<BTreeMap<String, Entry>>| {
             let entry = map.as_ref()?.get(name)?;
             (entry.bucket.incarnation == incarnation).then(|| entry.gate.clone())

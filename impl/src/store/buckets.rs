@@ -1,24 +1,25 @@
 //! Buckets: a register each, and this process's map of them.
 //!
 //! All writes to a deployment of one node go through one process, so its map, read from the registers
-//! once, is the truth while it runs. Deleting a bucket waits for the writes at hand in it and refuses new
+//! once, is the truth while it runs. With several nodes there is no map: each request reads the bucket's register, and
+//! buckets cannot be removed, since nothing keeps another node from writing to one meanwhile. Deleting a bucket waits for the writes at hand in it and refuses new
 //! ones; keys carry the bucket's incarnation, so nothing that slips through a crash shows up in a later
 //! bucket of that name (`bucket.deleted-is-empty`).
 
 use super::{
     Store,
-    bucket_map::Entry,
+    bucket_map::{BucketMap, Buckets, Entry},
     types::{BucketInfo, ListQuery},
 };
 use crate::{
     drive::{ListFrom, RegisterKey},
     erasure::set_of,
     runtime,
-    set::{ErasureSet, StoreError, driver::settled, scan::scan},
+    set::{ErasureSet, StoreError, driver::settled, read::read, scan::scan},
 };
 use model::{
     protocol::Outcome,
-    record::{Change, Record, Refusal},
+    record::{Bucket, Change, Record, Refusal},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -31,40 +32,49 @@ impl Store {
     /// # Errors
     /// [`StoreError::BucketExists`], or unavailable.
     pub async fn create_bucket(&self, name: &str) -> Result<BucketInfo, StoreError> {
-        self.load_buckets().await?;
-        let mut map = self.buckets().0.write().await;
+        let set = self.bucket_set(name);
+        set.check_room(set.quorums.accept)?;
+        let Buckets::Own(map) = self.buckets() else {
+            let bucket = created(self.create(name).await)?;
+            return Ok(BucketInfo {
+                name: name.to_owned(),
+                created_nanos: bucket.created_nanos,
+            });
+        };
+        self.load_buckets(map).await?;
+        let mut map = map.0.write().await;
         if map.as_ref().is_some_and(|map| map.contains_key(name)) {
             return Err(StoreError::BucketExists);
         }
-        let set = self.bucket_set(name);
-        set.check_room(set.quorums.accept)?;
-        let incarnation = runtime::random_id(self.rt());
-        let outcome = self.change_bucket(name, Change::CreateBucket { incarnation }).await;
+        let outcome = self.create(name).await;
         if matches!(outcome, Outcome::Ambiguous(_) | Outcome::Refused { .. }) {
             *map = None;
         }
-        let record = settled(outcome)?;
-        let bucket = record
-            .bucket()
-            .ok_or_else(|| StoreError::Internal("a new bucket is not a bucket".into()))?;
-        let entry = Entry {
-            bucket: bucket.clone(),
-            gate: Arc::default(),
-        };
+        let bucket = created(outcome)?;
+        let created_nanos = bucket.created_nanos;
         if let Some(map) = map.as_mut() {
-            map.insert(name.to_owned(), entry);
+            map.insert(name.to_owned(), Entry::new(bucket));
         }
         Ok(BucketInfo {
             name: name.to_owned(),
-            created_nanos: bucket.created_nanos,
+            created_nanos,
         })
+    }
+
+    async fn create(&self, name: &str) -> Outcome<Record, Refusal> {
+        let incarnation = runtime::random_id(self.rt());
+        self.change_bucket(name, Change::CreateBucket { incarnation }).await
     }
 
     /// Removes an empty bucket. Open uploads do not keep it.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchBucket`], [`StoreError::BucketNotEmpty`], or unavailable.
+    /// [`StoreError::NoSuchBucket`], [`StoreError::BucketNotEmpty`], unavailable, or [`StoreError::NotYet`] with several
+    /// nodes.
     pub async fn delete_bucket(&self, name: &str) -> Result<(), StoreError> {
+        let Buckets::Own(map) = self.buckets() else {
+            return Err(StoreError::NotYet("removing a bucket while several nodes serve"));
+        };
         let entry = self.entry(name).await?;
         let gate = entry.gate.write().await;
         if !self
@@ -82,7 +92,7 @@ impl Store {
             return Err(StoreError::BucketNotEmpty);
         }
         let incarnation = entry.bucket.incarnation;
-        let mut map = self.buckets().0.write().await;
+        let mut map = map.0.write().await;
         let outcome = self.change_bucket(name, Change::DeleteBucket { incarnation }).await;
         match &outcome {
             Outcome::Written(_)
@@ -118,13 +128,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unreadable`]: too few drives answer.
     pub async fn list_buckets(&self) -> Result<Vec<BucketInfo>, StoreError> {
-        self.load_buckets().await?;
-        let map = self.buckets().0.read().await;
-        let info = |(name, entry): (&String, &Entry)| BucketInfo {
+        let info = |(name, bucket): (&String, &Bucket)| BucketInfo {
             name: name.clone(),
-            created_nanos: entry.bucket.created_nanos,
+            created_nanos: bucket.created_nanos,
         };
-        Ok(map.iter().flatten().map(info).collect())
+        let Buckets::Own(map) = self.buckets() else {
+            return Ok(self.scan_buckets().await?.iter().map(info).collect());
+        };
+        self.load_buckets(map).await?;
+        let map = map.0.read().await;
+        let entries = map.iter().flatten();
+        Ok(entries.map(|(name, entry)| info((name, &entry.bucket))).collect())
     }
 
     /// The incarnation that a bucket is in.
@@ -136,8 +150,13 @@ impl Store {
     }
 
     async fn entry(&self, name: &str) -> Result<Entry, StoreError> {
-        self.load_buckets().await?;
-        let map = self.buckets().0.read().await;
+        let Buckets::Own(map) = self.buckets() else {
+            let record = read(self.bucket_set(name), &RegisterKey::bucket(name)).await?;
+            let bucket = record.bucket().ok_or(StoreError::NoSuchBucket)?;
+            return Ok(Entry::new(bucket.clone()));
+        };
+        self.load_buckets(map).await?;
+        let map = map.0.read().await;
         map.as_ref()
             .and_then(|map| map.get(name))
             .cloned()
@@ -145,36 +164,36 @@ impl Store {
     }
 
     /// Reads the buckets' registers, unless that has been done.
-    async fn load_buckets(&self) -> Result<(), StoreError> {
-        if self.buckets().0.read().await.is_some() {
+    async fn load_buckets(&self, map: &BucketMap) -> Result<(), StoreError> {
+        if map.0.read().await.is_some() {
             return Ok(());
         }
-        let mut map = self.buckets().0.write().await;
+        let mut map = map.0.write().await;
         if map.is_some() {
             return Ok(());
         }
+        let found = self.scan_buckets().await?;
+        let entries = found.into_iter().map(|(name, bucket)| (name, Entry::new(bucket)));
+        *map = Some(entries.collect());
+        Ok(())
+    }
+
+    /// Reads the registers of all buckets.
+    async fn scan_buckets(&self) -> Result<BTreeMap<String, Bucket>, StoreError> {
         let mut found = BTreeMap::new();
         let mut from = ListFrom::Start;
         loop {
             let scanned = scan(self.sets(), &RegisterKey::buckets_prefix(), &from, PAGE).await?;
             for (key, record) in &scanned.registers {
                 if let (Some(name), Some(bucket)) = (key.bucket_name(), record.bucket()) {
-                    found.insert(
-                        name.to_owned(),
-                        Entry {
-                            bucket: bucket.clone(),
-                            gate: Arc::default(),
-                        },
-                    );
+                    found.insert(name.to_owned(), bucket.clone());
                 }
             }
             match scanned.span.marker() {
                 Some(last) => from = ListFrom::After(last.as_bytes().to_vec()),
-                None => break,
+                None => return Ok(found),
             }
         }
-        *map = Some(found);
-        Ok(())
     }
 
     /// The set that has a bucket's register.
@@ -187,4 +206,11 @@ impl Store {
             .await
             .outcome
     }
+}
+
+/// The bucket that was created.
+fn created(outcome: Outcome<Record, Refusal>) -> Result<Bucket, StoreError> {
+    let record = settled(outcome)?;
+    let bucket = record.bucket().cloned();
+    bucket.ok_or_else(|| StoreError::Internal("a new bucket is not a bucket".into()))
 }

@@ -40,7 +40,7 @@ use crate::{
         stage,
     },
 };
-use bucket_map::BucketMap;
+use bucket_map::{BucketMap, Buckets};
 use futures::future::join_all;
 use model::record::{Change, Op};
 use std::sync::Arc;
@@ -64,6 +64,8 @@ pub struct StoreConfig {
     pub standard_parity: u8,
     /// M of new objects of reduced redundancy.
     pub reduced_parity: u8,
+    /// Other processes write to these sets as well.
+    pub is_shared: bool,
 }
 
 /// A deployment's objects, as one process serves them.
@@ -78,7 +80,7 @@ pub struct Store {
     sets: Vec<Arc<ErasureSet>>,
     standard_parity: u8,
     reduced_parity: u8,
-    buckets: BucketMap,
+    buckets: Buckets,
 }
 
 impl Store {
@@ -94,7 +96,10 @@ impl Store {
             sets: config.sets.into_iter().map(Arc::new).collect(),
             standard_parity: config.standard_parity,
             reduced_parity: config.reduced_parity,
-            buckets: BucketMap::default(),
+            buckets: match config.is_shared {
+                true => Buckets::Shared,
+                false => Buckets::Own(BucketMap::default()),
+            },
         })
     }
 
@@ -121,7 +126,7 @@ impl Store {
         }
     }
 
-    fn buckets(&self) -> &BucketMap {
+    fn buckets(&self) -> &Buckets {
         &self.buckets
     }
 
