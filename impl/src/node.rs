@@ -1,5 +1,6 @@
 //! A node: its drives opened, and the store over them. The same for the server and the simulation.
 
+pub mod cluster;
 #[cfg(test)]
 mod tests;
 
@@ -60,10 +61,7 @@ pub struct Node {
 /// # Errors
 /// [`OpenError`]; nothing was changed on any drive then, unless it is a first start that failed.
 pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
-    for parity in [config.standard_parity, config.reduced_parity] {
-        let data = (config.set_size as u8).saturating_sub(parity);
-        Codec::new(data, parity)?;
-    }
+    check_parities(config.set_size, [config.standard_parity, config.reduced_parity])?;
     let opened = format(&rt, &config).await?;
     let found = opened.drives.into_iter().zip(opened.identities);
     let slots = found.map(|(found, identity)| DriveSlot::open(&rt, found, identity, config.index.clone()));
@@ -85,6 +83,7 @@ pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
             sets,
             standard_parity: config.standard_parity,
             reduced_parity: config.reduced_parity,
+            is_shared: false,
         },
     );
     Ok(Node { store, drives_online })
@@ -108,6 +107,15 @@ impl Node {
         }
         recovered
     }
+}
+
+/// Checks that there is an erasure code for each parity, and that it runs here.
+fn check_parities(set_size: usize, parities: [u8; 2]) -> Result<(), CodecError> {
+    for parity in parities {
+        let data = (set_size as u8).saturating_sub(parity);
+        Codec::new(data, parity)?;
+    }
+    Ok(())
 }
 
 async fn format(rt: &Rt, config: &NodeConfig) -> Result<format::Opened, OpenError> {
