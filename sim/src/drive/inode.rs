@@ -122,6 +122,13 @@ impl Inode {
         self.media.len()
     }
 
+    /// Returns the bytes on the media.
+    pub(super) fn media_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.media.len() as usize];
+        self.media.read(0, &mut bytes);
+        bytes
+    }
+
     /// Inverts a bit of the media. A sector that is dirty in the page cache hides it.
     pub(super) fn rot(&mut self, offset: u64, bit: u32) {
         self.media.flip(offset, bit);

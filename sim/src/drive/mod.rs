@@ -19,7 +19,8 @@ use madsim::rand::{Rng, thread_rng};
 use state::{Below, State};
 use std::{
     collections::BTreeSet,
-    fmt,
+    fmt, io,
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -179,12 +180,17 @@ impl SimDrive {
     /// Injects bitrot at rest: inverts `bits` random bits of the file at `path` below the mount. Returns their
     /// positions; none if there is no such file, or if it has no byte on the media.
     pub fn rot(&self, path: impl AsRef<Path>, bits: usize) -> Vec<Rot> {
+        self.rot_within(path, 0..u64::MAX, bits)
+    }
+
+    /// Does the same to a range of the file's bytes.
+    pub fn rot_within(&self, path: impl AsRef<Path>, range: Range<u64>, bits: usize) -> Vec<Rot> {
         let path = path.as_ref();
         let below = from_mount(path);
         let rotten = self.with(|state| {
             state
                 .walk(&below)
-                .map(|inode| rot(state, inode, bits))
+                .map(|inode| rot(state, inode, range, bits))
                 .unwrap_or_default()
         });
         self.event(&format!("bitrot in {}: {rotten:?}", path.display()));
@@ -223,6 +229,16 @@ impl SimDrive {
         struck.is_some()
     }
 
+    /// Returns the bytes of the file at `path` below the mount as they are on the media; empty if there is none.
+    pub fn media_of(&self, path: impl AsRef<Path>) -> Vec<u8> {
+        let below = from_mount(path.as_ref());
+        self.with(|state| {
+            let inode = state.walk(&below)?;
+            Ok(state.slot(inode)?.inode.media_bytes())
+        })
+        .unwrap_or_else(|_: io::Error| Vec::new())
+    }
+
     /// Returns the inodes of the files below a folder of the mount.
     pub fn files_below(&self, folder: impl AsRef<Path>) -> BTreeSet<u64> {
         let below = from_mount(folder.as_ref());
@@ -250,14 +266,14 @@ impl fmt::Debug for SimDrive {
     }
 }
 
-fn rot(state: &mut State, inode: u64, bits: usize) -> Vec<Rot> {
+fn rot(state: &mut State, inode: u64, range: Range<u64>, bits: usize) -> Vec<Rot> {
     let mut rng = thread_rng();
     let Ok(slot) = state.slot(inode) else { return Vec::new() };
-    let len = slot.inode.media_len();
-    let bits = if len == 0 { 0 } else { bits };
+    let range = range.start..range.end.min(slot.inode.media_len());
+    let bits = if range.is_empty() { 0 } else { bits };
     let strike = |_| {
         let struck = Rot {
-            offset: rng.gen_range(0..len),
+            offset: rng.gen_range(range.clone()),
             bit: rng.gen_range(0..8),
         };
         slot.inode.rot(struck.offset, struck.bit);

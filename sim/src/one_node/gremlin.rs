@@ -2,6 +2,7 @@
 
 use super::{
     life::{NODE, Shared},
+    log::rot_log,
     plan::{Fault, Plan},
 };
 use crate::{Faults, SimDrive};
@@ -118,6 +119,9 @@ pub fn damage(shared: &Shared, drives: &[SimDrive]) {
     for victim in plan.victims() {
         let drive = &drives[victim];
         let may_lose_index = loses_index.contains(&victim);
+        if may_lose_index && plan.log_rot && rot_log(drive) {
+            shared.hangs.struck([victim]);
+        }
         if may_lose_index && rng.gen_bool(plan.wipe) && shared.gone(drives).is_empty() {
             drive.replace();
             calm(drive);

@@ -13,6 +13,7 @@ mod clients;
 mod gremlin;
 mod hang;
 mod life;
+mod log;
 pub mod mutants;
 pub mod names;
 mod plan;

@@ -2,7 +2,7 @@
 
 use super::{
     life::one_node_as,
-    plan::{Fault, Kind, Plan},
+    plan::{Budget, Fault, Kind, Plan},
 };
 use crate::{World, drive::Unsynced};
 use madsim::time::Duration;
@@ -45,7 +45,7 @@ const SERVER: [(Mutant, Focus); 36] = [
     (RemovedUnderJob, vanishing),
     (SweepRemovesHeld, as_drawn),
     (LogNotReplayed, power_loss),
-    (LogNotVerified, power_loss),
+    (LogNotVerified, log_rot),
     (LogGenerationKept, checkpoints),
     (CheckpointMissesRow, checkpoints),
     (CompactionMissesChanges, compactions),
@@ -98,6 +98,21 @@ pub fn compactions(plan: &mut Plan) {
 
 fn index_rot(plan: &mut Plan) {
     plan.index_rot = 0.9;
+}
+
+/// Rot in the log of one drive at the end of each life, and no other damage that could take the drive out first.
+pub fn log_rot(plan: &mut Plan) {
+    (plan.drives, plan.set_size, plan.parity) = (4, 4, 2);
+    plan.sets = vec![Budget {
+        victims: vec![0],
+        absentees: vec![0],
+    }];
+    (plan.log_rot, plan.lives) = (true, 8);
+    plan.faults.clear();
+    (plan.wipe, plan.swap, plan.late_drive) = (0.0, 0.0, 0.0);
+    (plan.index_rot, plan.data_rot) = (0.0, 0.0);
+    // A checkpoint would leave few entries to strike.
+    (plan.log_rows, plan.compaction) = (None, None);
 }
 
 fn vanishing(plan: &mut Plan) {

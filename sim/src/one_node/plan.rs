@@ -91,6 +91,8 @@ pub struct Plan {
     pub wipe: f64,
     pub swap: f64,
     pub late_drive: f64,
+    /// True if each life ends with rot in the log of an index victim. No plan is drawn so: a focus sets it.
+    pub log_rot: bool,
     /// Probability that a client cancels its commit.
     pub vanish: f64,
     /// Probability that an operation belongs to an upload.
@@ -160,6 +162,7 @@ impl Plan {
             wipe,
             swap,
             late_drive,
+            log_rot: false,
             vanish,
             uploads,
             recover_beside: rng.gen_bool(0.4),

@@ -5,7 +5,7 @@ mod mutants;
 use sim::{
     one_node::{
         FOUND, Kind, NODE,
-        mutants::{compactions, hangs_alone},
+        mutants::{compactions, hangs_alone, log_rot},
         one_node, one_node_as,
     },
     run::Scenario,
@@ -72,6 +72,24 @@ fn one_hung_drive_costs_a_moment() {
         suspected > 1000,
         "{all} operations met a drive that hangs, {suspected} a suspected one"
     );
+}
+
+/// An index whose log has rotted is refused, and the node survives it (`drive.log-replayed`).
+#[test]
+fn rotten_logs_are_refused() {
+    let struck = Arc::new(AtomicU64::new(0));
+    let counted = struck.clone();
+    Scenario::new("rotten_logs_are_refused").seeds(20).check(move |world| {
+        let counted = counted.clone();
+        async move {
+            one_node_as(world.clone(), Kind::Honest, log_rot).await;
+            let trace = world.trace();
+            let rot = trace.iter().filter(|line| line.contains("bitrot in .minio.sys/index.log"));
+            counted.fetch_add(rot.count() as u64, Ordering::Relaxed);
+        }
+    });
+    let struck = struck.load(Ordering::Relaxed);
+    assert!(struck > 100, "{struck} bits");
 }
 
 /// Compacts indexes concurrently with commits, through power losses (`drive.compaction-keeps-all`).
