@@ -118,13 +118,15 @@ async fn unnamed(set: &Arc<ErasureSet>) -> BTreeSet<Unnamed> {
 /// Lists the folders on a drive that no value names: as far as the drive answers.
 async fn unnamed_on(drive: &Arc<dyn Drive>) -> Vec<Unnamed> {
     let mut all: Vec<Unnamed> = Vec::new();
-    loop {
-        match drive.unnamed(all.last().cloned(), PAGE).await {
-            Ok(page) if page.is_empty() => return all,
-            Ok(page) => all.extend(page),
-            Err(_) => return all,
+    let mut after = None;
+    while let Ok(page) = drive.unnamed(after, PAGE).await {
+        all.extend(page.found);
+        if page.next.is_none() {
+            break;
         }
+        after = page.next;
     }
+    all
 }
 
 /// Registers on the drives of a set that need recovery.

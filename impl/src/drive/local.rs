@@ -16,7 +16,7 @@ mod sweep;
 
 use super::{
     Activity, Answer, Drive, DriveError, DriveStatus, KeyRead, ListFrom, Page, RegisterKey, SMALL_SHARD_BYTES,
-    ShardReader, ShardWriter, Staging, Unnamed,
+    ShardReader, ShardWriter, Staging, Unnamed, UnnamedPage,
     activity::Meter,
     fail,
     format::{DATA_FOLDER, ReadySlot, format_path, index_path, log_path},
@@ -321,7 +321,7 @@ impl Drive for LocalDrive {
         })
     }
 
-    fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Answer<Vec<Unnamed>> {
+    fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Answer<UnnamedPage> {
         self.run(move |shared| {
             shared.health.check()?;
             let unnamed = || shared.index.view()?.unnamed(after.as_ref(), limit);

@@ -72,6 +72,15 @@ pub struct Unnamed {
     pub part: u16,
 }
 
+/// Orphaned folders among some held ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnnamedPage {
+    /// The orphaned ones.
+    pub found: Vec<Unnamed>,
+    /// The last folder that was looked at, orphaned or not; `None` if there are no more behind it.
+    pub next: Option<Unnamed>,
+}
+
 /// Answer of a drive to a call. The call was handed over when it was made: dropping the answer takes nothing back.
 pub type Answer<T> = BoxFuture<Result<T, DriveError>>;
 
@@ -178,10 +187,10 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// is gone from one that it has not heard of (`multipart.end-is-known`).
     fn end_upload(&self, owner: &RegisterKey, upload: u128, ended: Ballot) -> Answer<()>;
 
-    /// Folders that neither the accepted nor the previous value of their owner names, in an order of the
-    /// drive's own, after `after`, at most `limit`: staged by a write at hand, or left by one that a
-    /// crash ended. Parts of uploads that the accepted value has open are not among them.
-    fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Answer<Vec<Unnamed>>;
+    /// Looks at `limit` held folders, in an order of the drive's own, after `after`, and returns those that neither the
+    /// accepted nor the previous value of their owner names: staged by a write at hand, or left by one that a crash
+    /// ended. Parts of uploads that the accepted value has open are not among them.
+    fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Answer<UnnamedPage>;
 
     /// Up to `limit` registers with keys in `after..` (exclusive, or `from` inclusive) below `prefix`'s end.
     /// Every key returned starts with `prefix`.

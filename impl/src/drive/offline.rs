@@ -2,7 +2,7 @@
 
 use super::{
     Activity, Answer, Drive, DriveError, DriveState, DriveStatus, KeyRead, ListFrom, Page, RegisterKey, ShardReader,
-    ShardWriter, Staging, Unnamed, fail,
+    ShardWriter, Staging, Unnamed, UnnamedPage, fail,
 };
 use crate::runtime::BoxFuture;
 use bytes::Bytes;
@@ -96,7 +96,7 @@ impl Drive for OfflineDrive {
         self.offline()
     }
 
-    fn unnamed(&self, _: Option<Unnamed>, _: usize) -> Answer<Vec<Unnamed>> {
+    fn unnamed(&self, _: Option<Unnamed>, _: usize) -> Answer<UnnamedPage> {
         self.offline()
     }
 

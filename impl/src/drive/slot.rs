@@ -5,7 +5,7 @@
 
 use super::{
     Activity, Answer, Drive, DriveError, DriveStatus, IndexPolicy, KeyRead, ListFrom, LocalDrive, OfflineDrive, Page,
-    RegisterKey, ShardReader, ShardWriter, Staging, Unnamed,
+    RegisterKey, ShardReader, ShardWriter, Staging, Unnamed, UnnamedPage,
     format::{self, Identity, ReadySlot},
 };
 use crate::runtime::{BoxFuture, Executor, Lane, Rt, run, spawn};
@@ -264,7 +264,7 @@ impl Drive for DriveSlot {
         self.drive().end_upload(owner, upload, ended)
     }
 
-    fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Answer<Vec<Unnamed>> {
+    fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Answer<UnnamedPage> {
         self.drive().unnamed(after, limit)
     }
 

@@ -1,7 +1,7 @@
 //! Orphaned folders: held ones that no register names.
 
 use super::{IndexError, View, compaction::RowTable, rows};
-use crate::drive::{RegisterKey, Unnamed};
+use crate::drive::{RegisterKey, Unnamed, UnnamedPage};
 use model::{protocol::Value, record::Record};
 use std::{
     collections::BTreeSet,
@@ -9,18 +9,15 @@ use std::{
 };
 
 impl View {
-    /// Held folders that neither the accepted nor the previous value of their owner names, in the order of
-    /// the table, after `after`, at most `limit`; parts of uploads that the accepted value has open left
-    /// out.
-    pub(crate) fn unnamed(&self, after: Option<&Unnamed>, limit: usize) -> Result<Vec<Unnamed>, IndexError> {
+    /// Looks at `limit` held folders after `after`, in the order of the table, and returns those that neither the
+    /// accepted nor the previous value of their owner names; parts of uploads that the accepted value has open left
+    /// out. The limit bounds how long the view is held: while it is, the index cannot use pages again.
+    pub(crate) fn unnamed(&self, after: Option<&Unnamed>, limit: usize) -> Result<UnnamedPage, IndexError> {
         let after = after.map(|after| rows::held_key(&after.owner, after.folder, held_of(after)));
         let start = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut found = Vec::new();
+        let (mut page, mut looked_at) = (UnnamedPage::default(), 0);
         let mut owner: Option<Owner> = None;
         self.scan(RowTable::Held, &[], start, |key, row| {
-            if found.len() >= limit {
-                return Ok(ControlFlow::Break(()));
-            }
             let (folder, held) = rows::decode_held(key, row)?;
             let owner_key = rows::held_owner(key)?;
             let current = match owner.take() {
@@ -28,23 +25,29 @@ impl View {
                 _ => Owner::load(self, owner_key)?,
             };
             let upload = Some(held.upload).filter(|upload| *upload != 0);
-            if !current.names(folder, upload) {
-                let (owner, part) = (current.key.clone(), held.part);
-                found.push(Unnamed {
-                    owner,
-                    folder,
-                    upload,
-                    part,
-                });
-            }
+            let (is_named, part) = (current.names(folder, upload), held.part);
+            let folder = Unnamed {
+                owner: current.key.clone(),
+                folder,
+                upload,
+                part,
+            };
             owner = Some(current);
+            looked_at += 1;
+            if !is_named {
+                page.found.push(folder.clone());
+            }
+            if looked_at == limit {
+                page.next = Some(folder);
+                return Ok(ControlFlow::Break(()));
+            }
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok(found)
+        Ok(page)
     }
 }
 
-/// Returns where it was held does not matter for its key.
+/// Returns how it is held; whether as a file is not part of the row's key.
 fn held_of(unnamed: &Unnamed) -> rows::Held {
     rows::Held {
         upload: unnamed.upload.unwrap_or(0),

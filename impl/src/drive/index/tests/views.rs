@@ -82,3 +82,39 @@ fn a_view_has_all_of_its_commit_and_nothing_of_later_ones() {
     }
     assert!(kept_over_checkpoint && kept_over_commit);
 }
+
+#[test]
+fn orphaned_folders_are_found_page_by_page() {
+    let (_dir, path) = scratch();
+    let index = open(&path).expect("opens");
+    let orphan = |n: u64| RowChange {
+        folder: 1000 + u128::from(n),
+        ..put(n, 5).rows.remove(0)
+    };
+    let rows = vec![orphan(2), orphan(7), orphan(9)];
+    let orphans = Changes {
+        rows,
+        ..Changes::default()
+    };
+    let all = merge((0..10).map(|n| put(n, 5)).chain([orphans]));
+    // Some rows are in redb and some in the memtable.
+    index.commit(&all, Durable::Checkpoint).expect("commits");
+    index.commit(&put(10, 5), Durable::Logged).expect("commits");
+    let view = index.view().expect("a view");
+    for limit in [1, 3, 14, 100] {
+        let (mut found, mut pages, mut after) = (Vec::new(), 0, None);
+        loop {
+            let page = view.unnamed(after.as_ref(), limit).expect("reads");
+            pages += 1;
+            found.extend(page.found.iter().map(|orphan| orphan.folder));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        found.sort_unstable();
+        assert_eq!(found, [1002, 1007, 1009]);
+        // Of 14 folders; a page that ends with the last one is followed by an empty one.
+        assert_eq!(pages, 14 / limit + 1, "limit {limit}");
+    }
+}
