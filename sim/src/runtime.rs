@@ -12,7 +12,7 @@ use madsim::{
     time::{self, TimeHandle},
 };
 use model::trace::Event;
-use std::{fmt, io, net::SocketAddr, path::Path, sync::Arc, time::Duration, time::SystemTime};
+use std::{fmt, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use store::runtime::{BoxFuture, Executor, Files, Job, Listener, Mutation, Recorder, Runtime, Stream, Task};
 use tokio::sync::oneshot;
 
@@ -38,14 +38,7 @@ impl SimRuntime {
 
 impl Runtime for SimRuntime {
     fn wall_nanos(&self) -> u64 {
-        let time = TimeHandle::current();
-        let wall = time
-            .now_time()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        self.world
-            .clock(self.node)
-            .wall_nanos(time.elapsed(), wall.as_nanos() as u64)
+        self.world.wall_nanos(self.node)
     }
 
     fn mono(&self) -> Duration {
@@ -94,6 +87,15 @@ impl Runtime for SimRuntime {
             Err(error) => Err(error),
         };
         Box::pin(std::future::ready(listening))
+    }
+
+    fn resolve(&self, host: String, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
+        let (world, process) = (self.world.clone(), self.process.clone());
+        Box::pin(async move {
+            process.check()?;
+            let addresses = world.addresses_of(&host)?;
+            Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+        })
     }
 
     fn connect(&self, addr: SocketAddr) -> BoxFuture<io::Result<Box<dyn Stream>>> {

@@ -24,6 +24,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::SystemTime,
 };
 use store::runtime::{Gone, Mutation, Rt};
 
@@ -42,6 +43,8 @@ struct Inner {
 struct State {
     nodes: BTreeMap<u32, Node>,
     drives: BTreeMap<(u32, PathBuf), SimDrive>,
+    /// Addresses of host names that a scenario has set.
+    hosts: BTreeMap<String, Vec<IpAddr>>,
     job_panics: Vec<String>,
     mutation: Mutation,
     unsynced: Option<Unsynced>,
@@ -283,6 +286,41 @@ impl World {
             .or_default()
             .clock
             .set_drift(now, drift_ppm);
+    }
+
+    /// Returns a node's wall clock, in nanoseconds since the Unix epoch.
+    pub fn wall_nanos(&self, node: u32) -> u64 {
+        let time = TimeHandle::current();
+        let wall = time
+            .now_time()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        self.clock(node).wall_nanos(time.elapsed(), wall.as_nanos() as u64)
+    }
+
+    /// Sets the addresses that a host name resolves to, for all nodes, in place of those that it had. Without any it
+    /// is unknown. At first the name of node N is `nodeN`.
+    pub fn set_addresses(&self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) {
+        let addresses: Vec<IpAddr> = addresses.into_iter().collect();
+        self.0.trace.event(0, &format!("host {host} is at {addresses:?}"));
+        lock(&self.0.state).hosts.insert(host.to_owned(), addresses);
+    }
+
+    /// Returns the addresses of a host: an IP address as text, or a name.
+    ///
+    /// # Errors
+    /// `NotFound` if the name is unknown.
+    pub(crate) fn addresses_of(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        if let Ok(address) = host.parse() {
+            return Ok(vec![address]);
+        }
+        let named = lock(&self.0.state).hosts.get(host).cloned();
+        let node = || Some(self.ip(host.strip_prefix("node")?.parse::<u16>().ok()?.into()));
+        let addresses = named.unwrap_or_else(|| node().into_iter().collect());
+        if addresses.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("no such host: {host}")));
+        }
+        Ok(addresses)
     }
 
     /// Stops a node's process, as SIGSTOP does: its host goes on to receive. Call it inside the simulation.

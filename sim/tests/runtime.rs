@@ -3,6 +3,7 @@
 use madsim::time::sleep;
 use sim::{World, run::simulate};
 use std::{
+    io::ErrorKind,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -141,6 +142,33 @@ fn a_killed_node_runs_tasks_again_in_a_new_process() {
         assert_eq!(killed.await.expect("ends"), Err(Gone));
         world.restart(1);
         assert_eq!(world.run_on(1, |_| async { 1 }).await, Ok(1));
+    });
+}
+
+#[test]
+fn hosts_are_looked_up_by_name_or_address() {
+    seeds(|world| async move {
+        let (there, moved) = (world.clone(), world.ip(9));
+        let test = move |rt: Rt| async move {
+            let resolve = async |host: &str| {
+                let found = rt.resolve(host.to_owned(), 9000).await;
+                found.map_err(|error| error.kind())
+            };
+            let at = |ip| Ok(vec![SocketAddr::new(ip, 9000)]);
+            assert_eq!(resolve("node300").await, at(there.ip(300)));
+            for literal in ["10.1.2.3", "::1"] {
+                assert_eq!(resolve(literal).await, at(literal.parse().expect("an address")));
+            }
+            for unknown in ["", "node", "node70000", "nodes", "s3.example.com"] {
+                assert_eq!(resolve(unknown).await, Err(ErrorKind::NotFound), "{unknown}");
+            }
+            there.set_addresses("s3.example.com", [moved, there.ip(300)]);
+            let two = [moved, there.ip(300)].map(|ip| SocketAddr::new(ip, 9000));
+            assert_eq!(resolve("s3.example.com").await, Ok(two.to_vec()));
+            there.set_addresses("node300", []);
+            assert_eq!(resolve("node300").await, Err(ErrorKind::NotFound));
+        };
+        world.run_on(1, test).await.expect("alive");
     });
 }
 

@@ -88,6 +88,8 @@ pub trait Runtime: Send + Sync + 'static {
     fn fill_random(&self, buf: &mut [u8]);
     /// Binds a listening socket.
     fn listen(&self, addr: SocketAddr) -> BoxFuture<io::Result<Box<dyn Listener>>>;
+    /// Looks up the addresses of a host, a name or an IP address as text, each with `port`; at least one.
+    fn resolve(&self, host: String, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>>;
     /// Opens a connection.
     fn connect(&self, addr: SocketAddr) -> BoxFuture<io::Result<Box<dyn Stream>>>;
     /// The host's files.

@@ -117,6 +117,10 @@ impl Runtime for RealRuntime {
         })
     }
 
+    fn resolve(&self, host: String, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
+        Box::pin(async move { Ok(net::lookup_host((host, port)).await?.collect()) })
+    }
+
     fn connect(&self, addr: SocketAddr) -> BoxFuture<io::Result<Box<dyn Stream>>> {
         Box::pin(async move {
             let stream = net::TcpStream::connect(addr).await?;
@@ -191,6 +195,20 @@ mod tests {
         stream.read_to_end(&mut answer).await?;
         assert_eq!(answer, b"ping");
         Ok(())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn hosts_are_looked_up_by_name_or_address() {
+        let rt = RealRuntime::new();
+        let resolve = async |host: &str| rt.resolve(host.to_owned(), 9000).await;
+        let loopback = resolve("localhost").await.expect("every host has it");
+        let is_own = |found: &SocketAddr| found.ip().is_loopback() && found.port() == 9000;
+        assert!(!loopback.is_empty() && loopback.iter().all(is_own), "{loopback:?}");
+        for literal in ["10.1.2.3", "::1"] {
+            let expected = SocketAddr::new(literal.parse().expect("an address"), 9000);
+            assert_eq!(resolve(literal).await.expect("an address"), [expected]);
+        }
+        assert!(resolve("no.such.host.invalid").await.is_err());
     }
 
     #[tokio::test(flavor = "multi_thread")]

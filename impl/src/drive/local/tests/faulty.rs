@@ -73,6 +73,9 @@ impl Runtime for FaultyRuntime {
     fn listen(&self, addr: SocketAddr) -> BoxFuture<io::Result<Box<dyn Listener>>> {
         self.rt.listen(addr)
     }
+    fn resolve(&self, host: String, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
+        self.rt.resolve(host, port)
+    }
     fn connect(&self, addr: SocketAddr) -> BoxFuture<io::Result<Box<dyn Stream>>> {
         self.rt.connect(addr)
     }
