@@ -7,6 +7,7 @@
 //! - [`net`]: simulated hosts on links with latency, bandwidth and partitions.
 //! - [`one_node`]: fault injection into a single node that serves clients.
 //! - [`run`]: runs many seeds, and replays one.
+//! - [`s3`]: S3 clients of simulated hosts.
 
 #[cfg(not(madsim))]
 compile_error!("the simulation needs `--cfg madsim`; .cargo/config.toml sets it unless RUSTFLAGS replaces that");
@@ -20,6 +21,7 @@ pub mod net;
 pub mod one_node;
 pub mod run;
 mod runtime;
+pub mod s3;
 mod trace;
 mod world;
 
