@@ -134,6 +134,12 @@ impl<V: Ord + Clone + Debug> Recorder<V> {
         }
     }
 
+    /// Returns an operation, unless it was removed.
+    pub fn operation(&self, ticket: &Ticket) -> Option<Operation<V>> {
+        let keys = crate::lock(&self.0);
+        keys.get(&ticket.key)?.get(ticket.index)?.clone()
+    }
+
     /// Returns the histories so far.
     pub fn histories(&self) -> BTreeMap<String, Vec<Operation<V>>> {
         let keys = crate::lock(&self.0);

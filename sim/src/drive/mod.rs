@@ -183,7 +183,7 @@ impl SimDrive {
         self.rot_within(path, 0..u64::MAX, bits)
     }
 
-    /// Does the same to a range of the file's bytes.
+    /// Injects bitrot at rest into a range of a file's bytes, as [`SimDrive::rot`] does into all of them.
     pub fn rot_within(&self, path: impl AsRef<Path>, range: Range<u64>, bits: usize) -> Vec<Rot> {
         let path = path.as_ref();
         let below = from_mount(path);

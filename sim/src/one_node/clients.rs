@@ -3,6 +3,7 @@
 use super::{
     gremlin::random,
     life::{BUCKET, KEYS, NODE, Shared},
+    remote::value_of,
     uploads,
 };
 use crate::{
@@ -64,8 +65,40 @@ impl Shared {
         }
     }
 
+    /// Records the answer to a read.
+    pub fn saw(&self, key: &str, ticket: &Ticket, found: Option<u64>) {
+        if let Some(value) = found {
+            self.seen.lock().expect("no panic").insert(key.to_owned(), value);
+        }
+        self.histories.complete(ticket, self.world.now(), Output::Value(found));
+    }
+
+    /// Records a page of a listing that was asked for and has just come.
+    pub fn listed(&self, page: Page, keys: Vec<String>, truncated: bool) {
+        let listing = Listing {
+            invoked: page.invoked,
+            completed: self.world.now(),
+            prefix: page.prefix,
+            after: page.after,
+            truncated,
+            keys,
+        };
+        self.listings.lock().expect("no panic").push(listing);
+    }
+
+    /// Counts a request that was answered over HTTP with success, or was refused by its condition.
+    pub fn count<T>(&self, what: &'static str, outcome: &Result<T, StoreError>) {
+        let refused = [StoreError::PreconditionFailed, StoreError::NoSuchKey];
+        let how = match outcome {
+            Ok(_) => "done",
+            Err(error) if refused.contains(error) => "refused",
+            Err(_) => return,
+        };
+        *self.answered.lock().expect("no panic").entry((what, how)).or_default() += 1;
+    }
+
     /// Returns a value for a conditional request to expect, in most cases one that was seen at the key.
-    fn expected(&self, key: &str) -> u64 {
+    pub fn expected(&self, key: &str) -> u64 {
         let seen = self.seen.lock().expect("no panic").get(key).copied();
         let guess = thread_rng().gen_range(1..=self.new_value());
         seen.filter(|_| thread_rng().gen_bool(0.8)).unwrap_or(guess)
@@ -186,7 +219,14 @@ pub async fn get(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<Optio
         Err(StoreError::NoSuchKey) => None,
         Err(error) => return Err(error),
         Ok(reader) => {
-            let value: u64 = reader.info().data.etag.parse().expect("an ETag of ours");
+            let data = &reader.info().data;
+            let value: u64 = match shared.plan.http {
+                true => value_of(&data.headers["x-amz-meta-long"]),
+                false => data.etag.parse().expect("an ETag of ours"),
+            };
+            if shared.plan.http {
+                shared.check_etag(key, value, &data.etag);
+            }
             let expected = body_of(value);
             let size = reader.info().data.size;
             assert_eq!(size, expected.len() as u64, "{key}: size of value {value}");
@@ -202,38 +242,44 @@ pub async fn get(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<Optio
             Some(value)
         }
     };
-    if let Some(value) = found {
-        shared.seen.lock().expect("no panic").insert(key.to_owned(), value);
-    }
-    let now = shared.world.now();
-    shared.histories.complete(&ticket, now, Output::Value(found));
+    shared.saw(key, &ticket, found);
     Ok(found)
 }
 
-/// Reads a page of a listing.
-pub async fn list(store: &Store, shared: &Shared) -> Result<(), StoreError> {
+/// Page of a listing to ask for.
+pub struct Page {
+    invoked: Duration,
+    pub prefix: String,
+    pub after: Option<String>,
+    pub limit: usize,
+}
+
+/// Draws a page of a listing, to be asked for now.
+pub fn random_page(shared: &Shared) -> Page {
     let invoked = shared.world.now();
     let prefix = (*["", "a", "a/", "b"].choose(&mut thread_rng()).expect("prefixes")).to_owned();
     let after = thread_rng().gen_bool(0.3).then(|| "a/b".to_owned());
     let limit = thread_rng().gen_range(1..8);
-    let query = ListQuery {
-        prefix: prefix.clone(),
-        after: after.clone(),
+    Page {
+        invoked,
+        prefix,
+        after,
         limit,
+    }
+}
+
+/// Reads a page of a listing.
+pub async fn list(store: &Store, shared: &Shared) -> Result<(), StoreError> {
+    let page = random_page(shared);
+    let query = ListQuery {
+        prefix: page.prefix.clone(),
+        after: page.after.clone(),
+        limit: page.limit,
         ..ListQuery::default()
     };
     let found = store.list(BUCKET, &query).await?;
     let keys = found.objects.into_iter().map(|object| object.key).collect();
-    let completed = shared.world.now();
-    let listing = Listing {
-        invoked,
-        completed,
-        prefix,
-        after,
-        truncated: found.next.is_some(),
-        keys,
-    };
-    shared.listings.lock().expect("no panic").push(listing);
+    shared.listed(page, keys, found.next.is_some());
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use super::{
     gremlin::{CAPACITY_BYTES, calm, damage, ends_with_power, inject_faults, random},
     hang::Hangs,
     plan::{Fault, Kind, Plan},
+    remote,
     uploads::Uploads,
 };
 use crate::{
@@ -59,6 +60,8 @@ pub struct Shared {
     pub uploads: Uploads,
     /// Value that was last seen of each key.
     pub seen: Mutex<BTreeMap<String, u64>>,
+    /// Number of requests that were answered over HTTP, by what they were and how.
+    pub answered: Mutex<Answered>,
     next_value: AtomicU64,
     phase: Mutex<Phase>,
     /// True while the node is up and no fault may disturb its start any more.
@@ -75,6 +78,18 @@ pub struct Shared {
     out: Mutex<BTreeSet<PathBuf>>,
     pub hangs: Hangs,
     wiped: Mutex<BTreeSet<PathBuf>>,
+}
+
+/// Number of requests by what they were and how they were answered.
+pub type Answered = BTreeMap<(&'static str, &'static str), u64>;
+
+/// Counts of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// [`Hangs::checked`].
+    pub hung: (u64, u64),
+    /// Requests that were answered over HTTP with success, or refused by their condition.
+    pub answered: Answered,
 }
 
 /// Task of the node once it is up.
@@ -157,9 +172,11 @@ pub async fn one_node(world: World, kind: Kind) {
     one_node_as(world, kind, |_| {}).await;
 }
 
-/// Runs a seed with a plan that `change` adapts after it is drawn. Returns [`Hangs::checked`].
-pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) -> (u64, u64) {
+/// Runs a seed with a plan that `change` adapts after it is drawn.
+pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) -> Report {
     let mut plan = Plan::draw(kind);
+    plan.http = kind == Kind::Honest && world.seed() % 10 == 7;
+    plan.link_faults = (world.seed() / 10).is_multiple_of(2);
     change(&mut plan);
     // Rot at the end of a log looks like a torn entry: its drive loses those commits (`specs/format.md`), which a
     // replay would report.
@@ -176,6 +193,7 @@ pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) -> (u6
         listings: Mutex::default(),
         uploads: Uploads::default(),
         seen: Mutex::default(),
+        answered: Mutex::default(),
         next_value: AtomicU64::new(1),
         phase: Mutex::new(Phase::Work),
         serving: AtomicBool::new(false),
@@ -189,6 +207,9 @@ pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) -> (u6
     });
     let server = shared.clone();
     world.start(NODE, move |rt| live(rt, server.clone()));
+    if shared.plan.http {
+        remote::start(&shared);
+    }
     for life in 0..shared.plan.lives {
         if life > 0 {
             between_lives(&shared, &drives).await;
@@ -196,13 +217,28 @@ pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) -> (u6
         }
         lie(&shared, &drives, true);
         let length = random(shared.plan.life_max) + Duration::from_millis(5);
-        let cut = inject_faults(&shared, &drives, length).await;
+        let cut = disturbed(&shared, inject_faults(&shared, &drives, length)).await;
         stand_still(&shared, &drives).await;
         end_life(&shared, &drives, cut);
     }
+    if shared.plan.http {
+        remote::stop(&shared);
+    }
     calm_down(&shared, &drives).await;
     check(&shared);
-    shared.hangs.checked()
+    let answered = shared.answered.lock().expect("no panic").clone();
+    Report {
+        hung: shared.hangs.checked(),
+        answered,
+    }
+}
+
+/// Awaits a life while the network of its clients is disturbed, if the plan says so.
+async fn disturbed<T>(shared: &Shared, life: impl Future<Output = T>) -> T {
+    if !(shared.plan.http && shared.plan.link_faults) {
+        return life.await;
+    }
+    tokio::select! { biased; ended = life => ended, never = remote::disturb(shared) => match never {} }
 }
 
 /// Turns lying syncs of the victims on or off, if the plan has a lying drive.
@@ -328,7 +364,8 @@ fn check(shared: &Shared) {
         let verdict = shared.histories.check().map_err(|(key, _)| key);
         return shared.world.event(NODE, &format!("with a lying drive: {verdict:?}"));
     }
-    shared.uploads.check(&shared.histories);
+    // A client of HTTP may complete an upload again (`specs/s3.md`).
+    shared.uploads.check(&shared.histories, shared.plan.http);
     let histories = shared.histories.histories();
     shared
         .histories
@@ -391,13 +428,16 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
                 let recovered = node.recover(Duration::ZERO).await;
                 shared.world.event(NODE, &format!("recovered {recovered:?}"));
             }
-            while !matches!(store.create_bucket(BUCKET).await, Ok(_) | Err(StoreError::BucketExists)) {
-                rt.sleep(Duration::from_millis(10)).await;
+            if shared.plan.http {
+                runtime::spawn(&rt, "http", remote::serve(rt.clone(), store.clone(), shared.clone()));
+            } else {
+                create_bucket(&rt, &store).await;
             }
             if shared.plan.kind == Kind::Honest {
                 runtime::spawn(&rt, "watch", watch(store.clone(), shared.clone()));
             }
-            for client in 0..shared.plan.clients {
+            let inside = if shared.plan.http { 0 } else { shared.plan.clients };
+            for client in 0..inside {
                 runtime::spawn(&rt, "client", clients::work(client, store.clone(), shared.clone()));
             }
             std::future::pending::<()>().await;
@@ -425,6 +465,10 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
         }
         Phase::Verify => {
             verify(&store, &shared).await;
+            if shared.plan.http && store.bucket(BUCKET).await.is_ok() {
+                runtime::spawn(&rt, "http", remote::serve(rt.clone(), store.clone(), shared.clone()));
+                remote::verify(&shared).await;
+            }
             // By then the sweep has ended.
             sleep(TEND).await;
         }
@@ -433,6 +477,12 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
     }
     shared.reached.store(true, Ordering::Relaxed);
     std::future::pending::<()>().await;
+}
+
+async fn create_bucket(rt: &Rt, store: &Arc<Store>) {
+    while !matches!(store.create_bucket(BUCKET).await, Ok(_) | Err(StoreError::BucketExists)) {
+        rt.sleep(Duration::from_millis(10)).await;
+    }
 }
 
 fn index_policy(plan: &Plan) -> IndexPolicy {

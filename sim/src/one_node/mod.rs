@@ -17,9 +17,10 @@ mod log;
 pub mod mutants;
 pub mod names;
 mod plan;
+mod remote;
 mod uploads;
 
-pub use life::{NODE, one_node, one_node_as};
+pub use life::{Answered, NODE, Report, one_node, one_node_as};
 pub use plan::{Kind, Plan};
 
 /// Seeds that found bugs in the server, with the bugs. They run first.

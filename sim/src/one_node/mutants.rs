@@ -133,6 +133,11 @@ pub fn crowd(plan: &mut Plan) {
     (plan.pause_max, plan.quiet_max) = (Duration::from_micros(200), plan.life_max / 10);
 }
 
+/// Clients that are hosts of their own.
+pub fn over_http(plan: &mut Plan) {
+    plan.http = true;
+}
+
 /// One drive of a set hangs now and then; no other faults.
 pub fn hangs_alone(plan: &mut Plan) {
     plan.sets.iter_mut().for_each(|set| set.absentees.truncate(1));

@@ -106,6 +106,10 @@ pub struct Plan {
     pub compaction: Option<Duration>,
     /// Row limit of an index's log; if set, it is low and checkpoints are frequent.
     pub log_rows: Option<usize>,
+    /// True if the clients are hosts that speak S3 to the node; `link_faults`: and their network has faults. Both
+    /// follow from the seed alone, so that they move no other draw.
+    pub http: bool,
+    pub link_faults: bool,
 }
 
 impl Plan {
@@ -170,12 +174,19 @@ impl Plan {
             full_at_the_end: rng.gen_bool(0.3),
             compaction: rng.gen_bool(0.25).then(|| life_max / rng.gen_range(3..30)),
             log_rows: rng.gen_bool(0.5).then(|| rng.gen_range(0..200)),
+            http: false,
+            link_faults: false,
         }
     }
 
     /// Returns whether a fault is enabled.
     pub fn has(&self, fault: Fault) -> bool {
         self.faults.iter().any(|(on, _)| *on == fault)
+    }
+
+    /// Returns how long a client waits for an answer over HTTP.
+    pub fn patience(&self) -> Duration {
+        self.life_max / 3
     }
 
     /// Returns all drives that may miss writes.

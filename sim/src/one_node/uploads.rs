@@ -5,7 +5,7 @@ use super::{
     life::{BUCKET, Shared},
     plan::Kind,
 };
-use crate::linearizable::{Input, Recorder, Ticket};
+use crate::linearizable::{Input, Output, Recorder, Ticket};
 use bytes::Bytes;
 use madsim::rand::{Rng, thread_rng};
 use model::record::Precondition;
@@ -41,19 +41,47 @@ enum Told {
     Unknown,
 }
 
-/// Begins an upload and writes its parts, or tries to end an upload.
-pub async fn step(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), StoreError> {
+/// What a client does about uploads next.
+pub enum Step {
+    Begin,
+    /// Completes the upload of this number.
+    Complete(usize),
+    /// Aborts the upload of this number.
+    Abort(usize),
+}
+
+/// Attempt to end an upload that is recorded, and about to be made.
+pub struct Attempt {
+    nth: usize,
+    at: usize,
+    pub key: String,
+    pub id: u128,
+    pub value: u64,
+    pub parts: Vec<CompletedPart>,
+}
+
+/// Draws what a client does next.
+pub fn next_step(shared: &Shared) -> Step {
     let count = shared.uploads.0.lock().expect("no panic").len();
     if count == 0 || thread_rng().gen_bool(0.35) {
-        return begin(store, shared, key).await;
+        return Step::Begin;
     }
     // Mostly one of the last three, so that clients compete for it.
     let last = count.saturating_sub(3);
     let nth = thread_rng().gen_range(if thread_rng().gen_bool(0.8) { last } else { 0 }..count);
     if thread_rng().gen_bool(0.7) {
-        complete(store, shared, nth).await
+        Step::Complete(nth)
     } else {
-        abort(store, shared, nth).await
+        Step::Abort(nth)
+    }
+}
+
+/// Begins an upload and writes its parts, or tries to end an upload.
+pub async fn step(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), StoreError> {
+    match next_step(shared) {
+        Step::Begin => begin(store, shared, key).await,
+        Step::Complete(nth) => complete(store, shared, nth).await,
+        Step::Abort(nth) => abort(store, shared, nth).await,
     }
 }
 
@@ -77,13 +105,7 @@ async fn begin(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), Sto
         put_part(store, (key, id, number), piece, &etag).await?;
         parts.push(CompletedPart { number, etag });
     }
-    shared.uploads.0.lock().expect("no panic").push(Upload {
-        key: key.to_owned(),
-        id,
-        value,
-        parts,
-        ends: Vec::new(),
-    });
+    shared.uploads.begun(key, id, value, parts);
     Ok(())
 }
 
@@ -103,45 +125,107 @@ async fn put_part(
 }
 
 async fn complete(store: &Arc<Store>, shared: &Shared, nth: usize) -> Result<(), StoreError> {
-    let (key, id, value, parts, at) = {
-        let mut uploads = shared.uploads.0.lock().expect("no panic");
-        let upload = &mut uploads[nth];
-        let ticket = Some(shared.invoke(&upload.key, Input::Put(upload.value)));
-        let at = upload.attempt(ticket);
-        (upload.key.clone(), upload.id, upload.value, upload.parts.clone(), at)
-    };
+    let attempt = shared.uploads.complete(shared, nth);
     let precondition = Precondition::default();
     let outcome = async {
-        let open = store.open_upload(BUCKET, &key, id).await?;
+        let open = store.open_upload(BUCKET, &attempt.key, attempt.id).await?;
         store
-            .complete_upload(BUCKET, open, &parts, meta(value), precondition)
+            .complete_upload(BUCKET, open, &attempt.parts, meta(attempt.value), precondition)
             .await
     };
     let outcome = outcome.await;
-    shared.uploads.told(shared, nth, at, outcome.map(drop))
+    shared.uploads.told(shared, &attempt, outcome.map(drop))
 }
 
 async fn abort(store: &Arc<Store>, shared: &Shared, nth: usize) -> Result<(), StoreError> {
-    let (key, id, at) = {
-        let mut uploads = shared.uploads.0.lock().expect("no panic");
-        let upload = &mut uploads[nth];
-        let at = upload.attempt(None);
-        (upload.key.clone(), upload.id, at)
-    };
-    let outcome = store.abort_upload(BUCKET, &key, id).await;
-    shared.uploads.told(shared, nth, at, outcome)
+    let attempt = shared.uploads.abort(nth);
+    let outcome = store.abort_upload(BUCKET, &attempt.key, attempt.id).await;
+    shared.uploads.told(shared, &attempt, outcome)
 }
 
 impl Upload {
-    fn attempt(&mut self, ticket: Option<Ticket>) -> usize {
+    fn attempt(&mut self, nth: usize, ticket: Option<Ticket>) -> Attempt {
         let outcome = Told::Unknown;
         self.ends.push(End { ticket, outcome });
-        self.ends.len() - 1
+        Attempt {
+            nth,
+            at: self.ends.len() - 1,
+            key: self.key.clone(),
+            id: self.id,
+            value: self.value,
+            parts: self.parts.clone(),
+        }
+    }
+}
+
+impl Upload {
+    /// Says in the history what completions prove of which some were reported as done, where one that is sent again
+    /// succeeds while the key holds what the upload made: one of them was the put, before the first answer; each
+    /// proves no more than that it has seen the value.
+    fn merge_completions(&self, histories: &Recorder<u64>) {
+        let operations = |outcome: Told| {
+            let ends = self.ends.iter().filter(move |end| end.outcome == outcome);
+            let tickets = ends.filter_map(|end| end.ticket.as_ref());
+            tickets.filter_map(|ticket| Some((ticket, histories.operation(ticket)?)))
+        };
+        let done: Vec<_> = operations(Told::Done).collect();
+        let all = done.iter().cloned().chain(operations(Told::Unknown));
+        let answers = done.iter().filter_map(|(_, done)| Some(done.completed.as_ref()?.0));
+        let (Some(first_answer), Some(invoked)) = (answers.min(), all.map(|(_, one)| one.invoked).min()) else {
+            return;
+        };
+        for (ticket, completion) in done {
+            histories.withdraw(ticket);
+            if let Some((at, _)) = completion.completed {
+                let read = histories.invoke(&self.key, completion.invoked, Input::Get);
+                histories.complete(&read, at, Output::Value(Some(self.value)));
+            }
+        }
+        let put = histories.invoke(&self.key, invoked, Input::Put(self.value));
+        histories.complete(&put, first_answer, Output::Done);
     }
 }
 
 impl Uploads {
-    fn told(&self, shared: &Shared, nth: usize, at: usize, outcome: Result<(), StoreError>) -> Result<(), StoreError> {
+    /// Records an upload with its parts written.
+    pub fn begun(&self, key: &str, id: u128, value: u64, parts: Vec<CompletedPart>) {
+        self.0.lock().expect("no panic").push(Upload {
+            key: key.to_owned(),
+            id,
+            value,
+            parts,
+            ends: Vec::new(),
+        });
+    }
+
+    /// Returns whether a value is that of an upload with all parts written.
+    pub fn has(&self, value: u64) -> bool {
+        self.0
+            .lock()
+            .expect("no panic")
+            .iter()
+            .any(|upload| upload.value == value)
+    }
+
+    /// Records that an upload is about to be completed.
+    pub fn complete(&self, shared: &Shared, nth: usize) -> Attempt {
+        let upload = &mut self.0.lock().expect("no panic")[nth];
+        let ticket = shared.invoke(&upload.key, Input::Put(upload.value));
+        upload.attempt(nth, Some(ticket))
+    }
+
+    /// Records that an upload is about to be aborted.
+    pub fn abort(&self, nth: usize) -> Attempt {
+        self.0.lock().expect("no panic")[nth].attempt(nth, None)
+    }
+
+    /// Records the answer to an attempt, and returns it.
+    pub fn told(
+        &self,
+        shared: &Shared,
+        &Attempt { nth, at, .. }: &Attempt,
+        outcome: Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let mut uploads = self.0.lock().expect("no panic");
         let (key, end) = (uploads[nth].key.clone(), &mut uploads[nth].ends[at]);
         end.outcome = match &outcome {
@@ -168,11 +252,20 @@ impl Uploads {
     }
 
     /// Checks that at most one attempt to end each upload was reported as done. Then no other took effect, whatever its
-    /// answer; if none was, at most one did.
-    pub fn check(&self, histories: &Recorder<u64>) {
+    /// answer; if none was, at most one did. If completions are `repeatable`, all of one upload count as one.
+    pub fn check(&self, histories: &Recorder<u64>, repeatable: bool) {
         for upload in self.0.lock().expect("no panic").iter() {
-            let told = |end: &&End| end.outcome == Told::Done;
-            let done = upload.ends.iter().filter(told).count();
+            if repeatable {
+                upload.merge_completions(histories);
+            }
+            let done = upload.ends.iter().filter(|end| end.outcome == Told::Done);
+            let (completed, aborted): (Vec<&End>, _) = done.partition(|end| end.ticket.is_some());
+            let completed = if repeatable {
+                completed.len().min(1)
+            } else {
+                completed.len()
+            };
+            let done = completed + aborted.len();
             let outcomes: Vec<_> = upload
                 .ends
                 .iter()

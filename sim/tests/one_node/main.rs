@@ -1,5 +1,6 @@
 //! Seeds of the scenario of one node (`sim::one_node`), and the mutants that it must notice.
 
+mod http;
 mod mutants;
 
 use sim::{
@@ -62,7 +63,7 @@ fn one_hung_drive_costs_a_moment() {
         .check(move |world| {
             let counted = counted.clone();
             async move {
-                let (all, suspected) = one_node_as(world, Kind::Honest, hangs_alone).await;
+                let (all, suspected) = one_node_as(world, Kind::Honest, hangs_alone).await.hung;
                 counted.0.fetch_add(all, Ordering::Relaxed);
                 counted.1.fetch_add(suspected, Ordering::Relaxed);
             }
@@ -84,7 +85,9 @@ fn rotten_logs_are_refused() {
         async move {
             one_node_as(world.clone(), Kind::Honest, log_rot).await;
             let trace = world.trace();
-            let rot = trace.iter().filter(|line| line.contains("bitrot in .minio.sys/index.log"));
+            let rot = trace
+                .iter()
+                .filter(|line| line.contains("bitrot in .minio.sys/index.log"));
             counted.fetch_add(rot.count() as u64, Ordering::Relaxed);
         }
     });
