@@ -73,7 +73,7 @@ pub struct Unnamed {
 }
 
 /// Orphaned folders among some held ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnnamedPage {
     /// The orphaned ones.
     pub found: Vec<Unnamed>,

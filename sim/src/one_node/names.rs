@@ -66,6 +66,8 @@ fn name_of_server(mutant: Mutant) -> String {
         Protocol(Break::BaseNotChosen) => "precondition on a base not known to be chosen",
         Protocol(other) => return format!("{other:?}"),
         Unlocked(broken) => return format!("{}, and no locks", name_of_server(Protocol(broken))),
+        // Another scenario's.
+        other => return format!("{other:?}"),
     };
     name.to_owned()
 }

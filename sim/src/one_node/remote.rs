@@ -55,6 +55,7 @@ pub async fn serve(rt: Rt, store: Arc<Store>, shared: Arc<Shared>) {
         },
         timeouts: Timeouts::default(),
         tls: None,
+        peers: None,
         watch: WatchConfig::default(),
         is_leaving: Arc::default(),
     };

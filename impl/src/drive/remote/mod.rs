@@ -12,7 +12,7 @@ pub use server::DriveService;
 
 use super::{
     Activity, Answer, Drive, DriveError, DriveState, DriveStatus, KeyRead, ListFrom, Page, RegisterKey,
-    SMALL_SHARD_BYTES, ShardReader, ShardWriter, SmallShard, Staging, Unnamed, fail, page::PageHead,
+    SMALL_SHARD_BYTES, ShardReader, ShardWriter, SmallShard, Staging, Unnamed, UnnamedPage, fail, page::PageHead,
 };
 use crate::{
     peer::{CallError, Link, Lost, NotSent, Refusal},
@@ -228,7 +228,7 @@ impl Drive for RemoteDrive {
         self.call_plain(&Call::EndUpload { owner, upload, ended })
     }
 
-    fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Answer<Vec<Unnamed>> {
+    fn unnamed(&self, after: Option<Unnamed>, limit: usize) -> Answer<UnnamedPage> {
         let limit = limit as u64;
         self.call_plain(&Call::Unnamed { after, limit })
     }
