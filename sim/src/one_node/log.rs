@@ -17,7 +17,6 @@ const ROWS_BYTES_AT: usize = 24;
 /// Number of entries at the end that are spared. A crash may have torn the last one, and then the one before it is the
 /// last that is valid; rot of any earlier one is followed by a valid entry.
 const SPARED: usize = 2;
-
 /// Number of entries that are struck at most: the last ones, since later entries hide what earlier ones say of a key.
 const STRUCK_MAX: usize = 10;
 

@@ -20,7 +20,7 @@ use madsim::{
     rand::{Rng, seq::SliceRandom, thread_rng},
     time::{Duration, sleep, timeout},
 };
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc};
 use store::{
     access::Credentials,
     api::multipart::upload_id,
@@ -107,8 +107,16 @@ fn nodes(shared: &Shared) -> Vec<u32> {
     (CLIENTS..CLIENTS + shared.plan.clients as u32).collect()
 }
 
+/// Awaits a life while the network of its clients is disturbed, if the plan says so.
+pub async fn disturbed<T>(shared: &Shared, life: impl Future<Output = T>) -> T {
+    if !(shared.plan.http && shared.plan.link_faults) {
+        return life.await;
+    }
+    tokio::select! { biased; ended = life => ended, never = disturb(shared) => match never {} }
+}
+
 /// Resets connections of clients, and cuts links in one direction or both for a while, until it is dropped.
-pub async fn disturb(shared: &Shared) -> Infallible {
+async fn disturb(shared: &Shared) -> Infallible {
     let world = &shared.world;
     for client in nodes(shared) {
         // What was cut when the last life ended.

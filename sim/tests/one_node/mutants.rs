@@ -11,7 +11,7 @@ use sim::{
 use std::{env, time::Instant};
 use store::runtime::{Mutant, Mutant::*};
 
-/// Number of seeds for each mutant. When this was written each was noticed within 90: a change of the server moves the
+/// Number of seeds for each mutant. When this was written each was noticed within 190: a change of the server moves the
 /// seeds that notice a mutant, but not their frequency.
 const SEEDS: u64 = 300;
 
