@@ -2,17 +2,20 @@
 //! drives follow from a seed. `specs/simulation.md` describes it.
 //!
 //! - [`World`]: the nodes with their clocks and drives, and the trace of the run.
+//! - [`cluster`]: fault injection into several nodes that serve clients together.
 //! - [`drive`]: simulated drives with power loss, bitrot, ENOSPC, lying syncs and hangs.
 //! - [`linearizable`], [`listing`]: checks of the histories that clients record.
 //! - [`net`]: simulated hosts on links with latency, bandwidth and partitions.
 //! - [`one_node`]: fault injection into a single node that serves clients.
 //! - [`run`]: runs many seeds, and replays one.
 //! - [`s3`]: S3 clients of simulated hosts.
+//! - [`workload`]: what clients do, and what they were told.
 
 #[cfg(not(madsim))]
 compile_error!("the simulation needs `--cfg madsim`; .cargo/config.toml sets it unless RUSTFLAGS replaces that");
 
 mod clock;
+pub mod cluster;
 pub mod drive;
 mod executor;
 pub mod linearizable;
@@ -23,6 +26,7 @@ pub mod run;
 mod runtime;
 pub mod s3;
 mod trace;
+pub mod workload;
 mod world;
 
 pub use drive::{Faults, Rot, SimDrive};

@@ -49,6 +49,7 @@ async fn serve(rt: Rt, address: SocketAddr) {
         limits: Limits::new(256 << 20, None, Duration::from_secs(5)),
         timeouts: Timeouts::default(),
         tls: None,
+        peers: None,
         watch: WatchConfig::default(),
         is_leaving: Arc::default(),
     };

@@ -5,7 +5,7 @@ use super::{
     log::rot_log,
     plan::{Fault, Plan},
 };
-use crate::{Faults, SimDrive};
+use crate::{Faults, SimDrive, workload::random};
 use madsim::{
     rand::{Rng, seq::SliceRandom, thread_rng},
     time::{Duration, sleep, timeout},
@@ -141,9 +141,4 @@ pub fn damage(shared: &Shared, drives: &[SimDrive]) {
 /// as on Linux, and a process that starts over that cache takes it for durable: so a life with such errors does.
 pub fn ends_with_power(plan: &Plan, cut: bool) -> bool {
     cut || plan.has(Fault::SyncErrors) || thread_rng().gen_bool(plan.power)
-}
-
-/// Returns a random duration up to `max`.
-pub fn random(max: Duration) -> Duration {
-    max.mul_f64(thread_rng().gen_range(0.0..=1.0))
 }

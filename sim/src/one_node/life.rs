@@ -1,29 +1,27 @@
 //! Run of a seed: lives of the node under fault injection, then recovery without faults, then the checks.
 
 use super::{
-    clients,
-    gremlin::{CAPACITY_BYTES, calm, damage, ends_with_power, inject_faults, random},
+    gremlin::{CAPACITY_BYTES, calm, damage, ends_with_power, inject_faults},
     hang::Hangs,
     plan::{Fault, Kind, Plan},
     remote,
-    uploads::Uploads,
 };
 use crate::{
     SimDrive, World,
-    linearizable::{Operation, Output, Recorder},
-    listing::{self, Listing},
+    linearizable::{Operation, Output},
+    workload::{Answered, BUCKET, KEYS, OPERATION_MAX, Workload, clients, random},
 };
 use madsim::{
     rand::{Rng, seq::SliceRandom, thread_rng},
-    time::{Duration, sleep, timeout},
+    time::{Duration, sleep},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    future::Future,
+    collections::BTreeSet,
+    ops::Deref,
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 use store::{
@@ -35,15 +33,10 @@ use store::{
 };
 
 pub const NODE: u32 = 1;
-pub const BUCKET: &str = "bucket";
-pub const KEYS: [&str; 6] = ["a", "a/b", "a/c", "b", "b/b/b", "c"];
 
 /// Most recoveries until no folder is left behind.
 const RECOVERIES: usize = 5;
 
-/// Time limits of an operation: under any faults, and without faults.
-const OPERATION_MAX: Duration = Duration::from_secs(300);
-const CALM_OPERATION_MAX: Duration = Duration::from_secs(20);
 /// Longest pause between a client's operations while drives hang for minutes.
 const STANDING_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Interval of the checks that drives serve.
@@ -53,16 +46,8 @@ const TEND: Duration = Duration::from_millis(2500);
 
 /// State that clients and supervisor share outside of the node, so that it survives power loss.
 pub struct Shared {
-    pub world: World,
+    pub workload: Workload,
     pub plan: Plan,
-    pub histories: Recorder<u64>,
-    pub listings: Mutex<Vec<Listing>>,
-    pub uploads: Uploads,
-    /// Value that was last seen of each key.
-    pub seen: Mutex<BTreeMap<String, u64>>,
-    /// Number of requests that were answered over HTTP, by what they were and how.
-    pub answered: Mutex<Answered>,
-    next_value: AtomicU64,
     phase: Mutex<Phase>,
     /// True while the node is up and no fault may disturb its start any more.
     serving: AtomicBool,
@@ -79,9 +64,6 @@ pub struct Shared {
     pub hangs: Hangs,
     wiped: Mutex<BTreeSet<PathBuf>>,
 }
-
-/// Number of requests by what they were and how they were answered.
-pub type Answered = BTreeMap<(&'static str, &'static str), u64>;
 
 /// Counts of a run.
 #[derive(Clone, Debug, Default)]
@@ -107,18 +89,22 @@ enum Phase {
     Progress,
 }
 
-impl Shared {
-    pub fn new_value(&self) -> u64 {
-        self.next_value.fetch_add(1, Ordering::Relaxed)
-    }
+impl Deref for Shared {
+    type Target = Workload;
 
+    fn deref(&self) -> &Workload {
+        &self.workload
+    }
+}
+
+impl Shared {
     pub fn is_serving(&self) -> bool {
         self.serving.load(Ordering::Relaxed)
     }
 
-    /// Returns whether the node works without faults.
-    fn is_calm(&self) -> bool {
-        *self.phase.lock().expect("no panic") != Phase::Work
+    fn set_phase(&self, phase: Phase) {
+        *self.phase.lock().expect("no panic") = phase;
+        self.set_calm(phase != Phase::Work);
     }
 
     /// Returns a random pause between two operations of a client. It is long while drives hang for minutes: most
@@ -154,17 +140,6 @@ impl Shared {
             drive.insert();
         }
     }
-
-    /// Awaits `operation`, and fails the run if it exceeds its time limit (`live.resolves`).
-    pub async fn ends<T>(&self, what: &str, operation: impl Future<Output = T>) -> T {
-        let limit = if self.is_calm() {
-            CALM_OPERATION_MAX
-        } else {
-            OPERATION_MAX
-        };
-        let ended = timeout(limit, operation).await;
-        ended.unwrap_or_else(|_| panic!("live.resolves: {what} has not ended after {limit:?}"))
-    }
 }
 
 /// Runs a seed.
@@ -187,14 +162,8 @@ pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) -> Rep
     let drives: Vec<_> = paths(&plan).into_iter().map(|path| world.drive(NODE, path)).collect();
     drives.iter().for_each(calm);
     let shared = Arc::new(Shared {
-        world: world.clone(),
+        workload: Workload::new(&world, plan.settings()),
         plan,
-        histories: Recorder::default(),
-        listings: Mutex::default(),
-        uploads: Uploads::default(),
-        seen: Mutex::default(),
-        answered: Mutex::default(),
-        next_value: AtomicU64::new(1),
         phase: Mutex::new(Phase::Work),
         serving: AtomicBool::new(false),
         served: AtomicBool::new(false),
@@ -310,7 +279,7 @@ async fn between_lives(shared: &Arc<Shared>, drives: &[SimDrive]) {
         drives[swapped[0]].swap(&drives[swapped[1]]);
         pass(shared, Phase::Swapped).await;
         drives[swapped[0]].swap(&drives[swapped[1]]);
-        *shared.phase.lock().expect("no panic") = Phase::Work;
+        shared.set_phase(Phase::Work);
     }
 }
 
@@ -357,20 +326,12 @@ fn check(shared: &Shared) {
         return shared.world.event(NODE, &format!("with a lying drive: {verdict:?}"));
     }
     // A client of HTTP may complete an upload again (`specs/s3.md`).
-    shared.uploads.check(&shared.histories, shared.plan.http);
-    let histories = shared.histories.histories();
-    shared
-        .histories
-        .check()
-        .unwrap_or_else(|(key, violation)| panic!("register.linearizable: {key}: {violation}"));
-    for listing in shared.listings.lock().expect("no panic").iter() {
-        listing::check(&histories, listing).unwrap_or_else(|why| panic!("list.complete: {why}: {listing:?}"));
-    }
+    shared.workload.check(shared.plan.http);
 }
 
 /// Restarts the node for a phase and waits until it has completed it.
 async fn pass(shared: &Arc<Shared>, phase: Phase) {
-    *shared.phase.lock().expect("no panic") = phase;
+    shared.set_phase(phase);
     shared.reached.store(false, Ordering::Relaxed);
     shared.world.restart(NODE);
     while !shared.reached.load(Ordering::Relaxed) {
@@ -430,7 +391,7 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
             }
             let inside = if shared.plan.http { 0 } else { shared.plan.clients };
             for client in 0..inside {
-                runtime::spawn(&rt, "client", clients::work(client, store.clone(), shared.clone()));
+                runtime::spawn(&rt, "client", work(client, store.clone(), shared.clone()));
             }
             std::future::pending::<()>().await;
         }
@@ -469,6 +430,23 @@ async fn live(rt: Rt, shared: Arc<Shared>) {
     }
     shared.reached.store(true, Ordering::Relaxed);
     std::future::pending::<()>().await;
+}
+
+/// Runs a client until its node is killed.
+async fn work(client: usize, store: Arc<Store>, shared: Arc<Shared>) {
+    loop {
+        let key = *KEYS.choose(&mut thread_rng()).expect("there are keys");
+        let what = shared.what();
+        let operation = clients::operation(&store, &shared, key, what);
+        let drives = shared.world.drives(NODE);
+        // A step of an upload consists of many operations, so the bound for one does not apply.
+        let watched = (what < 100).then(|| shared.hangs.begin(&shared.world, &shared.plan, &drives));
+        let result = shared.ends("an operation", operation).await;
+        let event = format!("client {client}: {key} {what} {result:?}");
+        shared.hangs.end(&shared.world, &drives, watched.flatten(), &event);
+        shared.world.event(NODE, &event);
+        store.rt().sleep(shared.pause()).await;
+    }
 }
 
 async fn create_bucket(rt: &Rt, store: &Arc<Store>) {

@@ -9,7 +9,6 @@
 //!
 //! `mutants.rs` lists the mutants that the scenario must notice.
 
-mod clients;
 mod gremlin;
 mod hang;
 mod life;
@@ -18,9 +17,8 @@ pub mod mutants;
 pub mod names;
 mod plan;
 mod remote;
-mod uploads;
 
-pub use life::{Answered, NODE, Report, one_node, one_node_as};
+pub use life::{NODE, Report, one_node, one_node_as};
 pub use plan::{Kind, Plan};
 
 /// Seeds that found bugs in the server, with the bugs. They run first.

@@ -17,6 +17,7 @@
 //! undecidable, so until then only the first victim may lose its index; afterwards every drive that is no victim
 //! knows what is chosen, and Q = N − A + 1 of them suffice to read.
 
+use crate::workload::Settings;
 use madsim::{
     rand::{Rng, seq::SliceRandom, thread_rng},
     time::Duration,
@@ -176,6 +177,16 @@ impl Plan {
             log_rows: rng.gen_bool(0.5).then(|| rng.gen_range(0..200)),
             http: false,
             link_faults: false,
+        }
+    }
+
+    /// Returns what clients depend on.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            lies: self.kind == Kind::Lying,
+            vanish: self.vanish,
+            uploads: self.uploads,
+            over_http: self.http,
         }
     }
 

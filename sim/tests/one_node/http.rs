@@ -2,11 +2,12 @@
 
 use sim::{
     one_node::{
-        Answered, Kind,
+        Kind,
         mutants::{broken, over_http},
         one_node_as,
     },
     run::Scenario,
+    workload::Answered,
 };
 use std::sync::{Arc, Mutex};
 use store::runtime::Mutant;

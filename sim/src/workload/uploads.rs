@@ -1,9 +1,8 @@
 //! Multipart uploads that several clients try to end concurrently, also after a restart (`multipart.once`).
 
 use super::{
+    BUCKET, Workload,
     clients::{body_of, meta},
-    life::{BUCKET, Shared},
-    plan::Kind,
 };
 use crate::linearizable::{Input, Output, Recorder, Ticket};
 use bytes::Bytes;
@@ -61,8 +60,8 @@ pub struct Attempt {
 }
 
 /// Draws what a client does next.
-pub fn next_step(shared: &Shared) -> Step {
-    let count = shared.uploads.0.lock().expect("no panic").len();
+pub fn next_step(workload: &Workload) -> Step {
+    let count = workload.uploads.0.lock().expect("no panic").len();
     if count == 0 || thread_rng().gen_bool(0.35) {
         return Step::Begin;
     }
@@ -77,16 +76,16 @@ pub fn next_step(shared: &Shared) -> Step {
 }
 
 /// Begins an upload and writes its parts, or tries to end an upload.
-pub async fn step(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), StoreError> {
-    match next_step(shared) {
-        Step::Begin => begin(store, shared, key).await,
-        Step::Complete(nth) => complete(store, shared, nth).await,
-        Step::Abort(nth) => abort(store, shared, nth).await,
+pub async fn step(store: &Arc<Store>, workload: &Workload, key: &str) -> Result<(), StoreError> {
+    match next_step(workload) {
+        Step::Begin => begin(store, workload, key).await,
+        Step::Complete(nth) => complete(store, workload, nth).await,
+        Step::Abort(nth) => abort(store, workload, nth).await,
     }
 }
 
-async fn begin(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), StoreError> {
-    let (value, options) = (shared.new_value(), PutOptions::default());
+async fn begin(store: &Arc<Store>, workload: &Workload, key: &str) -> Result<(), StoreError> {
+    let (value, options) = (workload.new_value(), PutOptions::default());
     let id = store.create_upload(BUCKET, key, options, meta(value)).await?;
     let body = body_of(value);
     let longest = body.len().div_ceil(thread_rng().gen_range(1..=3)).max(1);
@@ -105,7 +104,7 @@ async fn begin(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), Sto
         put_part(store, (key, id, number), piece, &etag).await?;
         parts.push(CompletedPart { number, etag });
     }
-    shared.uploads.begun(key, id, value, parts);
+    workload.uploads.begun(key, id, value, parts);
     Ok(())
 }
 
@@ -124,8 +123,8 @@ async fn put_part(
     writer.commit(meta).await.map(drop)
 }
 
-async fn complete(store: &Arc<Store>, shared: &Shared, nth: usize) -> Result<(), StoreError> {
-    let attempt = shared.uploads.complete(shared, nth);
+async fn complete(store: &Arc<Store>, workload: &Workload, nth: usize) -> Result<(), StoreError> {
+    let attempt = workload.uploads.complete(workload, nth);
     let precondition = Precondition::default();
     let outcome = async {
         let open = store.open_upload(BUCKET, &attempt.key, attempt.id).await?;
@@ -134,13 +133,13 @@ async fn complete(store: &Arc<Store>, shared: &Shared, nth: usize) -> Result<(),
             .await
     };
     let outcome = outcome.await;
-    shared.uploads.told(shared, &attempt, outcome.map(drop))
+    workload.uploads.told(workload, &attempt, outcome.map(drop))
 }
 
-async fn abort(store: &Arc<Store>, shared: &Shared, nth: usize) -> Result<(), StoreError> {
-    let attempt = shared.uploads.abort(nth);
+async fn abort(store: &Arc<Store>, workload: &Workload, nth: usize) -> Result<(), StoreError> {
+    let attempt = workload.uploads.abort(nth);
     let outcome = store.abort_upload(BUCKET, &attempt.key, attempt.id).await;
-    shared.uploads.told(shared, &attempt, outcome)
+    workload.uploads.told(workload, &attempt, outcome)
 }
 
 impl Upload {
@@ -208,9 +207,9 @@ impl Uploads {
     }
 
     /// Records that an upload is about to be completed.
-    pub fn complete(&self, shared: &Shared, nth: usize) -> Attempt {
+    pub fn complete(&self, workload: &Workload, nth: usize) -> Attempt {
         let upload = &mut self.0.lock().expect("no panic")[nth];
-        let ticket = shared.invoke(&upload.key, Input::Put(upload.value));
+        let ticket = workload.invoke(&upload.key, Input::Put(upload.value));
         upload.attempt(nth, Some(ticket))
     }
 
@@ -222,7 +221,7 @@ impl Uploads {
     /// Records the answer to an attempt, and returns it.
     pub fn told(
         &self,
-        shared: &Shared,
+        workload: &Workload,
         &Attempt { nth, at, .. }: &Attempt,
         outcome: Result<(), StoreError>,
     ) -> Result<(), StoreError> {
@@ -233,13 +232,13 @@ impl Uploads {
             Err(StoreError::NoSuchUpload) => Told::Gone,
             // Each attempt names the parts as they are, so this needs a drive that lies about its syncs and forgets
             // votes for them.
-            Err(StoreError::InvalidPart(_)) if shared.plan.kind == Kind::Lying => Told::NotDone,
+            Err(StoreError::InvalidPart(_)) if workload.settings.lies => Told::NotDone,
             Err(StoreError::InvalidPart(number)) => panic!("multipart.invalid-part-is-known: {key}: part {number}"),
             Err(StoreError::Ambiguous(_) | StoreError::Internal(_)) => Told::Unknown,
             Err(_) => Told::NotDone,
         };
         if let Some(ticket) = &end.ticket {
-            shared.told(ticket, &outcome);
+            workload.told(ticket, &outcome);
         }
         let gone = end.outcome == Told::Gone;
         let by = |(n, end): (usize, &End)| n != at && matches!(end.outcome, Told::Done | Told::Unknown);

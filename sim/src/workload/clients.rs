@@ -1,15 +1,7 @@
 //! Clients that put, get, delete, list and upload, and record the answers.
 
-use super::{
-    gremlin::random,
-    life::{BUCKET, KEYS, NODE, Shared},
-    remote::value_of,
-    uploads,
-};
-use crate::{
-    linearizable::{Input, Output, Ticket},
-    listing::Listing,
-};
+use super::{BUCKET, Workload, http::value_of, random, uploads};
+use crate::linearizable::Input;
 use bytes::Bytes;
 use madsim::{
     rand::{Rng, seq::SliceRandom, thread_rng},
@@ -19,93 +11,19 @@ use model::record::{EtagMatch, Precondition};
 use std::sync::Arc;
 use store::store::{ListQuery, ObjectWriter, PutOptions, Store, StoreError, WriteMeta};
 
-/// Runs a client until its node is killed.
-pub async fn work(client: usize, store: Arc<Store>, shared: Arc<Shared>) {
-    loop {
-        let key = *KEYS.choose(&mut thread_rng()).expect("there are keys");
-        let on_upload = thread_rng().gen_bool(shared.plan.uploads);
-        let what = if on_upload { 100 } else { thread_rng().gen_range(0..100) };
-        let operation = async {
-            match what {
-                0..42 => put(&store, &shared, key).await,
-                42..50 => delete(&store, &shared, key).await,
-                50..56 => delete_expected(&store, &shared, key).await,
-                56..90 => get(&store, &shared, key).await.map(drop),
-                90..100 => list(&store, &shared).await,
-                _ => uploads::step(&store, &shared, key).await,
-            }
-        };
-        let drives = shared.world.drives(NODE);
-        // A step of an upload consists of many operations, so the bound for one does not apply.
-        let watched = (what < 100).then(|| shared.hangs.begin(&shared.world, &shared.plan, &drives));
-        let result = shared.ends("an operation", operation).await;
-        let event = format!("client {client}: {key} {what} {result:?}");
-        shared.hangs.end(&shared.world, &drives, watched.flatten(), &event);
-        shared.world.event(NODE, &event);
-        store.rt().sleep(shared.pause()).await;
+/// Does what a number below 100 stands for to a key, or from 100 on a step of an upload.
+pub async fn operation(store: &Arc<Store>, workload: &Workload, key: &str, what: u32) -> Result<(), StoreError> {
+    match what {
+        0..42 => put(store, workload, key).await,
+        42..50 => delete(store, workload, key).await,
+        50..56 => delete_expected(store, workload, key).await,
+        56..90 => get(store, workload, key).await.map(drop),
+        90..100 => list(store, workload).await,
+        _ => uploads::step(store, workload, key).await,
     }
 }
 
-impl Shared {
-    /// Records that an operation is about to be sent.
-    pub fn invoke(&self, key: &str, input: Input<u64>) -> Ticket {
-        self.histories.invoke(key, self.world.now(), input)
-    }
-
-    /// Records the answer to a write. A write that was reported as not done must never become visible.
-    pub fn told<T>(&self, ticket: &Ticket, outcome: &Result<T, StoreError>) {
-        let now = self.world.now();
-        match outcome {
-            Ok(_) => self.histories.complete(ticket, now, Output::Done),
-            Err(StoreError::PreconditionFailed | StoreError::NoSuchKey) => {
-                self.histories.complete(ticket, now, Output::Refused);
-            }
-            Err(StoreError::Ambiguous(_) | StoreError::Internal(_)) => {}
-            Err(_) => self.histories.withdraw(ticket),
-        }
-    }
-
-    /// Records the answer to a read.
-    pub fn saw(&self, key: &str, ticket: &Ticket, found: Option<u64>) {
-        if let Some(value) = found {
-            self.seen.lock().expect("no panic").insert(key.to_owned(), value);
-        }
-        self.histories.complete(ticket, self.world.now(), Output::Value(found));
-    }
-
-    /// Records a page of a listing that was asked for and has just come.
-    pub fn listed(&self, page: Page, keys: Vec<String>, truncated: bool) {
-        let listing = Listing {
-            invoked: page.invoked,
-            completed: self.world.now(),
-            prefix: page.prefix,
-            after: page.after,
-            truncated,
-            keys,
-        };
-        self.listings.lock().expect("no panic").push(listing);
-    }
-
-    /// Counts a request that was answered over HTTP with success, or was refused by its condition.
-    pub fn count<T>(&self, what: &'static str, outcome: &Result<T, StoreError>) {
-        let refused = [StoreError::PreconditionFailed, StoreError::NoSuchKey];
-        let how = match outcome {
-            Ok(_) => "done",
-            Err(error) if refused.contains(error) => "refused",
-            Err(_) => return,
-        };
-        *self.answered.lock().expect("no panic").entry((what, how)).or_default() += 1;
-    }
-
-    /// Returns a value for a conditional request to expect, in most cases one that was seen at the key.
-    pub fn expected(&self, key: &str) -> u64 {
-        let seen = self.seen.lock().expect("no panic").get(key).copied();
-        let guess = thread_rng().gen_range(1..=self.new_value());
-        seen.filter(|_| thread_rng().gen_bool(0.8)).unwrap_or(guess)
-    }
-}
-
-async fn put(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), StoreError> {
+async fn put(store: &Arc<Store>, workload: &Workload, key: &str) -> Result<(), StoreError> {
     let (mut precondition, mut expected) = (Precondition::default(), None);
     match thread_rng().gen_range(0..10) {
         0..2 => {
@@ -113,13 +31,13 @@ async fn put(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), Store
             expected = Some(None);
         }
         2..4 => {
-            let value = shared.expected(key);
+            let value = workload.expected(key);
             precondition.if_match = Some(EtagMatch::OneOf(vec![value.to_string()]));
             expected = Some(Some(value));
         }
         _ => {}
     }
-    let value = shared.new_value();
+    let value = workload.new_value();
     let writer = write_body(store, key, &body_of(value)).await?;
     if thread_rng().gen_bool(0.05) {
         return Ok(()); // A client that vanishes before the end.
@@ -131,37 +49,37 @@ async fn put(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), Store
         },
         None => Input::Put(value),
     };
-    let ticket = shared.invoke(key, input);
+    let ticket = workload.invoke(key, input);
     let commit = writer.commit(meta(value), precondition);
-    if thread_rng().gen_bool(shared.plan.vanish) {
+    if thread_rng().gen_bool(workload.settings.vanish) {
         // Cancels the commit while it is in progress.
         let patience = random(Duration::from_millis(60));
         let Ok(outcome) = timeout(patience, commit).await else {
             return Ok(());
         };
-        shared.told(&ticket, &outcome);
+        workload.told(&ticket, &outcome);
         return outcome.map(drop);
     }
     let outcome = commit.await;
-    shared.told(&ticket, &outcome);
+    workload.told(&ticket, &outcome);
     outcome.map(drop)
 }
 
 /// Puts a value, unconditionally.
-pub async fn put_value(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), StoreError> {
-    let value = shared.new_value();
+pub async fn put_value(store: &Arc<Store>, workload: &Workload, key: &str) -> Result<(), StoreError> {
+    let value = workload.new_value();
     let writer = write_body(store, key, &body_of(value)).await?;
-    let ticket = shared.invoke(key, Input::Put(value));
+    let ticket = workload.invoke(key, Input::Put(value));
     let outcome = writer.commit(meta(value), Precondition::default()).await;
-    shared.told(&ticket, &outcome);
+    workload.told(&ticket, &outcome);
     outcome.map(drop)
 }
 
 /// Puts a value, and cancels the commit before it has ended.
-pub async fn vanish(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<(), StoreError> {
-    let value = shared.new_value();
+pub async fn vanish(store: &Arc<Store>, workload: &Workload, key: &str) -> Result<(), StoreError> {
+    let value = workload.new_value();
     let writer = write_body(store, key, &body_of(value)).await?;
-    shared.invoke(key, Input::Put(value));
+    workload.invoke(key, Input::Put(value));
     let commit = writer.commit(meta(value), Precondition::default());
     timeout(random(Duration::from_millis(60)), commit).await.ok();
     Ok(())
@@ -192,40 +110,40 @@ pub fn meta(value: u64) -> WriteMeta {
 }
 
 /// Deletes a key.
-pub async fn delete(store: &Store, shared: &Shared, key: &str) -> Result<(), StoreError> {
-    let ticket = shared.invoke(key, Input::Delete);
+pub async fn delete(store: &Store, workload: &Workload, key: &str) -> Result<(), StoreError> {
+    let ticket = workload.invoke(key, Input::Delete);
     let outcome = store.delete(BUCKET, key, Precondition::default()).await;
-    shared.told(&ticket, &outcome);
+    workload.told(&ticket, &outcome);
     outcome.map(drop)
 }
 
-async fn delete_expected(store: &Store, shared: &Shared, key: &str) -> Result<(), StoreError> {
-    let value = shared.expected(key);
+async fn delete_expected(store: &Store, workload: &Workload, key: &str) -> Result<(), StoreError> {
+    let value = workload.expected(key);
     let precondition = Precondition {
         if_match: Some(EtagMatch::OneOf(vec![value.to_string()])),
         ..Precondition::default()
     };
     let (expected, new) = (Some(value), None);
-    let ticket = shared.invoke(key, Input::Compare { expected, new });
+    let ticket = workload.invoke(key, Input::Compare { expected, new });
     let outcome = store.delete(BUCKET, key, precondition).await;
-    shared.told(&ticket, &outcome);
+    workload.told(&ticket, &outcome);
     outcome.map(drop)
 }
 
 /// Reads a key and compares its bytes with the value that the ETag names.
-pub async fn get(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<Option<u64>, StoreError> {
-    let ticket = shared.invoke(key, Input::Get);
+pub async fn get(store: &Arc<Store>, workload: &Workload, key: &str) -> Result<Option<u64>, StoreError> {
+    let ticket = workload.invoke(key, Input::Get);
     let found = match store.get(BUCKET, key).await {
         Err(StoreError::NoSuchKey) => None,
         Err(error) => return Err(error),
         Ok(reader) => {
             let data = &reader.info().data;
-            let value: u64 = match shared.plan.http {
+            let value: u64 = match workload.settings.over_http {
                 true => value_of(&data.headers["x-amz-meta-long"]),
                 false => data.etag.parse().expect("an ETag of ours"),
             };
-            if shared.plan.http {
-                shared.check_etag(key, value, &data.etag);
+            if workload.settings.over_http {
+                workload.check_etag(key, value, &data.etag);
             }
             let expected = body_of(value);
             let size = reader.info().data.size;
@@ -242,21 +160,21 @@ pub async fn get(store: &Arc<Store>, shared: &Shared, key: &str) -> Result<Optio
             Some(value)
         }
     };
-    shared.saw(key, &ticket, found);
+    workload.saw(key, &ticket, found);
     Ok(found)
 }
 
 /// Page of a listing to ask for.
 pub struct Page {
-    invoked: Duration,
+    pub invoked: Duration,
     pub prefix: String,
     pub after: Option<String>,
     pub limit: usize,
 }
 
 /// Draws a page of a listing, to be asked for now.
-pub fn random_page(shared: &Shared) -> Page {
-    let invoked = shared.world.now();
+pub fn random_page(workload: &Workload) -> Page {
+    let invoked = workload.world.now();
     let prefix = (*["", "a", "a/", "b"].choose(&mut thread_rng()).expect("prefixes")).to_owned();
     let after = thread_rng().gen_bool(0.3).then(|| "a/b".to_owned());
     let limit = thread_rng().gen_range(1..8);
@@ -269,8 +187,8 @@ pub fn random_page(shared: &Shared) -> Page {
 }
 
 /// Reads a page of a listing.
-pub async fn list(store: &Store, shared: &Shared) -> Result<(), StoreError> {
-    let page = random_page(shared);
+pub async fn list(store: &Store, workload: &Workload) -> Result<(), StoreError> {
+    let page = random_page(workload);
     let query = ListQuery {
         prefix: page.prefix.clone(),
         after: page.after.clone(),
@@ -279,7 +197,7 @@ pub async fn list(store: &Store, shared: &Shared) -> Result<(), StoreError> {
     };
     let found = store.list(BUCKET, &query).await?;
     let keys = found.objects.into_iter().map(|object| object.key).collect();
-    shared.listed(page, keys, found.next.is_some());
+    workload.listed(page, keys, found.next.is_some());
     Ok(())
 }
 

@@ -1,0 +1,145 @@
+//! Fault injection into nodes, the network between them, and their drives.
+
+use super::{life::Shared, plan::Fault};
+use crate::{Faults, SimDrive, net::Link, workload::random};
+use madsim::{
+    rand::{Rng, seq::SliceRandom, thread_rng},
+    time::{Duration, sleep},
+};
+use std::{convert::Infallible, path::Path};
+
+/// Size of a drive in bytes.
+const CAPACITY_BYTES: u64 = 128 << 20;
+/// Largest step of a clock, in nanoseconds, and its fastest or slowest pace in parts per million.
+const CLOCK_STEP_NANOS: i64 = 3_000_000_000;
+const CLOCK_DRIFT_PPM: i32 = 500;
+/// Longest time that a process is stopped for: less than an operation may take.
+const PAUSE_MAX: Duration = Duration::from_secs(120);
+
+/// Removes all faults from a drive.
+pub fn calm(drive: &SimDrive) {
+    drive.set_faults(|faults| {
+        *faults = Faults {
+            capacity_bytes: CAPACITY_BYTES,
+            ..Faults::default()
+        };
+    });
+}
+
+/// Injects one fault after the other, until it is dropped.
+pub async fn strike_on(shared: &Shared) -> Infallible {
+    loop {
+        sleep(random(shared.plan.quiet_max)).await;
+        let chosen = shared
+            .plan
+            .faults
+            .choose_weighted(&mut thread_rng(), |(_, weight)| *weight);
+        let Ok((fault, _)) = chosen else {
+            std::future::pending::<()>().await;
+            continue;
+        };
+        shared.count_fault(*fault);
+        strike(shared, *fault).await;
+    }
+}
+
+/// Returns how long a fault is in effect.
+fn for_a_while(shared: &Shared) -> Duration {
+    random(shared.plan.quiet_max * 3)
+}
+
+/// Injects a fault for a while.
+async fn strike(shared: &Shared, fault: Fault) {
+    let (world, nodes) = (&shared.world, shared.plan.nodes);
+    let node = thread_rng().gen_range(1..=nodes);
+    let other = (node + thread_rng().gen_range(1..nodes) - 1) % nodes + 1;
+    match fault {
+        Fault::Kill | Fault::PowerOff => {
+            if !shared.take_down(node, fault == Fault::PowerOff) {
+                return;
+            }
+            sleep(for_a_while(shared)).await;
+            shared.bring_up(node);
+        }
+        Fault::Pause => {
+            if !shared.stop(node) {
+                return;
+            }
+            let long = thread_rng().gen_bool(0.2);
+            sleep(if long {
+                random(PAUSE_MAX)
+            } else {
+                for_a_while(shared).min(PAUSE_MAX)
+            })
+            .await;
+            shared.resume(node);
+        }
+        Fault::Partition => {
+            let side = |node: &u32| (node ^ other) & 1 == 0;
+            let cut: Vec<(u32, u32)> = (1..=nodes)
+                .flat_map(|a| (1..=nodes).map(move |b| (a, b)))
+                .filter(|(a, b)| a != b && side(a) != side(b))
+                .collect();
+            cut_for_a_while(shared, &cut).await;
+        }
+        Fault::OneWay => cut_for_a_while(shared, &[(node, other)]).await,
+        Fault::SlowLink => {
+            let latency_max = Duration::from_millis(1 << thread_rng().gen_range(2..11));
+            let bandwidth = thread_rng().gen_bool(0.5).then(|| 1 << thread_rng().gen_range(16..24));
+            let latency = Duration::from_micros(50)..=latency_max;
+            world.set_link_quality(node, other, Link { latency, bandwidth });
+            sleep(for_a_while(shared)).await;
+            world.set_link_quality(node, other, Link::default());
+        }
+        Fault::Reset => world.reset_connections(node, other),
+        Fault::Clock => {
+            world.set_clock_offset(node, thread_rng().gen_range(-CLOCK_STEP_NANOS..=CLOCK_STEP_NANOS));
+            world.set_clock_drift(node, thread_rng().gen_range(-CLOCK_DRIFT_PPM..=CLOCK_DRIFT_PPM));
+        }
+        Fault::Rot => rot(shared),
+        _ => disturb_drive(shared, node, fault).await,
+    }
+}
+
+async fn cut_for_a_while(shared: &Shared, links: &[(u32, u32)]) {
+    for (from, to) in links {
+        shared.world.set_link(*from, *to, false);
+    }
+    sleep(for_a_while(shared)).await;
+    for (from, to) in links {
+        shared.world.set_link(*from, *to, true);
+    }
+}
+
+async fn disturb_drive(shared: &Shared, node: u32, fault: Fault) {
+    let drives = shared.world.drives(node);
+    let drive = drives.choose(&mut thread_rng()).expect("a node has drives");
+    shared.strikes_drives_of(node);
+    let chance = 10f64.powf(thread_rng().gen_range(-3.0..-0.3));
+    let delay_max = Duration::from_millis(1 << thread_rng().gen_range(4..13));
+    drive.set_faults(|faults| match fault {
+        Fault::DriveHangs => faults.hung = true,
+        Fault::DriveSlow => faults.delay_max = delay_max,
+        Fault::ReadErrors => faults.read_error = chance,
+        Fault::ReadFlips => faults.read_flip = chance / 10.0,
+        // A page cache that a failed write or sync has left ahead of the media is dropped with the host's power.
+        Fault::WriteErrors => faults.write_error = chance,
+        _ => faults.sync_error = chance,
+    });
+    if matches!(fault, Fault::WriteErrors | Fault::SyncErrors) {
+        shared.next_end_takes_power(node);
+    }
+    sleep(for_a_while(shared)).await;
+    calm(drive);
+}
+
+/// Lets shards of victims rot.
+fn rot(shared: &Shared) {
+    for victim in &shared.plan.victims {
+        let (node, path) = shared.plan.place(*victim);
+        let drives = shared.world.drives(node);
+        if let Some(drive) = drives.iter().find(|drive| drive.mount() == Path::new(&path)) {
+            drive.rot_below("data");
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Run of a seed: the nodes are formatted and started, faults strike while clients work, then all come back without
+//! faults and everything is checked.
+
+use super::{
+    faults::{calm, strike_on},
+    http,
+    node::{config, live},
+    plan::{Fault, Plan},
+};
+use crate::{
+    World,
+    workload::{BUCKET, KEYS, Workload, clients, random},
+};
+use futures::future::select_all;
+use madsim::time::{Duration, sleep, timeout};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Deref,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+use store::{
+    background::recovery::Recovered,
+    drive::format::Layout,
+    node::{Node, cluster},
+    runtime::Rt,
+    store::StoreError,
+};
+
+/// Longest time until all nodes reach each other once the faults are over.
+const WHOLE_MAX: Duration = Duration::from_secs(120);
+/// Exceeds the time after which a drive has swept what was left on it.
+const TEND: Duration = Duration::from_millis(2500);
+/// Most recoveries until no folder is left behind.
+const RECOVERIES: usize = 6;
+
+/// State that nodes, clients and supervisor share.
+pub struct Shared {
+    pub workload: Workload,
+    pub plan: Plan,
+    layout: Layout,
+    state: Mutex<State>,
+    /// True while clients work under faults.
+    works: AtomicBool,
+    counts: [AtomicU64; 2],
+}
+
+#[derive(Default)]
+struct State {
+    /// Nodes whose drives are formatted.
+    formatted: BTreeSet<u32>,
+    /// Open nodes, by number.
+    up: BTreeMap<u32, Arc<Node>>,
+    down: BTreeSet<u32>,
+    paused: BTreeSet<u32>,
+    /// Nodes whose drives a fault has struck.
+    struck: BTreeSet<u32>,
+    /// Nodes whose page caches may be ahead of their media.
+    ahead: BTreeSet<u32>,
+    faults: BTreeMap<String, u64>,
+}
+
+/// Counts of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Operations that succeeded, and that failed, while faults struck.
+    pub done: u64,
+    pub failed: u64,
+    /// Faults by name.
+    pub faults: BTreeMap<String, u64>,
+}
+
+impl Deref for Shared {
+    type Target = Workload;
+
+    fn deref(&self) -> &Workload {
+        &self.workload
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic")
+    }
+
+    /// Returns whether clients are to work.
+    pub fn works(&self) -> bool {
+        self.works.load(Ordering::Relaxed)
+    }
+
+    /// Formats a node's drives at its first start, and waits for the others to have done so
+    /// (`format.complete-after-all`).
+    pub async fn format(&self, rt: &Rt, node: u32) {
+        if !self.state().formatted.contains(&node) {
+            let formatted = cluster::format(rt, &config(self, node), self.layout.clone()).await;
+            formatted.expect("formatted");
+            self.state().formatted.insert(node);
+        }
+        while !self.is_formatted() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    fn is_formatted(&self) -> bool {
+        self.state().formatted.len() == self.plan.nodes as usize
+    }
+
+    /// Notes that a node is open.
+    pub fn is_up(&self, node: u32, open: Arc<Node>) {
+        self.state().up.insert(node, open);
+    }
+
+    /// Returns whether a fault has struck the node's drives.
+    pub fn is_struck(&self, node: u32) -> bool {
+        self.state().struck.contains(&node)
+    }
+
+    pub fn strikes_drives_of(&self, node: u32) {
+        self.state().struck.insert(node);
+    }
+
+    /// Notes that a node has to end with its host's power.
+    pub fn next_end_takes_power(&self, node: u32) {
+        self.state().ahead.insert(node);
+    }
+
+    pub fn count_fault(&self, fault: Fault) {
+        *self.state().faults.entry(format!("{fault:?}")).or_default() += 1;
+    }
+
+    /// Counts an operation under faults.
+    pub fn answered(&self, is_ok: bool) {
+        self.counts[usize::from(!is_ok)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns a random pause between two operations of a client.
+    pub fn client_pause(&self) -> Duration {
+        random(self.plan.pause_max)
+    }
+
+    /// Ends a node, if it runs.
+    pub fn take_down(&self, node: u32, power: bool) -> bool {
+        let mut state = self.state();
+        if state.paused.contains(&node) || !state.down.insert(node) {
+            return false;
+        }
+        let power = state.ahead.remove(&node) || power;
+        state.up.remove(&node);
+        drop(state);
+        match power {
+            true => self.world.power_off(node),
+            false => self.world.kill(node),
+        }
+        true
+    }
+
+    /// Starts a node that was taken down.
+    pub fn bring_up(&self, node: u32) {
+        if self.state().down.remove(&node) {
+            self.world.restart(node);
+        }
+    }
+
+    /// Stops a node's process, if it runs.
+    pub fn stop(&self, node: u32) -> bool {
+        let mut state = self.state();
+        if state.down.contains(&node) || !state.paused.insert(node) {
+            return false;
+        }
+        drop(state);
+        self.world.pause(node);
+        true
+    }
+
+    /// Lets a node's process go on that was stopped.
+    pub fn resume(&self, node: u32) {
+        if self.state().paused.remove(&node) {
+            self.world.resume(node);
+        }
+    }
+}
+
+/// Runs a seed.
+pub async fn cluster(world: World) -> Report {
+    cluster_as(world, |_| {}).await
+}
+
+/// Runs a seed with a plan that `change` adapts after it is drawn.
+pub async fn cluster_as(world: World, change: fn(&mut Plan)) -> Report {
+    let mut plan = Plan::draw(world.seed() % 10 == 7);
+    change(&mut plan);
+    if !world.is_mutated() {
+        world.replay_machines();
+    }
+    world.event(0, &format!("{plan:?}"));
+    let shared = Arc::new(Shared {
+        layout: layout(&world, &plan),
+        workload: Workload::new(&world, plan.settings()),
+        plan,
+        state: Mutex::default(),
+        works: AtomicBool::new(true),
+        counts: Default::default(),
+    });
+    for node in nodes(&shared) {
+        let there = shared.clone();
+        world.start(node, move |rt| live(rt, node, there.clone()));
+    }
+    while !shared.is_formatted() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    if shared.plan.http {
+        http::start(&shared);
+    }
+    disturb(&shared).await;
+    if shared.plan.http {
+        http::stop(&shared);
+    }
+    come_back(&shared).await;
+    verify(&shared).await;
+    settle(&shared).await;
+    progress(&shared).await;
+    verify(&shared).await;
+    // Over HTTP a completion may be sent again (`specs/s3.md`).
+    shared.workload.check(shared.plan.http);
+    let [done, failed] = [0, 1].map(|at| shared.counts[at].load(Ordering::Relaxed));
+    let faults = shared.state().faults.clone();
+    Report { done, failed, faults }
+}
+
+fn nodes(shared: &Shared) -> impl Iterator<Item = u32> + use<> {
+    1..=shared.plan.nodes
+}
+
+/// Draws the identities of all drives, and sets their sizes.
+fn layout(world: &World, plan: &Plan) -> Layout {
+    let mut ids = 0;
+    let mut fresh = || {
+        ids += 1;
+        u128::from(world.seed() + 1) << 64 | ids
+    };
+    for drive in 0..plan.set_size {
+        let (node, path) = plan.place(drive);
+        calm(&world.drive(node, path));
+    }
+    Layout::new(plan.set_size, plan.set_size, &mut fresh).expect("a shape")
+}
+
+/// Lets faults strike for as long as the plan says.
+async fn disturb(shared: &Shared) {
+    let strikers = (0..shared.plan.strikers).map(|_| Box::pin(strike_on(shared)));
+    timeout(shared.plan.length, select_all(strikers)).await.ok();
+}
+
+/// Ends all faults, and starts all nodes again.
+async fn come_back(shared: &Arc<Shared>) {
+    let world = &shared.world;
+    shared.works.store(false, Ordering::Relaxed);
+    shared.set_calm(true);
+    for node in nodes(shared) {
+        shared.resume(node);
+        shared.take_down(node, false);
+        for other in nodes(shared).filter(|other| *other != node) {
+            world.set_link(node, other, true);
+            world.set_link_quality(node, other, Default::default());
+        }
+        world.set_clock_offset(node, 0);
+        world.set_clock_drift(node, 0);
+        world.drives(node).iter().for_each(calm);
+    }
+    for node in nodes(shared) {
+        shared.bring_up(node);
+    }
+    let whole = timeout(WHOLE_MAX, whole(shared)).await;
+    assert!(
+        whole.is_ok(),
+        "live.resolves: the nodes do not reach each other after {WHOLE_MAX:?}"
+    );
+}
+
+/// Waits until every node reaches every drive.
+async fn whole(shared: &Arc<Shared>) {
+    for node in nodes(shared) {
+        while !on(shared, node, |open, _| async move {
+            let survey = open.store.survey().await;
+            survey.drives().all(|(_, _, drive)| drive.status.is_online())
+        })
+        .await
+        .unwrap_or(false)
+        {
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// Runs a task in an open node's process; `None` if it is not open.
+async fn on<F>(
+    shared: &Arc<Shared>,
+    node: u32,
+    task: impl FnOnce(Arc<Node>, Arc<Shared>) -> F + Send + 'static,
+) -> Option<F::Output>
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    let open = shared.state().up.get(&node).cloned()?;
+    let there = shared.clone();
+    shared.world.run_on(node, move |_| task(open, there)).await.ok()
+}
+
+/// Checks that every node reads every key, and lists them.
+async fn verify(shared: &Arc<Shared>) {
+    for node in nodes(shared) {
+        let verified = on(shared, node, move |open, shared| async move {
+            let store = &open.store;
+            if let Err(error) = shared.ends("a bucket", store.bucket(BUCKET)).await {
+                assert_eq!(error, StoreError::NoSuchBucket, "the buckets cannot be read");
+                let is_unused = shared.histories.histories().values().all(Vec::is_empty);
+                assert!(is_unused || shared.plan.http, "the bucket is lost");
+                return;
+            }
+            for key in KEYS {
+                let read = shared.ends("a read", clients::get(store, &shared, key)).await;
+                assert!(read.is_ok(), "put.acked-survives: {key} on node {node}: {read:?}");
+            }
+            let listed = shared.ends("a listing", clients::list(store, &shared)).await;
+            assert!(listed.is_ok(), "a listing on node {node}: {listed:?}");
+        });
+        verified.await.expect("it is open");
+    }
+}
+
+/// Checks that what faults have left is settled and cleared away.
+async fn settle(shared: &Arc<Shared>) {
+    let settled = on(shared, 1, |node, shared| async move {
+        // By then the sweeps of leftovers have ended.
+        sleep(TEND).await;
+        let first: Recovered = shared.ends("recovery", node.recover(Duration::ZERO)).await;
+        assert_eq!(first.left, 0, "live.resolves: {first:?}");
+        let mut again = first;
+        for _ in 0..RECOVERIES {
+            again = shared.ends("recovery", node.recover(Duration::ZERO)).await;
+            if again == Recovered::default() {
+                break;
+            }
+        }
+        // A drive that has missed a vote is not told of it yet: its key is settled again each time.
+        assert_eq!((again.dropped, again.ended, again.left), (0, 0, 0), "drive.no-garbage: {again:?}");
+    });
+    settled.await.expect("it is open");
+}
+
+/// Checks that every key can be written, each through another node.
+async fn progress(shared: &Arc<Shared>) {
+    for (key, node) in KEYS.into_iter().zip((1..=shared.plan.nodes).cycle()) {
+        let written = on(shared, node, move |open, shared| async move {
+            let created = shared.ends("a new bucket", open.store.create_bucket(BUCKET)).await;
+            assert!(matches!(created, Ok(_) | Err(StoreError::BucketExists)), "{created:?}");
+            let put = shared
+                .ends("a put", clients::put_value(&open.store, &shared, key))
+                .await;
+            assert!(put.is_ok(), "live.resolves: {key} cannot be written: {put:?}");
+        });
+        written.await.expect("it is open");
+    }
+}

@@ -1,0 +1,156 @@
+//! A node of the cluster: it opens its drives, serves the other nodes, and runs clients.
+
+use super::life::Shared;
+use crate::workload::{BUCKET, KEYS, clients};
+use madsim::{
+    rand::{seq::SliceRandom, thread_rng},
+    time::{Duration, sleep},
+};
+use std::{future::ready, net::SocketAddr, path::PathBuf, sync::Arc};
+use store::{
+    access::Credentials,
+    http::{Limits, Timeouts},
+    node::{
+        IndexPolicy,
+        cluster::{self, ClusterConfig, ClusterNode, DrivePlace, Host},
+    },
+    peer::{Entrance, PeerSecret, Security},
+    runtime::{Rt, spawn},
+    server::{self, ServeConfig, WatchConfig},
+    store::{Store, StoreError},
+};
+
+/// Port of nodes, for other nodes and for clients.
+const PORT: u16 = 9000;
+/// Time after which a node that could not start is started again.
+const START_AGAIN: Duration = Duration::from_secs(1);
+
+/// Returns the address of a node.
+pub fn address(shared: &Shared, node: u32) -> SocketAddr {
+    SocketAddr::new(shared.world.ip(node), PORT)
+}
+
+/// Returns the configuration of a node, 1 or above.
+pub fn config(shared: &Shared, node: u32) -> ClusterConfig {
+    let plan = &shared.plan;
+    let host = |node: u32| {
+        let address = address(shared, node);
+        Host {
+            name: format!("node{node}"),
+            resolve: Arc::new(move || Box::pin(ready(Ok(vec![address])))),
+        }
+    };
+    let place = |drive: usize| {
+        let (node, path) = plan.place(drive);
+        DrivePlace {
+            node: node as u16 - 1,
+            path: PathBuf::from(path),
+        }
+    };
+    ClusterConfig {
+        me: node as u16 - 1,
+        hosts: (1..=plan.nodes).map(host).collect(),
+        drives: (0..plan.set_size).map(place).collect(),
+        set_size: plan.set_size,
+        standard_parity: plan.parity,
+        reduced_parity: plan.parity.min(1),
+        index: IndexPolicy::default(),
+        secrets: vec![PeerSecret::from_bytes(&[7; 32]).expect("long enough")],
+        security: Security::None,
+    }
+}
+
+/// Runs one life of a node.
+pub async fn live(rt: Rt, node: u32, shared: Arc<Shared>) {
+    shared.format(&rt, node).await;
+    let ClusterNode { node: open, entrance } = loop {
+        match cluster::open(rt.clone(), config(&shared, node)).await {
+            Ok(opened) => break opened,
+            // Its drives fail as it starts: whoever tends it starts it again.
+            Err(error) if shared.is_struck(node) => shared.world.event(node, &format!("no start: {error}")),
+            Err(error) => panic!("a node whose drives serve starts: {error}"),
+        }
+        rt.sleep(START_AGAIN).await;
+    };
+    let store = open.store.clone();
+    shared.is_up(node, Arc::new(open));
+    if shared.plan.http {
+        spawn(
+            &rt,
+            "serve",
+            serve(rt.clone(), node, store.clone(), entrance, shared.clone()),
+        );
+    } else {
+        spawn(&rt, "accept", accept(rt.clone(), node, entrance, shared.clone()));
+    }
+    if shared.works() {
+        create_bucket(&rt, &store, &shared).await;
+        let inside = if shared.plan.http { 0 } else { shared.plan.clients };
+        for client in 0..inside {
+            spawn(&rt, "client", work(node, client, store.clone(), shared.clone()));
+        }
+    }
+    std::future::pending().await
+}
+
+/// Takes the connections of the other nodes.
+async fn accept(rt: Rt, node: u32, entrance: Arc<Entrance>, shared: Arc<Shared>) {
+    let listener = rt.listen(address(&shared, node)).await.expect("a free port");
+    while let Ok((stream, from)) = listener.accept().await {
+        spawn(&rt, "peer", entrance.clone().serve(stream, from));
+    }
+}
+
+/// Serves S3, and the other nodes on the same port.
+async fn serve(rt: Rt, node: u32, store: Arc<Store>, entrance: Arc<Entrance>, shared: Arc<Shared>) {
+    let config = ServeConfig {
+        listener: rt.listen(address(&shared, node)).await.expect("a free port"),
+        credentials: credentials(),
+        region: None,
+        domains: Default::default(),
+        origins: Default::default(),
+        limits: Limits {
+            requests: 64,
+            stream_bytes: 64 << 20,
+            wait: Duration::from_secs(5),
+        },
+        timeouts: Timeouts::default(),
+        tls: None,
+        peers: Some(entrance),
+        watch: WatchConfig::default(),
+        is_leaving: Arc::default(),
+    };
+    let served = server::serve(rt, store, config, std::future::pending()).await;
+    panic!("the server has ended: {served:?}");
+}
+
+pub fn credentials() -> Credentials {
+    Credentials {
+        access_key: "access".to_owned(),
+        secret_key: "secret".to_owned(),
+    }
+}
+
+async fn create_bucket(rt: &Rt, store: &Arc<Store>, shared: &Shared) {
+    loop {
+        let created = shared.ends("a new bucket", store.create_bucket(BUCKET)).await;
+        if matches!(created, Ok(_) | Err(StoreError::BucketExists)) {
+            return;
+        }
+        rt.sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Runs a client until its node ends.
+async fn work(node: u32, client: usize, store: Arc<Store>, shared: Arc<Shared>) {
+    loop {
+        let key = *KEYS.choose(&mut thread_rng()).expect("there are keys");
+        let what = shared.what();
+        let operation = clients::operation(&store, &shared, key, what);
+        let result = shared.ends("an operation", operation).await;
+        let event = format!("client {client}: {key} {what} {result:?}");
+        shared.world.event(node, &event);
+        shared.answered(result.is_ok());
+        sleep(shared.client_pause()).await;
+    }
+}

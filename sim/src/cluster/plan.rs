@@ -1,0 +1,162 @@
+//! Plan of a seed: the nodes and their drives, and which faults strike how often.
+//!
+//! Swarm testing, as in the scenario of one node: every seed switches some faults off and weights the others wildly.
+//!
+//! No drive loses what it holds for good, except one victim of each set whose shards may rot: lost shards are not
+//! rebuilt yet, and an acknowledged version is on W drives, of which K suffice (`one_node/plan.rs` says why). A drive may
+//! miss any write, and any number of nodes may be away at a time: what is acknowledged must be read once all are back.
+
+use crate::workload::Settings;
+use madsim::{
+    rand::{Rng, seq::SliceRandom, thread_rng},
+    time::Duration,
+};
+use model::protocol::write_quorum;
+
+/// Fault of a node, of the network between nodes, or of a drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A process is killed, and starts again later.
+    Kill,
+    /// A host loses its power, and gets it back later.
+    PowerOff,
+    /// A process is stopped for a while, and goes on.
+    Pause,
+    /// Nothing goes between two groups of nodes.
+    Partition,
+    /// Nothing goes from one node to another, while the other direction works.
+    OneWay,
+    /// A link becomes slow, and narrow.
+    SlowLink,
+    /// Connections between two nodes are reset.
+    Reset,
+    /// A clock steps by up to 3 s, and runs fast or slow.
+    Clock,
+    DriveHangs,
+    DriveSlow,
+    ReadErrors,
+    ReadFlips,
+    WriteErrors,
+    SyncErrors,
+    /// A victim's shards rot.
+    Rot,
+}
+
+const FAULTS: [Fault; 15] = [
+    Fault::Kill,
+    Fault::PowerOff,
+    Fault::Pause,
+    Fault::Partition,
+    Fault::OneWay,
+    Fault::SlowLink,
+    Fault::Reset,
+    Fault::Clock,
+    Fault::DriveHangs,
+    Fault::DriveSlow,
+    Fault::ReadErrors,
+    Fault::ReadFlips,
+    Fault::WriteErrors,
+    Fault::SyncErrors,
+    Fault::Rot,
+];
+
+/// Parameters of a run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub nodes: u32,
+    pub drives_per_node: usize,
+    pub set_size: usize,
+    pub parity: u8,
+    /// Drives of which shards may rot, by their place in the deployment.
+    pub victims: Vec<usize>,
+    /// Enabled faults with their weights.
+    pub faults: Vec<(Fault, u32)>,
+    /// Faults that are in effect at once, at most.
+    pub strikers: usize,
+    /// Longest quiet time between two faults of a striker.
+    pub quiet_max: Duration,
+    /// Time for which faults strike.
+    pub length: Duration,
+    /// Clients on each node.
+    pub clients: usize,
+    /// Longest pause between a client's operations.
+    pub pause_max: Duration,
+    pub vanish: f64,
+    pub uploads: f64,
+    /// Clients are hosts that speak S3 to the nodes.
+    pub http: bool,
+}
+
+impl Plan {
+    /// Draws a plan; `http` follows from the seed alone.
+    pub fn draw(http: bool) -> Plan {
+        let mut rng = thread_rng();
+        let (nodes, drives_per_node, parity) = match rng.gen_range(0..100) {
+            0..60 => (4, 1, 2),
+            60..80 => (2, 2, 2),
+            80..90 => (4, 4, 4),
+            _ => (4, 4, 8),
+        };
+        let set_size = nodes as usize * drives_per_node;
+        let data = set_size as u8 - parity;
+        let spare = usize::from(write_quorum(data, parity) - data);
+        let mut drives: Vec<usize> = (0..set_size).collect();
+        drives.shuffle(&mut rng);
+        let victims = drives[..rng.gen_range(0..=spare)].to_vec();
+        let mut faults = FAULTS.to_vec();
+        faults.shuffle(&mut rng);
+        faults.truncate(if rng.gen_bool(0.1) { 0 } else { rng.gen_range(1..=6) });
+        let faults = faults.into_iter().map(|fault| (fault, 1 << rng.gen_range(0..6)));
+        let faults = faults.collect();
+        let length = Duration::from_millis(match rng.gen_range(0..10) {
+            0..5 => 3_000,
+            5..9 => 15_000,
+            _ => 90_000,
+        });
+        let mut chance = |on: f64, most: f64| {
+            if rng.gen_bool(on) {
+                rng.gen_range(0.05..most)
+            } else {
+                0.0
+            }
+        };
+        let (vanish, uploads) = (chance(0.3, 0.3), chance(0.5, 0.4));
+        Plan {
+            nodes,
+            drives_per_node,
+            set_size,
+            parity,
+            victims,
+            faults,
+            strikers: rng.gen_range(1..=3),
+            quiet_max: length / [3, 10, 30][rng.gen_range(0..3)],
+            length,
+            clients: rng.gen_range(1..=3),
+            pause_max: length / rng.gen_range(10..50),
+            vanish,
+            uploads,
+            http,
+        }
+    }
+
+    /// Returns what clients depend on.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            lies: false,
+            vanish: self.vanish,
+            uploads: self.uploads,
+            over_http: self.http,
+        }
+    }
+
+    /// Returns whether a fault is enabled.
+    pub fn has(&self, fault: Fault) -> bool {
+        self.faults.iter().any(|(on, _)| *on == fault)
+    }
+
+    /// Node and path of a drive, by its place in the deployment: neighbours of a set are on different nodes.
+    pub fn place(&self, drive: usize) -> (u32, String) {
+        let nodes = self.nodes as usize;
+        (1 + (drive % nodes) as u32, format!("/d{}", drive / nodes + 1))
+    }
+}
