@@ -136,6 +136,7 @@ fn open_blocking(
         meter: Meter::new(),
         drive: Mutex::new(drive),
         staging: Mutex::default(),
+        removing: Mutex::default(),
         subfolders: [const { AtomicBool::new(false) }; 256],
         waiting_bytes: AtomicUsize::new(0),
         lock: Mutex::new(Some(slot.lock)),

@@ -22,7 +22,7 @@ pub use life::{NODE, Report, one_node, one_node_as};
 pub use plan::{Kind, Plan};
 
 /// Seeds that found bugs in the server, with the bugs. They run first.
-pub const FOUND: [(u64, &str); 8] = [
+pub const FOUND: [(u64, &str); 9] = [
     (
         136,
         "a flipped bit of format.json: the whole node refused to start, naming a wrong slot",
@@ -34,6 +34,10 @@ pub const FOUND: [(u64, &str); 8] = [
     (
         145,
         "a client that went away during a sync of its shard: the folder was removed under it, the drive went offline",
+    ),
+    (
+        605,
+        "a drive that was closed right after a clean-up left a file that it had been about to remove",
     ),
     (
         118_158,

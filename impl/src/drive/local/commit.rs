@@ -215,6 +215,11 @@ impl Core {
     /// Ends cleanly, if the drive still can.
     fn close(&mut self) {
         if self.shared.health.check().is_ok() && self.commit(true).is_ok() {
+            // Jobs whose turn comes later find the drive closed (`drive.removed-after-jobs`).
+            let removing = mem::take(&mut *lock(&self.shared.removing));
+            for (folder, part) in removing {
+                remove_shard(&self.shared, folder, part);
+            }
             self.shared.health.close();
         }
         if let Err(error) = self.shared.index.close() {
@@ -279,6 +284,7 @@ impl Core {
             return;
         }
         let shared = self.shared.clone();
+        lock(&shared.removing).extend(unnamed.iter().copied());
         let removal = async move {
             let job = move |shared: &Shared| {
                 for (folder, part) in unnamed {

@@ -69,6 +69,7 @@ impl Drop for Staged {
             return forget(&self.shared);
         }
         let shared = self.shared.clone();
+        lock(&shared.removing).insert((folder, part));
         let removal = async move {
             let job = move |shared: &Shared| {
                 remove_shard(shared, folder, part);
@@ -93,4 +94,5 @@ pub(super) fn remove_shard(shared: &Shared, folder: Folder, part: u16) {
     {
         tracing::warn!(path = %path.display(), %error, "cannot remove a shard; the next start tries again");
     }
+    lock(&shared.removing).remove(&(folder, part));
 }

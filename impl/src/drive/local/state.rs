@@ -12,7 +12,7 @@ use crate::{
 };
 use model::protocol::{DriveState, Folder};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::{
@@ -59,6 +59,8 @@ pub(super) struct Shared {
     pub(super) drive: Mutex<DriveState>,
     /// Shards that are being staged as files, each with the number of its writers.
     pub(super) staging: Mutex<BTreeMap<(Folder, u16), usize>>,
+    /// Files that are to be removed beside the commits, and are not yet: closing the drive removes them.
+    pub(super) removing: Mutex<BTreeSet<(Folder, u16)>>,
     /// Subfolders of `data/` that exist and have durable names.
     pub(super) subfolders: [AtomicBool; 256],
     /// Bytes of small shards that wait in the queue.

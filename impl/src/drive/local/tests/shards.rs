@@ -83,6 +83,25 @@ async fn a_writer_that_goes_away_while_its_file_is_synced_leaves_nothing_and_the
     stage(&*drive, staging(&key("a"), 12), &[bytes(10, 1)]).await;
 }
 
+// `drive.removed-after-jobs`
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_stop_leaves_no_file_that_was_let_go() {
+    let bed = Bed::new();
+    let drive = bed.open().await;
+    let (key, folders) = (key("a"), 1..=50);
+    for folder in folders.clone() {
+        stage(&*drive, staging(&key, folder), &[bytes(10, 1)]).await;
+    }
+    let file = |folder: Folder| bed.path().join(format!("data/00/{folder:032x}.1"));
+    assert!(folders.clone().all(|folder| file(folder).exists()));
+    for folder in folders.clone() {
+        drive.abandon(&key, folder).await.expect("no vote names it");
+    }
+    drive.close().await;
+    let left: Vec<_> = folders.filter(|folder| file(*folder).exists()).collect();
+    assert_eq!(left, [] as [Folder; 0]);
+}
+
 // `drive.sweep-unnamed`
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_start_removes_what_no_row_names_and_nothing_else() {
