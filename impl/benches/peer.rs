@@ -1,7 +1,7 @@
 //! What a call between two nodes costs, beside the same call over HTTP/2: `cargo bench -p impl --bench peer`.
 //!
-//! Both sides run in this process, over loopback and TLS 1.3: the CPU time is that of both. `--features aws-lc-rs` takes
-//! that library for cryptography in place of `ring`.
+//! Both sides run in this process, over loopback and TLS 1.3: the CPU time is that of both. `--features aws-lc-rs`
+//! takes that library for cryptography in place of `ring`.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

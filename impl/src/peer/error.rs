@@ -129,7 +129,8 @@ pub enum HandshakeError {
     Reflected,
     /// Another node than the one that was meant.
     #[error(
-        "node {wanted} was dialled, and node {found} answers there: the order of the arguments differs, or the address is another node's"
+        "node {wanted} was dialled, and node {found} answers there: the order of the arguments differs, or the address is \
+         another node's"
     )]
     WrongNode {
         /// Index of the node that was meant.
@@ -146,7 +147,10 @@ pub enum HandshakeError {
         nodes: u16,
     },
     /// No version of the protocol that both know.
-    #[error("this node speaks versions {} to {} of the protocol, the peer {} to {}", ours.start(), ours.end(), theirs.start(), theirs.end())]
+    #[error(
+        "this node speaks versions {} to {} of the protocol, the peer {} to {}",
+        ours.start(), ours.end(), theirs.start(), theirs.end()
+    )]
     NoCommonVersion {
         /// Versions that this node knows.
         ours: RangeInclusive<u16>,
