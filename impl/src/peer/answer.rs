@@ -3,6 +3,7 @@
 
 use super::{
     ConnectionError, Refusal,
+    ask::millis,
     frame::{Frame, Kind, Outgoing, PAYLOAD_BYTES_MAX, Payload},
     lateness::Lateness,
     pump::End,
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -22,6 +24,9 @@ const WAITING_BYTES_MAX: usize = 8 << 20;
 /// Calls under way, and bytes of theirs, above which none is taken any more.
 const CALLS_MAX: usize = 4096;
 const CALL_BYTES_MAX: usize = 32 << 20;
+/// Bytes of answers that wait to be sent, above which no further answer is kept: those of calls that were under way when
+/// the first bound was reached.
+const KEPT_BYTES_MAX: usize = 32 << 20;
 
 /// A process of a node that asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +93,7 @@ impl Answering {
 
     fn answer(&mut self, call: u64, answer: Option<Result<Payload, Refusal>>) {
         let (kind, payload) = match answer {
-            Some(Ok(payload)) if payload.len() <= PAYLOAD_BYTES_MAX => (Kind::Reply, payload),
+            Some(Ok(payload)) if payload.len() <= PAYLOAD_BYTES_MAX && self.keeps_answers() => (Kind::Reply, payload),
             Some(Err(refusal)) => (Kind::Refused, Bytes::copy_from_slice(&[refusal as u8]).into()),
             // It was run: to refuse it now would be wrong.
             Some(Ok(_)) | None => (Kind::Unanswered, Payload::default()),
@@ -100,12 +105,18 @@ impl Answering {
         self.outgoing.push(&frame);
     }
 
+    fn keeps_answers(&self) -> bool {
+        self.outgoing.len() < KEPT_BYTES_MAX || self.mutation.is(Mutant::AnswersAllKept)
+    }
+
     fn run(&mut self, call: u64, request: Request) {
         let bytes = request.payload.len();
-        self.running_bytes += bytes;
-        let answer = self.service.call(self.caller, request);
         // One that panics has been run, as far as anybody knows.
-        let answer = std::panic::AssertUnwindSafe(answer).catch_unwind();
+        let Ok(answer) = catch_unwind(AssertUnwindSafe(|| self.service.call(self.caller, request))) else {
+            return self.answer(call, None);
+        };
+        let answer = AssertUnwindSafe(answer).catch_unwind();
+        self.running_bytes += bytes;
         self.running
             .push(Box::pin(async move { (call, bytes, answer.await.ok()) }));
     }
@@ -118,6 +129,11 @@ impl End for Answering {
         }
         let wait = Duration::from_millis(u64::from(frame.wait_ms));
         let late = self.lateness.of(now.saturating_sub(self.began), frame.sent_ms);
+        let late = if self.mutation.is(Mutant::ExpiredIsRun) {
+            Duration::ZERO
+        } else {
+            late
+        };
         let Some(left) = wait.checked_sub(late).filter(|left| !left.is_zero()) else {
             self.answer(frame.call, Some(Err(Refusal::Expired)));
             return Ok(());
@@ -131,11 +147,23 @@ impl End for Answering {
         Ok(())
     }
 
+    fn sent_ms(&self, now: Duration) -> u32 {
+        millis(now.saturating_sub(self.began))
+    }
+
+    /// A ping is compared as a call is: without calls the clocks would drift apart unnoticed.
+    fn pinged(&mut self, sent_ms: u32, now: Duration) {
+        if !self.mutation.is(Mutant::PingsNotCompared) {
+            self.lateness.of(now.saturating_sub(self.began), sent_ms);
+        }
+    }
+
     fn takes_frames(&self) -> bool {
-        let is_full = self.outgoing.len() >= WAITING_BYTES_MAX
-            || self.running.len() >= CALLS_MAX
-            || self.running_bytes >= CALL_BYTES_MAX;
-        !is_full || self.mutation.is(Mutant::AnswersUnbounded)
+        let has_answers = self.outgoing.len() >= WAITING_BYTES_MAX;
+        let has_calls = self.running.len() >= CALLS_MAX || self.running_bytes >= CALL_BYTES_MAX;
+        let takes_all = |mutant| self.mutation.is(mutant);
+        (!has_answers || takes_all(Mutant::AnswersUnbounded))
+            && (!has_calls || takes_all(Mutant::CallsUnderWayUnbounded))
     }
 
     fn work(&mut self, _: Duration, cx: &mut Context<'_>) {

@@ -25,7 +25,10 @@ pub(super) type Receiver = oneshot::Receiver<Result<Bytes, CallError>>;
 
 /// The calls of a connection. Callers hand them over, the connection's task moves them; both hold it.
 #[derive(Debug)]
-pub(super) struct Calls(Mutex<State>);
+pub(super) struct Calls {
+    state: Mutex<State>,
+    mutation: Mutation,
+}
 
 #[derive(Debug)]
 struct State {
@@ -57,7 +60,7 @@ struct Waiting {
 impl Calls {
     /// Calls of a connection that begins now, and ends when it has had none for `idle_max`.
     pub fn new(now: Duration, idle_max: Option<Duration>, mutation: Mutation) -> Calls {
-        Calls(Mutex::new(State {
+        let state = State {
             began: now,
             outgoing: Outgoing::default(),
             unsent: Vec::new(),
@@ -70,11 +73,15 @@ impl Calls {
             is_over: false,
             ended: None,
             mutation,
-        }))
+        };
+        Calls {
+            state: Mutex::new(state),
+            mutation,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands over a call, behind those that were handed over before (`peer.order`). Its answer comes within `wait`.
@@ -86,10 +93,14 @@ impl Calls {
         if let Some(reason) = &state.ended {
             return Err(CallError::NotSent(NotSent::Unreachable(reason.clone())));
         }
+        if state.is_over {
+            let reason = ConnectionError::Ended.to_string();
+            return Err(CallError::NotSent(NotSent::Unreachable(reason.into())));
+        }
         if payload.len() > PAYLOAD_BYTES_MAX {
             return Err(CallError::NotSent(NotSent::TooLarge(payload.len())));
         }
-        if state.outgoing.len() >= WAITING_BYTES_MAX || state.waiting.len() >= CALLS_MAX {
+        if state.is_full() {
             return Err(CallError::NotSent(NotSent::Busy));
         }
         let call = state.next_call();
@@ -125,9 +136,10 @@ impl Calls {
         }
     }
 
-    /// Returns why the connection has ended, if it has.
-    pub fn ended(&self) -> Option<Arc<str>> {
-        self.state().ended.clone()
+    /// Returns whether the connection has ended, or is about to.
+    pub fn is_ending(&self) -> bool {
+        let state = self.state();
+        state.is_over || state.ended.is_some()
     }
 
     /// Answers all calls, now that the connection has ended: whether one was run is unknown if it may have left
@@ -143,7 +155,7 @@ impl Calls {
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         for (call, waiting) in waiting {
-            let error = if unsent.binary_search(&call).is_ok() {
+            let error = if unsent.binary_search(&call).is_ok() || self.mutation.is(Mutant::LostIsNotSent) {
                 CallError::NotSent(NotSent::Unreachable(reason.clone()))
             } else {
                 CallError::Unknown(Lost::Connection(reason.clone()))
@@ -154,6 +166,11 @@ impl Calls {
 }
 
 impl State {
+    fn is_full(&self) -> bool {
+        let is_full = self.outgoing.len() >= WAITING_BYTES_MAX || self.waiting.len() >= CALLS_MAX;
+        is_full && !self.mutation.is(Mutant::CallsUnbounded)
+    }
+
     fn next_call(&mut self) -> u64 {
         self.last_call += 1;
         if self.mutation.is(Mutant::CallNumbersReused) {
@@ -174,6 +191,7 @@ impl State {
     fn expire(&mut self, now: Duration) {
         while let Some((deadline, call)) = self.deadlines.first().copied()
             && deadline <= now
+            && !self.mutation.is(Mutant::CallWithoutDeadline)
         {
             self.answer(call, Err(CallError::Unknown(Lost::Deadline)));
             self.deadlines.remove(&(deadline, call));
@@ -209,9 +227,15 @@ impl End for &Calls {
         Ok(())
     }
 
+    fn sent_ms(&self, now: Duration) -> u32 {
+        millis(now.saturating_sub(self.state().began))
+    }
+
+    fn pinged(&mut self, _: u32, _: Duration) {}
+
     /// Whoever reads answers waits for nothing (`peer.replies-are-always-read`).
     fn takes_frames(&self) -> bool {
-        true
+        !self.mutation.is(Mutant::AnswersNotRead) || self.state().outgoing.is_empty()
     }
 
     fn work(&mut self, now: Duration, cx: &mut Context<'_>) {
@@ -232,8 +256,9 @@ impl End for &Calls {
     fn next_time(&self) -> Option<Duration> {
         let state = self.state();
         let deadline = state.deadlines.first().map(|(deadline, _)| *deadline);
+        let deadline = deadline.filter(|_| !state.mutation.is(Mutant::CallWithoutDeadline));
         let idle = state.idle_max.map(|idle_max| state.used + idle_max);
-        let idle = idle.filter(|_| state.waiting.is_empty());
+        let idle = idle.filter(|_| state.waiting.is_empty() && !state.is_over);
         [deadline, idle].into_iter().flatten().min()
     }
 

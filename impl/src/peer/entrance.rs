@@ -9,7 +9,7 @@ use super::{
     link::BULK_MAX,
     pump::{Wire, pump},
 };
-use crate::runtime::{self, Rt, Stream, spawn};
+use crate::runtime::{self, Mutant, Mutation, Rt, Stream, spawn};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -19,8 +19,8 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Connections that have yet to prove themselves: in all, and from one address. A node dials two at once (see `link`), and
-/// all nodes may have one address.
+/// Connections that have yet to prove themselves: in all, and from one address. A node dials two at once (see `link`),
+/// and all nodes may have one address.
 const UNPROVEN_MAX: usize = 64;
 const UNPROVEN_OF_ADDRESS_MIN: usize = 8;
 /// Time in which a connection has to prove itself.
@@ -133,7 +133,7 @@ impl Entrance {
             match security {
                 Security::Tls(tls) => Ok(tls.accept(stream).await?),
                 #[cfg(feature = "mutants")]
-                Security::None => Ok((stream, Binding::default())),
+                Security::None(binding) => Ok((stream, binding)),
             }
         };
         self.serve_as(secured, address).await;
@@ -174,7 +174,8 @@ impl Entrance {
         let mut state = self.state();
         let of_address = |place: &Place| place.address == address;
         let is_full = state.unproven.values().filter(|place| of_address(place)).count() >= of_address_max;
-        if is_full || state.unproven.len() >= UNPROVEN_MAX {
+        let is_bounded = !self.introduction.mutation.is(Mutant::StrangersUnbounded);
+        if (is_full || state.unproven.len() >= UNPROVEN_MAX) && is_bounded {
             let candidates = state.unproven.iter().filter(|(_, place)| !is_full || of_address(place));
             let candidates: Vec<u64> = candidates.map(|(id, _)| *id).collect();
             let chosen = u64::from_le_bytes(draw) % candidates.len().max(1) as u64;
@@ -197,7 +198,7 @@ impl Entrance {
             boot: theirs.boot,
         };
         let ours = Identity::of(self.boot, theirs.used_for);
-        let admitted = self.state().admit(caller, theirs.used_for);
+        let admitted = self.state().admit(caller, theirs.used_for, self.introduction.mutation);
         let (id, ended) = match admitted {
             Ok(Admitted { id, ended, before }) => {
                 before.inspect(|before| self.service.ended(*before));
@@ -259,7 +260,7 @@ struct Admitted {
 impl State {
     /// Takes in a connection of a proven peer. A new process of the node ends the connections of the one before, and a
     /// new control connection the one before it.
-    fn admit(&mut self, caller: Caller, used_for: Use) -> Result<Admitted, HandshakeError> {
+    fn admit(&mut self, caller: Caller, used_for: Use, mutation: Mutation) -> Result<Admitted, HandshakeError> {
         if self.is_closed {
             return Err(HandshakeError::Closing);
         }
@@ -270,6 +271,9 @@ impl State {
         let before = known.filter(|boot| *boot != caller.boot);
         match used_for {
             Use::Control => {
+                if mutation.is(Mutant::OldConnectionsKept) {
+                    std::mem::forget(self.peers.remove(&caller.node));
+                }
                 if before.is_some() {
                     self.peers.remove(&caller.node);
                 }

@@ -5,7 +5,7 @@ use super::{
     frame::{Decoder, Frame, Kind, Outgoing, PAYLOAD_BYTES_MAX, UNPROVEN_PAYLOAD_BYTES_MAX},
     handshake::{Agreed, Binding, Dialler, Introduction, Responder},
 };
-use crate::runtime::{Rt, Stream};
+use crate::runtime::{Mutant, Rt, Stream};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -131,7 +131,11 @@ pub(super) async fn respond(
 ) -> Result<(Greeting, Agreed, Identity), ConnectionError> {
     let mut greeting = Greeting::new(stream);
     let hello = greeting.receive().await?;
-    let (responder, hello) = Responder::greeted(introduction, &hello, nonce(rt), binding)?;
+    let nonce = match introduction.mutation.is(Mutant::NonceRepeated) {
+        true => [1; 32],
+        false => nonce(rt),
+    };
+    let (responder, hello) = Responder::greeted(introduction, &hello, nonce, binding)?;
     greeting.send(&hello).await?;
     let (proof, agreed) = responder.proven(&greeting.receive().await?)?;
     greeting.send(&proof).await?;
@@ -164,6 +168,6 @@ pub(super) async fn secure_dialled(
     match security {
         Security::Tls(tls) => Ok(tls.connect(host, stream).await?),
         #[cfg(feature = "mutants")]
-        Security::None => Ok((stream, Binding::default())),
+        Security::None(binding) => Ok((stream, *binding)),
     }
 }

@@ -104,8 +104,8 @@ impl Link {
         Link { inner, task }
     }
 
-    /// Makes a small call: it is handed over before this returns, behind those made before it (`peer.order`). Its answer
-    /// comes within `wait` (`peer.deadline`). Dropping the answer takes nothing back.
+    /// Makes a small call: it is handed over before this returns, behind those made before it (`peer.order`). Its
+    /// answer comes within `wait` (`peer.deadline`). Dropping the answer takes nothing back.
     pub fn call(
         &self,
         service: u16,
@@ -142,7 +142,10 @@ impl Link {
         let called = connection
             .calls
             .call(now, service, payload.into(), deadline.saturating_sub(now));
-        let answer = answer_of(called?).await;
+        let answer = match called {
+            Ok(receiver) => answer_of(receiver).await,
+            Err(error) => Err(error),
+        };
         // One with a call that has no answer yet would make the next call wait for it.
         if !matches!(answer, Err(CallError::Unknown(_))) {
             inner.idle().push(connection);
@@ -235,7 +238,7 @@ impl Inner {
 
     /// A bulk connection that nobody uses, to this process of the peer. Those to others are dropped.
     fn take_idle(&self, boot: Option<u64>) -> Option<Connection> {
-        let is_good = |connection: &Connection| connection.calls.ended().is_none() && Some(connection.boot) == boot;
+        let is_good = |connection: &Connection| !connection.calls.is_ending() && Some(connection.boot) == boot;
         let mut idle = self.idle();
         while let Some(connection) = idle.pop() {
             if is_good(&connection) {

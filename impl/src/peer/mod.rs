@@ -8,6 +8,9 @@ mod ask;
 mod entrance;
 mod error;
 mod frame;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod greet;
 mod handshake;
 mod lateness;
@@ -32,9 +35,9 @@ use crate::stats::Counter;
 pub enum Security {
     /// TLS 1.3.
     Tls(PeerTls),
-    /// None, and a binding that is always the same: in the simulation, where TLS would draw from the host's chance.
+    /// None, and a binding that is given: in the simulation, where TLS would draw from the host's chance.
     #[cfg(feature = "mutants")]
-    None,
+    None([u8; 32]),
 }
 
 /// Bytes that went to and came from peers, without what TLS adds.

@@ -4,7 +4,7 @@ use super::{
     ConnectionError, Traffic,
     frame::{Decoder, Frame, Kind, Outgoing},
 };
-use crate::runtime::{BoxFuture, Rt, Stream};
+use crate::runtime::{BoxFuture, Mutant, Rt, Stream};
 use bytes::Bytes;
 use std::{
     future::poll_fn,
@@ -21,6 +21,8 @@ use tokio_util::io::poll_read_buf;
 pub(super) const PING: Duration = Duration::from_secs(5);
 /// Longest silence of a peer. Three pings were lost then, or the peer is not running.
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// Frames that are taken before their answers are looked for: there is no more room for those than is checked.
+const FRAMES_MAX: usize = 64;
 /// Rounds of the loop after which other tasks get their turn.
 const ROUNDS_MAX: usize = 64;
 
@@ -31,6 +33,10 @@ pub(super) trait End {
     /// # Errors
     /// It may not come here: the connection ends.
     fn take(&mut self, frame: Frame, now: Duration) -> Result<(), ConnectionError>;
+    /// Returns the `sent` of a ping.
+    fn sent_ms(&self, now: Duration) -> u32;
+    /// Takes the `sent` of a ping that has come.
+    fn pinged(&mut self, sent_ms: u32, now: Duration);
     /// Returns whether it takes more frames. Otherwise the stream is not read, and the peer's writes come to wait.
     fn takes_frames(&self) -> bool;
     /// Does what can be done now, and wakes `cx` when there is more to do.
@@ -59,9 +65,13 @@ struct Pump<'a, E> {
     outgoing: Outgoing,
     /// There are bytes that a stream below may have kept back.
     unflushed: bool,
-    /// The time of the last byte from the peer, and of the last ping.
+    /// The stream has not taken all that was to be sent.
+    is_blocked: bool,
+    /// The time of the last sign of life of the peer, and of the last ping.
     heard: Duration,
-    pinged: Duration,
+    pinged: Option<Duration>,
+    /// A ping has come. Its answer does not wait behind others: they tell the peer as much.
+    owes_pong: bool,
     alarm: Option<(Duration, BoxFuture<()>)>,
 }
 
@@ -74,8 +84,10 @@ pub(super) async fn pump<E: End>(rt: &Rt, wire: Wire, end: &mut E) -> Connection
         end,
         outgoing: Outgoing::default(),
         unflushed: false,
+        is_blocked: false,
         heard: now,
-        pinged: now,
+        pinged: None,
+        owes_pong: false,
         alarm: None,
     };
     poll_fn(|cx| pump.poll(cx)).await
@@ -99,7 +111,7 @@ impl<E: End> Pump<'_, E> {
         let now = self.rt.mono();
         self.end.work(now, cx);
         self.ping(now)?;
-        let has_written = self.write(cx)?;
+        let has_written = self.write(cx, now)?;
         let has_read = self.read(cx, now)?;
         if self.end.is_over() && self.outgoing.is_empty() {
             return Err(ConnectionError::Ended);
@@ -111,15 +123,31 @@ impl<E: End> Pump<'_, E> {
         if now.saturating_sub(self.heard) >= SILENCE_MAX {
             return Err(ConnectionError::Silent(SILENCE_MAX.as_secs()));
         }
-        if self.wire.pings && now.saturating_sub(self.pinged) >= PING {
-            self.pinged = now;
-            self.outgoing.push(&Frame::bare(Kind::Ping, Bytes::new()));
+        if self.owes_pong && self.outgoing.is_empty() {
+            self.owes_pong = false;
+            self.outgoing.push(&Frame::bare(Kind::Pong, Bytes::new()));
+        }
+        let is_due = |pinged: Duration| now.saturating_sub(pinged) >= PING;
+        if self.wire.pings && self.pinged.is_none_or(is_due) {
+            self.pinged = Some(now);
+            let sent_ms = self.end.sent_ms(now);
+            self.outgoing.push(&Frame {
+                sent_ms,
+                ..Frame::bare(Kind::Ping, Bytes::new())
+            });
         }
         Ok(())
     }
 
+    /// Notes a sign of life that is not a byte (`peer.slow-is-not-silent`).
+    fn lives(&mut self, now: Duration) {
+        if !self.rt.mutation().is(Mutant::SlowIsSilent) {
+            self.heard = now;
+        }
+    }
+
     /// Writes what waits. Returns whether there may be more to write.
-    fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
+    fn write(&mut self, cx: &mut Context<'_>, now: Duration) -> Result<bool, ConnectionError> {
         let mut progress = false;
         loop {
             if self.outgoing.is_empty() {
@@ -130,11 +158,18 @@ impl<E: End> Pump<'_, E> {
             }
             let (slices, count) = self.outgoing.slices();
             match Pin::new(&mut self.wire.stream).poll_write_vectored(cx, &slices[..count]) {
-                Poll::Pending => return Ok(progress),
+                Poll::Pending => {
+                    self.is_blocked = true;
+                    return Ok(progress);
+                }
                 Poll::Ready(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
                 Poll::Ready(written) => {
                     let written = written?;
                     self.outgoing.written(written);
+                    // Its host has made room for it: a large frame may take longer than a silence may last.
+                    if std::mem::take(&mut self.is_blocked) {
+                        self.lives(now);
+                    }
                     self.wire.traffic.sent_bytes.add(written as u64);
                     (progress, self.unflushed) = (true, true);
                 }
@@ -148,8 +183,16 @@ impl<E: End> Pump<'_, E> {
 
     /// Reads what has come, and hands it over. Returns whether there may be more.
     fn read(&mut self, cx: &mut Context<'_>, now: Duration) -> Result<bool, ConnectionError> {
-        let mut progress = self.hand_over(now)?;
+        let count = self.hand_over(now)?;
+        if count == FRAMES_MAX {
+            return Ok(true);
+        }
+        let progress = count > 0;
         if !self.end.takes_frames() {
+            // It is not the peer that is silent. While answers wait, it has to take some.
+            if self.outgoing.is_empty() {
+                self.lives(now);
+            }
             return Ok(progress);
         }
         let polled = poll_read_buf(Pin::new(&mut self.wire.stream), cx, self.wire.decoder.buffer());
@@ -163,32 +206,32 @@ impl<E: End> Pump<'_, E> {
         self.heard = now;
         self.wire.traffic.received_bytes.add(read as u64);
         self.hand_over(now)?;
-        progress = true;
-        Ok(progress)
+        Ok(true)
     }
 
-    /// Hands over the frames that are there, while the end takes them.
-    fn hand_over(&mut self, now: Duration) -> Result<bool, ConnectionError> {
-        let mut any = false;
-        while self.end.takes_frames() {
+    /// Hands over frames that are there, while the end takes them. Returns how many.
+    fn hand_over(&mut self, now: Duration) -> Result<usize, ConnectionError> {
+        let mut count = 0;
+        while count < FRAMES_MAX && self.end.takes_frames() {
             let frame = self.wire.decoder.next_frame().map_err(ConnectionError::Protocol)?;
             match frame {
                 None => break,
                 Some(frame) if frame.kind == Kind::Ping && !self.wire.pings => {
-                    self.outgoing.push(&Frame::bare(Kind::Pong, Bytes::new()));
+                    self.end.pinged(frame.sent_ms, now);
+                    self.owes_pong = true;
                 }
                 Some(frame) if frame.kind == Kind::Pong && self.wire.pings => {}
                 Some(frame) => self.end.take(frame, now)?,
             }
-            any = true;
+            count += 1;
         }
-        Ok(any)
+        Ok(count)
     }
 
     /// Returns whether a time has come that something waits for. Otherwise `cx` is woken then.
     fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
         let silent_at = self.heard + SILENCE_MAX;
-        let ping_at = if self.wire.pings { self.pinged + PING } else { silent_at };
+        let ping_at = self.pinged.map_or(silent_at, |pinged| pinged + PING);
         let at = self.end.next_time().unwrap_or(silent_at).min(silent_at).min(ping_at);
         // One that is set to an earlier time wakes for nothing, which costs less than to set it anew for each call.
         if self.alarm.as_ref().is_none_or(|(set, _)| *set > at) {

@@ -91,6 +91,30 @@ pub enum Mutant {
     CallRepeated,
     /// Calls of a peer are taken however many answers wait to be sent.
     AnswersUnbounded,
+    /// A call whose connection ends counts as not sent, whatever was sent of it.
+    LostIsNotSent,
+    /// A call to a peer waits for its answer without end.
+    CallWithoutDeadline,
+    /// A call of a peer is run however late it comes.
+    ExpiredIsRun,
+    /// A new connection of a node leaves those before it as they are.
+    OldConnectionsKept,
+    /// A node greets whoever dials it with the same nonce.
+    NonceRepeated,
+    /// A peer that takes what is sent to it, and has nothing to say yet, counts as silent.
+    SlowIsSilent,
+    /// How late calls are is estimated from calls alone.
+    PingsNotCompared,
+    /// Calls to a peer are taken however many wait to be sent.
+    CallsUnbounded,
+    /// Calls of a peer are taken however many of them are under way.
+    CallsUnderWayUnbounded,
+    /// Answers to a peer are kept however many of them wait.
+    AnswersAllKept,
+    /// Answers of a peer are not read while calls to it wait to be sent.
+    AnswersNotRead,
+    /// Strangers have as many places as they come.
+    StrangersUnbounded,
     /// Every lock is granted to everyone. No break: nothing rests on them (`lock.not-for-safety`).
     LocksGranted,
     /// A break of the protocol itself, in the machines that the server runs.
