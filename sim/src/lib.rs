@@ -7,6 +7,7 @@
 //! - [`linearizable`], [`listing`]: checks of the histories that clients record.
 //! - [`net`]: simulated hosts on links with latency, bandwidth and partitions.
 //! - [`one_node`]: fault injection into a single node that serves clients.
+//! - [`peers`]: fault injection between nodes that call each other.
 //! - [`run`]: runs many seeds, and replays one.
 //! - [`s3`]: S3 clients of simulated hosts.
 //! - [`workload`]: what clients do, and what they were told.
@@ -22,6 +23,7 @@ pub mod linearizable;
 pub mod listing;
 pub mod net;
 pub mod one_node;
+pub mod peers;
 pub mod run;
 mod runtime;
 pub mod s3;

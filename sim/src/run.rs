@@ -53,6 +53,24 @@ pub struct Failure {
     pub trace: Vec<String>,
 }
 
+impl Failure {
+    /// Returns the rule in backticks that the message names before its first colon; else the text before that colon.
+    pub fn noticed_as(&self) -> String {
+        let message = &self.message;
+        let named = message.split(": ").map(|part| part.rsplit(' ').next().unwrap_or(part));
+        let is_rule = |word: &&str| {
+            let letters = word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || b".-".contains(&byte));
+            letters && word.split('.').filter(|part| !part.is_empty()).count() == 2
+        };
+        match named.clone().find(is_rule) {
+            Some(rule) => format!("`{rule}`"),
+            None => message.split([':', '\n']).next().unwrap_or(message).to_owned(),
+        }
+    }
+}
+
 /// Default limit of a run, in virtual time: a longer run fails.
 const LIMIT_DEFAULT: Duration = Duration::from_secs(3600);
 

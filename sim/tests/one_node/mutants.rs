@@ -6,7 +6,7 @@ use sim::{
         mutants::{AnyMutant, Focus, UNNOTICED, as_drawn, broken, crowd, mutants},
         names,
     },
-    run::Scenario,
+    run::{Failure, Scenario},
 };
 use std::{env, time::Instant};
 use store::runtime::{Mutant, Mutant::*};
@@ -33,7 +33,7 @@ fn every_mutant_is_caught() {
     for (mutant, focus) in mutants() {
         match scenario.first_failure(0..SEEDS, broken(mutant, focus)) {
             Some((seed, failure)) => {
-                let figures = vec![seed.to_string(), noticed_as(&failure.message)];
+                let figures = vec![seed.to_string(), failure.noticed_as()];
                 caught.insert(names::name(mutant), figures);
             }
             None => missed.push(mutant),
@@ -43,24 +43,12 @@ fn every_mutant_is_caught() {
     table().enter(&caught, has_figures);
 }
 
-/// Returns the rule in backticks that a failure's message names before its first colon; else the text before that
-/// colon.
-fn noticed_as(message: &str) -> String {
-    let named = message.split(": ").map(|part| part.rsplit(' ').next().unwrap_or(part));
-    let is_rule = |word: &&str| {
-        let letters = word
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || b".-".contains(&byte));
-        letters && word.split('.').filter(|part| !part.is_empty()).count() == 2
-    };
-    match named.clone().find(is_rule) {
-        Some(rule) => format!("`{rule}`"),
-        None => message.split([':', '\n']).next().unwrap_or(message).to_owned(),
-    }
-}
-
 #[test]
 fn a_failure_is_told_by_its_rule() {
+    let noticed_as = |message: &str| {
+        let (message, trace) = (message.to_owned(), Vec::new());
+        Failure { message, trace }.noticed_as()
+    };
     assert_eq!(noticed_as("live.resolves: a put has not ended"), "`live.resolves`");
     assert_eq!(
         noticed_as("jobs panicked: drive.calls-in-order: 3"),

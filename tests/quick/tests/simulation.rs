@@ -1,4 +1,4 @@
-//! Some seeds of the scenario of one node, and some mutants of the server. `cargo test -p sim` runs all.
+//! Some seeds of the scenarios, and some mutants of the server. `cargo test -p sim` runs all.
 
 use check::tables::Table;
 use sim::{
@@ -8,6 +8,7 @@ use sim::{
         mutants::{AnyMutant, broken, mutants},
         names, one_node,
     },
+    peers::{self, peers},
     run::Scenario,
 };
 use store::runtime::Mutant::*;
@@ -26,9 +27,18 @@ fn acknowledged_objects_survive() {
 }
 
 #[test]
+fn calls_between_nodes_are_what_they_say() {
+    Scenario::new("calls_between_nodes_are_what_they_say")
+        .seeds(10)
+        .check(|world| async move { drop(peers(world).await) });
+}
+
+#[test]
 fn the_page_has_the_table_of_mutants() {
     let (columns, rows) = names::table();
     Table::new("mutants.md", "mutants of the server".to_owned(), columns, 2, rows).check_rows();
+    let (columns, rows) = peers::mutants::table();
+    Table::new("mutants.md", "mutants of peers".to_owned(), columns, 2, rows).check_rows();
 }
 
 /// Mutants that about the first ten seeds notice, one of each kind.
