@@ -4,6 +4,7 @@ mod chunks;
 mod erasure;
 mod format;
 mod index;
+mod peer;
 mod protocol;
 mod rows;
 mod server;

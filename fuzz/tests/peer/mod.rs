@@ -1,0 +1,5 @@
+//! What nodes send each other: frames, handshakes, and the two ends of a connection.
+
+mod ends;
+mod frames;
+mod handshake;
