@@ -24,8 +24,8 @@ const WAITING_BYTES_MAX: usize = 8 << 20;
 /// Calls under way, and bytes of theirs, above which none is taken any more.
 const CALLS_MAX: usize = 4096;
 const CALL_BYTES_MAX: usize = 32 << 20;
-/// Bytes of answers that wait to be sent, above which no further answer is kept: those of calls that were under way when
-/// the first bound was reached.
+/// Bytes of answers that wait to be sent, above which no further answer is kept: those of calls that were under way
+/// when the first bound was reached.
 const KEPT_BYTES_MAX: usize = 32 << 20;
 
 /// A process of a node that asks.

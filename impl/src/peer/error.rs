@@ -129,8 +129,8 @@ pub enum HandshakeError {
     Reflected,
     /// Another node than the one that was meant.
     #[error(
-        "node {wanted} was dialled, and node {found} answers there: the order of the arguments differs, or the address is \
-         another node's"
+        "node {wanted} was dialled, and node {found} answers there: the order of the arguments differs, or the address \
+         is another node's"
     )]
     WrongNode {
         /// Index of the node that was meant.

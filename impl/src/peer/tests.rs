@@ -16,7 +16,7 @@ use tokio::{
 
 const WAIT: Duration = Duration::from_secs(20);
 
-/// Answers with what it is sent, by service: 0 at once, 1 never, 2 once it is told to.
+/// Answers with what it is sent, by service: 0 at once, 1 never, 2 once it is told to; 3 and 4 panic.
 #[derive(Default)]
 struct Echo {
     taken: Mutex<Vec<(u16, u64)>>,
@@ -27,6 +27,7 @@ impl Service for Echo {
     fn call(&self, _: Caller, request: Request) -> BoxFuture<Result<Payload, Refusal>> {
         let number = request.payload.clone().try_get_u64_le().unwrap_or_default();
         self.taken.lock().expect("no panic").push((request.service, number));
+        assert_ne!(request.service, 4, "expected by the test");
         let told = self.told.clone();
         Box::pin(async move {
             match request.service {
@@ -154,10 +155,10 @@ async fn every_call_ends_by_its_deadline_and_as_what_it_is() {
         link.call(9, number(1), WAIT).await,
         Err(CallError::Refused(Refusal::NoService))
     );
-    assert_eq!(
-        link.call(3, number(1), WAIT).await,
-        Err(CallError::Unknown(Lost::Unanswered))
-    );
+    for panics in [3, 4] {
+        let answer = link.call(panics, number(1), WAIT).await;
+        assert_eq!(answer, Err(CallError::Unknown(Lost::Unanswered)));
+    }
     let large = Bytes::from(vec![0; PAYLOAD_BYTES_MAX + 1]);
     let large = link.call(0, large, WAIT).await;
     assert_eq!(large, Err(CallError::NotSent(NotSent::TooLarge(PAYLOAD_BYTES_MAX + 1))));

@@ -12,9 +12,9 @@ use store::peer::{CallError, Caller, Lost, NotSent, Refusal};
 /// How often something was seen.
 pub type Seen = BTreeMap<&'static str, u64>;
 
-/// Time after the end of a call's wait at which it may still be run: what the estimate of its lateness does not see. A
-/// connection that has never been faster than now has nothing to compare with.
-const RUN_LATE_MAX: Duration = Duration::from_secs(5);
+/// Time after the end of a call's wait at which it may still be run: the first frames of a connection have nothing to
+/// be compared with, and may be held back for as long as a connection may be silent.
+const RUN_LATE_MAX: Duration = Duration::from_secs(15);
 /// Time after the end of its wait at which a call must have ended.
 const END_LATE_MAX: Duration = Duration::from_millis(50);
 /// Time before the end of its wait at which a call may be taken for expired: clocks drift apart.

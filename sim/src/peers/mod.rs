@@ -4,8 +4,8 @@
 //! Checked in every seed: a call is run at most once, also over restarts (`peer.once`); small calls are run in the
 //! order in which they were made (`peer.order`), none long after its caller has stopped waiting
 //! (`peer.expired-is-not-run`); an answer is its own call's (`peer.own-answer`); what counts as not run was never run,
-//! and what was answered was (`peer.unknown-is-not-failed`); every call ends by its deadline (`peer.deadline`); and once
-//! the faults are over, every node reaches every other (`peer.reconnects`).
+//! and what was answered was (`peer.unknown-is-not-failed`); every call ends by its deadline (`peer.deadline`); and
+//! once the faults are over, every node reaches every other (`peer.reconnects`).
 //!
 //! `scenes.rs` has what chance does not bring about: floods of calls and answers. `attacks.rs` has strangers.
 //! `mutants.rs` lists the mutants that must be noticed.
