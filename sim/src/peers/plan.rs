@@ -24,7 +24,7 @@ pub enum Fault {
     Pause,
     /// A process is stopped for up to some minutes.
     LongPause,
-    /// A clock steps, and drifts otherwise than before.
+    /// A wall clock steps, which nothing here may notice.
     Clock,
 }
 
