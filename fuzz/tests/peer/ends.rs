@@ -9,7 +9,7 @@ use std::{
 };
 use store::{
     peer::{
-        CallError, Caller, Refusal, Request, Service,
+        CallError, Caller, Payload, Refusal, Request, Service,
         fuzzing::{AnsweringEnd, AskingEnd},
     },
     runtime::BoxFuture,
@@ -73,7 +73,7 @@ impl Damage {
     }
 }
 
-type Answer = Result<Bytes, Refusal>;
+type Answer = Result<Payload, Refusal>;
 
 /// Calls that were run, and those that have no answer yet.
 #[derive(Default)]
@@ -93,7 +93,7 @@ impl Service for Answers {
         match request.service {
             0 => {
                 ran.calls.push(number);
-                Box::pin(std::future::ready(Ok(request.payload)))
+                Box::pin(std::future::ready(Ok(request.payload.into())))
             }
             1 => {
                 let (answer, answered) = oneshot::channel();
@@ -203,7 +203,7 @@ impl Pair {
         let at = usize::from(which) % ran.open.len();
         let (number, answer) = ran.open.swap_remove(at);
         let payload = self.calls.get(number as usize).map(|call| call.payload.clone());
-        answer.send(payload.ok_or(Refusal::Malformed)).ok();
+        answer.send(payload.map(Payload::from).ok_or(Refusal::Malformed)).ok();
     }
 
     fn listen(&mut self) {

@@ -121,10 +121,10 @@ impl Side {
 fn frame_of(step: &Step, heard: &[Frame]) -> Option<Frame> {
     let mut frame = match &step.frame {
         Said::Heard(back) => heard.iter().rev().nth(usize::from(*back) % heard.len())?.clone(),
-        Said::Own { kind, payload } => Frame::bare(of_kind(*kind), payload.clone().into()),
-        Said::Zeros { kind, len } => Frame::bare(of_kind(*kind), vec![0; usize::from(*len)].into()),
+        Said::Own { kind, payload } => Frame::bare(of_kind(*kind), payload.clone()),
+        Said::Zeros { kind, len } => Frame::bare(of_kind(*kind), vec![0; usize::from(*len)]),
     };
-    let mut payload = frame.payload.to_vec();
+    let mut payload = frame.payload.head.to_vec();
     if let Some(bit) = step.flip
         && !payload.is_empty()
     {

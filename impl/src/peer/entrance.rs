@@ -122,7 +122,7 @@ impl Entrance {
         match self.security {
             Security::Tls(_) => first == TLS_HANDSHAKE,
             #[cfg(feature = "mutants")]
-            Security::None => usize::from(first) == super::handshake::HELLO_BYTES,
+            Security::None(_) => usize::from(first) == super::handshake::HELLO_BYTES,
         }
     }
 

@@ -79,7 +79,7 @@ impl AskingEnd {
         payload: Bytes,
         wait: Duration,
     ) -> Result<oneshot::Receiver<Result<Bytes, CallError>>, CallError> {
-        self.calls.call(now, service, payload, wait)
+        self.calls.call(now, service, payload.into(), wait)
     }
 
     /// Takes bytes that have come.

@@ -345,7 +345,11 @@ async fn settle(shared: &Arc<Shared>) {
             }
         }
         // A drive that has missed a vote is not told of it yet: its key is settled again each time.
-        assert_eq!((again.dropped, again.ended, again.left), (0, 0, 0), "drive.no-garbage: {again:?}");
+        assert_eq!(
+            (again.dropped, again.ended, again.left),
+            (0, 0, 0),
+            "drive.no-garbage: {again:?}"
+        );
     });
     settled.await.expect("it is open");
 }

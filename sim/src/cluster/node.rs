@@ -56,7 +56,7 @@ pub fn config(shared: &Shared, node: u32) -> ClusterConfig {
         reduced_parity: plan.parity.min(1),
         index: IndexPolicy::default(),
         secrets: vec![PeerSecret::from_bytes(&[7; 32]).expect("long enough")],
-        security: Security::None,
+        security: Security::None([0; 32]),
     }
 }
 

@@ -121,7 +121,7 @@ pub(super) async fn strangers_dial(world: World) {
         frames.is_told_nothing(&rt).await;
         // It has none, and proves nothing, or speaks out of turn.
         let garbage: [u8; 32] = thread_rng().r#gen();
-        let proof = Frame::bare(Kind::Proof, garbage.to_vec().into());
+        let proof = Frame::bare(Kind::Proof, garbage.to_vec());
         let request = Frame::bare(Kind::Request, call(1, 0, 0));
         for said in [&[&hello, &proof][..], &[&hello, &request], &[&proof], &[&request]] {
             let mut frames = Frames::new(rt.connect(to).await.expect("connects"));

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 use store::{
-    peer::{CallError, Caller, Link, Lost, NotSent, Refusal, Request, Service},
+    peer::{CallError, Caller, Link, Lost, NotSent, Payload, Refusal, Request, Service},
     runtime::{BoxFuture, Rt},
 };
 use tokio::sync::watch;
@@ -55,7 +55,7 @@ impl Counted {
 }
 
 impl Service for Counted {
-    fn call(&self, _: Caller, request: Request) -> BoxFuture<Result<Bytes, Refusal>> {
+    fn call(&self, _: Caller, request: Request) -> BoxFuture<Result<Payload, Refusal>> {
         let mut payload = request.payload;
         let (number, bytes) = (payload.get_u64_le(), payload.get_u32_le() as usize);
         let mut ran = lock(&self.state);
@@ -67,7 +67,7 @@ impl Service for Counted {
             if request.service == ONCE_TOLD {
                 told.wait_for(|told| *told).await.ok();
             }
-            Ok(answer(number, bytes))
+            Ok(answer(number, bytes).into())
         })
     }
 }

@@ -5,7 +5,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use madsim::rand::{Rng, thread_rng};
 use std::{sync::Arc, time::Duration};
 use store::{
-    peer::{Caller, PAYLOAD_BYTES_MAX, Refusal, Request, Service},
+    peer::{Caller, PAYLOAD_BYTES_MAX, Payload, Refusal, Request, Service},
     runtime::{BoxFuture, Rt},
 };
 
@@ -50,7 +50,7 @@ pub(super) struct Recorded {
 }
 
 impl Service for Recorded {
-    fn call(&self, caller: Caller, request: Request) -> BoxFuture<Result<Bytes, Refusal>> {
+    fn call(&self, caller: Caller, request: Request) -> BoxFuture<Result<Payload, Refusal>> {
         match request.service {
             BUSY => return Box::pin(std::future::ready(Err(Refusal::Busy))),
             NONE => return Box::pin(std::future::ready(Err(Refusal::NoService))),
@@ -68,10 +68,10 @@ impl Service for Recorded {
             match request.service {
                 LATER => rt.sleep(thread_rng().gen_range(Duration::ZERO..LATER_MAX)).await,
                 NEVER => std::future::pending().await,
-                TOO_LARGE => return Ok(Bytes::from(vec![0; PAYLOAD_BYTES_MAX + 1])),
+                TOO_LARGE => return Ok(vec![0; PAYLOAD_BYTES_MAX + 1].into()),
                 _ => {}
             }
-            Ok(answer(number, bytes))
+            Ok(answer(number, bytes).into())
         })
     }
 }
