@@ -10,8 +10,13 @@ use super::{
 };
 use crate::runtime::{BoxFuture, Mutant, Mutation};
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
+use futures::{
+    FutureExt, StreamExt,
+    future::{AbortHandle, Abortable},
+    stream::FuturesUnordered,
+};
 use std::{
+    collections::BTreeMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -21,7 +26,7 @@ use std::{
 
 /// Bytes of answers that wait to be sent, above which no call is taken any more.
 const WAITING_BYTES_MAX: usize = 8 << 20;
-/// Calls under way, and bytes of theirs, above which none is taken any more.
+/// Calls under way, and bytes of theirs, above which further ones are refused.
 const CALLS_MAX: usize = 4096;
 const CALL_BYTES_MAX: usize = 32 << 20;
 /// Bytes of answers that wait to be sent, above which no further answer is kept: those of calls that were under way
@@ -51,7 +56,8 @@ pub struct Request {
 /// Runs the calls of peers.
 pub trait Service: Send + Sync + 'static {
     /// Takes a call. Calls of a connection are taken in the order in which they were made (`peer.order`); what has to
-    /// keep that order is done before this returns. It must not wait: the calls behind it wait for it to return.
+    /// keep that order is done before this returns. It must not wait: the calls behind it wait for it to return. Its answer
+    /// is dropped at the deadline, and with the connection: what was begun goes on all the same.
     ///
     /// An answer of more than [`PAYLOAD_BYTES_MAX`] bytes is not sent.
     fn call(&self, caller: Caller, request: Request) -> BoxFuture<Result<Payload, Refusal>>;
@@ -61,7 +67,14 @@ pub trait Service: Send + Sync + 'static {
     fn ended(&self, _: Caller) {}
 }
 
-type Running = BoxFuture<(u64, usize, Option<Result<Payload, Refusal>>)>;
+/// A call that has ended.
+struct Ended {
+    call: u64,
+    deadline: Duration,
+    bytes: usize,
+    /// `None` if it panicked, or was given up.
+    answer: Option<Result<Payload, Refusal>>,
+}
 
 /// The calls of a connection that are under way here.
 pub(super) struct Answering {
@@ -69,9 +82,11 @@ pub(super) struct Answering {
     service: Arc<dyn Service>,
     began: Duration,
     lateness: Lateness,
-    running: FuturesUnordered<Running>,
+    running: FuturesUnordered<BoxFuture<Ended>>,
     /// Bytes of the calls that are running.
     running_bytes: usize,
+    /// The calls that are running, by when nobody waits for them any more.
+    deadlines: BTreeMap<(Duration, u64), AbortHandle>,
     outgoing: Outgoing,
     mutation: Mutation,
 }
@@ -86,6 +101,7 @@ impl Answering {
             lateness: Lateness::default(),
             running: FuturesUnordered::new(),
             running_bytes: 0,
+            deadlines: BTreeMap::new(),
             outgoing: Outgoing::default(),
             mutation,
         }
@@ -109,16 +125,40 @@ impl Answering {
         self.outgoing.len() < KEPT_BYTES_MAX || self.mutation.is(Mutant::AnswersAllKept)
     }
 
+    /// Returns whether as many calls are under way as may be. Calls are refused then, and not left unread: answers and
+    /// pings have to go on, whatever hangs here.
+    fn is_busy(&self) -> bool {
+        let is_busy = self.running.len() >= CALLS_MAX || self.running_bytes >= CALL_BYTES_MAX;
+        is_busy && !self.mutation.is(Mutant::CallsUnderWayUnbounded)
+    }
+
     fn run(&mut self, call: u64, request: Request) {
-        let bytes = request.payload.len();
+        let (bytes, deadline) = (request.payload.len(), request.deadline);
         // One that panics has been run, as far as anybody knows.
         let Ok(answer) = catch_unwind(AssertUnwindSafe(|| self.service.call(self.caller, request))) else {
             return self.answer(call, None);
         };
-        let answer = AssertUnwindSafe(answer).catch_unwind();
+        let (handle, registration) = AbortHandle::new_pair();
+        let answer = Abortable::new(AssertUnwindSafe(answer).catch_unwind(), registration);
         self.running_bytes += bytes;
-        self.running
-            .push(Box::pin(async move { (call, bytes, answer.await.ok()) }));
+        self.deadlines.insert((deadline, call), handle);
+        self.running.push(Box::pin(async move {
+            Ended {
+                call,
+                deadline,
+                bytes,
+                answer: answer.await.ok().and_then(Result::ok),
+            }
+        }));
+    }
+
+    /// Gives up the answers that nobody waits for any more, as those of a drive that hangs.
+    fn expire(&mut self, now: Duration) {
+        while let Some(first) = self.deadlines.first_entry()
+            && first.key().0 <= now
+        {
+            first.remove().abort();
+        }
     }
 }
 
@@ -138,6 +178,10 @@ impl End for Answering {
             self.answer(frame.call, Some(Err(Refusal::Expired)));
             return Ok(());
         };
+        if self.is_busy() {
+            self.answer(frame.call, Some(Err(Refusal::Busy)));
+            return Ok(());
+        }
         let request = Request {
             service: frame.service,
             payload: frame.payload.head,
@@ -159,17 +203,15 @@ impl End for Answering {
     }
 
     fn takes_frames(&self) -> bool {
-        let has_answers = self.outgoing.len() >= WAITING_BYTES_MAX;
-        let has_calls = self.running.len() >= CALLS_MAX || self.running_bytes >= CALL_BYTES_MAX;
-        let takes_all = |mutant| self.mutation.is(mutant);
-        (!has_answers || takes_all(Mutant::AnswersUnbounded))
-            && (!has_calls || takes_all(Mutant::CallsUnderWayUnbounded))
+        self.outgoing.len() < WAITING_BYTES_MAX || self.mutation.is(Mutant::AnswersUnbounded)
     }
 
-    fn work(&mut self, _: Duration, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some((call, bytes, answer))) = self.running.poll_next_unpin(cx) {
-            self.running_bytes -= bytes;
-            self.answer(call, answer);
+    fn work(&mut self, now: Duration, cx: &mut Context<'_>) {
+        self.expire(now);
+        while let Poll::Ready(Some(ended)) = self.running.poll_next_unpin(cx) {
+            self.running_bytes -= ended.bytes;
+            self.deadlines.remove(&(ended.deadline, ended.call));
+            self.answer(ended.call, ended.answer);
         }
     }
 
@@ -178,7 +220,7 @@ impl End for Answering {
     }
 
     fn next_time(&self) -> Option<Duration> {
-        None
+        self.deadlines.first_key_value().map(|((deadline, _), _)| *deadline)
     }
 
     fn is_over(&self) -> bool {

@@ -23,6 +23,8 @@ pub const UNPROVEN_PAYLOAD_BYTES_MAX: usize = 256;
 const COPIED_BYTES_MAX: usize = 8 << 10;
 /// Room for the next read, at least.
 const READ_BYTES: usize = 32 << 10;
+/// Largest buffer that is used again.
+const KEPT_BYTES_MAX: usize = 256 << 10;
 /// Pieces of a write.
 const SLICES: usize = 16;
 
@@ -124,7 +126,7 @@ impl Frame {
     }
 
     fn put_header(&self, to: &mut BytesMut) {
-        // No payload is larger than a u32 counts: `Asking` and `Answering` refuse those above the maximum.
+        // No payload is larger than a u32 counts: both ends refuse those above the maximum.
         to.put_u32_le(u32::try_from(self.payload.len()).unwrap_or(u32::MAX));
         to.put_u8(self.kind as u8);
         to.put_u8(0);
@@ -233,6 +235,10 @@ impl Decoder {
             Ok(Some(frame_bytes)) => frame_bytes.saturating_sub(self.buffer.len()),
             _ => 0,
         };
+        // A payload keeps the whole buffer that it came in: small ones must not keep that of a large one.
+        if self.buffer.is_empty() && self.buffer.capacity() > KEPT_BYTES_MAX {
+            self.buffer = BytesMut::new();
+        }
         if self.buffer.capacity() - self.buffer.len() < missing.max(1) {
             self.buffer.reserve(missing.max(READ_BYTES));
         }

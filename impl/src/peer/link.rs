@@ -199,6 +199,15 @@ impl Inner {
         }
     }
 
+    /// # Errors
+    /// There is no control connection.
+    fn check_reachable(&self) -> Result<(), CallError> {
+        match &*self.control() {
+            Control::Connected(_) => Ok(()),
+            Control::Unreachable(reason) => Err(CallError::NotSent(NotSent::Unreachable(reason.clone()))),
+        }
+    }
+
     /// Process of the peer that answers on the control connection.
     fn boot(&self) -> Option<u64> {
         match &*self.control() {
@@ -210,19 +219,17 @@ impl Inner {
     /// A free bulk connection to the process that the control connection is to, and the permit to use it.
     async fn borrow(&self) -> Result<(tokio::sync::SemaphorePermit<'_>, Connection), CallError> {
         let closed = |_| CallError::NotSent(NotSent::Busy);
+        self.check_reachable()?;
         let permit = self.bulk.acquire().await.map_err(closed)?;
-        let boot = self.boot();
-        if let Some(connection) = self.take_idle(boot) {
+        if let Some(connection) = self.take_idle(self.boot()) {
             return Ok((permit, connection));
         }
         let _turn = self.dialling.lock().await;
         // One may have become free meanwhile.
-        if let Some(connection) = self.take_idle(boot) {
+        if let Some(connection) = self.take_idle(self.boot()) {
             return Ok((permit, connection));
         }
-        if let Control::Unreachable(reason) = &*self.control() {
-            return Err(CallError::NotSent(NotSent::Unreachable(reason.clone())));
-        }
+        self.check_reachable()?;
         match self.dial(Use::Bulk).await {
             Ok((wire, connection)) => {
                 let (rt, calls) = (self.rt.clone(), connection.calls.clone());
@@ -248,41 +255,41 @@ impl Inner {
         None
     }
 
-    /// Dials the peer, and introduces this node.
+    /// Dials the peer at one of its addresses after the other, and introduces this node.
     async fn dial(&self, used_for: Use) -> Result<(Wire, Connection), ConnectionError> {
-        let dialling = runtime::timeout(&self.rt, DIAL_MAX, self.dial_slowly(used_for));
-        dialling.await.unwrap_or(Err(ConnectionError::Slow(DIAL_MAX.as_secs())))
-    }
-
-    async fn dial_slowly(&self, used_for: Use) -> Result<(Wire, Connection), ConnectionError> {
-        let config = &self.config;
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
-        for address in (config.resolve)().await? {
-            match self.rt.connect(address).await {
-                Ok(stream) => {
-                    let session = greet::secure_dialled(&config.security, &config.host, stream).await?;
-                    let identity = Identity::of(config.boot, used_for);
-                    let introduction = config.introduction.clone();
-                    let (greeting, _, theirs) =
-                        greet::dial(&self.rt, session, introduction, config.to, identity).await?;
-                    let idle_max = (used_for == Use::Bulk).then_some(BULK_IDLE_MAX);
-                    let calls = Calls::new(self.rt.mono(), idle_max, config.introduction.mutation);
-                    let wire = Wire {
-                        stream: greeting.stream,
-                        decoder: greeting.decoder,
-                        traffic: self.traffic.clone(),
-                        pings: true,
-                    };
-                    let connection = Connection {
-                        calls: Arc::new(calls),
-                        boot: theirs.boot,
-                    };
-                    return Ok((wire, connection));
-                }
+        let resolved = runtime::timeout(&self.rt, DIAL_MAX, (self.config.resolve)()).await;
+        let addresses = resolved.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "its name has no address").into();
+        for address in addresses {
+            let dialled = runtime::timeout(&self.rt, DIAL_MAX, self.dial_at(address, used_for)).await;
+            match dialled.unwrap_or(Err(ConnectionError::Slow(DIAL_MAX.as_secs()))) {
+                Ok(dialled) => return Ok(dialled),
                 Err(error) => last = error,
             }
         }
-        Err(last.into())
+        Err(last)
+    }
+
+    async fn dial_at(&self, address: SocketAddr, used_for: Use) -> Result<(Wire, Connection), ConnectionError> {
+        let config = &self.config;
+        let stream = self.rt.connect(address).await?;
+        let session = greet::secure_dialled(&config.security, &config.host, stream).await?;
+        let identity = Identity::of(config.boot, used_for);
+        let introduction = config.introduction.clone();
+        let (greeting, _, theirs) = greet::dial(&self.rt, session, introduction, config.to, identity).await?;
+        let idle_max = (used_for == Use::Bulk).then_some(BULK_IDLE_MAX);
+        let calls = Calls::new(self.rt.mono(), idle_max, config.introduction.mutation);
+        let wire = Wire {
+            stream: greeting.stream,
+            decoder: greeting.decoder,
+            traffic: self.traffic.clone(),
+            pings: true,
+        };
+        let connection = Connection {
+            calls: Arc::new(calls),
+            boot: theirs.boot,
+        };
+        Ok((wire, connection))
     }
 
     /// Keeps the control connection: dials whenever there is none. Logs each change once.
@@ -294,13 +301,17 @@ impl Inner {
             let ended = match self.dial(Use::Control).await {
                 Ok((wire, connection)) => {
                     tracing::info!(node = to, host, "connected to a node");
-                    pause = PAUSE_MIN;
-                    told.clear();
+                    let began = self.rt.mono();
                     let calls = connection.calls.clone();
                     *self.control() = Control::Connected(connection);
                     let ended = pump(&self.rt, wire, &mut &*calls).await;
                     *self.control() = Control::Unreachable(ended.to_string().into());
                     calls.end(&ended);
+                    // One that ends at once, again and again, is dialled no more often than one that does not begin.
+                    if self.rt.mono().saturating_sub(began) >= PAUSE_MAX {
+                        pause = PAUSE_MIN;
+                        told.clear();
+                    }
                     ended
                 }
                 Err(error) => {

@@ -110,19 +110,20 @@ impl<E: End> Pump<'_, E> {
     fn round(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
         let now = self.rt.mono();
         self.end.work(now, cx);
-        self.ping(now)?;
+        self.ping(now);
         let has_written = self.write(cx, now)?;
         let has_read = self.read(cx, now)?;
+        // Only now: a process that was stopped finds what has come meanwhile.
+        if now.saturating_sub(self.heard) >= SILENCE_MAX {
+            return Err(ConnectionError::Silent(SILENCE_MAX.as_secs()));
+        }
         if self.end.is_over() && self.outgoing.is_empty() {
             return Err(ConnectionError::Ended);
         }
         Ok(has_read || has_written || self.is_due(cx))
     }
 
-    fn ping(&mut self, now: Duration) -> Result<(), ConnectionError> {
-        if now.saturating_sub(self.heard) >= SILENCE_MAX {
-            return Err(ConnectionError::Silent(SILENCE_MAX.as_secs()));
-        }
+    fn ping(&mut self, now: Duration) {
         if self.owes_pong && self.outgoing.is_empty() {
             self.owes_pong = false;
             self.outgoing.push(&Frame::bare(Kind::Pong, Bytes::new()));
@@ -136,7 +137,6 @@ impl<E: End> Pump<'_, E> {
                 ..Frame::bare(Kind::Ping, Bytes::new())
             });
         }
-        Ok(())
     }
 
     /// Notes a sign of life that is not a byte (`peer.slow-is-not-silent`).

@@ -5,11 +5,13 @@
 //! (`list.complete`), every byte that is read is of the version that the answer names (`read.one-data-folder`), what the
 //! machines did is what the protocol says (`trace.same-outputs`), and once the faults are over every node reads every
 //! key (`put.acked-survives`), every key is settled and written (`live.resolves`), and nothing is left behind
-//! (`drive.no-garbage`). `plan.rs` says what may be struck, and why no more.
+//! (`drive.no-garbage`). `plan.rs` says what may be struck, and why no more. `mutants.rs` lists the mutants that must be
+//! noticed.
 
 mod faults;
 mod http;
 mod life;
+pub mod mutants;
 mod node;
 mod plan;
 

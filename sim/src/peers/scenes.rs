@@ -108,7 +108,10 @@ async fn connected(world: &World, rt: &Rt, from: u16, to: u16) -> Link {
 struct Ends {
     answered: usize,
     unanswered: usize,
+    /// Not sent, since too many wait.
     busy: usize,
+    /// Refused by the peer, which has too many under way.
+    refused: usize,
     others: usize,
 }
 
@@ -120,6 +123,7 @@ impl Ends {
                 Ok(_) => &mut counts.answered,
                 Err(CallError::Unknown(Lost::Unanswered)) => &mut counts.unanswered,
                 Err(CallError::NotSent(NotSent::Busy)) => &mut counts.busy,
+                Err(CallError::Refused(Refusal::Busy)) => &mut counts.refused,
                 Err(_) => &mut counts.others,
             };
             *count += 1;
@@ -160,7 +164,10 @@ pub(super) async fn calls_pile_up(world: World) {
     let ends = flood(&world, (ONCE_TOLD, 20_000, 0), meanwhile).await;
     let taken = 20_000 - ends.busy;
     assert!(taken <= 16 << 10, "peer.bounded: {taken} calls waited to be sent");
-    assert!(ends.answered == taken, "{ends:?}");
+    assert!(
+        ends.answered > 4000 && ends.answered + ends.refused == taken,
+        "{ends:?}"
+    );
 }
 
 /// The caller is stopped while answers come: no more of its calls are run.

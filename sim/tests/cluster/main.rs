@@ -1,5 +1,7 @@
 //! Seeds of the scenario of a cluster (`sim::cluster`).
 
+mod mutants;
+
 use sim::{
     cluster::{Report, cluster},
     run::Scenario,

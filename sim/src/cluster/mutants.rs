@@ -1,0 +1,92 @@
+//! Mutants of the server that the scenario of a cluster must notice (`specs/mutants.md`). Those of the protocol that one
+//! node notices only without locks fall here with them: several nodes write to a key at once.
+
+use super::{life::cluster_as, plan::Fault, plan::Plan};
+use crate::{
+    World,
+    one_node::{mutants::AnyMutant, names},
+    peers,
+};
+use madsim::time::Duration;
+use model::protocol::mutant::Mutant as Break;
+use std::pin::Pin;
+use store::runtime::{Mutant, Mutant::*};
+
+/// Changes a plan so that the faults that reveal a mutant are frequent.
+pub type Focus = fn(&mut Plan);
+
+/// Every mutant with its focus.
+pub const MUTANTS: [(Mutant, Focus); 12] = [
+    (Protocol(Break::NoFencing), rivals),
+    (Protocol(Break::ReadWithoutWriteBack), rivals),
+    (Protocol(Break::ProposeAgain), rivals),
+    (Protocol(Break::ReplyBeforeDurable), power_loss),
+    (Protocol(Break::BaseNotChosen), rivals),
+    (AcceptQuorumTooSmall, rivals),
+    (PrepareQuorumTooSmall, rivals),
+    (WriteQuorumTooSmall, power_loss),
+    (OfflineIsAbsent, partitions),
+    (ListFromFewer, partitions),
+    (ConditionApart, rivals),
+    (CallNumbersReused, slow),
+];
+
+/// Many clients that rarely pause, on nodes that are cut off from each other and killed.
+fn rivals(plan: &mut Plan) {
+    partitions(plan);
+    (plan.clients, plan.pause_max) = (4, Duration::from_millis(5));
+    plan.length = Duration::from_secs(5);
+    plan.quiet_max = Duration::from_millis(300);
+}
+
+fn partitions(plan: &mut Plan) {
+    small(plan);
+    plan.faults = vec![
+        (Fault::Partition, 2),
+        (Fault::OneWay, 2),
+        (Fault::Kill, 1),
+        (Fault::Reset, 2),
+    ];
+}
+
+fn power_loss(plan: &mut Plan) {
+    small(plan);
+    plan.faults = vec![(Fault::PowerOff, 4), (Fault::OneWay, 1), (Fault::Kill, 1)];
+}
+
+/// Answers that come late.
+fn slow(plan: &mut Plan) {
+    small(plan);
+    plan.faults = vec![(Fault::DriveSlow, 2), (Fault::DriveHangs, 1), (Fault::SlowLink, 2)];
+}
+
+/// Four nodes with a drive each, and clients in their processes.
+fn small(plan: &mut Plan) {
+    (plan.nodes, plan.drives_per_node, plan.set_size, plan.parity) = (4, 1, 4, 2);
+    plan.victims.clear();
+    (plan.strikers, plan.http) = (2, false);
+}
+
+/// Returns a mutant's name in `specs/mutants.md`.
+pub fn name(mutant: Mutant) -> String {
+    match mutant {
+        CallNumbersReused => peers::mutants::name(mutant).to_owned(),
+        other => names::name(AnyMutant::Server(other)),
+    }
+}
+
+/// Returns the table of [`MUTANTS`] in `specs/mutants.md`: its columns, and its rows without the last two (figures).
+pub fn table() -> (&'static [&'static str], impl Iterator<Item = String>) {
+    let rows = MUTANTS.iter().map(|(mutant, _)| name(*mutant));
+    (&["mutant", "seed", "noticed as"], rows)
+}
+
+/// Returns the scenario with a mutant.
+pub fn broken(mutant: Mutant, focus: Focus) -> impl Fn(World) -> Pin<Box<dyn Future<Output = ()>>> {
+    move |world| {
+        world.set_mutation(mutant.into());
+        Box::pin(async move {
+            cluster_as(world, focus).await;
+        })
+    }
+}
