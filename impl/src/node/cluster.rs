@@ -137,8 +137,8 @@ pub async fn open(rt: Rt, config: ClusterConfig) -> Result<ClusterNode, OpenErro
     Ok(ClusterNode { node, entrance })
 }
 
-/// Formats this node's drives, which are empty, as part of a new deployment. That no node serves before all have done so
-/// (`format.complete-after-all`) is the caller's to see to.
+/// Formats this node's drives, which are empty, as part of a new deployment. That no node serves before all have done
+/// so (`format.complete-after-all`) is the caller's to see to.
 ///
 /// # Errors
 /// [`OpenError`].

@@ -56,14 +56,14 @@ pub struct Request {
 /// Runs the calls of peers.
 pub trait Service: Send + Sync + 'static {
     /// Takes a call. Calls of a connection are taken in the order in which they were made (`peer.order`); what has to
-    /// keep that order is done before this returns. It must not wait: the calls behind it wait for it to return. Its answer
-    /// is dropped at the deadline, and with the connection: what was begun goes on all the same.
+    /// keep that order is done before this returns. It must not wait: the calls behind it wait for it to return. Its
+    /// answer is dropped at the deadline, and with the connection: what was begun goes on all the same.
     ///
     /// An answer of more than [`PAYLOAD_BYTES_MAX`] bytes is not sent.
     fn call(&self, caller: Caller, request: Request) -> BoxFuture<Result<Payload, Refusal>>;
 
-    /// Takes note that a process has ended, or has not been connected for a minute: what it had begun, it will not go on
-    /// with.
+    /// Takes note that a process has ended, or has not been connected for a minute: what it had begun, it will not go
+    /// on with.
     fn ended(&self, _: Caller) {}
 }
 

@@ -115,8 +115,8 @@ impl Entrance {
         state.peers.clear();
     }
 
-    /// Returns whether a connection to a plain port that begins with this byte is a node's: nodes speak TLS, and clients
-    /// do not there.
+    /// Returns whether a connection to a plain port that begins with this byte is a node's: nodes speak TLS, and
+    /// clients do not there.
     #[must_use]
     pub fn takes_plain(&self, first: u8) -> bool {
         match self.security {

@@ -61,8 +61,8 @@ impl Kind {
     }
 }
 
-/// What a call or its answer says: two pieces that are sent one behind the other, so that large bytes need not be copied
-/// behind what is said of them. It comes in one piece.
+/// What a call or its answer says: two pieces that are sent one behind the other, so that large bytes need not be
+/// copied behind what is said of them. It comes in one piece.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Payload {
     /// The first bytes.

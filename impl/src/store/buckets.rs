@@ -2,9 +2,9 @@
 //!
 //! All writes to a deployment of one node go through one process, so its map, read from the registers
 //! once, is the truth while it runs. With several nodes there is no map: each request reads the bucket's register, and
-//! buckets cannot be removed, since nothing keeps another node from writing to one meanwhile. Deleting a bucket waits for the writes at hand in it and refuses new
-//! ones; keys carry the bucket's incarnation, so nothing that slips through a crash shows up in a later
-//! bucket of that name (`bucket.deleted-is-empty`).
+//! buckets cannot be removed, since nothing keeps another node from writing to one meanwhile. Deleting a bucket waits
+//! for the writes at hand in it and refuses new ones; keys carry the bucket's incarnation, so nothing that slips
+//! through a crash shows up in a later bucket of that name (`bucket.deleted-is-empty`).
 
 use super::{
     Store,
@@ -69,8 +69,8 @@ impl Store {
     /// Removes an empty bucket. Open uploads do not keep it.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchBucket`], [`StoreError::BucketNotEmpty`], unavailable, or [`StoreError::NotYet`] with several
-    /// nodes.
+    /// [`StoreError::NoSuchBucket`], [`StoreError::BucketNotEmpty`], unavailable, or [`StoreError::NotYet`] with
+    /// several nodes.
     pub async fn delete_bucket(&self, name: &str) -> Result<(), StoreError> {
         let Buckets::Own(map) = self.buckets() else {
             return Err(StoreError::NotYet("removing a bucket while several nodes serve"));

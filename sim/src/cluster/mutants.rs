@@ -1,5 +1,5 @@
-//! Mutants of the server that the scenario of a cluster must notice (`specs/mutants.md`). Those of the protocol that one
-//! node notices only without locks fall here with them: several nodes write to a key at once.
+//! Mutants of the server that the scenario of a cluster must notice (`specs/mutants.md`). Those of the protocol that
+//! one node notices only without locks fall here with them: several nodes write to a key at once.
 
 use super::{life::cluster_as, plan::Fault, plan::Plan};
 use crate::{
@@ -16,7 +16,7 @@ use store::runtime::{Mutant, Mutant::*};
 pub type Focus = fn(&mut Plan);
 
 /// Every mutant with its focus.
-pub const MUTANTS: [(Mutant, Focus); 12] = [
+pub const MUTANTS: [(Mutant, Focus); 13] = [
     (Protocol(Break::NoFencing), rivals),
     (Protocol(Break::ReadWithoutWriteBack), rivals),
     (Protocol(Break::ProposeAgain), rivals),
@@ -24,7 +24,8 @@ pub const MUTANTS: [(Mutant, Focus); 12] = [
     (Protocol(Break::BaseNotChosen), rivals),
     (AcceptQuorumTooSmall, rivals),
     (PrepareQuorumTooSmall, rivals),
-    (WriteQuorumTooSmall, power_loss),
+    (Protocol(Break::PreviousDroppedAtAccept), rivals),
+    (Protocol(Break::RollBackWithoutCounting), rivals),
     (OfflineIsAbsent, partitions),
     (ListFromFewer, partitions),
     (ConditionApart, rivals),

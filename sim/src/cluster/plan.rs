@@ -3,8 +3,9 @@
 //! Swarm testing, as in the scenario of one node: every seed switches some faults off and weights the others wildly.
 //!
 //! No drive loses what it holds for good, except one victim of each set whose shards may rot: lost shards are not
-//! rebuilt yet, and an acknowledged version is on W drives, of which K suffice (`one_node/plan.rs` says why). A drive may
-//! miss any write, and any number of nodes may be away at a time: what is acknowledged must be read once all are back.
+//! rebuilt yet, and an acknowledged version is on W drives, of which K suffice (`one_node/plan.rs` says why). A drive
+//! may miss any write, and any number of nodes may be away at a time: what is acknowledged must be read once all are
+//! back.
 
 use crate::workload::Settings;
 use madsim::{
@@ -42,7 +43,8 @@ pub enum Fault {
     Rot,
 }
 
-const FAULTS: [Fault; 15] = [
+/// Every fault.
+pub const FAULTS: [Fault; 15] = [
     Fault::Kill,
     Fault::PowerOff,
     Fault::Pause,

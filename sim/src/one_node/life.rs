@@ -512,8 +512,8 @@ async fn verify(store: &Arc<Store>, shared: &Arc<Shared>) {
     assert!(listed.is_ok() || lies, "a listing of the survivors: {listed:?}");
 }
 
-/// Returns whether there need not be a bucket. Clients over HTTP create it themselves, and may have failed to unless they
-/// were told that something was done in it.
+/// Returns whether there need not be a bucket. Clients over HTTP create it themselves, and may have failed to, unless
+/// they were told that something was done in it.
 fn is_unused(shared: &Shared) -> bool {
     let histories = shared.histories.histories();
     let has_bucket = |operation: &Operation<u64>| {

@@ -64,6 +64,8 @@ fn name_of_server(mutant: Mutant) -> String {
         Protocol(Break::ProposeAgain) => "proposed again",
         Protocol(Break::ReplyBeforeDurable) => "reply before durable",
         Protocol(Break::BaseNotChosen) => "precondition on a base not known to be chosen",
+        Protocol(Break::PreviousDroppedAtAccept) => "previous data dropped at accept",
+        Protocol(Break::RollBackWithoutCounting) => "roll back without counting",
         Protocol(other) => return format!("{other:?}"),
         Unlocked(broken) => return format!("{}, and no locks", name_of_server(Protocol(broken))),
         // Another scenario's.

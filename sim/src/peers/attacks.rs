@@ -185,7 +185,10 @@ async fn answer_as_a_stranger(rt: Rt, turn: u32, mut frames: Frames) {
         return;
     };
     let mut last = Some(proof);
-    while let Some(frame) = last {
+    while let Some(mut frame) = last {
+        if frame.kind == Kind::Ping {
+            frame.kind = Kind::Pong;
+        }
         frames.send(&frame).await.ok();
         last = frames.receive().await.ok().flatten();
     }

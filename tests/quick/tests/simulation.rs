@@ -2,6 +2,7 @@
 
 use check::tables::Table;
 use sim::{
+    cluster::{self, cluster},
     drive::Unsynced,
     one_node::{
         FOUND, Kind,
@@ -34,11 +35,20 @@ fn calls_between_nodes_are_what_they_say() {
 }
 
 #[test]
+fn a_cluster_keeps_what_it_acknowledged() {
+    Scenario::new("a_cluster_keeps_what_it_acknowledged")
+        .seeds(10)
+        .check(|world| async move { drop(cluster(world).await) });
+}
+
+#[test]
 fn the_page_has_the_table_of_mutants() {
     let (columns, rows) = names::table();
     Table::new("mutants.md", "mutants of the server".to_owned(), columns, 2, rows).check_rows();
     let (columns, rows) = peers::mutants::table();
     Table::new("mutants.md", "mutants of peers".to_owned(), columns, 2, rows).check_rows();
+    let (columns, rows) = cluster::mutants::table();
+    Table::new("mutants.md", "mutants of a cluster".to_owned(), columns, 2, rows).check_rows();
 }
 
 /// Mutants that about the first ten seeds notice, one of each kind.

@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
     (
         "server",
         &[
-            "access", "admin", "api", "http", "metrics", "monitor", "runtime", "s3", "stats", "store",
+            "access", "admin", "api", "http", "metrics", "monitor", "peer", "runtime", "s3", "stats", "store",
         ],
     ),
     (

@@ -36,8 +36,8 @@ pub struct OwnDrive {
     pub path: PathBuf,
 }
 
-/// Opens this node's drives of a deployment of `drives` drives that has been formatted, in the order of `own`. Blocks. A
-/// drive that is found at another of this node's paths of its set is in its own place all the same
+/// Opens this node's drives of a deployment of `drives` drives that has been formatted, in the order of `own`. Blocks.
+/// A drive that is found at another of this node's paths of its set is in its own place all the same
 /// (`format.by-identity`); one of another node or set is refused, and its place is offline.
 ///
 /// # Errors

@@ -39,8 +39,8 @@ pub(super) enum Call {
         key: RegisterKey,
         then: Request<Record>,
     },
-    /// Appends to a file; the framed bytes are behind it. The first call of a writer, of this kind or one of the next two,
-    /// says what is staged, under a number that the caller chose.
+    /// Appends to a file; the framed bytes are behind it. The first call of a writer, of this kind or one of the next
+    /// two, says what is staged, under a number that the caller chose.
     Write {
         writer: Handle,
         begins: Option<Staging>,
