@@ -86,6 +86,7 @@ fn introduction(me: u16) -> Introduction {
         me,
         nodes: 2,
         secrets: vec![PeerSecret::from_bytes(&[1; 32]).unwrap()],
+        deployment: 7,
         versions: VERSIONS,
         mutation: Mutation::NONE,
     }

@@ -41,6 +41,9 @@ pub enum OpenError {
     /// The erasure code does not run here, or not in this shape.
     #[error(transparent)]
     Erasure(#[from] CodecError),
+    /// A drive is of a node that there is not.
+    #[error("a drive is said to be of node {0}, and there is no such node")]
+    NoSuchNode(u16),
     /// The process is ending.
     #[error("the process is ending")]
     Ending,

@@ -58,6 +58,7 @@ fn introduction(me: u16, mutation: Mutation) -> Introduction {
         me,
         nodes: 2,
         secrets: vec![PeerSecret::from_bytes(&[7; 32]).expect("long enough")],
+        deployment: 7,
         versions: VERSIONS,
         mutation,
     }

@@ -1,30 +1,32 @@
 //! Conformance tests of [`Drive`], which every implementation passes.
 //!
-//! [`conforms!`] makes them tests of an implementation, given how to make a [`Place`] for it.
+//! [`conforms!`] makes them tests of an implementation, given how to make a [`Place`] for it; [`all`] runs them one
+//! after the other, in the simulation.
 
-use super::{
-    Answer, Drive, DriveError, DriveState, ListFrom, RegisterKey, SMALL_SHARD_BYTES, Staging,
-    fixture::{ballot, object, object_of, part, part_data, upload},
-};
+pub(crate) mod records;
+
+use super::{Answer, Drive, DriveError, DriveState, ListFrom, RegisterKey, SMALL_SHARD_BYTES, Staging};
+use crate::runtime::BoxFuture;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
     protocol::{Ballot, Drives, Folder, Nack, Reply, Request, Snapshot, Vote},
     record::Record,
 };
+use records::{ballot, object, object_of, part, part_data, upload};
 use std::sync::Arc;
 
 /// Location of one drive, empty at first.
 #[async_trait]
-pub(super) trait Place: Send + Sync {
+pub trait Place: Send + Sync {
     /// Opens the drive, which is closed.
     async fn open(&self) -> Arc<dyn Drive>;
 }
 
-/// Makes the tests of this module tests of an implementation: `conforms!(place)`, where `place()` is a new [`Place`].
-macro_rules! conforms {
-    ($place:path) => {
-        $crate::drive::conformance::conforms!($place:
+/// Hands the names of all tests to a macro, behind its own arguments.
+macro_rules! with_tests {
+    ($macro:path; $place:tt) => {
+        $macro! { $place
             a_put_is_there_after_a_restart,
             calls_are_applied_in_the_order_in_which_they_were_made,
             a_call_whose_answer_is_dropped_is_made_all_the_same,
@@ -41,9 +43,21 @@ macro_rules! conforms {
             an_upload_ends_once_it_is_not_open_and_its_named_parts_stay,
             an_upload_ends_after_a_restart,
             a_closed_drive_is_offline,
-        );
+        }
     };
-    ($place:path: $($name:ident,)+) => {
+}
+
+/// Makes the tests of this module tests of an implementation: `conforms!(place)`, where `place()` is a new [`Place`].
+#[cfg(test)]
+macro_rules! conforms {
+    ($place:path) => {
+        $crate::drive::conformance::with_tests! { $crate::drive::conformance::as_tests; ($place) }
+    };
+}
+
+#[cfg(test)]
+macro_rules! as_tests {
+    (($place:path) $($name:ident,)+) => {
         $(
             #[tokio::test(flavor = "multi_thread")]
             async fn $name() {
@@ -52,7 +66,20 @@ macro_rules! conforms {
         )+
     };
 }
-pub(super) use conforms;
+
+macro_rules! in_turn {
+    (($place:expr) $($name:ident,)+) => {
+        $( $name(&*$place().await).await; )+
+    };
+}
+
+#[cfg(test)]
+pub(super) use {as_tests, conforms, with_tests};
+
+/// Runs all tests one after the other, each on a new place.
+pub async fn all(place: &(dyn Fn() -> BoxFuture<Arc<dyn Place>> + Sync)) {
+    with_tests! { in_turn; (place) }
+}
 
 async fn reopen(place: &dyn Place, drive: Arc<dyn Drive>) -> Arc<dyn Drive> {
     drive.close().await;

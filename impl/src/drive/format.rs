@@ -62,6 +62,8 @@ pub(crate) fn log_path(drive: &Path) -> PathBuf {
 pub struct Opened {
     /// The deployment's UUID, big-endian.
     pub deployment: u128,
+    /// The same for all drives of one deployment that agree on its drives and their places, and for no others.
+    pub fingerprint: u128,
     /// Slots in the order of the deployment; `set_size` of them make an erasure set.
     pub drives: Vec<Slot>,
     /// The expected drive of each place.
@@ -208,6 +210,7 @@ pub fn open_all(
     place::check_quorum(&drives, set_size)?;
     Ok(Opened {
         deployment: reference.deployment,
+        fingerprint: reference.fingerprint(),
         identities: Identity::all(&reference),
         drives: drives.into_iter().map(make::slot).collect(),
     })

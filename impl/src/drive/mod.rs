@@ -4,6 +4,9 @@
 //! Nothing else writes to a drive.
 
 mod activity;
+#[cfg(any(test, feature = "mutants"))]
+#[doc(hidden)]
+pub mod conformance;
 mod error;
 pub mod format;
 mod index;
@@ -223,7 +226,5 @@ pub enum ListFrom {
     After(Vec<u8>),
 }
 
-#[cfg(test)]
-mod conformance;
 #[cfg(test)]
 mod fixture;

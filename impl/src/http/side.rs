@@ -3,7 +3,7 @@
 //!
 //! Every connection waits in a [`Lobby`] until it has said what it is, and a client's then until it may be served. The
 //! lobby never turns a new connection away: when it is full, the one loses its place that has been silent for longest,
-//! or if none is silent, the client that has waited for longest.
+//! or if none is silent, the client that came last.
 
 use super::connection::Phase;
 use crate::runtime::{self, BoxFuture, Rt, Stream};
@@ -25,8 +25,9 @@ use tokio::{
 
 /// Places in the lobby.
 const PLACES: usize = 1024;
-/// Longest first message of a TLS client that is looked at.
+/// Longest first message of a TLS client that is looked at, and longest time until it has come.
 const HELLO_BYTES_MAX: usize = 20 << 10;
+const HELLO_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Takes connections that are not of clients.
 pub trait SideEntrance: Send + Sync + 'static {
@@ -61,7 +62,11 @@ impl Arrival {
         serve: impl FnOnce(Box<dyn Stream>, Option<OwnedSemaphorePermit>) -> F,
     ) {
         let (mut place, mut phase, side) = (self.place, self.phase, self.side);
-        let told = runtime::timeout(&self.rt, self.silence_max, tell(self.stream, &*side, self.is_tls));
+        let silence_max = match self.is_tls {
+            true => self.silence_max.min(HELLO_TIME_MAX),
+            false => self.silence_max,
+        };
+        let told = runtime::timeout(&self.rt, silence_max, tell(self.stream, &*side, self.is_tls));
         let told = tokio::select! {
             biased;
             _ = &mut place.lost => None,
@@ -70,6 +75,8 @@ impl Arrival {
         };
         match told {
             Some(Ok((stream, Whose::Side))) => {
+                // With it goes what keeps the server from ending before its clients are served.
+                drop(serve);
                 drop(place);
                 side.serve(stream, self.from).await;
             }
@@ -219,7 +226,7 @@ impl Lobby {
     pub fn enter(self: &Arc<Self>) -> Place {
         let mut waiting = self.waiting();
         if waiting.silent.len() + waiting.clients.len() >= PLACES && waiting.silent.pop_first().is_none() {
-            waiting.clients.pop_first();
+            waiting.clients.pop_last();
         }
         waiting.last_id += 1;
         let (end, lost) = oneshot::channel();
@@ -324,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_lobby_drops_who_is_silent_for_longest_then_who_waits_for_longest() {
+    fn a_full_lobby_drops_who_is_silent_for_longest_then_the_client_that_came_last() {
         let lobby = Arc::new(Lobby::default());
         let mut places: Vec<Place> = (0..PLACES).map(|_| lobby.enter()).collect();
         places.iter().skip(1).for_each(Place::is_clients);
@@ -333,9 +340,9 @@ mod tests {
         assert!(is_lost(&mut places[0]) && !is_lost(&mut places[1]) && !is_lost(&mut new));
         new.is_clients();
         let mut newer = lobby.enter();
-        assert!(is_lost(&mut places[1]) && !is_lost(&mut places[2]) && !is_lost(&mut newer));
-        drop(places);
-        let others: Vec<Place> = (0..PLACES - 2).map(|_| lobby.enter()).collect();
-        assert!(!is_lost(&mut new) && !is_lost(&mut newer) && others.len() == PLACES - 2);
+        assert!(is_lost(&mut new) && !is_lost(&mut places[1]) && !is_lost(&mut newer));
+        drop((places, new));
+        let others: Vec<Place> = (0..PLACES - 1).map(|_| lobby.enter()).collect();
+        assert!(!is_lost(&mut newer) && others.len() == PLACES - 1);
     }
 }

@@ -65,6 +65,10 @@ pub struct ClusterNode {
     pub node: Node,
     /// Takes the connections of the other nodes.
     pub entrance: Arc<Entrance>,
+    /// This node's drives, as the other nodes ask them.
+    pub service: Arc<DriveService>,
+    /// What its drives are of, as nodes compare it.
+    pub deployment: u128,
 }
 
 impl ClusterConfig {
@@ -82,8 +86,9 @@ impl ClusterConfig {
         .collect()
     }
 
-    fn introduction(&self, rt: &Rt) -> Introduction {
+    fn introduction(&self, rt: &Rt, deployment: u128) -> Introduction {
         Introduction {
+            deployment,
             me: self.me,
             nodes: u16::try_from(self.hosts.len()).unwrap_or(u16::MAX),
             secrets: self.secrets.clone(),
@@ -100,6 +105,13 @@ impl ClusterConfig {
 /// [`OpenError`]; nothing was changed on any drive then.
 pub async fn open(rt: Rt, config: ClusterConfig) -> Result<ClusterNode, OpenError> {
     check_parities(config.set_size, [config.standard_parity, config.reduced_parity])?;
+    if let Some(place) = config
+        .drives
+        .iter()
+        .find(|place| usize::from(place.node) >= config.hosts.len())
+    {
+        return Err(OpenError::NoSuchNode(place.node));
+    }
     let (drives, set_size) = (config.drives.len(), config.set_size);
     let opened = with_own(&rt, &config, move |files, own| {
         format::open_own(files, own, drives, set_size)
@@ -115,12 +127,22 @@ pub async fn open(rt: Rt, config: ClusterConfig) -> Result<ClusterNode, OpenErro
     let mut boot = [0; 8];
     rt.fill_random(&mut boot);
     let boot = u64::from_le_bytes(boot);
-    let service = Arc::new(DriveService::new(own.clone()));
-    let introduction = config.introduction(&rt);
-    let entrance = Entrance::new(&rt, introduction, config.security.clone(), boot, service);
-    let links = links(&rt, &config, boot);
+    let numbers = config
+        .own()
+        .into_iter()
+        .map(|drive| u16::try_from(drive.position).unwrap_or(u16::MAX));
+    let service = Arc::new(DriveService::new(numbers.zip(own.iter().cloned())));
+    let introduction = config.introduction(&rt, opened.fingerprint);
+    let entrance = Entrance::new(
+        &rt,
+        introduction.clone(),
+        config.security.clone(),
+        boot,
+        service.clone(),
+    );
+    let links = links(&rt, &config, &introduction, boot);
     let ballots = Arc::new(Ballots::new(&rt, u32::from(config.me)));
-    let drives = all_drives(&config, own, &links);
+    let drives = all_drives(&rt, &config, own, &links);
     let set = |(index, drives): (u32, &[Arc<dyn Drive>])| {
         let (drives, ballots) = (drives.to_vec(), ballots.clone());
         ErasureSet::new(rt.clone(), index, drives, ballots, Timeouts::default())
@@ -134,7 +156,12 @@ pub async fn open(rt: Rt, config: ClusterConfig) -> Result<ClusterNode, OpenErro
     };
     let store = Store::new(rt.clone(), store);
     let node = Node { store, drives_online };
-    Ok(ClusterNode { node, entrance })
+    Ok(ClusterNode {
+        node,
+        entrance,
+        service,
+        deployment: opened.fingerprint,
+    })
 }
 
 /// Formats this node's drives, which are empty, as part of a new deployment. That no node serves before all have done
@@ -163,11 +190,11 @@ async fn with_own<T: Send + 'static>(
 }
 
 /// Begins to connect to every other node.
-fn links(rt: &Rt, config: &ClusterConfig, boot: u64) -> BTreeMap<u16, Arc<Link>> {
+fn links(rt: &Rt, config: &ClusterConfig, introduction: &Introduction, boot: u64) -> BTreeMap<u16, Arc<Link>> {
     let others = (0..).zip(&config.hosts).filter(|(node, _)| *node != config.me);
     let link = |(to, host): (u16, &Host)| {
         let link = LinkConfig {
-            introduction: config.introduction(rt),
+            introduction: introduction.clone(),
             to,
             host: host.name.clone(),
             resolve: host.resolve.clone(),
@@ -179,28 +206,24 @@ fn links(rt: &Rt, config: &ClusterConfig, boot: u64) -> BTreeMap<u16, Arc<Link>>
     others.map(link).collect()
 }
 
-/// All drives of the deployment, in order. A drive's number at its node counts the drives of that node before it.
+/// All drives of the deployment, in order. A drive's number at its node is its place in the deployment: nodes whose
+/// arguments differ do not take one drive for another.
 fn all_drives(
+    rt: &Rt,
     config: &ClusterConfig,
     own: Vec<Arc<dyn Drive>>,
     links: &BTreeMap<u16, Arc<Link>>,
 ) -> Vec<Arc<dyn Drive>> {
     let mut own = own.into_iter();
-    let mut numbers: BTreeMap<u16, u16> = BTreeMap::new();
-    let mut drive = |place: &DrivePlace| {
-        let next = numbers.entry(place.node).or_default();
-        let number = *next;
-        *next += 1;
-        match links.get(&place.node) {
-            None => own.next(),
-            Some(link) => {
-                let host = config.hosts.get(usize::from(place.node)).map_or("", |host| &host.name);
-                let name = format!("{host}{}", place.path.display());
-                Some(Arc::new(RemoteDrive::new(link.clone(), number, name)) as Arc<dyn Drive>)
-            }
+    let mut drive = |(number, place): (u16, &DrivePlace)| match links.get(&place.node) {
+        None => own.next(),
+        Some(link) => {
+            let host = config.hosts.get(usize::from(place.node)).map_or("", |host| &host.name);
+            let name = format!("{host}{}", place.path.display());
+            Some(Arc::new(RemoteDrive::new(rt, link.clone(), number, name)) as Arc<dyn Drive>)
         }
     };
-    config.drives.iter().filter_map(&mut drive).collect()
+    (0..).zip(&config.drives).filter_map(&mut drive).collect()
 }
 
 impl fmt::Debug for Host {

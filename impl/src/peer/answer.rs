@@ -72,8 +72,8 @@ struct Ended {
     call: u64,
     deadline: Duration,
     bytes: usize,
-    /// `None` if it panicked, or was given up.
-    answer: Option<Result<Payload, Refusal>>,
+    /// `None` if it was given up; an answer of `None` is that of one that panicked.
+    answer: Option<Option<Result<Payload, Refusal>>>,
 }
 
 /// The calls of a connection that are under way here.
@@ -147,7 +147,7 @@ impl Answering {
                 call,
                 deadline,
                 bytes,
-                answer: answer.await.ok().and_then(Result::ok),
+                answer: answer.await.ok().map(Result::ok),
             }
         }));
     }
@@ -211,7 +211,9 @@ impl End for Answering {
         while let Poll::Ready(Some(ended)) = self.running.poll_next_unpin(cx) {
             self.running_bytes -= ended.bytes;
             self.deadlines.remove(&(ended.deadline, ended.call));
-            self.answer(ended.call, ended.answer);
+            if let Some(answer) = ended.answer {
+                self.answer(ended.call, answer);
+            }
         }
     }
 

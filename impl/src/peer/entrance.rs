@@ -27,6 +27,8 @@ const UNPROVEN_OF_ADDRESS_MIN: usize = 8;
 const PROOF_MAX: Duration = Duration::from_secs(3);
 /// Time without a control connection after which a process of a peer counts as ended.
 const ABSENCE_MAX: Duration = Duration::from_secs(60);
+/// Bulk connections of a process. It uses half as many; one that it has given up may end a little later here.
+const BULK_KEPT_MAX: usize = 2 * BULK_MAX;
 /// First byte of a TLS client.
 const TLS_HANDSHAKE: u8 = 0x16;
 /// Interval of log lines about the failed proofs of an address, and addresses whose lines are remembered.
@@ -197,8 +199,9 @@ impl Entrance {
             node: agreed.peer,
             boot: theirs.boot,
         };
-        let ours = Identity::of(self.boot, theirs.used_for);
-        let admitted = self.state().admit(caller, theirs.used_for, self.introduction.mutation);
+        let ours = Identity::of(&self.introduction, self.boot, theirs.used_for);
+        let admit = || self.state().admit(caller, theirs.used_for, self.introduction.mutation);
+        let admitted = ours.check(&theirs).and_then(|()| admit());
         let (id, ended) = match admitted {
             Ok(Admitted { id, ended, before }) => {
                 before.inspect(|before| self.service.ended(*before));
@@ -284,7 +287,7 @@ impl State {
             }
             Use::Bulk => {
                 let connections = self.peers.get_mut(&caller.node).filter(|_| before.is_none());
-                let connections = connections.filter(|connections| connections.bulk.len() < BULK_MAX);
+                let connections = connections.filter(|connections| connections.bulk.len() < BULK_KEPT_MAX);
                 connections.ok_or(HandshakeError::TooMany)?.bulk.insert(id, end);
             }
         }

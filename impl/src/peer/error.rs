@@ -146,6 +146,12 @@ pub enum HandshakeError {
         /// Number of nodes.
         nodes: u16,
     },
+    /// The drives of the other node are of another deployment, or in another order.
+    #[error(
+        "the drives of the two nodes are of different deployments, or in different places of one: compare the id and \
+         the sets in their format.json"
+    )]
+    OtherDeployment,
     /// No version of the protocol that both know.
     #[error(
         "this node speaks versions {} to {} of the protocol, the peer {} to {}",

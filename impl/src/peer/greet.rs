@@ -28,6 +28,8 @@ pub(super) struct Identity {
     pub boot: u64,
     /// What the connection is for; the responder repeats it.
     pub used_for: Use,
+    /// What its drives are of.
+    pub deployment: u128,
     /// Its release, for the log.
     pub release: String,
     /// Why it does not want to talk after all.
@@ -35,12 +37,22 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub fn of(boot: u64, used_for: Use) -> Identity {
+    pub fn of(introduction: &Introduction, boot: u64, used_for: Use) -> Identity {
         Identity {
             boot,
             used_for,
+            deployment: introduction.deployment,
             release: env!("CARGO_PKG_VERSION").to_owned(),
             refusal: None,
+        }
+    }
+
+    /// # Errors
+    /// The drives of the two are of different deployments.
+    pub fn check(&self, other: &Identity) -> Result<(), HandshakeError> {
+        match self.deployment == other.deployment {
+            true => Ok(()),
+            false => Err(HandshakeError::OtherDeployment),
         }
     }
 
@@ -117,6 +129,7 @@ pub(super) async fn dial(
     greeting.decoder.set_payload_bytes_max(PAYLOAD_BYTES_MAX);
     greeting.send(&identity.frame()).await?;
     let theirs = Identity::decode(&greeting.receive().await?)?;
+    identity.check(&theirs)?;
     if let Some(refusal) = &theirs.refusal {
         return Err(HandshakeError::Refused(refusal.clone()).into());
     }

@@ -42,6 +42,8 @@ pub struct Introduction {
     pub me: u16,
     /// Number of nodes.
     pub nodes: u16,
+    /// What its drives are of: nodes whose drives are of other deployments, or of other places in it, do not talk.
+    pub deployment: u128,
     /// The secret, and the one before it if there is one.
     pub secrets: Vec<PeerSecret>,
     /// Versions that it speaks.
@@ -331,6 +333,7 @@ mod tests {
             me,
             nodes: 3,
             secrets: secrets.iter().copied().map(secret).collect(),
+            deployment: 7,
             versions: VERSIONS,
             mutation: Mutation::NONE,
         }

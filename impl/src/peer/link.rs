@@ -274,7 +274,7 @@ impl Inner {
         let config = &self.config;
         let stream = self.rt.connect(address).await?;
         let session = greet::secure_dialled(&config.security, &config.host, stream).await?;
-        let identity = Identity::of(config.boot, used_for);
+        let identity = Identity::of(&config.introduction, config.boot, used_for);
         let introduction = config.introduction.clone();
         let (greeting, _, theirs) = greet::dial(&self.rt, session, introduction, config.to, identity).await?;
         let idle_max = (used_for == Use::Bulk).then_some(BULK_IDLE_MAX);

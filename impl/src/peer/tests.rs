@@ -53,6 +53,7 @@ fn introduction(me: u16, secrets: &[PeerSecret]) -> Introduction {
         me,
         nodes: 4,
         secrets: secrets.to_vec(),
+        deployment: 7,
         versions: VERSIONS,
         mutation: Mutation::NONE,
     }

@@ -272,7 +272,7 @@ mod tests {
             (verified(certificate(&ours, "node1.example", 2020), &ours), "expired"),
             (
                 verified(certificate(&theirs, "node1.example", 2099), &theirs),
-                "UnknownIssuer",
+                "invalid peer certificate",
             ),
             (unverified(), "invalid peer certificate"),
         ] {

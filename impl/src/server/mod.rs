@@ -112,16 +112,20 @@ pub async fn serve(
         admission,
         is_leaving: config.is_leaving,
     };
+    let peers = config.peers.clone();
     let http = HttpConfig {
         listener: config.listener,
         tls: config.tls,
         timeouts: config.timeouts,
-        side: config
-            .peers
-            .map(|entrance| Arc::new(Peers(entrance)) as Arc<dyn SideEntrance>),
+        side: peers.map(|entrance| Arc::new(Peers(entrance)) as Arc<dyn SideEntrance>),
         requests_max: config.limits.requests,
     };
-    Ok(http::serve(&rt, http, router, shutdown).await)
+    let cut = http::serve(&rt, http, router, shutdown).await;
+    // Only now: requests in flight at other nodes need this node's drives.
+    if let Some(entrance) = &config.peers {
+        entrance.close();
+    }
+    Ok(cut)
 }
 
 /// Returns the server's address for labels: a wildcard address is replaced by the host's own.

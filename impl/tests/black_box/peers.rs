@@ -31,6 +31,7 @@ fn introduction(me: u16) -> Introduction {
         me,
         nodes: 2,
         secrets: vec![PeerSecret::from_bytes(&[1; 32]).expect("long enough")],
+        deployment: 7,
         versions: VERSIONS,
         mutation: Mutation::NONE,
     }

@@ -13,7 +13,7 @@ const CAPACITY_BYTES: u64 = 128 << 20;
 /// Largest step of a clock, in nanoseconds, and its fastest or slowest pace in parts per million.
 const CLOCK_STEP_NANOS: i64 = 3_000_000_000;
 const CLOCK_DRIFT_PPM: i32 = 500;
-/// Longest time that a process is stopped for: less than an operation may take.
+/// Longest time that a process is stopped for: less than an operation may take in the simulation, stops included.
 const PAUSE_MAX: Duration = Duration::from_secs(120);
 
 /// Removes all faults from a drive.
@@ -38,7 +38,6 @@ pub async fn strike_on(shared: &Shared) -> Infallible {
             std::future::pending::<()>().await;
             continue;
         };
-        shared.count_fault(*fault);
         strike(shared, *fault).await;
     }
 }
@@ -58,6 +57,7 @@ async fn strike(shared: &Shared, fault: Fault) {
             if !shared.take_down(node, fault == Fault::PowerOff) {
                 return;
             }
+            shared.count_fault(fault);
             sleep(for_a_while(shared)).await;
             shared.bring_up(node);
         }
@@ -65,6 +65,7 @@ async fn strike(shared: &Shared, fault: Fault) {
             if !shared.stop(node) {
                 return;
             }
+            shared.count_fault(fault);
             let long = thread_rng().gen_bool(0.2);
             sleep(if long {
                 random(PAUSE_MAX)
@@ -75,15 +76,22 @@ async fn strike(shared: &Shared, fault: Fault) {
             shared.resume(node);
         }
         Fault::Partition => {
-            let side = |node: &u32| (node ^ other) & 1 == 0;
+            shared.count_fault(fault);
+            // From one node to all but one.
+            let side = thread_rng().gen_range(1..(1u32 << nodes) - 1);
+            let is_there = |node: u32| side >> (node - 1) & 1 == 1;
             let cut: Vec<(u32, u32)> = (1..=nodes)
                 .flat_map(|a| (1..=nodes).map(move |b| (a, b)))
-                .filter(|(a, b)| a != b && side(a) != side(b))
+                .filter(|(a, b)| is_there(*a) != is_there(*b))
                 .collect();
             cut_for_a_while(shared, &cut).await;
         }
-        Fault::OneWay => cut_for_a_while(shared, &[(node, other)]).await,
+        Fault::OneWay => {
+            shared.count_fault(fault);
+            cut_for_a_while(shared, &[(node, other)]).await;
+        }
         Fault::SlowLink => {
+            shared.count_fault(fault);
             let latency_max = Duration::from_millis(1 << thread_rng().gen_range(2..11));
             let bandwidth = thread_rng().gen_bool(0.5).then(|| 1 << thread_rng().gen_range(16..24));
             let latency = Duration::from_micros(50)..=latency_max;
@@ -91,10 +99,23 @@ async fn strike(shared: &Shared, fault: Fault) {
             sleep(for_a_while(shared)).await;
             world.set_link_quality(node, other, Link::default());
         }
-        Fault::Reset => world.reset_connections(node, other),
+        Fault::Reset => {
+            shared.count_fault(fault);
+            world.reset_connections(node, other);
+        }
         Fault::Clock => {
+            shared.count_fault(fault);
             world.set_clock_offset(node, thread_rng().gen_range(-CLOCK_STEP_NANOS..=CLOCK_STEP_NANOS));
             world.set_clock_drift(node, thread_rng().gen_range(-CLOCK_DRIFT_PPM..=CLOCK_DRIFT_PPM));
+        }
+        Fault::Pull => {
+            let drives = world.drives(node);
+            let drive = drives.choose(&mut thread_rng()).expect("a node has drives");
+            shared.count_fault(fault);
+            shared.strikes_drives_of(node);
+            shared.pull(drive);
+            sleep(for_a_while(shared)).await;
+            shared.put_back(drive);
         }
         Fault::Rot => rot(shared),
         _ => disturb_drive(shared, node, fault).await,
@@ -114,6 +135,7 @@ async fn cut_for_a_while(shared: &Shared, links: &[(u32, u32)]) {
 async fn disturb_drive(shared: &Shared, node: u32, fault: Fault) {
     let drives = shared.world.drives(node);
     let drive = drives.choose(&mut thread_rng()).expect("a node has drives");
+    shared.count_fault(fault);
     shared.strikes_drives_of(node);
     let chance = 10f64.powf(thread_rng().gen_range(-3.0..-0.3));
     let delay_max = Duration::from_millis(1 << thread_rng().gen_range(4..13));
@@ -126,11 +148,18 @@ async fn disturb_drive(shared: &Shared, node: u32, fault: Fault) {
         Fault::WriteErrors => faults.write_error = chance,
         _ => faults.sync_error = chance,
     });
-    if matches!(fault, Fault::WriteErrors | Fault::SyncErrors) {
+    let is_ahead = matches!(fault, Fault::WriteErrors | Fault::SyncErrors);
+    if is_ahead {
         shared.next_end_takes_power(node);
     }
     sleep(for_a_while(shared)).await;
     calm(drive);
+    // It serves again in this life once its page cache is gone (`drive.reopened-from-media`).
+    if is_ahead && thread_rng().gen_bool(0.5) {
+        shared.pull(drive);
+        sleep(Duration::from_millis(100)).await;
+        shared.put_back(drive);
+    }
 }
 
 /// Lets shards of victims rot.
@@ -139,6 +168,7 @@ fn rot(shared: &Shared) {
         let (node, path) = shared.plan.place(*victim);
         let drives = shared.world.drives(node);
         if let Some(drive) = drives.iter().find(|drive| drive.mount() == Path::new(&path)) {
+            shared.count_fault(Fault::Rot);
             drive.rot_below("data");
         }
     }

@@ -12,7 +12,7 @@ use store::{
     http::{Limits, Timeouts},
     node::{
         IndexPolicy,
-        cluster::{self, ClusterConfig, ClusterNode, DrivePlace, Host},
+        cluster::{self, ClusterConfig, DrivePlace, Host},
     },
     peer::{Entrance, PeerSecret, Security},
     runtime::{Rt, spawn},
@@ -63,7 +63,7 @@ pub fn config(shared: &Shared, node: u32) -> ClusterConfig {
 /// Runs one life of a node.
 pub async fn live(rt: Rt, node: u32, shared: Arc<Shared>) {
     shared.format(&rt, node).await;
-    let ClusterNode { node: open, entrance } = loop {
+    let open = loop {
         match cluster::open(rt.clone(), config(&shared, node)).await {
             Ok(opened) => break opened,
             // Its drives fail as it starts: whoever tends it starts it again.
@@ -72,7 +72,7 @@ pub async fn live(rt: Rt, node: u32, shared: Arc<Shared>) {
         }
         rt.sleep(START_AGAIN).await;
     };
-    let store = open.store.clone();
+    let (store, entrance) = (open.node.store.clone(), open.entrance.clone());
     shared.is_up(node, Arc::new(open));
     if shared.plan.http {
         spawn(
@@ -141,9 +141,9 @@ async fn create_bucket(rt: &Rt, store: &Arc<Store>, shared: &Shared) {
     }
 }
 
-/// Runs a client until its node ends.
+/// Runs a client until its node ends, or the faults do.
 async fn work(node: u32, client: usize, store: Arc<Store>, shared: Arc<Shared>) {
-    loop {
+    while shared.works() {
         let key = *KEYS.choose(&mut thread_rng()).expect("there are keys");
         let what = shared.what();
         let operation = clients::operation(&store, &shared, key, what);

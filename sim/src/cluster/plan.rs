@@ -39,12 +39,14 @@ pub enum Fault {
     ReadFlips,
     WriteErrors,
     SyncErrors,
+    /// A drive is unmounted, and mounted again later.
+    Pull,
     /// A victim's shards rot.
     Rot,
 }
 
 /// Every fault.
-pub const FAULTS: [Fault; 15] = [
+pub const FAULTS: [Fault; 16] = [
     Fault::Kill,
     Fault::PowerOff,
     Fault::Pause,
@@ -59,6 +61,7 @@ pub const FAULTS: [Fault; 15] = [
     Fault::ReadFlips,
     Fault::WriteErrors,
     Fault::SyncErrors,
+    Fault::Pull,
     Fault::Rot,
 ];
 

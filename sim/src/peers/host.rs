@@ -34,6 +34,7 @@ pub(super) fn introduction(rt: &Rt, me: u16) -> Introduction {
         me,
         nodes: NODES,
         secrets: vec![secret(1)],
+        deployment: 7,
         versions: VERSIONS,
         mutation: rt.mutation(),
     }

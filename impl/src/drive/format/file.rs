@@ -52,6 +52,15 @@ impl Format {
         self.deployment == other.deployment && self.sets == other.sets
     }
 
+    /// Returns a hash of the deployment, its drives and their places.
+    pub(super) fn fingerprint(&self) -> u128 {
+        let ids = [self.deployment, self.set_size() as u128]
+            .into_iter()
+            .chain(self.drives());
+        let bytes: Vec<u8> = ids.flat_map(u128::to_be_bytes).collect();
+        xxh3_128(&bytes)
+    }
+
     /// The place of a drive in the deployment, from 0.
     pub(super) fn position(&self, drive: u128) -> Option<usize> {
         self.drives().position(|other| other == drive)

@@ -120,6 +120,7 @@ fn ready(path: PathBuf, format: &Format, files: Arc<dyn Files>, lock: Guard) -> 
 pub(super) fn first_start(drives: Vec<Found>, format: &Format) -> Result<Opened, FormatError> {
     Ok(Opened {
         deployment: format.deployment,
+        fingerprint: format.fingerprint(),
         identities: Identity::all(format),
         drives: self::format(format.drives().zip(drives), format)?,
     })

@@ -54,6 +54,13 @@ pub fn open_own(
         let reason = reason.unwrap_or_else(|| "they are empty".to_owned());
         return Err(FormatError::NoFormat { reason });
     };
+    if !found
+        .iter()
+        .any(|drive| drive.format().is_some_and(|format| format.complete))
+    {
+        let reason = "its format is not complete".to_owned();
+        return Err(FormatError::Unfinished { reason });
+    }
     let (given, formatted) = (Given { drives, set_size }, reference.given());
     if given != formatted {
         let path = own.first().map(|drive| drive.path.clone()).unwrap_or_default();
@@ -82,17 +89,21 @@ pub fn format_own(files: &Arc<dyn Files>, own: &[OwnDrive], layout: &Layout) -> 
     if let Some(error) = make::refusal(&found) {
         return Err(error);
     }
-    if let Some((drive, format)) = found.iter().find_map(|drive| Some((drive, drive.format()?))) {
-        let (found, expected) = (format.deployment, layout.0.deployment);
-        return Err(FormatError::Refused {
-            path: drive.path.clone(),
-            refusal: Refusal::OtherDeployment { found, expected },
-        });
-    }
     let ids: Vec<u128> = layout.0.drives().collect();
     let this = own
         .iter()
         .map(|drive| ids.get(drive.position).copied().unwrap_or_default());
+    for (id, drive) in this.clone().zip(&found) {
+        // A start that was cut short is gone on with.
+        let is_begun = |format: &&Format| format.is_of_same(&layout.0) && format.this == id && !format.complete;
+        if let Some(format) = drive.format().filter(|format| !is_begun(format)) {
+            let (found, expected) = (format.deployment, layout.0.deployment);
+            return Err(FormatError::Refused {
+                path: drive.path.clone(),
+                refusal: Refusal::OtherDeployment { found, expected },
+            });
+        }
+    }
     let slots = make::format(this.zip(found), &layout.0)?;
     Ok(opened(&layout.0, own, slots))
 }
@@ -107,6 +118,7 @@ fn opened(reference: &Format, own: &[OwnDrive], drives: Vec<super::Slot>) -> Ope
     let all = Identity::all(reference);
     Opened {
         deployment: reference.deployment,
+        fingerprint: reference.fingerprint(),
         drives,
         identities: own
             .iter()

@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     peer::{CallError, Link, Lost, NotSent, Refusal},
-    runtime::BoxFuture,
+    runtime::{BoxFuture, Rt, spawn},
 };
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use model::{
     protocol::{Ballot, Folder, Reply, Request},
     record::Record,
@@ -39,6 +39,10 @@ use wire::{Call, Handle, KeyAnswer, Opened, Sane};
 /// Upper bound of the time of a call. How long a request waits for a drive is decided by what waits (`set/pace.rs`);
 /// this only ends what nobody waits for any more.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// Pause until a node is told again of a handle that is used no more.
+const DROP_AGAIN: Duration = Duration::from_secs(1);
+/// Longest read of one call: a run of stripes.
+const READ_BYTES_MAX: u64 = 8 << 20;
 /// The same, of a question after the state of the drive.
 const STATUS_WAIT: Duration = Duration::from_secs(2);
 
@@ -51,8 +55,9 @@ pub struct RemoteDrive {
 
 /// The way to a drive.
 struct Node {
+    rt: Rt,
     link: Arc<Link>,
-    /// The drive's number at its node.
+    /// The drive's place in the deployment: its number at its node.
     drive: u16,
     last_handle: AtomicU64,
     /// As its last answer to a question after its state said.
@@ -61,10 +66,11 @@ struct Node {
 }
 
 impl RemoteDrive {
-    /// The drive of this number at the node that `link` asks; `name` is what operators call it.
+    /// The drive of this place in the deployment at the node that `link` asks; `name` is what operators call it.
     #[must_use]
-    pub fn new(link: Arc<Link>, drive: u16, name: String) -> RemoteDrive {
+    pub fn new(rt: &Rt, link: Arc<Link>, drive: u16, name: String) -> RemoteDrive {
         let node = Node {
+            rt: rt.clone(),
             link,
             drive,
             last_handle: AtomicU64::new(0),
@@ -124,10 +130,35 @@ impl Node {
         self.last_handle.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Tells the drive's node that a handle is used no more. If that does not arrive, the node drops it with its
-    /// caller.
-    fn drop_handle(&self, call: &Call) {
-        drop(self.call(call, Bytes::new(), WAIT_MAX));
+    /// Tells the drive's node that a handle is used no more, until it has heard it.
+    fn drop_handle(self: &Arc<Self>, call: Call) {
+        let node = self.clone();
+        spawn(&self.rt, "drop a shard", async move {
+            while !node.is_closed.load(Ordering::Relaxed) {
+                let answer = node.call(&call, Bytes::new(), WAIT_MAX).await;
+                if answer.and_then(|answer| wire::answer::<()>(&answer)).is_ok() {
+                    return;
+                }
+                node.rt.sleep(DROP_AGAIN).await;
+            }
+        });
+    }
+}
+
+/// A writer at another node. Its place there is freed when this is dropped, unless it was finished.
+struct WriterHandle {
+    node: Arc<Node>,
+    writer: Handle,
+    /// The node may know of it.
+    has_begun: bool,
+}
+
+impl Drop for WriterHandle {
+    fn drop(&mut self) {
+        let writer = self.writer;
+        if self.has_begun {
+            self.node.drop_handle(Call::DropWriter { writer });
+        }
     }
 }
 
@@ -182,11 +213,15 @@ impl Drive for RemoteDrive {
         if self.node.is_closed.load(Ordering::Relaxed) {
             return fail(closed());
         }
-        let writer = RemoteWriter {
+        let handle = WriterHandle {
             node: self.node.clone(),
             writer: self.node.handle(),
+            has_begun: false,
+        };
+        let writer = RemoteWriter {
+            handle,
             begins: Some(staging),
-            is_finished: false,
+            is_broken: false,
         };
         Box::pin(ready(Ok(Box::new(writer) as Box<dyn ShardWriter>)))
     }
@@ -283,59 +318,75 @@ impl Drive for RemoteDrive {
 
 /// Writer of a shard at another node.
 struct RemoteWriter {
-    node: Arc<Node>,
-    writer: Handle,
+    handle: WriterHandle,
     /// What is staged, until the node has been told.
     begins: Option<Staging>,
-    is_finished: bool,
+    /// A call has failed, or was given up: what the file has is not known.
+    is_broken: bool,
 }
 
 impl RemoteWriter {
-    async fn call(&self, call: Call, body: Bytes) -> Result<(), DriveError> {
+    async fn call(
+        &mut self,
+        call: impl FnOnce(Handle, Option<Staging>) -> Call,
+        body: Bytes,
+    ) -> Result<(), DriveError> {
+        if std::mem::replace(&mut self.is_broken, true) {
+            return Err(broken());
+        }
+        self.handle.has_begun = true;
+        let call = call(self.handle.writer, self.begins.take());
+        let node = &self.handle.node;
         let answer = match body.is_empty() {
-            true => self.node.call(&call, body, WAIT_MAX).await?,
-            false => self.node.call_bulk(&call, body).await?,
+            true => node.call(&call, body, WAIT_MAX).await?,
+            false => node.call_bulk(&call, body).await?,
         };
-        wire::answer::<()>(&answer).map(drop)
+        wire::answer::<()>(&answer)?;
+        self.is_broken = false;
+        Ok(())
     }
+}
+
+fn broken() -> DriveError {
+    DriveError::Invalid("an earlier write of this shard did not end".to_owned())
 }
 
 #[async_trait]
 impl ShardWriter for RemoteWriter {
     async fn write(&mut self, framed: Bytes) -> Result<(), DriveError> {
-        let (writer, begins) = (self.writer, self.begins.take());
-        self.call(Call::Write { writer, begins }, framed).await
+        self.call(|writer, begins| Call::Write { writer, begins }, framed).await
     }
 
     async fn flush(&mut self) -> Result<(), DriveError> {
-        let (writer, begins) = (self.writer, self.begins.take());
-        self.call(Call::Flush { writer, begins }, Bytes::new()).await
+        self.call(|writer, begins| Call::Flush { writer, begins }, Bytes::new())
+            .await
     }
 
     async fn sync(&mut self) -> Result<(), DriveError> {
-        let (writer, begins) = (self.writer, self.begins.take());
-        self.call(Call::Sync { writer, begins }, Bytes::new()).await
+        self.call(|writer, begins| Call::Sync { writer, begins }, Bytes::new())
+            .await
     }
 
-    fn finish(mut self: Box<Self>, key: &RegisterKey, then: Request<Record>) -> Answer<Reply<Record>> {
-        let (writer, key) = (self.writer, key.clone());
-        self.is_finished = true;
-        let answer = self
-            .node
-            .call(&Call::Finish { writer, key, then }, Bytes::new(), WAIT_MAX);
+    fn finish(self: Box<Self>, key: &RegisterKey, then: Request<Record>) -> Answer<Reply<Record>> {
+        if self.is_broken {
+            return fail(broken());
+        }
+        if self.begins.is_some() {
+            return fail(DriveError::Invalid("nothing was written or synced".to_owned()));
+        }
+        let (handle, key) = (self.handle, key.clone());
+        let writer = handle.writer;
+        let call = Call::Finish { writer, key, then };
+        let answer = handle.node.call(&call, Bytes::new(), WAIT_MAX);
         Box::pin(async move {
-            let (reply, _) = wire::answer::<Reply<Record>>(&answer.await?)?;
+            // All of it, not the field alone: it is dropped only after the answer.
+            let mut handle = handle;
+            let answer = answer.await?;
+            // The drive has answered: its node has the writer no more.
+            handle.has_begun = false;
+            let (reply, _) = wire::answer::<Reply<Record>>(&answer)?;
             sane(reply)
         })
-    }
-}
-
-impl Drop for RemoteWriter {
-    fn drop(&mut self) {
-        let writer = self.writer;
-        if !self.is_finished && self.begins.is_none() {
-            self.node.drop_handle(&Call::DropWriter { writer });
-        }
     }
 }
 
@@ -347,6 +398,20 @@ struct RemoteReader {
     is_open: bool,
 }
 
+impl RemoteReader {
+    async fn read_once(&self, offset: u64, len: u64) -> Result<Bytes, DriveError> {
+        let reader = self.reader;
+        let call = Call::Read { reader, offset, len };
+        let answer = self.node.call_bulk(&call, Bytes::new()).await?;
+        let (read, framed) = wire::answer::<u64>(&answer)?;
+        if read != framed.len() as u64 {
+            let reason = "its node sent another number of bytes";
+            return Err(DriveError::Offline(reason.to_owned()));
+        }
+        Ok(framed)
+    }
+}
+
 #[async_trait]
 impl ShardReader for RemoteReader {
     fn len(&self) -> u64 {
@@ -354,17 +419,20 @@ impl ShardReader for RemoteReader {
     }
 
     async fn read(&self, offset: u64, len: usize) -> Result<Bytes, DriveError> {
-        let reader = self.reader;
         let len = self.len.saturating_sub(offset).min(len as u64);
-        let answer = self
-            .node
-            .call_bulk(&Call::Read { reader, offset, len }, Bytes::new())
-            .await?;
-        let (read, framed) = wire::answer::<u64>(&answer)?;
-        if read != framed.len() as u64 {
-            return Err(DriveError::Offline("its node sent another number of bytes".to_owned()));
+        if len <= READ_BYTES_MAX {
+            return self.read_once(offset, len).await;
         }
-        Ok(framed)
+        let mut all = BytesMut::new();
+        while (all.len() as u64) < len {
+            let done = all.len() as u64;
+            let read = self.read_once(offset + done, (len - done).min(READ_BYTES_MAX)).await?;
+            if read.is_empty() {
+                break;
+            }
+            all.extend_from_slice(&read);
+        }
+        Ok(all.freeze())
     }
 }
 
@@ -372,7 +440,7 @@ impl Drop for RemoteReader {
     fn drop(&mut self) {
         let reader = self.reader;
         if self.is_open {
-            self.node.drop_handle(&Call::DropReader { reader });
+            self.node.drop_handle(Call::DropReader { reader });
         }
     }
 }

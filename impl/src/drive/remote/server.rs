@@ -1,6 +1,9 @@
 //! The drives of this node, as other nodes ask them.
 
-use super::wire::{self, Call, Handle, KeyAnswer, Opened, Sane};
+use super::{
+    READ_BYTES_MAX,
+    wire::{self, Call, Handle, KeyAnswer, Opened, Sane},
+};
 use crate::{
     drive::{Answer, Drive, DriveError, KeyRead, ShardReader, ShardWriter, Staging},
     peer::{Caller, Payload, Refusal, Request, Service},
@@ -12,24 +15,64 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     future::ready,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio::sync::Mutex as AsyncMutex;
 
 /// Writers and readers that one process of a peer may have open at a drive.
-const HANDLES_MAX: usize = 16 << 10;
-/// Longest read: one run of stripes.
-const READ_BYTES_MAX: u64 = 8 << 20;
+const HANDLES_MAX: usize = 4096;
+/// Calls of peers that are under way at a drive, and bytes of theirs, above which further ones are refused: far fewer
+/// than one connection may have, so that a drive that hangs does not take its node's other drives with it.
+const CALLS_MAX: usize = 1024;
+const CALL_BYTES_MAX: usize = 8 << 20;
 
-/// Answers the calls of other nodes to the drives of this one. The number of a service is that of a drive.
+/// Answers the calls of other nodes to the drives of this one. The number of a service is a drive's place in the
+/// deployment.
 pub struct DriveService {
-    drives: Vec<Served>,
+    drives: BTreeMap<u16, Served>,
 }
 
 /// A drive, and what peers have open at it.
 struct Served {
     drive: Arc<dyn Drive>,
     open: Arc<Mutex<Open>>,
+    under_way: Arc<UnderWay>,
+}
+
+/// Calls that are under way at a drive.
+#[derive(Default)]
+struct UnderWay {
+    calls: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// A call that is under way until this is dropped.
+struct Entered {
+    under_way: Arc<UnderWay>,
+    bytes: usize,
+}
+
+impl UnderWay {
+    /// Counts one more call, unless there are too many.
+    fn enter(self: &Arc<Self>, bytes: usize) -> Option<Entered> {
+        let calls = self.calls.fetch_add(1, Ordering::Relaxed);
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let entered = Entered {
+            under_way: self.clone(),
+            bytes,
+        };
+        (calls < CALLS_MAX && before < CALL_BYTES_MAX).then_some(entered)
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.under_way.calls.fetch_sub(1, Ordering::Relaxed);
+        self.under_way.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 #[derive(Default)]
@@ -53,30 +96,58 @@ type Answered = BoxFuture<Result<Payload, Refusal>>;
 impl DriveService {
     /// A service for these drives, by their numbers.
     #[must_use]
-    pub fn new(drives: Vec<Arc<dyn Drive>>) -> DriveService {
-        let served = |drive| Served {
-            drive,
-            open: Arc::default(),
+    pub fn new(drives: impl IntoIterator<Item = (u16, Arc<dyn Drive>)>) -> DriveService {
+        let served = |(number, drive)| {
+            let served = Served {
+                drive,
+                open: Arc::default(),
+                under_way: Arc::default(),
+            };
+            (number, served)
         };
         DriveService {
             drives: drives.into_iter().map(served).collect(),
         }
     }
+
+    /// Returns how many writers and readers other nodes have open.
+    #[must_use]
+    pub fn handles(&self) -> usize {
+        let open = self.drives.values().map(|served| {
+            let open = served.open();
+            let handles = open.0.values().map(|open| open.writers.len() + open.readers.len());
+            handles.sum::<usize>()
+        });
+        open.sum()
+    }
 }
 
 impl Service for DriveService {
     fn call(&self, caller: Caller, request: Request) -> Answered {
-        let Some(served) = self.drives.get(usize::from(request.service)) else {
+        let Some(served) = self.drives.get(&request.service) else {
             return refuse(Refusal::NoService);
         };
         match wire::decode::<Call>(&request.payload).filter(|(call, _)| call.is_sane()) {
-            Some((call, body)) => served.call(caller, call, body),
+            Some((call, body)) => {
+                let frees = matches!(call, Call::DropWriter { .. } | Call::DropReader { .. });
+                match served.under_way.enter(request.payload.len()) {
+                    None if !frees => failed(DriveError::Busy),
+                    entered => {
+                        let answer = served.call(caller, call, body);
+                        Box::pin(async move {
+                            let answer = answer.await;
+                            drop(entered);
+                            answer
+                        })
+                    }
+                }
+            }
             None => refuse(Refusal::Malformed),
         }
     }
 
     fn ended(&self, caller: Caller) {
-        for served in &self.drives {
+        for served in self.drives.values() {
             // Dropped after the lock: a writer's destructor calls its drive.
             let handles = served.open().0.remove(&caller);
             drop(handles);
