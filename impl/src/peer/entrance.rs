@@ -29,6 +29,8 @@ const PROOF_MAX: Duration = Duration::from_secs(3);
 const ABSENCE_MAX: Duration = Duration::from_secs(60);
 /// Bulk connections of a process. It uses half as many; one that it has given up may end a little later here.
 const BULK_KEPT_MAX: usize = 2 * BULK_MAX;
+/// Time after which the connections of a process that was replaced have ended.
+const NOTICED_AFTER: Duration = Duration::from_secs(1);
 /// First byte of a TLS client.
 const TLS_HANDSHAKE: u8 = 0x16;
 /// Interval of log lines about the failed proofs of an address, and addresses whose lines are remembered.
@@ -204,7 +206,9 @@ impl Entrance {
         let admitted = ours.check(&theirs).and_then(|()| admit());
         let (id, ended) = match admitted {
             Ok(Admitted { id, ended, before }) => {
-                before.inspect(|before| self.service.ended(*before));
+                if let Some(before) = before {
+                    self.forget_later(before);
+                }
                 (id, ended)
             }
             Err(refusal) => {
@@ -238,6 +242,16 @@ impl Entrance {
                 }
             });
         }
+    }
+
+    /// Tells the service of a process that was replaced, once its connections are sure to have noticed: another thread may
+    /// be in the middle of a call of theirs.
+    fn forget_later(&self, before: Caller) {
+        let (rt, service) = (self.rt.clone(), self.service.clone());
+        spawn(&self.rt, "end of a peer", async move {
+            rt.sleep(NOTICED_AFTER).await;
+            service.ended(before);
+        });
     }
 
     /// Logs that a connection did not prove itself, once for each address and minute.
