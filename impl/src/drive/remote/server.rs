@@ -24,10 +24,11 @@ use tokio::sync::Mutex as AsyncMutex;
 
 /// Writers and readers that one process of a peer may have open at a drive.
 const HANDLES_MAX: usize = 4096;
-/// Calls of peers that are under way at a drive, and bytes of theirs, above which further ones are refused: far fewer
-/// than one connection may have, so that a drive that hangs does not take its node's other drives with it.
+/// Small calls of peers that are under way at a drive, and bytes of theirs, above which further ones are refused: fewer
+/// than one connection may have, so that a drive that hangs does not take its node's other drives with it. Writes and
+/// reads of files are bounded by their connections.
 const CALLS_MAX: usize = 1024;
-const CALL_BYTES_MAX: usize = 8 << 20;
+const CALL_BYTES_MAX: usize = 16 << 20;
 
 /// Answers the calls of other nodes to the drives of this one. The number of a service is a drive's place in the
 /// deployment.
@@ -128,20 +129,18 @@ impl Service for DriveService {
             return refuse(Refusal::NoService);
         };
         match wire::decode::<Call>(&request.payload).filter(|(call, _)| call.is_sane()) {
-            Some((call, body)) => {
-                let frees = matches!(call, Call::DropWriter { .. } | Call::DropReader { .. });
-                match served.under_way.enter(request.payload.len()) {
-                    None if !frees => failed(DriveError::Busy),
-                    entered => {
-                        let answer = served.call(caller, call, body);
-                        Box::pin(async move {
-                            let answer = answer.await;
-                            drop(entered);
-                            answer
-                        })
-                    }
+            Some((call, body)) if !call.is_small() => served.call(caller, call, body),
+            Some((call, body)) => match served.under_way.enter(request.payload.len()) {
+                None => failed(DriveError::Busy),
+                Some(entered) => {
+                    let answer = served.call(caller, call, body);
+                    Box::pin(async move {
+                        let answer = answer.await;
+                        drop(entered);
+                        answer
+                    })
                 }
-            }
+            },
             None => refuse(Refusal::Malformed),
         }
     }
@@ -391,5 +390,25 @@ fn key_answer(read: Result<KeyRead, DriveError>) -> Payload {
 impl fmt::Debug for DriveService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DriveService({} drives)", self.drives.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_and_bytes_under_way_are_bounded_and_counted_down() {
+        let under_way = Arc::new(UnderWay::default());
+        let calls: Vec<Entered> = (0..CALLS_MAX).filter_map(|_| under_way.enter(1)).collect();
+        assert_eq!(calls.len(), CALLS_MAX);
+        assert!(under_way.enter(0).is_none());
+        drop(calls);
+        let large = under_way.enter(CALL_BYTES_MAX);
+        assert!(large.is_some() && under_way.enter(0).is_none());
+        drop(large);
+        assert!(under_way.enter(0).is_some());
+        assert_eq!(under_way.calls.load(Ordering::Relaxed), 0);
+        assert_eq!(under_way.bytes.load(Ordering::Relaxed), 0);
     }
 }

@@ -99,6 +99,22 @@ pub(super) enum Call {
     Status,
 }
 
+impl Call {
+    /// Returns whether it comes over the control connection and is done by the drive, which may hang.
+    pub fn is_small(&self) -> bool {
+        !matches!(
+            self,
+            Call::Write { .. }
+                | Call::Flush { .. }
+                | Call::Sync { .. }
+                | Call::DropWriter { .. }
+                | Call::Read { .. }
+                | Call::DropReader { .. }
+                | Call::List { .. }
+        )
+    }
+}
+
 /// Answer of [`Call::ReadKey`]; the small shard, if there is one, is behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KeyAnswer {
