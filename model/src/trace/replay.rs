@@ -87,6 +87,8 @@ struct Held {
     loaded: bool,
     /// Replies to messages of a ballot, with the step after which they are durable.
     replies: Vec<(Ballot, Reply<Record>, u64)>,
+    /// Durable replies of earlier processes: a network may deliver them yet.
+    under_way: Vec<(Ballot, Reply<Record>)>,
 }
 
 struct Operation {
@@ -198,15 +200,17 @@ impl Replay {
         drive.changed.clear();
         for held in drive.keys.values_mut() {
             // A promise that was not answered for is none.
-            let given = held.replies.iter().filter(|(_, reply, strict)| {
-                *strict <= answered_for && matches!(reply, Reply::Granted(_) | Reply::Accepted)
-            });
-            let promised = given.map(|(ballot, ..)| *ballot).max().unwrap_or(Ballot::ZERO);
-            held.promised_before = held.promised_before.max(promised);
+            let answered = std::mem::take(&mut held.replies).into_iter();
+            let answered = answered.filter(|(_, _, strict)| *strict <= answered_for);
+            for (ballot, reply, _) in answered {
+                if matches!(reply, Reply::Granted(_) | Reply::Accepted) {
+                    held.promised_before = held.promised_before.max(ballot);
+                }
+                held.under_way.push((ballot, reply));
+            }
             held.state.promised = Ballot::ZERO;
             held.loaded = false;
             held.voted.clear();
-            held.replies.clear();
         }
         Ok(())
     }
@@ -224,6 +228,7 @@ impl Replay {
                 promised_before: Ballot::ZERO,
                 loaded: true,
                 replies: Vec::new(),
+                under_way: Vec::new(),
                 state: KeyState {
                     register,
                     ..KeyState::empty()
@@ -546,6 +551,10 @@ fn check_replied(
 ) -> Result<(), Violation> {
     let drive = drives.get(&at);
     let held = drive.and_then(|drive| Some((drive, drive.keys.get(key)?)));
+    let is_under_way = |held: &Held| held.under_way.iter().any(|(of, given)| *of == ballot && given == reply);
+    if held.is_some_and(|(_, held)| is_under_way(held)) {
+        return Ok(());
+    }
     let given = held.and_then(|(drive, held)| {
         let is_it = |(of, given, _): &&(Ballot, Reply<Record>, u64)| *of == ballot && given == reply;
         Some((drive, held.replies.iter().find(is_it)?.2))
