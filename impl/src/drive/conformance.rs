@@ -1,6 +1,6 @@
 //! Conformance tests of [`Drive`], which every implementation passes.
 //!
-//! [`conforms!`] makes them tests of an implementation, given how to make a [`Place`] for it; [`all`] runs them one
+//! `conforms!` makes them tests of an implementation, given how to make a [`Place`] for it; [`all`] runs them one
 //! after the other, in the simulation.
 
 pub(crate) mod records;

@@ -244,8 +244,8 @@ impl Entrance {
         }
     }
 
-    /// Tells the service of a process that was replaced, once its connections are sure to have noticed: another thread may
-    /// be in the middle of a call of theirs.
+    /// Tells the service of a process that was replaced, once its connections are sure to have noticed: another thread
+    /// may be in the middle of a call of theirs.
     fn forget_later(&self, before: Caller) {
         let (rt, service) = (self.rt.clone(), self.service.clone());
         spawn(&self.rt, "end of a peer", async move {
