@@ -75,9 +75,6 @@ impl Service for Answers {
 }
 
 fn provider() -> CryptoProvider {
-    #[cfg(feature = "aws-lc-rs")]
-    return rustls::crypto::aws_lc_rs::default_provider();
-    #[cfg(not(feature = "aws-lc-rs"))]
     rustls::crypto::ring::default_provider()
 }
 
