@@ -1,9 +1,6 @@
 //! Clients on hosts of their own, each of which speaks S3 to all nodes.
 
-use super::{
-    life::Shared,
-    node::{address, credentials},
-};
+use super::{life::Shared, node::address};
 use crate::{
     s3::{S3Client, S3Config},
     workload::{BUCKET, KEYS, http},
@@ -41,7 +38,7 @@ fn client(rt: &Rt, shared: &Arc<Shared>, node: u32) -> S3Client {
     let world = shared.world.clone();
     let config = S3Config {
         server: address(shared, node),
-        credentials: credentials(),
+        credentials: http::credentials(),
         bucket: BUCKET.to_owned(),
         patience: PATIENCE,
         wall_nanos: Arc::new(move || world.wall_nanos(node)),

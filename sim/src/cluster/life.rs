@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     SimDrive, World,
-    linearizable::{Operation, Output},
     workload::{BUCKET, KEYS, Workload, clients, random},
 };
 use futures::future::select_all;
@@ -351,7 +350,7 @@ async fn verify(shared: &Arc<Shared>) {
             let store = &open.node.store;
             if let Err(error) = shared.ends("a bucket", store.bucket(BUCKET)).await {
                 assert_eq!(error, StoreError::NoSuchBucket, "the buckets cannot be read");
-                assert!(is_unused(&shared), "the bucket is lost");
+                assert!(shared.is_unused(), "the bucket is lost");
                 return;
             }
             for key in KEYS {
@@ -363,17 +362,6 @@ async fn verify(shared: &Arc<Shared>) {
         });
         verified.await.expect("it is open");
     }
-}
-
-/// Returns whether there need not be a bucket. Clients over HTTP create it themselves, and may have failed to, unless
-/// they were told that something was done in it.
-fn is_unused(shared: &Shared) -> bool {
-    let histories = shared.histories.histories();
-    let has_bucket = |operation: &Operation<u64>| {
-        let output = operation.completed.as_ref().map(|(_, output)| output);
-        !shared.plan.http || matches!(output, Some(Output::Done | Output::Value(Some(_))))
-    };
-    !histories.values().flatten().any(has_bucket)
 }
 
 /// Checks that no node holds a writer or a reader for another any more (`peer.handles-are-freed`).

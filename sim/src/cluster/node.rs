@@ -1,22 +1,19 @@
 //! A node of the cluster: it opens its drives, serves the other nodes, and runs clients.
 
 use super::life::Shared;
-use crate::workload::{BUCKET, KEYS, clients};
+use crate::workload::{BUCKET, KEYS, clients, http};
 use madsim::{
     rand::{seq::SliceRandom, thread_rng},
     time::{Duration, sleep},
 };
 use std::{future::ready, net::SocketAddr, path::PathBuf, sync::Arc};
 use store::{
-    access::Credentials,
-    http::{Limits, Timeouts},
     node::{
         IndexPolicy,
         cluster::{self, ClusterConfig, DrivePlace, Host},
     },
     peer::{Entrance, PeerSecret, Security},
     runtime::{Rt, spawn},
-    server::{self, ServeConfig, WatchConfig},
     store::{Store, StoreError},
 };
 
@@ -75,11 +72,8 @@ pub async fn live(rt: Rt, node: u32, shared: Arc<Shared>) {
     let (store, entrance) = (open.node.store.clone(), open.entrance.clone());
     shared.is_up(node, Arc::new(open));
     if shared.plan.http {
-        spawn(
-            &rt,
-            "serve",
-            serve(rt.clone(), node, store.clone(), entrance, shared.clone()),
-        );
+        let served = http::serve(rt.clone(), address(&shared, node), store.clone(), Some(entrance));
+        spawn(&rt, "serve", served);
     } else {
         spawn(&rt, "accept", accept(rt.clone(), node, entrance, shared.clone()));
     }
@@ -98,36 +92,6 @@ async fn accept(rt: Rt, node: u32, entrance: Arc<Entrance>, shared: Arc<Shared>)
     let listener = rt.listen(address(&shared, node)).await.expect("a free port");
     while let Ok((stream, from)) = listener.accept().await {
         spawn(&rt, "peer", entrance.clone().serve(stream, from));
-    }
-}
-
-/// Serves S3, and the other nodes on the same port.
-async fn serve(rt: Rt, node: u32, store: Arc<Store>, entrance: Arc<Entrance>, shared: Arc<Shared>) {
-    let config = ServeConfig {
-        listener: rt.listen(address(&shared, node)).await.expect("a free port"),
-        credentials: credentials(),
-        region: None,
-        domains: Default::default(),
-        origins: Default::default(),
-        limits: Limits {
-            requests: 64,
-            stream_bytes: 64 << 20,
-            wait: Duration::from_secs(5),
-        },
-        timeouts: Timeouts::default(),
-        tls: None,
-        peers: Some(entrance),
-        watch: WatchConfig::default(),
-        is_leaving: Arc::default(),
-    };
-    let served = server::serve(rt, store, config, std::future::pending()).await;
-    panic!("the server has ended: {served:?}");
-}
-
-pub fn credentials() -> Credentials {
-    Credentials {
-        access_key: "access".to_owned(),
-        secret_key: "secret".to_owned(),
     }
 }
 

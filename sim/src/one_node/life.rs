@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     SimDrive, World,
-    linearizable::{Operation, Output},
     workload::{Answered, BUCKET, KEYS, OPERATION_MAX, Workload, clients, random},
 };
 use madsim::{
@@ -500,7 +499,7 @@ async fn verify(store: &Arc<Store>, shared: &Arc<Shared>) {
             lies || error == StoreError::NoSuchBucket,
             "the buckets cannot be read: {error}"
         );
-        let unused = is_unused(shared);
+        let unused = shared.is_unused();
         assert!(lies || unused, "the bucket is lost");
         return;
     }
@@ -510,17 +509,6 @@ async fn verify(store: &Arc<Store>, shared: &Arc<Shared>) {
     }
     let listed = shared.ends("a listing", clients::list(store, shared)).await;
     assert!(listed.is_ok() || lies, "a listing of the survivors: {listed:?}");
-}
-
-/// Returns whether there need not be a bucket. Clients over HTTP create it themselves, and may have failed to, unless
-/// they were told that something was done in it.
-fn is_unused(shared: &Shared) -> bool {
-    let histories = shared.histories.histories();
-    let has_bucket = |operation: &Operation<u64>| {
-        let output = operation.completed.as_ref().map(|(_, output)| output);
-        !shared.plan.http || matches!(output, Some(Output::Done | Output::Value(Some(_))))
-    };
-    !histories.values().flatten().any(has_bucket)
 }
 
 /// Checks that a drive that no fault has struck serves (`drive.offline-has-a-cause`), whatever clients do and whatever

@@ -12,10 +12,7 @@ use madsim::{
 };
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 use store::{
-    access::Credentials,
-    http::{Limits, Timeouts},
     runtime::Rt,
-    server::{self, ServeConfig, WatchConfig},
     store::{Store, StoreError},
 };
 
@@ -28,44 +25,18 @@ const CALM_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Serves S3 until the node ends.
 pub async fn serve(rt: Rt, store: Arc<Store>, shared: Arc<Shared>) {
-    let listener = rt.listen(address(&shared)).await.expect("a free port");
-    let config = ServeConfig {
-        listener,
-        credentials: credentials(),
-        region: None,
-        domains: Default::default(),
-        origins: Default::default(),
-        limits: Limits {
-            requests: 64,
-            stream_bytes: 64 << 20,
-            wait: Duration::from_secs(5),
-        },
-        timeouts: Timeouts::default(),
-        tls: None,
-        peers: None,
-        watch: WatchConfig::default(),
-        is_leaving: Arc::default(),
-    };
-    let served = server::serve(rt, store, config, std::future::pending()).await;
-    panic!("the server has ended: {served:?}");
+    http::serve(rt, address(&shared), store, None).await;
 }
 
 fn address(shared: &Shared) -> SocketAddr {
     SocketAddr::new(shared.world.ip(NODE), PORT)
 }
 
-fn credentials() -> Credentials {
-    Credentials {
-        access_key: "access".to_owned(),
-        secret_key: "secret".to_owned(),
-    }
-}
-
 fn client(rt: Rt, shared: &Shared, patience: Duration) -> S3Client {
     let world = shared.world.clone();
     let config = S3Config {
         server: address(shared),
-        credentials: credentials(),
+        credentials: http::credentials(),
         bucket: BUCKET.to_owned(),
         patience,
         // As clients do that take the time from the server's answers.

@@ -19,10 +19,47 @@ use madsim::{
     rand::{Rng, thread_rng},
     time::{Duration, timeout},
 };
+use std::{net::SocketAddr, sync::Arc};
 use store::{
+    access::Credentials,
     api::multipart::upload_id,
-    store::{CompletedPart, StoreError},
+    http::{Limits, Timeouts},
+    peer::Entrance,
+    runtime::Rt,
+    server::{self, ServeConfig, WatchConfig},
+    store::{CompletedPart, Store, StoreError},
 };
+
+/// Serves S3 at `address` until the node ends, and with it the connections of `peers`, if there are some.
+pub async fn serve(rt: Rt, address: SocketAddr, store: Arc<Store>, peers: Option<Arc<Entrance>>) {
+    let config = ServeConfig {
+        listener: rt.listen(address).await.expect("a free port"),
+        credentials: credentials(),
+        region: None,
+        domains: Default::default(),
+        origins: Default::default(),
+        limits: Limits {
+            requests: 64,
+            stream_bytes: 64 << 20,
+            wait: Duration::from_secs(5),
+        },
+        timeouts: Timeouts::default(),
+        tls: None,
+        peers,
+        watch: WatchConfig::default(),
+        is_leaving: Arc::default(),
+    };
+    let served = server::serve(rt, store, config, std::future::pending()).await;
+    panic!("the server has ended: {served:?}");
+}
+
+/// Returns the root user's credentials of every simulated server.
+pub fn credentials() -> Credentials {
+    Credentials {
+        access_key: "access".to_owned(),
+        secret_key: "secret".to_owned(),
+    }
+}
 
 /// Size of a body from which on no other value has its ETag.
 const OWN_ETAG_BYTES_MIN: usize = 8;

@@ -6,7 +6,7 @@ pub mod uploads;
 
 use crate::{
     World,
-    linearizable::{Input, Output, Recorder, Ticket},
+    linearizable::{Input, Operation, Output, Recorder, Ticket},
     listing::{self, Listing},
 };
 use clients::Page;
@@ -164,6 +164,17 @@ impl Workload {
         let seen = self.seen.lock().expect("no panic").get(key).copied();
         let guess = thread_rng().gen_range(1..=self.new_value());
         seen.filter(|_| thread_rng().gen_bool(0.8)).unwrap_or(guess)
+    }
+
+    /// Returns whether there need not be a bucket. Clients over HTTP create it themselves, and may have failed to, unless
+    /// they were told that something was done in it.
+    pub fn is_unused(&self) -> bool {
+        let histories = self.histories.histories();
+        let has_bucket = |operation: &Operation<u64>| {
+            let output = operation.completed.as_ref().map(|(_, output)| output);
+            !self.settings.over_http || matches!(output, Some(Output::Done | Output::Value(Some(_))))
+        };
+        !histories.values().flatten().any(has_bucket)
     }
 
     /// Checks that the recorded histories and listings are possible. If completions of uploads are `repeatable`, all of
