@@ -2,10 +2,10 @@
 //! connections of proven peers.
 
 use super::{
-    ConnectionError, HandshakeError, Security, Traffic,
+    HandshakeError, Security, Traffic,
     answer::{Answering, Caller, Service},
     greet::{self, Greeting, Identity, Use},
-    handshake::{Agreed, Binding, Introduction},
+    handshake::{Agreed, Introduction},
     link::BULK_MAX,
     pump::{Wire, pump},
 };
@@ -132,28 +132,10 @@ impl Entrance {
 
     /// Serves a connection that was accepted, to its end: its session first.
     pub async fn serve(self: Arc<Self>, stream: Box<dyn Stream>, address: SocketAddr) {
-        let security = self.security.clone();
-        let secured = async move {
-            match security {
-                Security::Tls(tls) => Ok(tls.accept(stream).await?),
-                #[cfg(feature = "mutants")]
-                Security::None(binding) => Ok((stream, binding)),
-            }
-        };
-        self.serve_as(secured, address).await;
-    }
-
-    /// Serves a connection whose session `secured` makes.
-    async fn serve_as(
-        self: Arc<Self>,
-        secured: impl Future<Output = Result<(Box<dyn Stream>, Binding), ConnectionError>>,
-        address: SocketAddr,
-    ) {
         let (place, evicted) = self.take_place(address.ip());
-        let introduction = self.introduction.clone();
         let proving = async {
-            let session = secured.await?;
-            greet::respond(&self.rt, session, introduction).await
+            let session = self.security.accept(stream).await?;
+            greet::respond(&self.rt, session, self.introduction.clone()).await
         };
         let proving = runtime::timeout(&self.rt, PROOF_MAX, proving);
         let proven = tokio::select! {

@@ -1,7 +1,7 @@
 //! The beginning of a connection: the session below it, the handshake, and what each side is.
 
 use super::{
-    ConnectionError, HandshakeError, Security,
+    ConnectionError, HandshakeError,
     frame::{Decoder, Frame, Kind, Outgoing, PAYLOAD_BYTES_MAX, UNPROVEN_PAYLOAD_BYTES_MAX},
     handshake::{Agreed, Binding, Dialler, Introduction, Responder},
 };
@@ -170,17 +170,4 @@ pub(super) async fn refuse(greeting: &mut Greeting, mut identity: Identity, reas
     identity.refusal = Some(reason);
     // If it cannot be told, it sees the connection end.
     greeting.send(&identity.frame()).await.ok();
-}
-
-/// Makes the session of an outgoing connection.
-pub(super) async fn secure_dialled(
-    security: &Security,
-    host: &str,
-    stream: Box<dyn Stream>,
-) -> Result<(Box<dyn Stream>, Binding), ConnectionError> {
-    match security {
-        Security::Tls(tls) => Ok(tls.connect(host, stream).await?),
-        #[cfg(feature = "mutants")]
-        Security::None(binding) => Ok((stream, *binding)),
-    }
 }

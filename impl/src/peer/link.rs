@@ -113,11 +113,12 @@ impl Link {
         wait: Duration,
     ) -> BoxFuture<Result<Bytes, CallError>> {
         let payload = payload.into();
-        let handed_over = self.inner.hand_over(service, payload.clone(), wait);
-        let inner = self.inner.clone();
+        let repeats = self.inner.config.introduction.mutation.is(Mutant::CallRepeated);
+        let again = repeats.then(|| (self.inner.clone(), payload.clone()));
+        let handed_over = self.inner.hand_over(service, payload, wait);
         Box::pin(async move {
             let answer = answer_of(handed_over?).await;
-            if inner.config.introduction.mutation.is(Mutant::CallRepeated)
+            if let Some((inner, payload)) = again
                 && let Err(CallError::Unknown(Lost::Connection(_))) = answer
             {
                 inner.rt.sleep(PAUSE_MAX).await;
@@ -156,10 +157,7 @@ impl Link {
     /// Returns why there is no control connection, if there is none.
     #[must_use]
     pub fn unreachable(&self) -> Option<Arc<str>> {
-        match &*self.inner.control() {
-            Control::Connected(_) => None,
-            Control::Unreachable(reason) => Some(reason.clone()),
-        }
+        self.inner.unreachable()
     }
 
     /// Returns what was sent and received on all connections of the link.
@@ -199,13 +197,18 @@ impl Inner {
         }
     }
 
+    fn unreachable(&self) -> Option<Arc<str>> {
+        match &*self.control() {
+            Control::Connected(_) => None,
+            Control::Unreachable(reason) => Some(reason.clone()),
+        }
+    }
+
     /// # Errors
     /// There is no control connection.
     fn check_reachable(&self) -> Result<(), CallError> {
-        match &*self.control() {
-            Control::Connected(_) => Ok(()),
-            Control::Unreachable(reason) => Err(CallError::NotSent(NotSent::Unreachable(reason.clone()))),
-        }
+        let unreachable = |reason| Err(CallError::NotSent(NotSent::Unreachable(reason)));
+        self.unreachable().map_or(Ok(()), unreachable)
     }
 
     /// Process of the peer that answers on the control connection.
@@ -273,7 +276,7 @@ impl Inner {
     async fn dial_at(&self, address: SocketAddr, used_for: Use) -> Result<(Wire, Connection), ConnectionError> {
         let config = &self.config;
         let stream = self.rt.connect(address).await?;
-        let session = greet::secure_dialled(&config.security, &config.host, stream).await?;
+        let session = config.security.connect(&config.host, stream).await?;
         let identity = Identity::of(&config.introduction, config.boot, used_for);
         let introduction = config.introduction.clone();
         let (greeting, _, theirs) = greet::dial(&self.rt, session, introduction, config.to, identity).await?;

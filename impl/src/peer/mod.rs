@@ -28,7 +28,9 @@ pub use link::{BULK_MAX, Link, LinkConfig, Resolve};
 pub use secret::{PeerSecret, SECRET_BYTES_MIN};
 pub use tls::{ALPN, Certificates, PeerTls, PeerTlsError};
 
-use crate::stats::Counter;
+use crate::{runtime::Stream, stats::Counter};
+use handshake::Binding;
+use std::io;
 
 /// The session below a connection.
 #[derive(Clone, Debug)]
@@ -38,6 +40,26 @@ pub enum Security {
     /// None, and a binding that is given: in the simulation, where TLS would draw from the host's chance.
     #[cfg(feature = "mutants")]
     None([u8; 32]),
+}
+
+impl Security {
+    /// Makes the session of the side that dialled `host`.
+    async fn connect(&self, host: &str, stream: Box<dyn Stream>) -> io::Result<(Box<dyn Stream>, Binding)> {
+        match self {
+            Security::Tls(tls) => tls.connect(host, stream).await,
+            #[cfg(feature = "mutants")]
+            Security::None(binding) => Ok((stream, *binding)),
+        }
+    }
+
+    /// Makes the session of the side that was dialled.
+    async fn accept(&self, stream: Box<dyn Stream>) -> io::Result<(Box<dyn Stream>, Binding)> {
+        match self {
+            Security::Tls(tls) => tls.accept(stream).await,
+            #[cfg(feature = "mutants")]
+            Security::None(binding) => Ok((stream, *binding)),
+        }
+    }
 }
 
 /// Bytes that went to and came from peers, without what TLS adds.

@@ -94,12 +94,6 @@ impl PeerTls {
         self.verified
     }
 
-    /// Returns the settings of the side that was dialled, for who has read a client's first words already.
-    #[must_use]
-    pub fn server_config(&self) -> Arc<ServerConfig> {
-        self.acceptor.config().clone()
-    }
-
     /// Makes the session of the side that dialled `host`.
     ///
     /// # Errors
