@@ -66,23 +66,13 @@ pub struct Node {
 pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
     check_parities(config.set_size, [config.standard_parity, config.reduced_parity])?;
     let opened = format(&rt, &config).await?;
-    let found = opened.drives.into_iter().zip(opened.identities);
-    let slots = found.map(|(found, identity)| DriveSlot::open(&rt, found, identity, config.index.clone()));
-    let drives: Vec<Arc<dyn Drive>> = join_all(slots).await.into_iter().map(|slot| slot as _).collect();
-    let mut drives_online = 0;
-    for drive in &drives {
-        drives_online += usize::from(drive.status().await.is_online());
-    }
-    let ballots = Arc::new(Ballots::new(&rt, 0));
-    let set = |(index, drives): (u32, &[Arc<dyn Drive>])| {
-        let (drives, ballots) = (drives.to_vec(), ballots.clone());
-        ErasureSet::new(rt.clone(), index, drives, ballots, Timeouts::default())
-    };
-    let sets = (0..).zip(drives.chunks(config.set_size)).map(set).collect();
+    let deployment = opened.deployment.to_be_bytes();
+    let (drives, drives_online) = open_slots(&rt, opened, &config.index).await;
+    let sets = sets(&rt, 0, &drives, config.set_size);
     let store = Store::new(
         rt.clone(),
         StoreConfig {
-            deployment: opened.deployment.to_be_bytes(),
+            deployment,
             sets,
             standard_parity: config.standard_parity,
             reduced_parity: config.reduced_parity,
@@ -110,6 +100,28 @@ impl Node {
         }
         recovered
     }
+}
+
+/// Opens the drives that were found. Returns them, and how many serve.
+async fn open_slots(rt: &Rt, opened: format::Opened, index: &IndexPolicy) -> (Vec<Arc<dyn Drive>>, usize) {
+    let found = opened.drives.into_iter().zip(opened.identities);
+    let slots = found.map(|(found, identity)| DriveSlot::open(rt, found, identity, index.clone()));
+    let drives: Vec<Arc<dyn Drive>> = join_all(slots).await.into_iter().map(|slot| slot as _).collect();
+    let mut drives_online = 0;
+    for drive in &drives {
+        drives_online += usize::from(drive.status().await.is_online());
+    }
+    (drives, drives_online)
+}
+
+/// Makes the erasure sets of a deployment's drives, as the node with this index uses them.
+fn sets(rt: &Rt, node: u32, drives: &[Arc<dyn Drive>], set_size: usize) -> Vec<ErasureSet> {
+    let ballots = Arc::new(Ballots::new(rt, node));
+    let set = |(index, drives): (u32, &[Arc<dyn Drive>])| {
+        let (drives, ballots) = (drives.to_vec(), ballots.clone());
+        ErasureSet::new(rt.clone(), index, drives, ballots, Timeouts::default())
+    };
+    (0..).zip(drives.chunks(set_size)).map(set).collect()
 }
 
 /// Checks that there is an erasure code for each parity, and that it runs here.

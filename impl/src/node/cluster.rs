@@ -3,18 +3,16 @@
 #[cfg(test)]
 mod tests;
 
-use super::{IndexPolicy, Node, OpenError, check_parities};
+use super::{IndexPolicy, Node, OpenError, check_parities, open_slots, sets};
 use crate::{
     drive::{
-        Drive, DriveService, DriveSlot, RemoteDrive,
+        Drive, DriveService, RemoteDrive,
         format::{self, FormatError, Layout, OwnDrive},
     },
     peer::{Entrance, Introduction, Link, LinkConfig, PeerSecret, Resolve, Security, VERSIONS},
     runtime::{self, Lane, Rt},
-    set::{Ballots, ErasureSet, Timeouts},
     store::{Store, StoreConfig},
 };
-use futures::future::join_all;
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 /// Configuration of a node among several.
@@ -67,7 +65,7 @@ pub struct ClusterNode {
     pub entrance: Arc<Entrance>,
     /// This node's drives, as the other nodes ask them.
     pub service: Arc<DriveService>,
-    /// What its drives are of, as nodes compare it.
+    /// Fingerprint of the deployment that its drives are of.
     pub deployment: u128,
 }
 
@@ -117,13 +115,8 @@ pub async fn open(rt: Rt, config: ClusterConfig) -> Result<ClusterNode, OpenErro
         format::open_own(files, own, drives, set_size)
     });
     let opened = opened.await?;
-    let found = opened.drives.into_iter().zip(opened.identities);
-    let slots = found.map(|(found, identity)| DriveSlot::open(&rt, found, identity, config.index.clone()));
-    let own: Vec<Arc<dyn Drive>> = join_all(slots).await.into_iter().map(|slot| slot as _).collect();
-    let mut drives_online = 0;
-    for drive in &own {
-        drives_online += usize::from(drive.status().await.is_online());
-    }
+    let (deployment, fingerprint) = (opened.deployment.to_be_bytes(), opened.fingerprint);
+    let (own, drives_online) = open_slots(&rt, opened, &config.index).await;
     let mut boot = [0; 8];
     rt.fill_random(&mut boot);
     let boot = u64::from_le_bytes(boot);
@@ -132,7 +125,7 @@ pub async fn open(rt: Rt, config: ClusterConfig) -> Result<ClusterNode, OpenErro
         .into_iter()
         .map(|drive| u16::try_from(drive.position).unwrap_or(u16::MAX));
     let service = Arc::new(DriveService::new(numbers.zip(own.iter().cloned())));
-    let introduction = config.introduction(&rt, opened.fingerprint);
+    let introduction = config.introduction(&rt, fingerprint);
     let entrance = Entrance::new(
         &rt,
         introduction.clone(),
@@ -141,15 +134,10 @@ pub async fn open(rt: Rt, config: ClusterConfig) -> Result<ClusterNode, OpenErro
         service.clone(),
     );
     let links = links(&rt, &config, &introduction, boot);
-    let ballots = Arc::new(Ballots::new(&rt, u32::from(config.me)));
     let drives = all_drives(&rt, &config, own, &links);
-    let set = |(index, drives): (u32, &[Arc<dyn Drive>])| {
-        let (drives, ballots) = (drives.to_vec(), ballots.clone());
-        ErasureSet::new(rt.clone(), index, drives, ballots, Timeouts::default())
-    };
     let store = StoreConfig {
-        deployment: opened.deployment.to_be_bytes(),
-        sets: (0..).zip(drives.chunks(config.set_size)).map(set).collect(),
+        deployment,
+        sets: sets(&rt, u32::from(config.me), &drives, config.set_size),
         standard_parity: config.standard_parity,
         reduced_parity: config.reduced_parity,
         is_shared: true,
@@ -160,7 +148,7 @@ pub async fn open(rt: Rt, config: ClusterConfig) -> Result<ClusterNode, OpenErro
         node,
         entrance,
         service,
-        deployment: opened.fingerprint,
+        deployment: fingerprint,
     })
 }
 
