@@ -1,4 +1,4 @@
-//! What a call between two nodes costs, beside the same call over HTTP/2: `cargo bench -p impl --bench peer`.
+//! Benchmark of calls between two nodes, beside the same calls over HTTP/2: `cargo bench -p impl --bench peer`.
 //!
 //! Both sides run in this process, over loopback and TLS 1.3: the CPU time is that of both. `--features aws-lc-rs`
 //! takes that library for cryptography in place of `ring`.
@@ -35,7 +35,7 @@ const TIME: Duration = Duration::from_secs(2);
 const WAIT: Duration = Duration::from_secs(10);
 const SMALL_BYTES: usize = 200;
 const LARGE_BYTES: usize = 1 << 20;
-/// What a call asks for.
+/// Services of the benchmark.
 const ECHO: u16 = 0;
 const TAKE: u16 = 1;
 const GIVE: u16 = 2;

@@ -52,7 +52,7 @@ struct Server {
 }
 
 impl Server {
-    /// What its drive is of, once it is open.
+    /// Returns the fingerprint of its drive's deployment, once it is open.
     fn deployment(&self) -> Option<u128> {
         let open = self.open.lock().expect("no panic");
         open.as_ref().map(|open| open.deployment)

@@ -67,7 +67,7 @@ fn encode(frames: &[Frame]) -> Vec<u8> {
     outgoing.take()
 }
 
-/// What is decoded is encoded as the same bytes, however they came; what is no frame is refused, and nothing is kept
+/// Frames that are decoded encode to the same bytes, however they came; other bytes are refused, and nothing is kept
 /// but a part of one.
 #[test]
 fn frames_are_the_bytes_that_came() {

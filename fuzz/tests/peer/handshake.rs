@@ -12,7 +12,7 @@ use store::{
 /// Sides of attempts that are under way at once, half of them diallers.
 const SIDES: usize = 4;
 
-/// What a stranger does: gives a side a frame.
+/// Step of a stranger: a frame that one side is given.
 #[derive(Clone, Debug, TypeGenerator)]
 struct Step {
     side: u8,

@@ -1,4 +1,4 @@
-//! What nodes send each other: frames, handshakes, and the two ends of a connection.
+//! Targets for the calls between nodes: frames, handshakes, and the two ends of a connection.
 
 mod ends;
 mod frames;

@@ -96,7 +96,7 @@ impl Arrival {
     }
 }
 
-/// Whose a connection is.
+/// Kind of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
     Client,

@@ -28,7 +28,7 @@ pub(super) struct Identity {
     pub boot: u64,
     /// What the connection is for; the responder repeats it.
     pub used_for: Use,
-    /// What its drives are of.
+    /// Fingerprint of the deployment that its drives are of.
     pub deployment: u128,
     /// Its release, for the log.
     pub release: String,

@@ -42,7 +42,7 @@ pub struct Introduction {
     pub me: u16,
     /// Number of nodes.
     pub nodes: u16,
-    /// What its drives are of: nodes whose drives are of other deployments, or of other places in it, do not talk.
+    /// Fingerprint of the deployment that its drives are of: nodes with different ones refuse each other.
     pub deployment: u128,
     /// The secret, and the one before it if there is one.
     pub secrets: Vec<PeerSecret>,

@@ -166,8 +166,8 @@ impl Workload {
         seen.filter(|_| thread_rng().gen_bool(0.8)).unwrap_or(guess)
     }
 
-    /// Returns whether there need not be a bucket. Clients over HTTP create it themselves, and may have failed to, unless
-    /// they were told that something was done in it.
+    /// Returns whether there need not be a bucket. Clients over HTTP create it themselves, and may have failed to,
+    /// unless they were told that something was done in it.
     pub fn is_unused(&self) -> bool {
         let histories = self.histories.histories();
         let has_bucket = |operation: &Operation<u64>| {

@@ -231,7 +231,7 @@ mod tests {
             (2 * node..2 * node + 2).map(own).collect()
         }
 
-        /// What each place of node 0 has: the place in the set of its drive, or why it is offline.
+        /// Returns, for each place of node 0, the index of its drive in the set, or why it is offline.
         fn found(&self) -> Vec<Result<u8, String>> {
             let opened = open_own(&self.files, &self.own(0), 4, 4).expect("opens");
             assert_eq!(opened.identities.len(), 2);

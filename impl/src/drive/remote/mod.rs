@@ -166,7 +166,7 @@ fn closed() -> DriveError {
     DriveError::Offline("closed".to_owned())
 }
 
-/// What the caller of a drive may conclude of a call to its node (`peer.unknown-is-not-failed`).
+/// Returns the error of a drive for a failed call to its node, with the same certainty (`peer.unknown-is-not-failed`).
 fn error_of(error: CallError) -> DriveError {
     match error {
         CallError::NotSent(NotSent::Busy) | CallError::Refused(Refusal::Busy) => DriveError::Busy,
@@ -319,7 +319,7 @@ impl Drive for RemoteDrive {
 /// Writer of a shard at another node.
 struct RemoteWriter {
     handle: WriterHandle,
-    /// What is staged, until the node has been told.
+    /// The shard's description, until the first call has carried it to the node.
     begins: Option<Staging>,
     /// A call has failed, or was given up: what the file has is not known.
     is_broken: bool,

@@ -79,7 +79,7 @@ impl Drop for Entered {
 #[derive(Default)]
 struct Open(BTreeMap<Caller, Handles>);
 
-/// What a process of a peer has open.
+/// Writers and readers that one process of a peer has open.
 #[derive(Default)]
 struct Handles {
     writers: BTreeMap<Handle, Writer>,

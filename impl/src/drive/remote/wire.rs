@@ -155,7 +155,7 @@ pub(super) fn answer<T: DeserializeOwned>(payload: &Bytes) -> Result<(T, Bytes),
     Ok((answer?, body))
 }
 
-/// What can be held against a number that a peer speaks of.
+/// Range check of the rounds and epochs in a message.
 pub(super) trait Sane {
     /// Returns whether no round or epoch in it is so high that taking it over would end the set.
     fn is_sane(&self) -> bool;
