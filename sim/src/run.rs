@@ -93,7 +93,10 @@ where
         let mut runtime = Runtime::with_seed_and_config(seed, Config::default());
         runtime.set_time_limit(limit);
         let world = inside.clone();
-        runtime.block_on(async { scenario(world).await });
+        runtime.block_on(async {
+            scenario(world.clone()).await;
+            world.end().await;
+        });
         let panics = inside.take_job_panics();
         assert!(panics.is_empty(), "jobs panicked: {panics:?}");
         if let (Some(violation), _) = inside.replayed() {

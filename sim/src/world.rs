@@ -221,6 +221,15 @@ impl World {
         }
     }
 
+    /// Kills all nodes at the end of a run. Without it, tasks that wait for the network and the world that holds their
+    /// wakers would keep each other in memory.
+    pub(crate) async fn end(&self) {
+        let nodes: Vec<u32> = lock(&self.0.state).nodes.keys().copied().collect();
+        nodes.into_iter().for_each(|node| self.kill(node));
+        // Their tasks are dropped when the simulation goes on.
+        madsim::time::sleep(Duration::from_millis(1)).await;
+    }
+
     /// Takes the power of a node's host: it falls silent, and its drives lose what was not synced.
     pub fn power_off(&self, node: u32) {
         // First: a host without power does not end its connections.
