@@ -7,6 +7,7 @@
 
 pub mod bucket;
 pub mod configuration;
+pub mod formation;
 pub mod list;
 pub mod lock;
 pub mod mutation;

@@ -1,0 +1,54 @@
+//! The first start of a deployment over nodes: which drives are formatted, and when they count (`specs/format.md`).
+//!
+//! The node of the first endpoint leads. It looks at all drives, has the format begun on all of them, and then has it
+//! completed. A format that is begun on all drives is the deployment's: whoever finds a complete drive may complete its
+//! own. `I` identifies a deployment and the places of its drives.
+
+mod drives;
+mod leader;
+pub mod mutant;
+
+pub use drives::{Drives, Job};
+pub use leader::{Leader, Standing};
+
+use serde::{Deserialize, Serialize};
+
+/// Random number of a process.
+pub type Boot = u64;
+
+/// What a start finds at the path of a drive.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Found<I> {
+    /// Nothing of anybody.
+    Empty,
+    /// A format that was begun.
+    Begun(I),
+    /// A format that is complete.
+    Complete(I),
+    /// Something else, which is not to be written to.
+    Refused,
+}
+
+/// Request of the leader to a node, for all of that node's drives.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Request<I> {
+    /// What is on the drives? From then on the node does what this leader says, and no other.
+    Look,
+    /// Begin this format on each drive that is empty.
+    Begin(I),
+    /// Complete this format on each drive.
+    Complete(I),
+}
+
+/// Answer to a [`Request`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Reply<I> {
+    /// What is on the drives.
+    Found(Vec<Found<I>>),
+    /// The format is begun on all drives of the node, durably.
+    Begun,
+    /// It is complete on all of them.
+    Complete,
+    /// The node does not do that.
+    Refused,
+}

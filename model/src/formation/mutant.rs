@@ -1,0 +1,29 @@
+//! Deliberate breaks of the first start.
+
+/// Deliberate break of the first start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mutant {
+    /// The leader begins where it has looked, before it has looked everywhere.
+    BeginsBeforeLooking,
+    /// The leader begins although a drive is refused.
+    BeginsBesideRefused,
+    /// The leader makes a new deployment although one was begun.
+    MakesAnother,
+    /// The leader begins again where a complete drive shows that all had begun.
+    BeginsAfterComplete,
+    /// The leader completes once more than half of the nodes have begun.
+    CompletesEarly,
+    /// A node does what any leader says that has looked.
+    ObeysEarlierLeaders,
+    /// A node does what a leader says that has not looked.
+    ObeysStrangers,
+    /// A node begins a format in the place of another one.
+    BeginsOverOther,
+    /// A node completes its drives when another has begun.
+    FinishesAfterBegun,
+    /// A node formats its empty drives when another's are complete.
+    AdoptsEmpty,
+}
+
+/// The mutant that is switched on, if any.
+pub type Mutation = crate::mutation::Mutation<Mutant>;
