@@ -1,8 +1,8 @@
 //! The first start of a deployment over nodes: which drives are formatted, and when they count (`specs/format.md`).
 //!
 //! The node of the first endpoint leads. It looks at all drives, has the format begun on all of them, and then has it
-//! completed. A format that is begun on all drives is the deployment's: whoever finds a complete drive may complete its
-//! own. `I` identifies a deployment and the places of its drives.
+//! completed, on its own drives first. A format that is begun on all drives is the deployment's: whoever finds a
+//! complete drive may complete its own. `I` identifies a deployment and the places of its drives.
 
 mod drives;
 mod leader;
@@ -15,6 +15,15 @@ use serde::{Deserialize, Serialize};
 
 /// Random number of a process.
 pub type Boot = u64;
+
+/// A look of the leader at a node. What it asks for afterwards is based on this look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Look {
+    /// The leader's process.
+    pub boot: Boot,
+    /// Number of its looks at this node before this one.
+    pub number: u64,
+}
 
 /// What a start finds at the path of a drive.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,7 +41,7 @@ pub enum Found<I> {
 /// Request of the leader to a node, for all of that node's drives.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Request<I> {
-    /// What is on the drives? From then on the node does what this leader says, and no other.
+    /// What is on the drives? From then on the node does what is based on this look, and nothing else.
     Look,
     /// Begin this format on each drive that is empty.
     Begin(I),

@@ -13,16 +13,22 @@ pub enum Mutant {
     BeginsAfterComplete,
     /// The leader completes once more than half of the nodes have begun.
     CompletesEarly,
-    /// A node does what any leader says that has looked.
+    /// The leader completes drives of other nodes before its own.
+    CompletesOthersFirst,
+    /// A node does what any leader says once one has looked.
     ObeysEarlierLeaders,
+    /// A node does what the leader says that looked last, whatever look it is based on.
+    ObeysEarlierLooks,
     /// A node does what a leader says that has not looked.
     ObeysStrangers,
-    /// A node begins a format in the place of another one.
-    BeginsOverOther,
     /// A node completes its drives when another has begun.
     FinishesAfterBegun,
+    /// A node that has completed some of its drives needs another one to complete the rest.
+    WaitsForOthers,
     /// A node formats its empty drives when another's are complete.
     AdoptsEmpty,
+    /// A drive serves although no other is complete.
+    ServesAlone,
 }
 
 /// The mutant that is switched on, if any.
