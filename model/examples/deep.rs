@@ -26,6 +26,7 @@ Worlds:
   bucket         writers of keys race deletions and creations of their bucket
   lock           clients and lock servers whose clocks go apart
   configuration  changes spread over nodes that serve meanwhile
+  formation      nodes that form a deployment, and restart meanwhile
   list           a client that lists the keys of sets while they are written
   pool           a key that is created in several pools and moved; half of the time random walks
   register       one key on the drives of a set; half of the time random walks through sets of 16 drives

@@ -18,6 +18,7 @@ pub mod chart;
 pub mod configuration;
 pub mod explore;
 pub mod explorer;
+pub mod formation;
 pub mod harness;
 pub mod history;
 pub mod kit;
@@ -40,6 +41,7 @@ pub fn topics() -> Vec<Topic> {
         bucket::topic(),
         lock::topic(),
         configuration::topic(),
+        formation::topic(),
         list::topic(),
         pool::topic(),
         register::topic(),

@@ -41,7 +41,7 @@ macro_rules! topics {
     };
 }
 
-topics!(uploads versions bucket lock configuration list pool register);
+topics!(uploads versions bucket lock configuration formation list pool register);
 
 /// Explores one world from the environment, in the notation of its topic's `parse`.
 #[test]

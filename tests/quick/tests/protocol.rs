@@ -33,4 +33,4 @@ macro_rules! topics {
     };
 }
 
-topics!(uploads versions bucket lock configuration list pool register);
+topics!(uploads versions bucket lock configuration formation list pool register);
