@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, path::Path};
 use store::{
     api::conditions::parse_etags,
     config::size,
-    topology::{Endpoint, StorageClasses, Topology, pools},
+    topology::{Endpoint, NODES_MAX, StorageClasses, Topology, pools},
 };
 
 #[derive(Clone, Debug, TypeGenerator)]
@@ -18,7 +18,7 @@ enum Piece {
 
 impl Piece {
     fn text(&self) -> String {
-        const KNOWN: [&str; 20] = [
+        const KNOWN: [&str; 22] = [
             "/",
             "{",
             "}",
@@ -39,6 +39,8 @@ impl Piece {
             "{0...18446744073709551615}",
             " ",
             "127.0.0.1",
+            "http://h{1...4}:9000/d",
+            "http://h:900{1...4}/d",
         ];
         match self {
             Piece::Known(index) => KNOWN[usize::from(*index) % KNOWN.len()].to_owned(),
@@ -61,7 +63,7 @@ fn drive_arguments_make_sets_or_are_refused() {
             let argument = |pieces: &Vec<Piece>| pieces.iter().take(6).map(Piece::text).collect::<String>();
             let arguments: Vec<String> = arguments.iter().take(20).map(argument).collect();
             let forced = forced.map(usize::from);
-            if let Ok(pools) = pools(&arguments, forced) {
+            if let Ok(pools) = pools(&arguments, 9000, forced) {
                 for pool in pools {
                     assert!(pool.set_size == 1 || (4..=16).contains(&pool.set_size), "{pool:?}");
                     assert_eq!(pool.sets() * pool.set_size, pool.endpoints.len());
@@ -73,11 +75,22 @@ fn drive_arguments_make_sets_or_are_refused() {
                 standard: *standard,
                 reduced: *reduced,
             };
-            if let Ok(topology) = Topology::local(&arguments, Path::new("/srv"), forced, classes) {
+            if let Ok(topology) = Topology::resolve(&arguments, Path::new("/srv"), 9000, forced, classes) {
                 let distinct: BTreeSet<_> = topology.drives.iter().collect();
                 assert_eq!(distinct.len(), topology.drives.len(), "{topology:?}");
-                assert!(topology.drives.iter().all(|drive| drive.is_absolute()), "{topology:?}");
+                assert!(
+                    topology.drives.iter().all(|drive| drive.path.is_absolute()),
+                    "{topology:?}"
+                );
                 assert_eq!(topology.sets * topology.set_size, topology.drives.len());
+                let used: BTreeSet<_> = topology.drives.iter().map(|drive| drive.node).collect();
+                assert!(used.into_iter().eq(0..topology.nodes.len().max(1)), "{topology:?}");
+                assert!(
+                    topology.nodes.len() != 1 && topology.nodes.len() <= NODES_MAX,
+                    "{topology:?}"
+                );
+                assert_eq!(topology.scheme.is_some(), !topology.nodes.is_empty(), "{topology:?}");
+                assert!(topology.warnings().len() <= 1, "{topology:?}");
                 for code in [topology.standard(), topology.reduced()] {
                     assert!(code.data >= code.parity && code.data > 0, "{topology:?}");
                     assert_eq!(usize::from(code.data + code.parity), topology.set_size);
@@ -104,7 +117,7 @@ fn ranges_of_drives_are_those_of_a_count() {
             let expected: Vec<String> = (0..inner)
                 .flat_map(|y| (0..outer).map(move |x| format!("/x{:0width$}/y{}", first + x, second + y)))
                 .collect();
-            match pools(&[argument], None) {
+            match pools(&[argument], 9000, None) {
                 Ok(pools) => {
                     let found: Vec<String> = pools[0].endpoints.iter().map(Endpoint::to_string).collect();
                     assert_eq!(found, expected);

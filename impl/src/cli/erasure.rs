@@ -1,7 +1,7 @@
 //! `impl erasure`: what a number of drives or a layout gives, before anything is bought or formatted.
 
 use super::{fail, print, report};
-use crate::config::size;
+use crate::config::{DEFAULT_PORT, size};
 use crate::topology::{Code, Endpoint, Pool, TopologyError, default_parity, pools};
 use clap::Args;
 use serde::Serialize;
@@ -122,7 +122,7 @@ fn calculate(args: &ErasureArgs) -> Result<Vec<PoolReport>, TopologyError> {
 fn pools_of(layout: &[String]) -> Result<Vec<Pool>, TopologyError> {
     let counts: Vec<Option<usize>> = layout.iter().map(|argument| argument.parse().ok()).collect();
     if counts.iter().all(Option::is_none) {
-        return pools(layout, None);
+        return pools(layout, DEFAULT_PORT, None);
     }
     let count_or_error = |(count, argument): (Option<usize>, &String)| {
         let count = count.ok_or_else(|| TopologyError::MixedCounts {

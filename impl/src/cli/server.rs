@@ -210,6 +210,9 @@ pub enum StartError {
         /// The operating system's error.
         source: io::Error,
     },
+    /// Drives on several nodes.
+    #[error("several nodes: not wired yet")]
+    SeveralNodes,
     /// The drives.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -285,6 +288,9 @@ fn run_logged(config: ServerConfig, log: &Log) -> Result<(), StartError> {
 /// # Errors
 /// Errors of the start. Nothing was served then.
 pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
+    if config.peers.is_some() {
+        return Err(StartError::SeveralNodes);
+    }
     let signals = StopSignals::new()?;
     let rt = match &config.trace {
         None => RealRuntime::new(),
@@ -380,7 +386,7 @@ async fn listen(rt: &Rt, address: &ListenAddress) -> io::Result<(Box<dyn Listene
 fn node_config(config: &ServerConfig) -> NodeConfig {
     let topology = &config.topology;
     NodeConfig {
-        drives: topology.drives.clone(),
+        drives: topology.drives.iter().map(|drive| drive.path.clone()).collect(),
         set_size: topology.set_size,
         standard_parity: topology.standard_parity,
         reduced_parity: topology.reduced_parity,

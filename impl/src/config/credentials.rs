@@ -7,7 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const DEFAULT_KEY: &str = "minioadmin";
+/// Name and password of the root user when none is configured.
+pub(super) const DEFAULT_KEY: &str = "minioadmin";
 /// Folder in which container platforms mount secrets; a relative name in a `*_FILE` variable starts here.
 const SECRETS_FOLDER: &str = "/run/secrets";
 const ACCESS_KEY_LEN_MIN: usize = 3;
@@ -83,7 +84,13 @@ pub(super) fn root_user(
     })
 }
 
-fn pair(
+/// Returns whether these are the well-known defaults, set or not.
+pub(super) fn is_default(credentials: &Credentials) -> bool {
+    credentials.access_key == DEFAULT_KEY && credentials.secret_key == DEFAULT_KEY
+}
+
+/// Reads a name and its secret from two variables or their `_FILE` twins; `None` when neither is set.
+pub(super) fn pair(
     env: &Env,
     read_file: &dyn Fn(&Path) -> io::Result<String>,
     user: &'static str,
@@ -120,7 +127,7 @@ fn pair(
 }
 
 /// A variable's value, or the trimmed content of the file that its `_FILE` twin names.
-fn value(
+pub(super) fn value(
     env: &Env,
     read_file: &dyn Fn(&Path) -> io::Result<String>,
     name: &'static str,

@@ -9,6 +9,8 @@ use std::{
 
 /// Variables that are read somewhere in this program.
 const KNOWN: &[&str] = &[
+    "IMPL_PEER_SECRET",
+    "IMPL_PEER_SECRET_FILE",
     "MINIO_ACCESS_KEY",
     "MINIO_ACCESS_KEY_FILE",
     "MINIO_ACCESS_LOG",
@@ -36,8 +38,12 @@ const KNOWN: &[&str] = &[
     "MINIO_REGION_NAME",
     "MINIO_ROOT_PASSWORD",
     "MINIO_ROOT_PASSWORD_FILE",
+    "MINIO_ROOT_PASSWORD_OLD",
+    "MINIO_ROOT_PASSWORD_OLD_FILE",
     "MINIO_ROOT_USER",
     "MINIO_ROOT_USER_FILE",
+    "MINIO_ROOT_USER_OLD",
+    "MINIO_ROOT_USER_OLD_FILE",
     "MINIO_SECRET_KEY",
     "MINIO_SECRET_KEY_FILE",
     "MINIO_SHUTDOWN_DELAY",
@@ -88,7 +94,7 @@ impl Env {
         for (name, value) in process {
             // `docker run --env-file` and others hand on the quotes that a shell would take away.
             match without_quotes(&value) {
-                Some(inner) if name.starts_with("MINIO_") => {
+                Some(inner) if is_ours(&name) => {
                     env.set(&name, inner);
                     env.unquoted.push(name);
                 }
@@ -163,8 +169,14 @@ impl Env {
     /// Variables that look like ours and that nothing reads.
     pub(super) fn ignored(&self) -> impl Iterator<Item = &str> {
         let names = self.values.keys().map(String::as_str);
-        names.filter(|name| name.starts_with("MINIO_") && !KNOWN.contains(name))
+        names.filter(|name| is_ours(name) && !KNOWN.contains(name))
     }
+}
+
+/// Returns whether a name looks like a variable for this program. `IMPL_` alone does not: container platforms set such
+/// variables for a service that is called impl.
+fn is_ours(name: &str) -> bool {
+    name.starts_with("MINIO_") || name.starts_with("IMPL_PEER_")
 }
 
 /// A line that is no assignment.
@@ -226,6 +238,13 @@ mod tests {
         check("\"/a\" \"/b\"", "\"/a\" \"/b\"", false);
         check("\"", "\"", false);
         check("'it\"s'", "it\"s", true);
+        let env = load(&[("IMPL_PEER_SECRET", "'secret'"), ("IMPL_PORT", "'1'")], "").unwrap();
+        assert_eq!(
+            (env.get("IMPL_PEER_SECRET"), env.get("IMPL_PORT")),
+            (Some("secret"), Some("'1'"))
+        );
+        let env = Env::from_pairs(&[("IMPL_PEER_SECRTE", "x"), ("IMPL_PEER_SECRET", "x"), ("IMPL_PORT", "1")]);
+        assert_eq!(env.ignored().collect::<Vec<_>>(), ["IMPL_PEER_SECRTE"]);
         assert_eq!(
             load(&[("MINIO_VOLUMES", "\"\"")], "").unwrap().get("MINIO_VOLUMES"),
             None

@@ -2,9 +2,11 @@
 
 mod address;
 mod credentials;
+mod drives;
 mod env;
 mod limits;
 mod log;
+mod peers;
 pub mod size;
 
 pub use address::{InvalidAddress, ListenAddress};
@@ -12,20 +14,18 @@ pub use credentials::CredentialError;
 pub use env::Env;
 pub use limits::{GivenLimits, LimitSettings};
 pub use log::{GivenLog, LogFileSettings};
+pub use peers::{PeerSecretError, PeerSettings, SharedSecret};
 
 use crate::access::Credentials;
-use crate::topology::{REDUCED_VARIABLE, STANDARD_VARIABLE, StorageClasses, Topology, TopologyError};
+use crate::topology::{Topology, TopologyError};
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
 
 /// The port of the S3 API unless it is told otherwise.
 pub const DEFAULT_PORT: u16 = 9000;
-
-/// Sources of the drive arguments, first to last; the first that is not empty wins, and each beats the
-/// command line.
-const DRIVE_VARIABLES: [&str; 3] = ["MINIO_ARGS", "MINIO_VOLUMES", "MINIO_ENDPOINTS"];
 
 /// Form of a process's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,6 +84,8 @@ pub struct ServerConfig {
     pub limits: LimitSettings,
     /// Drives, sets and parity.
     pub topology: Topology,
+    /// What this node shares with the others; `Some` exactly when the topology has nodes.
+    pub peers: Option<PeerSettings>,
     /// Form of output.
     pub output: Output,
     /// Metrics need no token.
@@ -107,6 +109,27 @@ pub enum ConfigError {
     /// The root user.
     #[error(transparent)]
     Credentials(#[from] CredentialError),
+    /// The secret between nodes.
+    #[error(transparent)]
+    Peers(#[from] PeerSecretError),
+    /// A port that only this node would know.
+    #[error(
+        "--address {address}: with drives on several nodes the port must be one that the others know, for example \
+         :{DEFAULT_PORT}"
+    )]
+    ChosenPort {
+        /// The address.
+        address: ListenAddress,
+    },
+    /// A port of no drive's URL.
+    #[error("--address {address}: no drive's URL has this port, they have {}; one of them must be this node's",
+        ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", "))]
+    PortOfNoNode {
+        /// The address.
+        address: ListenAddress,
+        /// The ports of the URLs.
+        ports: BTreeSet<u16>,
+    },
     /// A listening address.
     #[error("{name} {source}")]
     Address {
@@ -178,12 +201,13 @@ impl ServerConfig {
     ) -> Result<ServerConfig, ConfigError> {
         env.refuse_unsupported()?;
         let mut warnings = Vec::new();
-        let topology = topology(&given.drives, env, current_folder)?;
         let address = address([("--address", given.address.as_deref()), of_env(env, "MINIO_ADDRESS")])?;
         let address = address.unwrap_or(ListenAddress {
             host: None,
             port: DEFAULT_PORT,
         });
+        let topology = drives::topology(&given.drives, env, current_folder, &address)?;
+        warnings.extend(topology.warnings());
         let console = ("--console-address", given.console_address.as_deref());
         let console_address = self::address([console, of_env(env, "MINIO_CONSOLE_ADDRESS")])?;
         if console_address.as_ref() == Some(&address) {
@@ -193,6 +217,7 @@ impl ServerConfig {
             warnings.push("the console is not there yet: --console-address has no effect".into());
         }
         let credentials = credentials::root_user(env, read_file, &mut warnings)?;
+        let peers = peers::resolve(&topology, &credentials, env, read_file, &mut warnings)?;
         let unquoted = env.unquoted();
         warnings
             .extend(unquoted.map(|name| format!("{name}: the quotes around its value are not taken as part of it")));
@@ -208,6 +233,7 @@ impl ServerConfig {
             certs_dir: certs_dir(given.certs_dir, env, current_folder),
             limits: limits::resolve(&given.limits, env, read_file)?,
             topology,
+            peers,
             output: given.output,
             metrics_public: metrics_public(env)?,
             access_log: given.access_log || access_log(env)?,
@@ -265,33 +291,6 @@ pub fn certs_dir(given: Option<String>, env: &Env, current_folder: &Path) -> Opt
     Some(current_folder.join(given.map(PathBuf::from).or_else(home)?))
 }
 
-fn topology(arguments: &[String], env: &Env, current_folder: &Path) -> Result<Topology, TopologyError> {
-    let words = |value: &str| value.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let from_env = DRIVE_VARIABLES
-        .into_iter()
-        .filter_map(|name| env.get(name))
-        .map(words)
-        .find(|w| !w.is_empty());
-    let arguments = from_env.as_deref().unwrap_or(arguments);
-    let forced_set_size = forced_set_size(env)?;
-    let classes = StorageClasses::parse(env.get(STANDARD_VARIABLE), env.get(REDUCED_VARIABLE))?;
-    Topology::local(arguments, current_folder, forced_set_size, classes)
-}
-
-/// `MINIO_ERASURE_SET_DRIVE_COUNT`; 0 means that the size is chosen.
-fn forced_set_size(env: &Env) -> Result<Option<usize>, TopologyError> {
-    let name = "MINIO_ERASURE_SET_DRIVE_COUNT";
-    let Some(value) = env.get(name) else { return Ok(None) };
-    match value.parse() {
-        Ok(0) => Ok(None),
-        Ok(size) => Ok(Some(size)),
-        Err(_) => Err(TopologyError::NotANumber {
-            name,
-            value: value.into(),
-        }),
-    }
-}
-
 /// A source of a setting: its name, and what it holds.
 type Source<'a> = (&'static str, Option<&'a str>);
 
@@ -310,6 +309,7 @@ fn address(sources: [Source<'_>; 2]) -> Result<Option<ListenAddress>, ConfigErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::{REDUCED_VARIABLE, STANDARD_VARIABLE};
 
     fn resolve(drives: &str, env: &[(&str, &str)]) -> Result<ServerConfig, String> {
         let given = Given {
@@ -350,26 +350,6 @@ mod tests {
         assert_eq!(certs_dir(None), ("/home/store/.minio/certs".into(), false));
         assert_eq!(certs_dir(Some("/etc/certs")), ("/etc/certs".into(), true));
         assert_eq!(certs_dir(Some("certs")), ("/srv/certs".into(), true));
-    }
-
-    #[test]
-    fn the_environment_beats_drive_arguments() {
-        let drives = |env: &[(&str, &str)]| resolve("/arg", env).unwrap().topology.drives;
-        assert_eq!(drives(&[]), [Path::new("/arg")]);
-        assert_eq!(drives(&[("MINIO_ENDPOINTS", "/c")]), [Path::new("/c")]);
-        assert_eq!(
-            drives(&[("MINIO_ENDPOINTS", "/c"), ("MINIO_VOLUMES", "/b")]),
-            [Path::new("/b")]
-        );
-        assert_eq!(
-            drives(&[("MINIO_VOLUMES", "/b"), ("MINIO_ARGS", "/a")]),
-            [Path::new("/a")]
-        );
-        assert_eq!(
-            drives(&[("MINIO_VOLUMES", "/b"), ("MINIO_ARGS", "  ")]),
-            [Path::new("/b")]
-        );
-        assert_eq!(drives(&[("MINIO_VOLUMES", " /a /b\t/c  /d ")]).len(), 4);
     }
 
     #[test]
@@ -444,6 +424,30 @@ mod tests {
             error,
             "MINIO_PROMETHEUS_AUTH_TYPE is \"none\", and must be public or jwt"
         );
+    }
+
+    #[test]
+    fn nodes_have_a_secret_and_folders_have_none() {
+        let root = [("MINIO_ROOT_USER", "admin"), ("MINIO_ROOT_PASSWORD", "secret12")];
+        let config = resolve("http://host{1...4}/d{1...4}", &root).unwrap();
+        assert_eq!(config.topology.nodes[3].to_string(), "host4:9000");
+        let secrets = config.peers.unwrap().secrets;
+        assert!(secrets == [SharedSecret::RootUser(config.credentials)]);
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+        assert_eq!(resolve("/d{1...4}", &root).unwrap().peers, None);
+        let refused = resolve("http://host{1...4}/d{1...4}", &[]).unwrap_err();
+        for name in ["IMPL_PEER_SECRET", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"] {
+            assert!(refused.contains(name), "{refused}");
+        }
+    }
+
+    #[test]
+    fn warnings_of_the_topology_are_the_configurations() {
+        let secret = [("IMPL_PEER_SECRET", "0123456789abcdef0123456789abcdef")];
+        let config = resolve("http://host{1...2}/d{1...2}", &secret).unwrap();
+        let topology = config.topology.warnings();
+        assert_eq!(topology.len(), 1);
+        assert!(config.warnings.contains(&topology[0]), "{:?}", config.warnings);
     }
 
     #[test]

@@ -1,14 +1,11 @@
 //! Address of a drive: a folder of this host, or a URL of a folder on a node.
 
-use super::TopologyError;
+use super::{NodeAddress, Scheme, TopologyError};
 use std::{
     fmt,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     path::{Component, Path, PathBuf},
 };
-
-/// The port of a URL that names none.
-const DEFAULT_PORT: u16 = 9000;
 
 const QUOTES: [char; 2] = ['"', '\''];
 
@@ -19,21 +16,21 @@ pub enum Endpoint {
     Local(PathBuf),
     /// A folder on a node.
     Remote {
-        /// `http` or `https`.
-        scheme: String,
-        /// The node's server: its host in lower case, and its port.
-        node: (String, u16),
+        /// Protocol between nodes.
+        scheme: Scheme,
+        /// The node's server.
+        node: NodeAddress,
         /// The folder's absolute path there.
         path: PathBuf,
     },
 }
 
 impl Endpoint {
-    /// Parses one expanded argument.
+    /// Parses one expanded argument. A URL without a port means `default_port`.
     ///
     /// # Errors
     /// The root, an empty path, or a URL that is more or less than `http(s)://host[:port]/path`.
-    pub fn parse(argument: &str) -> Result<Endpoint, TopologyError> {
+    pub fn parse(argument: &str, default_port: u16) -> Result<Endpoint, TopologyError> {
         // What is left of an env file's quotes would be part of a folder's name, and the store in a place that nobody
         // looks for it.
         if argument.starts_with(QUOTES) || argument.ends_with(QUOTES) {
@@ -42,7 +39,7 @@ impl Endpoint {
             });
         }
         if argument.contains("://") {
-            return parse_url(argument);
+            return parse_url(argument, default_port);
         }
         if starts_with_ip(argument) {
             return Err(invalid(argument, "the scheme http or https is missing"));
@@ -52,7 +49,7 @@ impl Endpoint {
 
     /// The node that serves it; `None` for a folder of this host.
     #[must_use]
-    pub fn node(&self) -> Option<&(String, u16)> {
+    pub fn node(&self) -> Option<&NodeAddress> {
         match self {
             Endpoint::Local(_) => None,
             Endpoint::Remote { node, .. } => Some(node),
@@ -61,10 +58,18 @@ impl Endpoint {
 
     /// Returns how it is written: the scheme of a URL, `None` for a path. One layout has one style.
     #[must_use]
-    pub fn style(&self) -> Option<&str> {
+    pub fn style(&self) -> Option<Scheme> {
         match self {
             Endpoint::Local(_) => None,
-            Endpoint::Remote { scheme, .. } => Some(scheme),
+            Endpoint::Remote { scheme, .. } => Some(*scheme),
+        }
+    }
+
+    /// The folder, on whichever host.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Endpoint::Local(path) | Endpoint::Remote { path, .. } => path,
         }
     }
 }
@@ -73,21 +78,16 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Endpoint::Local(path) => write!(f, "{}", path.display()),
-            Endpoint::Remote {
-                scheme,
-                node: (host, port),
-                path,
-            } => {
-                write!(f, "{scheme}://{host}:{port}{}", path.display())
-            }
+            Endpoint::Remote { scheme, node, path } => write!(f, "{scheme}://{node}{}", path.display()),
         }
     }
 }
 
-fn parse_url(argument: &str) -> Result<Endpoint, TopologyError> {
+fn parse_url(argument: &str, default_port: u16) -> Result<Endpoint, TopologyError> {
     let uri: http::Uri = argument.parse().map_err(|_| invalid(argument, "not a URL"))?;
     let scheme = match uri.scheme_str() {
-        Some(scheme @ ("http" | "https")) => scheme.to_owned(),
+        Some("http") => Scheme::Http,
+        Some("https") => Scheme::Https,
         _ => return Err(invalid(argument, "the scheme is neither http nor https")),
     };
     let authority = uri
@@ -103,14 +103,37 @@ fn parse_url(argument: &str) -> Result<Endpoint, TopologyError> {
         return Err(invalid(argument, "the host is missing"));
     }
     let port = match &authority[host.len()..] {
-        "" => DEFAULT_PORT,
+        "" => default_port,
         text => port(text).ok_or_else(|| invalid(argument, "the port is not a number from 1 to 65535"))?,
     };
     Ok(Endpoint::Remote {
         scheme,
-        node: (host.to_ascii_lowercase(), port),
+        node: NodeAddress {
+            host: normal_host(host, argument)?,
+            port,
+        },
         path: folder(uri.path(), argument)?,
     })
+}
+
+/// `host` as [`NodeAddress`] has it: one text for each address, however it is written.
+fn normal_host(host: &str, argument: &str) -> Result<String, TopologyError> {
+    let ip: IpAddr = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inner) => {
+            let ip: Ipv6Addr = inner
+                .parse()
+                .map_err(|_| invalid(argument, "brackets are for an IPv6 address"))?;
+            ip.to_canonical()
+        }
+        None => match host.parse() {
+            Ok(ip) => ip,
+            Err(_) => return Ok(host.to_ascii_lowercase()),
+        },
+    };
+    if ip.is_unspecified() {
+        return Err(invalid(argument, "this address stands for every host, and names none"));
+    }
+    Ok(ip.to_string())
 }
 
 /// The port in `:9000`.
@@ -151,7 +174,11 @@ mod tests {
     use super::*;
 
     fn check(argument: &str, shown: &str) {
-        assert_eq!(Endpoint::parse(argument).unwrap().to_string(), shown, "{argument}");
+        assert_eq!(
+            Endpoint::parse(argument, 9000).unwrap().to_string(),
+            shown,
+            "{argument}"
+        );
     }
 
     #[test]
@@ -165,13 +192,18 @@ mod tests {
         check("https://Host.example:443/a//b/", "https://host.example:443/a/b");
         check("http://[::1]:9001/d", "http://[::1]:9001/d");
         check("http://[::1]/d", "http://[::1]:9000/d");
+        check("http://[0:0::0:1]/d", "http://[::1]:9000/d");
+        check("http://[::ffff:10.0.0.1]/d", "http://10.0.0.1:9000/d");
+        let other_port = |argument| Endpoint::parse(argument, 7000).unwrap().to_string();
+        assert_eq!(other_port("http://host/d"), "http://host:7000/d");
+        assert_eq!(other_port("http://host:9000/d"), "http://host:9000/d");
     }
 
     #[test]
     fn roots_are_refused() {
         for argument in ["", " ", "/", "//", ".", "..", "/data/..", "http://host", "http://host/"] {
             assert_eq!(
-                Endpoint::parse(argument),
+                Endpoint::parse(argument, 9000),
                 Err(TopologyError::RootPath {
                     argument: argument.into()
                 }),
@@ -183,7 +215,7 @@ mod tests {
     #[test]
     fn quotes_are_refused() {
         for argument in ["\"", "\"/data", "/data\"", "'/data'", "\"http://host/d\""] {
-            let error = Endpoint::parse(argument).unwrap_err();
+            let error = Endpoint::parse(argument, 9000).unwrap_err();
             assert!(matches!(error, TopologyError::Quote { .. }), "{argument}: {error}");
         }
         check("/da\"ta", "/da\"ta");
@@ -201,13 +233,16 @@ mod tests {
             "http://host:0/d",
             "http://host:65536/d",
             "http://host:x/d",
+            "http://0.0.0.0/d",
+            "http://[::]:9000/d",
+            "http://[host]/d",
             "://d",
             "10.0.0.1/d",
             "10.0.0.1:9000/d",
             "[::1]:9000/d",
             "::1/d",
         ] {
-            let error = Endpoint::parse(argument).unwrap_err();
+            let error = Endpoint::parse(argument, 9000).unwrap_err();
             assert!(matches!(error, TopologyError::InvalidUrl { .. }), "{argument}: {error}");
         }
     }

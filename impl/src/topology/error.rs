@@ -1,6 +1,6 @@
 //! Errors of drive arguments. Each message says what was given and what would work.
 
-use std::path::PathBuf;
+use super::NodeAddress;
 
 /// A refused layout, parity or storage class.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,13 +76,21 @@ pub enum TopologyError {
         /// The drive.
         endpoint: String,
     },
+    /// One folder under two ports of its host.
+    #[error("{first} and {second} are one folder, served by two processes; every drive must be a folder of its own")]
+    ServedTwice {
+        /// The drive.
+        first: String,
+        /// The same with another port.
+        second: String,
+    },
     /// Nested folders.
     #[error("{inner} lies inside {outer}; every drive must be a folder of its own")]
     Nested {
         /// The folder that contains the other.
-        outer: PathBuf,
+        outer: String,
         /// The folder within it.
-        inner: PathBuf,
+        inner: String,
     },
     /// Two or three drives.
     #[error("{drives} drives are too few to protect objects: give 1 drive, or at least 4")]
@@ -145,11 +153,21 @@ pub enum TopologyError {
         /// Parity of the reduced class.
         reduced: u8,
     },
-    /// URLs, which need more than one server process.
-    #[error("{argument}: several nodes are not supported yet; give folders of this host")]
-    SeveralNodes {
-        /// The first URL.
-        argument: String,
+    /// URLs, all of one server.
+    #[error("all URLs are of one node, {node}; give its folders as paths, for example {path}")]
+    OneNode {
+        /// The node.
+        node: NodeAddress,
+        /// The folder of its first drive.
+        path: String,
+    },
+    /// More nodes than a deployment can have.
+    #[error("the URLs name {nodes} nodes, and a deployment has at most {limit}; give fewer nodes more drives each")]
+    TooManyNodes {
+        /// Number of nodes.
+        nodes: usize,
+        /// The most there can be.
+        limit: usize,
     },
     /// More than one pool.
     #[error("{pools} pools given: several pools are not supported yet; give one argument, or plain folders")]

@@ -1,32 +1,45 @@
-//! Erasure sets, parity and quorums, from drive arguments. Pure: nothing here looks at a drive.
+//! Nodes, erasure sets, parity and quorums, from drive arguments. Pure: nothing here looks at a drive.
 //!
 //! It keeps the rules that MinIO's operators know, with these differences:
 //! - A set has 4 to 16 drives, or is a single drive. Sets of 2 and 3 are refused.
 //! - Sets must spread evenly over *nodes*; several ranges in a path of one host are one list of drives.
 //! - Bounds of a range are decimal, hexadecimal ones (for IPv6 hosts) are not read.
-//! - A drive within another drive's folder is refused.
+//! - A drive within another drive's folder is refused, on one host also under different ports.
+//! - URLs are for several nodes; when all are of one, its folders must be given as paths.
 //! - With the standard class at EC:0 the reduced class defaults to EC:0 too.
 
 mod ellipses;
 mod endpoint;
 mod error;
+mod hosts;
+mod node;
+mod own;
 mod parity;
 mod pool;
 mod set_size;
 
 pub use endpoint::Endpoint;
 pub use error::TopologyError;
+pub use node::{NodeAddress, Scheme, is_loopback_only};
+pub use own::{Own, OwnError, Unresolved, own};
 pub use parity::{Code, REDUCED_VARIABLE, STANDARD_VARIABLE, StorageClasses, default_parity};
 pub use pool::{Pool, pools};
 pub use set_size::SET_SIZES;
 
 use std::path::{Path, PathBuf};
 
-/// The drives of a deployment of one node, and how objects are spread over them.
+/// The most nodes of a deployment.
+pub const NODES_MAX: usize = 32;
+
+/// The drives of a deployment, on this host or on several nodes, and how objects are spread over them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topology {
-    /// The drives' folders, absolute, in order: set i holds the drives from i × `set_size`.
-    pub drives: Vec<PathBuf>,
+    /// The nodes, in the order of their first drives; empty for folders of this host.
+    pub nodes: Vec<NodeAddress>,
+    /// Protocol between the nodes; `None` for folders of this host.
+    pub scheme: Option<Scheme>,
+    /// The drives in order: set i holds the drives from i × `set_size`.
+    pub drives: Vec<DrivePath>,
     /// N, the drives of a set.
     pub set_size: usize,
     /// Number of sets.
@@ -37,40 +50,63 @@ pub struct Topology {
     pub reduced_parity: u8,
 }
 
+/// Place of a drive.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DrivePath {
+    /// Index of its node; 0 for folders of this host.
+    pub node: usize,
+    /// Its folder there: absolute.
+    pub path: PathBuf,
+}
+
 impl Topology {
-    /// The topology of folders of this host. `current_folder` is what relative paths start from.
+    /// The topology that drive arguments describe: folders of this host, or URLs of folders on at least two nodes.
+    /// `current_folder` is what relative paths start from, `default_port` the port of a URL that names none.
     ///
     /// # Errors
-    /// Errors of [`pools`]; several nodes or pools; parity that does not fit the sets.
-    pub fn local(
+    /// Errors of [`pools`]; several pools; one node, or too many; parity that does not fit the sets.
+    pub fn resolve(
         arguments: &[String],
         current_folder: &Path,
+        default_port: u16,
         forced_set_size: Option<usize>,
         classes: StorageClasses,
     ) -> Result<Topology, TopologyError> {
-        refuse_urls(arguments)?;
-        let mut pools = pools(arguments, forced_set_size)?;
-        let count = pools.len();
-        let pool = pools
+        let mut groups = pool::groups(arguments, default_port)?;
+        let count = groups.len();
+        let endpoints = groups
             .pop()
             .filter(|_| count == 1)
             .ok_or(TopologyError::SeveralPools { pools: count })?;
-        let (standard_parity, reduced_parity) = classes.resolve(pool.set_size)?;
-        let (set_size, sets) = (pool.set_size, pool.sets());
-        let drives: Vec<_> = pool
-            .endpoints
+        let endpoints: Vec<_> = endpoints
             .into_iter()
-            .filter_map(|drive| absolute(drive, current_folder))
+            .map(|endpoint| absolute(endpoint, current_folder))
             .collect();
         // Again, for `/srv/a` and `a` were not seen to be the same before.
-        pool::check_together(drives.iter().cloned().map(Endpoint::Local).collect::<Vec<_>>().iter())?;
+        pool::check_together(endpoints.iter())?;
+        let nodes = nodes(&endpoints)?;
+        let drives = endpoints.iter().map(|endpoint| DrivePath {
+            node: nodes.iter().position(|node| endpoint.node() == Some(node)).unwrap_or(0),
+            path: endpoint.path().to_owned(),
+        });
+        let (drives, scheme) = (drives.collect(), endpoints.first().and_then(Endpoint::style));
+        let pool = pool::pool(endpoints, forced_set_size)?;
+        let (standard_parity, reduced_parity) = classes.resolve(pool.set_size)?;
         Ok(Topology {
+            nodes,
+            scheme,
             drives,
-            set_size,
-            sets,
+            set_size: pool.set_size,
+            sets: pool.sets(),
             standard_parity,
             reduced_parity,
         })
+    }
+
+    /// Warnings for the operator, in sentences: what the loss of one host would end.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        hosts::warning(self).into_iter().collect()
     }
 
     /// Returns how objects of the class `STANDARD` are cut.
@@ -94,20 +130,31 @@ impl Topology {
     }
 }
 
-/// Said before anything else is looked at: what is wrong within a URL does not matter yet.
-fn refuse_urls(arguments: &[String]) -> Result<(), TopologyError> {
-    match arguments.iter().find(|argument| argument.contains("://")) {
-        Some(argument) => Err(TopologyError::SeveralNodes {
-            argument: argument.clone(),
-        }),
-        None => Ok(()),
+fn absolute(endpoint: Endpoint, current_folder: &Path) -> Endpoint {
+    match endpoint {
+        Endpoint::Local(path) => Endpoint::Local(current_folder.join(path)),
+        remote @ Endpoint::Remote { .. } => remote,
     }
 }
 
-fn absolute(drive: Endpoint, current_folder: &Path) -> Option<PathBuf> {
-    match drive {
-        Endpoint::Local(path) => Some(current_folder.join(path)),
-        Endpoint::Remote { .. } => None,
+/// The nodes of a deployment, in order of appearance; none for folders of this host.
+fn nodes(endpoints: &[Endpoint]) -> Result<Vec<NodeAddress>, TopologyError> {
+    let mut nodes: Vec<NodeAddress> = Vec::new();
+    for node in endpoints.iter().filter_map(Endpoint::node) {
+        if !nodes.contains(node) {
+            nodes.push(node.clone());
+        }
+    }
+    match nodes.as_slice() {
+        [node] => Err(TopologyError::OneNode {
+            node: node.clone(),
+            path: endpoints[0].path().display().to_string(),
+        }),
+        _ if nodes.len() > NODES_MAX => Err(TopologyError::TooManyNodes {
+            nodes: nodes.len(),
+            limit: NODES_MAX,
+        }),
+        _ => Ok(nodes),
     }
 }
 
@@ -115,18 +162,31 @@ fn absolute(drive: Endpoint, current_folder: &Path) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn local(arguments: &str) -> Result<Topology, TopologyError> {
+    fn resolve(arguments: &str) -> Result<Topology, TopologyError> {
         let arguments: Vec<_> = arguments.split_whitespace().map(str::to_owned).collect();
-        Topology::local(&arguments, Path::new("/srv"), None, StorageClasses::default())
+        Topology::resolve(&arguments, Path::new("/srv"), 9000, None, StorageClasses::default())
+    }
+
+    /// `expected`: (node, folder) of each drive.
+    fn check_drives(topology: &Topology, expected: &[(usize, &str)]) {
+        let drives: Vec<_> = topology
+            .drives
+            .iter()
+            .map(|drive| (drive.node, drive.path.to_str().unwrap()))
+            .collect();
+        assert_eq!(drives, expected);
+    }
+
+    fn check_nodes(topology: &Topology, expected: &[&str]) {
+        let nodes: Vec<_> = topology.nodes.iter().map(ToString::to_string).collect();
+        assert_eq!(nodes, expected);
     }
 
     #[test]
     fn folders_of_this_host() {
-        let topology = local("/data{1...4}").unwrap();
-        assert_eq!(
-            topology.drives,
-            ["/data1", "/data2", "/data3", "/data4"].map(PathBuf::from)
-        );
+        let topology = resolve("/data{1...4}").unwrap();
+        check_drives(&topology, &[(0, "/data1"), (0, "/data2"), (0, "/data3"), (0, "/data4")]);
+        assert_eq!((topology.nodes.len(), topology.scheme), (0, None));
         assert_eq!((topology.sets, topology.set_size), (1, 4));
         assert_eq!((topology.standard_parity, topology.reduced_parity), (2, 1));
         assert_eq!(topology.standard(), Code { data: 2, parity: 2 });
@@ -135,36 +195,69 @@ mod tests {
 
     #[test]
     fn relative_folders_start_from_the_current_one() {
-        assert_eq!(local("data").unwrap().drives, [PathBuf::from("/srv/data")]);
-        assert_eq!(local("./a/").unwrap().drives, [PathBuf::from("/srv/a")]);
-        assert_eq!(local("d{1...4}").unwrap().drives[3], PathBuf::from("/srv/d4"));
+        check_drives(&resolve("data").unwrap(), &[(0, "/srv/data")]);
+        check_drives(&resolve("./a/").unwrap(), &[(0, "/srv/a")]);
+        assert_eq!(resolve("d{1...4}").unwrap().drives[3].path, Path::new("/srv/d4"));
         assert_eq!(
-            local("/srv/a a b c"),
+            resolve("/srv/a a b c"),
             Err(TopologyError::Duplicate {
                 endpoint: "/srv/a".into()
             })
         );
-        assert_eq!(local("."), Err(TopologyError::RootPath { argument: ".".into() }));
+        assert_eq!(resolve("."), Err(TopologyError::RootPath { argument: ".".into() }));
         assert_eq!(
-            local("10.0.0.1/d").unwrap_err().to_string().split(';').next(),
+            resolve("10.0.0.1/d").unwrap_err().to_string().split(';').next(),
             Some("10.0.0.1/d: the scheme http or https is missing")
         );
     }
 
     #[test]
-    fn several_nodes_and_pools_are_refused() {
-        let message = |arguments| local(arguments).unwrap_err().to_string();
-        assert_eq!(
-            message("http://h{1...4}/d{1...4}"),
-            "http://h{1...4}/d{1...4}: several nodes are not supported yet; give folders of this host"
+    fn nodes_are_in_the_order_of_their_first_drives() {
+        let topology = resolve("http://host{1...2}:9000/data{1...2}").unwrap();
+        check_nodes(&topology, &["host1:9000", "host2:9000"]);
+        check_drives(&topology, &[(0, "/data1"), (1, "/data1"), (0, "/data2"), (1, "/data2")]);
+        assert_eq!(topology.scheme, Some(Scheme::Http));
+        let topology = resolve("https://b/1 https://b/2 https://a:443/1 https://B/3 https://a:443/2").unwrap();
+        check_nodes(&topology, &["b:9000", "a:443"]);
+        check_drives(&topology, &[(0, "/1"), (1, "/1"), (0, "/2"), (1, "/2"), (0, "/3")]);
+        assert_eq!((topology.scheme, topology.set_size), (Some(Scheme::Https), 5));
+        let topology = resolve("http://h:9001/a http://h:9002/b http://h:9003/c http://h:9004/d").unwrap();
+        check_nodes(&topology, &["h:9001", "h:9002", "h:9003", "h:9004"]);
+    }
+
+    #[test]
+    fn a_url_without_a_port_has_the_servers() {
+        let arguments = ["http://h{1...4}/d".to_owned()];
+        let topology = Topology::resolve(&arguments, Path::new("/srv"), 7000, None, StorageClasses::default()).unwrap();
+        check_nodes(&topology, &["h1:7000", "h2:7000", "h3:7000", "h4:7000"]);
+    }
+
+    #[test]
+    fn too_few_and_too_many_nodes_and_several_pools_are_refused() {
+        let check = |arguments: &str, message: &str| {
+            let error = resolve(arguments).unwrap_err();
+            assert_eq!(error.to_string(), message, "{arguments}");
+        };
+        let one = "all URLs are of one node, h:9000; give its folders as paths, for example /d1";
+        check("http://h/d1", one);
+        check("http://h/d{1...4}", one);
+        check("http://h:9000/d{1...19}", one);
+        check("http://h/d1 http://H:9000/d2", one);
+        check(
+            "http://h{1...33}/d",
+            "the URLs name 33 nodes, and a deployment has at most 32; give fewer nodes more drives each",
         );
-        assert_eq!(
-            message("/a{1...4} /b{1...4}"),
-            "2 pools given: several pools are not supported yet; give one argument, or plain folders"
+        assert_eq!(resolve("http://h{1...32}/d").unwrap().nodes.len(), NODES_MAX);
+        let pools = "2 pools given: several pools are not supported yet; give one argument, or plain folders";
+        check("/a{1...4} /b{1...4}", pools);
+        check("http://h1/d{1...4} http://h2/d{1...4}", pools);
+        check(
+            "",
+            "no drives given: name one folder, or at least 4, for example /data or /data{1...4}",
         );
-        assert_eq!(
-            message(""),
-            "no drives given: name one folder, or at least 4, for example /data or /data{1...4}"
+        check(
+            "http://h{1...3}/d",
+            "3 drives are too few to protect objects: give 1 drive, or at least 4",
         );
     }
 
@@ -175,13 +268,13 @@ mod tests {
             standard: Some(5),
             reduced: None,
         };
-        assert!(Topology::local(&arguments, Path::new("/"), None, classes).is_err());
-        assert!(Topology::local(&arguments, Path::new("/"), Some(6), StorageClasses::default()).is_ok());
+        assert!(Topology::resolve(&arguments, Path::new("/"), 9000, None, classes).is_err());
+        assert!(Topology::resolve(&arguments, Path::new("/"), 9000, Some(6), StorageClasses::default()).is_ok());
         let classes = StorageClasses {
             standard: Some(4),
             reduced: Some(2),
         };
-        let topology = Topology::local(&arguments, Path::new("/"), None, classes).unwrap();
+        let topology = Topology::resolve(&arguments, Path::new("/"), 9000, None, classes).unwrap();
         assert_eq!(
             (topology.standard(), topology.reduced()),
             (Code { data: 5, parity: 4 }, Code { data: 7, parity: 2 })

@@ -1,6 +1,6 @@
 //! Pools of erasure sets, from drive arguments.
 
-use super::{Endpoint, TopologyError, ellipses, ellipses::DRIVES_MAX, set_size};
+use super::{Endpoint, NodeAddress, TopologyError, ellipses, ellipses::DRIVES_MAX, set_size};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Drives that were added together, divided into erasure sets of one size.
@@ -60,7 +60,7 @@ impl Pool {
     }
 }
 
-/// The pools that drive arguments describe.
+/// The pools that drive arguments describe. A URL without a port means `default_port`.
 ///
 /// When an argument has a range `{N...M}`, every argument is a pool and needs one. Otherwise all
 /// arguments together are one pool, whose drives are dealt out node by node so that sets spread.
@@ -69,42 +69,48 @@ impl Pool {
 ///
 /// # Errors
 /// See [`TopologyError`].
-pub fn pools(arguments: &[String], forced_set_size: Option<usize>) -> Result<Vec<Pool>, TopologyError> {
-    let with_range = arguments
-        .iter()
-        .filter(|argument| ellipses::has_ellipses(argument))
-        .count();
+pub fn pools(
+    arguments: &[String],
+    default_port: u16,
+    forced_set_size: Option<usize>,
+) -> Result<Vec<Pool>, TopologyError> {
+    groups(arguments, default_port)?
+        .into_iter()
+        .map(|endpoints| pool(endpoints, forced_set_size))
+        .collect()
+}
+
+/// The drives of each pool, in order.
+///
+/// # Errors
+/// Arguments that cannot be read, or drives that do not fit together.
+pub(super) fn groups(arguments: &[String], default_port: u16) -> Result<Vec<Vec<Endpoint>>, TopologyError> {
+    let parse = |drives: &[String]| -> Result<Vec<_>, _> {
+        let endpoints = drives.iter().map(|drive| Endpoint::parse(drive, default_port));
+        endpoints.collect()
+    };
     let mut groups = Vec::new();
-    if with_range == 0 {
-        let plain = arguments
-            .iter()
-            .map(|argument| Endpoint::parse(argument))
-            .collect::<Result<Vec<_>, _>>()?;
-        groups.push(interleave(plain));
-    } else {
+    if arguments.iter().any(|argument| ellipses::has_ellipses(argument)) {
         for argument in arguments {
             if !ellipses::has_ellipses(argument) {
                 return Err(TopologyError::MixedEllipses {
                     argument: argument.clone(),
                 });
             }
-            let expanded = ellipses::expand(argument)?;
-            groups.push(
-                expanded
-                    .iter()
-                    .map(|drive| Endpoint::parse(drive))
-                    .collect::<Result<Vec<_>, _>>()?,
-            );
+            groups.push(parse(&ellipses::expand(argument)?)?);
         }
+    } else {
+        groups.push(interleave(parse(arguments)?));
     }
     check_together(groups.iter().flatten())?;
-    groups
-        .into_iter()
-        .map(|endpoints| pool(endpoints, forced_set_size))
-        .collect()
+    Ok(groups)
 }
 
-fn pool(endpoints: Vec<Endpoint>, forced_set_size: Option<usize>) -> Result<Pool, TopologyError> {
+/// Divides drives into sets.
+///
+/// # Errors
+/// A number that makes no sets.
+pub(super) fn pool(endpoints: Vec<Endpoint>, forced_set_size: Option<usize>) -> Result<Pool, TopologyError> {
     let counts: BTreeSet<usize> = per_node(&endpoints).into_values().collect();
     let nodes = per_node(&endpoints).len();
     let set_size = set_size::choose(endpoints.len(), nodes, counts.len() <= 1, forced_set_size)?;
@@ -112,7 +118,7 @@ fn pool(endpoints: Vec<Endpoint>, forced_set_size: Option<usize>) -> Result<Pool
 }
 
 /// Drives per node; all folders of this host are one node's.
-fn per_node(endpoints: &[Endpoint]) -> BTreeMap<Option<&(String, u16)>, usize> {
+fn per_node(endpoints: &[Endpoint]) -> BTreeMap<Option<&NodeAddress>, usize> {
     let mut counts = BTreeMap::new();
     for endpoint in endpoints {
         *counts.entry(endpoint.node()).or_insert(0) += 1;
@@ -122,7 +128,7 @@ fn per_node(endpoints: &[Endpoint]) -> BTreeMap<Option<&(String, u16)>, usize> {
 
 /// The first drive of each node, then the second of each, and so on; nodes in order of appearance.
 fn interleave(endpoints: Vec<Endpoint>) -> Vec<Endpoint> {
-    let mut nodes: Vec<(Option<(String, u16)>, usize)> = Vec::new();
+    let mut nodes: Vec<(Option<NodeAddress>, usize)> = Vec::new();
     let mut dealt = BTreeMap::new();
     for endpoint in endpoints {
         let node = endpoint.node().cloned();
@@ -152,19 +158,37 @@ pub(super) fn check_together<'a>(endpoints: impl Iterator<Item = &'a Endpoint>) 
             });
         }
     }
+    check_apart(seen)
+}
+
+/// No folder is given to two processes, or lies inside another one, on one host. Several names of a host are several
+/// hosts here.
+fn check_apart(endpoints: BTreeSet<&Endpoint>) -> Result<(), TopologyError> {
+    let mut sorted: Vec<_> = endpoints.into_iter().collect();
+    sorted.sort_by_key(|endpoint| (host(endpoint), endpoint.path()));
     // Sorted by components, a folder stands directly before the first one within it.
-    let sorted: Vec<_> = seen.into_iter().collect();
     for pair in sorted.windows(2) {
-        if let [Endpoint::Local(outer), Endpoint::Local(inner)] = pair
-            && inner.starts_with(outer)
-        {
-            return Err(TopologyError::Nested {
-                outer: outer.clone(),
-                inner: inner.clone(),
-            });
+        let [outer, inner] = pair else { continue };
+        if host(outer) != host(inner) || !inner.path().starts_with(outer.path()) {
+            continue;
         }
+        return Err(if inner.path() == outer.path() {
+            TopologyError::ServedTwice {
+                first: outer.to_string(),
+                second: inner.to_string(),
+            }
+        } else {
+            TopologyError::Nested {
+                outer: outer.to_string(),
+                inner: inner.to_string(),
+            }
+        });
     }
     Ok(())
+}
+
+fn host(endpoint: &Endpoint) -> Option<&str> {
+    endpoint.node().map(|node| node.host.as_str())
 }
 
 #[cfg(test)]
@@ -174,6 +198,7 @@ mod tests {
     fn parse(arguments: &str) -> Result<Vec<Pool>, TopologyError> {
         pools(
             &arguments.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+            9000,
             None,
         )
     }
@@ -268,6 +293,21 @@ mod tests {
         check_refused(
             "/a /b /c /a/d",
             "/a/d lies inside /a; every drive must be a folder of its own",
+        );
+        for (inner, outer) in [
+            ("http://h:9000/a/d", "http://h:9000/a"),
+            ("http://h:9001/a/d", "http://h:9000/a"),
+            ("http://h:9000/a/d", "http://h:9001/a"),
+        ] {
+            check_refused(
+                &format!("http://g/a {inner} http://g/b {outer}"),
+                &format!("{inner} lies inside {outer}; every drive must be a folder of its own"),
+            );
+        }
+        check_refused(
+            "http://h:9001/d http://h:9002/e http://h:9003/d http://h:9004/f",
+            "http://h:9001/d and http://h:9003/d are one folder, served by two processes; every drive must be a folder \
+             of its own",
         );
         let styles = "all drives must be given in the same way: paths, or URLs of one scheme";
         check_refused("/a http://h/b", &format!("http://h:9000/b: {styles}"));
