@@ -1,7 +1,10 @@
 //! Banner of a server once it serves.
 
 use super::PRODUCT;
-use crate::{config::ServerConfig, topology::Code};
+use crate::{
+    config::ServerConfig,
+    topology::{Code, NodeAddress},
+};
 use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -16,7 +19,9 @@ pub struct Banner {
     pub root_user: Option<String>,
     /// The region, when one is set.
     pub region: Option<String>,
-    /// Number of drives that serve.
+    /// This node among several; `None` when all drives are of this host.
+    pub node: Option<OwnNode>,
+    /// Number of this node's drives that serve.
     pub drives_online: usize,
     /// Number of drives.
     pub drives: usize,
@@ -28,8 +33,20 @@ pub struct Banner {
     pub code: Code,
 }
 
+/// A node among several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnNode {
+    /// How the drive arguments name it.
+    pub address: NodeAddress,
+    /// Number of its drives.
+    pub drives: usize,
+    /// Number of nodes.
+    pub nodes: usize,
+}
+
 impl Banner {
-    /// Creates the banner of a server that is bound to `bound` on a host with the addresses `interfaces`.
+    /// Creates the banner of a server that is bound to `bound` on a host with the addresses `interfaces`, and has the
+    /// index `own` if there are several nodes.
     #[must_use]
     pub fn new(
         config: &ServerConfig,
@@ -37,17 +54,27 @@ impl Banner {
         is_tls: bool,
         interfaces: &[IpAddr],
         drives_online: usize,
+        own: Option<usize>,
     ) -> Banner {
+        let topology = &config.topology;
+        let own_node = |own: usize| {
+            Some(OwnNode {
+                address: topology.nodes.get(own)?.clone(),
+                drives: topology.drives.iter().filter(|drive| drive.node == own).count(),
+                nodes: topology.nodes.len(),
+            })
+        };
         Banner {
             version: env!("CARGO_PKG_VERSION"),
             api: urls(bound, is_tls, interfaces),
             root_user: (!config.output.anonymous).then(|| config.credentials.access_key.clone()),
             region: config.region.clone(),
+            node: own.and_then(own_node),
             drives_online,
-            drives: config.topology.drives.len(),
-            sets: config.topology.sets,
-            set_size: config.topology.set_size,
-            code: config.topology.standard(),
+            drives: topology.drives.len(),
+            sets: topology.sets,
+            set_size: topology.set_size,
+            code: topology.standard(),
         }
     }
 
@@ -63,10 +90,10 @@ impl Banner {
         if let Some(region) = &self.region {
             row("Region", region);
         }
-        row(
-            "Drives",
-            &format!("{} of {} online, {}", self.drives_online, self.drives, self.layout()),
-        );
+        if let Some(node) = &self.node {
+            row("Nodes", &format!("{}, this one is {}", node.nodes, node.address));
+        }
+        row("Drives", &format!("{}, {}", self.online(), self.layout()));
         row("Quorum", &self.quorum());
         if let Some(url) = self.api.first() {
             row("Try", &format!("aws --endpoint-url {url} s3 ls"));
@@ -84,6 +111,11 @@ impl Banner {
             "api": self.api,
             "rootUser": self.root_user,
             "region": self.region,
+            "nodes": self.node.as_ref().map(|node| json!({
+                "count": node.nodes,
+                "this": node.address.to_string(),
+                "drives": node.drives,
+            })),
             "drivesOnline": self.drives_online,
             "drives": self.drives,
             "sets": self.sets,
@@ -93,6 +125,14 @@ impl Banner {
             "writeQuorum": self.code.write_quorum(),
         });
         format!("{line}\n")
+    }
+
+    fn online(&self) -> String {
+        let online = self.drives_online;
+        match &self.node {
+            None => format!("{online} of {} online", self.drives),
+            Some(node) => format!("{online} of {} here online, {} in all", node.drives, self.drives),
+        }
     }
 
     fn layout(&self) -> String {
@@ -141,6 +181,8 @@ fn urls(bound: SocketAddr, is_tls: bool, interfaces: &[IpAddr]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Env, Given};
+    use std::{io, path::Path};
 
     fn banner() -> Banner {
         Banner {
@@ -148,6 +190,7 @@ mod tests {
             api: urls("[::]:9000".parse().unwrap(), false, &["192.0.2.7".parse().unwrap()]),
             root_user: Some("admin".into()),
             region: None,
+            node: None,
             drives_online: 15,
             drives: 16,
             sets: 1,
@@ -174,6 +217,39 @@ mod tests {
             ..banner()
         };
         insta::assert_snapshot!("banner_single_drive", single.to_text());
+        let node = OwnNode {
+            address: NodeAddress {
+                host: "host1".into(),
+                port: 9000,
+            },
+            drives: 4,
+            nodes: 4,
+        };
+        let several = Banner {
+            node: Some(node),
+            drives_online: 3,
+            ..banner()
+        };
+        insta::assert_snapshot!("banner_nodes", several.to_text());
+        insta::assert_snapshot!("banner_nodes_json", several.to_json());
+    }
+
+    #[test]
+    fn the_own_node_is_one_of_the_configuration() {
+        let given = Given {
+            drives: vec!["http://host{1...4}/d{1...2}".into()],
+            ..Given::default()
+        };
+        let secret = [("IMPL_PEER_SECRET", "0123456789abcdef0123456789abcdef")];
+        let no_files = |_: &Path| Err(io::ErrorKind::NotFound.into());
+        let config = ServerConfig::resolve(given, &Env::from_pairs(&secret), Path::new("/"), &no_files).unwrap();
+        let node = |own| Banner::new(&config, "[::]:9000".parse().unwrap(), false, &[], 2, own).node;
+        let third = node(Some(2)).unwrap();
+        assert_eq!(
+            (third.address.to_string().as_str(), third.drives, third.nodes),
+            ("host3:9000", 2, 4)
+        );
+        assert_eq!((node(None), node(Some(4))), (None, None));
     }
 
     fn check(bound: &str, expected: &[&str]) {

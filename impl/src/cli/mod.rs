@@ -11,7 +11,7 @@ mod replay;
 mod report;
 mod server;
 
-pub use banner::Banner;
+pub use banner::{Banner, OwnNode};
 pub use server::{StartError, announce, serve};
 
 use clap::{Parser, Subcommand};

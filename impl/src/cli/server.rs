@@ -39,6 +39,13 @@ const ENVIRONMENT: &str = "\
 Environment:
   MINIO_ROOT_USER, MINIO_ROOT_PASSWORD  The root user, at least 3 and 8 characters [minioadmin].
                                         With _FILE appended: a file that holds it
+  IMPL_PEER_SECRET                      With several nodes: the secret by which they know each
+                                        other, at least 32 bytes, the same on all. NEW,OLD while
+                                        it is changed node by node [the root user]. With _FILE
+                                        appended: a file that holds it
+  MINIO_ROOT_USER_OLD, MINIO_ROOT_PASSWORD_OLD
+                                        The root user before, while it is changed node by node
+                                        without an IMPL_PEER_SECRET. Also with _FILE appended
   MINIO_STORAGE_CLASS_STANDARD          Parity of objects, EC:n with n up to half of a set
                                         [by set size: 4-5 EC:2, 6-7 EC:3, 8-16 EC:4]
   MINIO_STORAGE_CLASS_RRS               Parity of the class REDUCED_REDUNDANCY [EC:1]
@@ -75,6 +82,10 @@ Examples:
   Sixteen drives, eight of them for parity, reachable on this host only
     MINIO_STORAGE_CLASS_STANDARD=EC:8 impl server --address 127.0.0.1:9000 /mnt/drive{1...16}
 
+  Four hosts with four drives each: any one host may fail. The same on every host, with a secret
+  of `openssl rand -hex 32`
+    IMPL_PEER_SECRET_FILE=/etc/store/secret impl server http://host{1...4}:9000/mnt/drive{1...4}
+
   With a root user of your own
     MINIO_ROOT_USER=admin MINIO_ROOT_PASSWORD=correct-horse impl server /mnt/drive{1...4}
 
@@ -93,11 +104,15 @@ ends the delay before that. With a log file, SIGHUP has it opened anew.
 /// DIR is a drive: a folder on a file system of its own. Give one, or 4 and more; {1...4} stands for
 /// a row of them. From 4 to 16 drives form one erasure set, more are divided into equal sets. At the
 /// first start the folders must be empty or missing; from then on they belong to this deployment.
+///
+/// With several nodes a drive is a URL, http://HOST:PORT/DIR or https://HOST:PORT/DIR. Each node is
+/// started with the same list, finds itself in it by its addresses and the port of --address, and
+/// serves its own drives to the others.
 #[derive(Args)]
 #[command(after_help = ENVIRONMENT, verbatim_doc_comment)]
 pub struct ServerArgs {
-    /// The drives
-    #[arg(value_name = "DIR")]
+    /// The drives: folders of this host, or URLs of folders on several nodes
+    #[arg(value_name = "DIR|URL")]
     drives: Vec<String>,
     /// Address of the S3 API: HOST:PORT, or :PORT for all addresses [default: :9000]
     #[arg(long, value_name = "HOST:PORT")]
@@ -322,7 +337,7 @@ pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
     let (expiry, interval) = (config.limits.stale_uploads, config.limits.stale_uploads_interval);
     let removing = stale_uploads::run(node.store.clone(), expiry, interval);
     runtime::spawn(&rt, "remove abandoned uploads", removing);
-    announce(&config, bound, tls.is_some(), node.drives_online);
+    announce(&config, bound, tls.is_some(), node.drives_online, None);
     let is_leaving = Arc::<AtomicBool>::default();
     let serve = ServeConfig {
         peers: None,
@@ -450,9 +465,10 @@ fn reopen_at_hangup(rt: &Rt, reopen: impl Fn() + Send + 'static) -> Result<(), S
     Ok(())
 }
 
-/// Says that the server is up, as the flags ask for it: not at all, as a line of JSON, or as text.
-pub fn announce(config: &ServerConfig, bound: SocketAddr, is_tls: bool, drives_online: usize) {
-    let banner = Banner::new(config, bound, is_tls, &interfaces(), drives_online);
+/// Says that the server is up, as the flags ask for it: not at all, as a line of JSON, or as text. `own` is this node's
+/// index among several.
+pub fn announce(config: &ServerConfig, bound: SocketAddr, is_tls: bool, drives_online: usize, own: Option<usize>) {
+    let banner = Banner::new(config, bound, is_tls, &interfaces(), drives_online, own);
     match config.output {
         Output { quiet: true, .. } => {}
         Output { json: true, .. } => print(banner.to_json()),
