@@ -24,7 +24,7 @@ pub use hyper::body::Incoming;
 pub use outgoing::Outgoing;
 pub use side::SideEntrance;
 pub use streams::{OpenStream, Streams};
-pub use tls::{ClientTls, HandshakeError, Tls, TlsError, Trust};
+pub use tls::{ClientTls, HandshakeError, Tls, TlsError, Trust, trusted};
 
 use crate::runtime::{self, Accepted, Listener, Rt};
 use bytes::Bytes;

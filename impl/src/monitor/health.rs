@@ -38,6 +38,20 @@ pub async fn answer<B>(store: &Store, is_leaving: bool, request: &Request<B>) ->
     })
 }
 
+/// Answers a health request to a server whose drives are not open yet: it is alive, and nothing else; `None` if it is
+/// none.
+pub fn answer_starting<B>(request: &Request<B>) -> Option<Response<Body>> {
+    let endpoint = request.uri().path().strip_prefix(PREFIX)?;
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return Some(respond(StatusCode::METHOD_NOT_ALLOWED, None));
+    }
+    Some(match endpoint {
+        "live" => respond(StatusCode::OK, None),
+        "ready" | "cluster" | "cluster/read" => refuse("the server is starting".to_owned()),
+        _ => respond(StatusCode::NOT_FOUND, None),
+    })
+}
+
 /// Health of the cluster. With `maintenance` the question is whether this node could be taken away; it holds all
 /// drives.
 fn of_cluster(fails: Option<String>, maintenance: bool, (name, drives): (&'static str, u8)) -> Response<Body> {

@@ -1,6 +1,7 @@
 //! A server put together: HTTP below, S3, the admin API and monitoring above.
 
 mod front;
+mod gate;
 mod peers;
 mod router;
 
@@ -16,6 +17,8 @@ use crate::{
     stats::Counter,
     store::Store,
 };
+use gate::Gate;
+pub use gate::StoreSlot;
 use peers::Peers;
 use router::Router;
 use std::{
@@ -65,64 +68,93 @@ pub struct WatchConfig {
 }
 
 /// Serves S3 until `shutdown` completes; then accepts no more connections, finishes the requests in flight
-/// for at most 30 s, and returns how many connections had to be cut.
+/// for at most 30 s, and returns how many connections had to be cut. Until there is a store, requests are told that the
+/// server is starting.
 ///
 /// # Errors
 /// The listening socket is not one.
 pub async fn serve(
     rt: Rt,
-    store: Arc<Store>,
+    store: impl Into<StoreSlot>,
     config: ServeConfig,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<usize> {
+    let ServeConfig {
+        listener,
+        credentials,
+        region,
+        domains,
+        origins,
+        limits,
+        timeouts,
+        tls,
+        peers,
+        watch,
+        is_leaving,
+    } = config;
     let requests = Arc::new(Requests::new(s3::labels().chain([admin::API.to_owned()])));
-    let admission = Admission::new(&rt, config.limits);
-    let access = Access::new(config.credentials);
-    let server = Arc::new(prometheus::Server {
-        rt: rt.clone(),
-        store: store.clone(),
-        requests: requests.clone(),
-        admission: admission.clone(),
-        endpoint: endpoint(config.listener.local_addr()?),
-        public: config.watch.metrics_public,
-        log_lines_dropped: config.watch.log_lines_dropped,
-        started: (Duration::from_nanos(rt.wall_nanos()), rt.mono()),
-    });
+    let admission = Admission::new(&rt, limits);
     let observer = Observer {
         rt: rt.clone(),
-        requests,
-        access_log: config.watch.access_log,
+        requests: requests.clone(),
+        access_log: watch.access_log,
     };
-    let s3 = S3Config {
-        access: access.clone(),
-        region: config.region,
-        domains: config.domains,
-        origins: config.origins,
-        body_idle: config.timeouts.idle,
+    let (endpoint, started) = (
+        endpoint(listener.local_addr()?),
+        (Duration::from_nanos(rt.wall_nanos()), rt.mono()),
+    );
+    let open = {
+        let (rt, observer, access) = (rt.clone(), observer.clone(), Access::new(credentials));
+        move |store: Arc<Store>| {
+            let server = Arc::new(prometheus::Server {
+                rt: rt.clone(),
+                store: store.clone(),
+                requests: requests.clone(),
+                admission: admission.clone(),
+                endpoint: endpoint.clone(),
+                public: watch.metrics_public,
+                log_lines_dropped: watch.log_lines_dropped.clone(),
+                started,
+            });
+            let s3 = S3Config {
+                access: access.clone(),
+                region: region.clone(),
+                domains: domains.clone(),
+                origins: origins.clone(),
+                body_idle: timeouts.idle,
+            };
+            Router {
+                s3: S3::new(&rt, store, s3),
+                admin: AdminApi {
+                    server: server.clone(),
+                    access: access.clone(),
+                },
+                server,
+                access: access.clone(),
+                observer: observer.clone(),
+                admission: admission.clone(),
+                is_leaving: is_leaving.clone(),
+            }
+        }
     };
-    let router = Router {
-        s3: S3::new(&rt, store, s3),
-        admin: AdminApi {
-            server: server.clone(),
-            access: access.clone(),
-        },
-        server,
-        access,
+    let gate = Gate {
+        store: store.into(),
         observer,
-        admission,
-        is_leaving: config.is_leaving,
+        open: Arc::new(open),
+        router: Arc::default(),
     };
-    let peers = config.peers.clone();
     let http = HttpConfig {
-        listener: config.listener,
-        tls: config.tls,
-        timeouts: config.timeouts,
-        side: peers.map(|entrance| Arc::new(Peers(entrance)) as Arc<dyn SideEntrance>),
-        requests_max: config.limits.requests,
+        listener,
+        tls,
+        timeouts,
+        side: peers
+            .clone()
+            .map(|entrance| Arc::new(Peers(entrance)) as Arc<dyn SideEntrance>),
+        requests_max: limits.requests,
     };
-    let cut = http::serve(&rt, http, router, shutdown).await;
+    let cut = http::serve(&rt, http, gate, shutdown).await;
     // Only now: requests in flight at other nodes need this node's drives.
-    if let Some(entrance) = &config.peers {
+    if let Some(entrance) = &peers {
         entrance.close();
     }
     Ok(cut)

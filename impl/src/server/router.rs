@@ -145,7 +145,7 @@ impl Router {
 }
 
 /// Says that the connection ends with a body that stays unread.
-fn closing(request: &Request<Incoming>, mut response: Response<Body>) -> Response<Body> {
+pub(super) fn closing(request: &Request<Incoming>, mut response: Response<Body>) -> Response<Body> {
     if !request.body().is_end_stream() {
         announce_close(request.version(), response.headers_mut());
     }
@@ -153,7 +153,7 @@ fn closing(request: &Request<Incoming>, mut response: Response<Body>) -> Respons
 }
 
 /// Adds what every answer has.
-fn complete(response: &mut Response<Body>, info: &RequestInfo) {
+pub(super) fn complete(response: &mut Response<Body>, info: &RequestInfo) {
     let is_unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
     let headers = response.headers_mut();
     headers.insert(header::SERVER, SERVER);
@@ -166,7 +166,7 @@ fn complete(response: &mut Response<Body>, info: &RequestInfo) {
 }
 
 /// 16 upper-case hex digits, as S3's are.
-fn request_id(rt: &Rt) -> String {
+pub(super) fn request_id(rt: &Rt) -> String {
     let mut bytes = [0; 8];
     rt.fill_random(&mut bytes);
     bytes.iter().fold(String::new(), |mut id, byte| {

@@ -99,6 +99,17 @@ impl HandshakeError {
     }
 }
 
+/// Returns the authorities of [`Trust::Authorities`].
+///
+/// # Errors
+/// A file of authorities that cannot be read, or one in `CAs/` that holds no certificate.
+pub async fn trusted(rt: &Rt, system: Option<PathBuf>, folder: Option<PathBuf>) -> Result<RootCertStore, TlsError> {
+    let files = rt.files();
+    let job = move || authorities(&*files, system.as_deref(), folder.as_deref());
+    let found = runtime::run(&rt.executor("authorities"), Lane::Data, job).await;
+    found.map_err(|_| TlsError::Ending)?
+}
+
 impl ClientTls {
     /// Creates the settings of a client with this trust.
     ///
@@ -113,12 +124,7 @@ impl ClientTls {
             Trust::Anybody => config
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Anybody(provider))),
-            Trust::Authorities { system, folder } => {
-                let files = rt.files();
-                let job = move || authorities(&*files, system.as_deref(), folder.as_deref());
-                let found = runtime::run(&rt.executor("authorities"), Lane::Data, job).await;
-                config.with_root_certificates(found.map_err(|_| TlsError::Ending)??)
-            }
+            Trust::Authorities { system, folder } => config.with_root_certificates(trusted(rt, system, folder).await?),
         };
         let mut config = config.with_no_client_auth();
         config.alpn_protocols = vec![PROTOCOL.to_vec()];

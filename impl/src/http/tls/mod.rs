@@ -8,7 +8,7 @@ mod client;
 mod pair;
 mod serving;
 
-pub use client::{ClientTls, HandshakeError, Trust};
+pub use client::{ClientTls, HandshakeError, Trust, trusted};
 pub use pair::TlsError;
 
 use crate::runtime::{self, Executor, Files, Kind, Lane, Rt};
@@ -17,6 +17,7 @@ use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, ring},
     pki_types::UnixTime,
+    server::ResolvesServerCert,
     time_provider::TimeProvider,
 };
 use serving::Serving;
@@ -93,6 +94,12 @@ impl Tls {
             serving,
             acceptor: TlsAcceptor::from(Arc::new(config)),
         })))
+    }
+
+    /// Returns what chooses the certificate for a connection: always among those that are served now.
+    #[must_use]
+    pub fn certificates(&self) -> Arc<dyn ResolvesServerCert> {
+        self.serving.clone()
     }
 
     /// Speaks the server's side of the handshake.
