@@ -25,7 +25,7 @@ use std::{
 use store::{
     peer::{
         Caller, Certificates, Entrance, Introduction, Link, LinkConfig, Payload, PeerSecret, PeerTls, Refusal, Request,
-        Security, Service, VERSIONS,
+        Security, Service,
     },
     runtime::{BoxFuture, Mutation, Rt, real::RealRuntime, spawn},
 };
@@ -79,14 +79,7 @@ fn provider() -> CryptoProvider {
 }
 
 fn introduction(me: u16) -> Introduction {
-    Introduction {
-        me,
-        nodes: 2,
-        secrets: vec![PeerSecret::from_bytes(&[1; 32]).unwrap()],
-        deployment: 7,
-        versions: VERSIONS,
-        mutation: Mutation::NONE,
-    }
+    Introduction::new(me, 2, vec![PeerSecret::from_bytes(&[1; 32]).unwrap()], Mutation::NONE)
 }
 
 fn security() -> Security {
@@ -96,7 +89,8 @@ fn security() -> Security {
 async fn frames(rt: &Rt, large: Bytes) -> Frames {
     let listener = rt.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let entrance = Entrance::new(rt, introduction(1), security(), 1, Arc::new(Answers(large)));
+    let entrance = Entrance::new(rt, introduction(1), security(), 1, None);
+    entrance.open(7, Arc::new(Answers(large)));
     let accepting = rt.clone();
     spawn(rt, "accept", async move {
         while let Ok((stream, from)) = listener.accept().await {
@@ -104,8 +98,10 @@ async fn frames(rt: &Rt, large: Bytes) -> Frames {
         }
     });
     let config = LinkConfig {
+        deployment: Some(7),
         introduction: introduction(0),
         to: 1,
+        name: "localhost".to_owned(),
         host: "localhost".to_owned(),
         resolve: Arc::new(move || Box::pin(std::future::ready(Ok(vec![address])))),
         security: security(),

@@ -7,6 +7,7 @@ use sim::{World, run::Scenario};
 use std::{
     future::ready,
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -16,14 +17,14 @@ use store::{
     drive::{
         Drive, RemoteDrive,
         conformance::{self, Place},
-        format::Layout,
+        format::{Given, Layout, OwnDrive, OwnDrives},
     },
     node::{
         IndexPolicy,
-        cluster::{self, ClusterConfig, ClusterNode, DrivePlace, Host},
+        cluster::{ClusterConfig, ClusterNode, DrivePlace, Host, Starting},
     },
-    peer::{Introduction, Link, LinkConfig, PeerSecret, Resolve, Security, VERSIONS},
-    runtime::{Mutation, Rt, spawn},
+    peer::{Introduction, Link, LinkConfig, PeerSecret, Resolve, Security},
+    runtime::{Lane, Mutation, Rt, run, spawn},
 };
 
 /// Node that asks.
@@ -31,6 +32,8 @@ const CALLER: u32 = 1;
 /// First node with a drive; each test has one of its own.
 const FIRST: u32 = 2;
 const PORT: u16 = 9000;
+/// Drives of such a node, of which the first is tested: one alone would not serve (`format.wiped-is-unknown`).
+const PATHS: [&str; 2] = ["/d1", "/d2"];
 
 fn secret() -> PeerSecret {
     PeerSecret::from_bytes(&[7; 32]).expect("long enough")
@@ -67,32 +70,60 @@ fn resolve(world: &World, node: u32) -> Resolve {
 fn config(world: &World, node: u32) -> ClusterConfig {
     let host = |node| Host {
         name: format!("node{node}"),
+        certificate: format!("node{node}"),
         resolve: resolve(world, node),
+    };
+    let place = |path: &str| DrivePlace {
+        node: 1,
+        path: path.into(),
     };
     ClusterConfig {
         me: 1,
         hosts: vec![host(CALLER), host(node)],
-        drives: vec![DrivePlace {
-            node: 1,
-            path: "/d1".into(),
-        }],
+        drives: PATHS.map(place).into(),
         set_size: 1,
         standard_parity: 0,
         reduced_parity: 0,
         index: IndexPolicy::default(),
         secrets: vec![secret()],
         security: Security::None([0; 32]),
+        same: Default::default(),
     }
+}
+
+/// Formats a node's drive. The node that asks has none, and never starts.
+async fn format(rt: &Rt, node: u32) {
+    let mut last = u128::from(node) << 64;
+    let mut fresh = || {
+        last += 1 << 32;
+        last
+    };
+    let layout = Layout::new(&[1, 1], 1, &mut fresh).expect("a shape");
+    let own = |(position, path)| OwnDrive { position, path };
+    let (files, own) = (rt.files(), (0..).zip(PATHS.map(PathBuf::from)).map(own).collect());
+    let given = Given {
+        drives: 2,
+        set_size: 1,
+        nodes: 2,
+    };
+    let format = move || {
+        let mut own = OwnDrives::look(&files, own, given)?;
+        own.begin(&layout)?;
+        own.complete(&layout)
+    };
+    let formatted = run(&rt.executor("/d1"), Lane::Data, format).await.expect("no panic");
+    formatted.expect("formatted");
 }
 
 /// Runs the node with the drive.
 async fn serve(rt: Rt, world: World, node: u32, server: Arc<Server>) {
     let config = config(&world, node);
     if !server.is_formatted.swap(true, Ordering::Relaxed) {
-        let layout = Layout::new(1, 1, &mut || u128::from(node) << 64).expect("a shape");
-        cluster::format(&rt, &config, layout).await.expect("formatted");
+        format(&rt, node).await;
     }
-    let open = cluster::open(rt.clone(), config).await.expect("opens");
+    let starting = Starting::new(rt.clone(), config).expect("a shape");
+    let open = starting.open().await.expect("opens");
+    open.serves();
     let entrance = open.entrance.clone();
     *server.open.lock().expect("no panic") = Some(open);
     let listener = rt.listen(SocketAddr::new(world.ip(node), PORT)).await.expect("free");
@@ -131,17 +162,12 @@ impl Place for Remote {
             }
             sleep(Duration::from_millis(1)).await;
         };
-        let introduction = Introduction {
-            me: 0,
-            nodes: 2,
-            secrets: vec![secret()],
-            deployment,
-            versions: VERSIONS,
-            mutation: Mutation::NONE,
-        };
+        let introduction = Introduction::new(0, 2, vec![secret()], Mutation::NONE);
         let link = LinkConfig {
+            deployment: Some(deployment),
             introduction,
             to: 1,
+            name: format!("node{}", self.node),
             host: format!("node{}", self.node),
             resolve: resolve(&self.world, self.node),
             security: Security::None([0; 32]),

@@ -3,7 +3,7 @@
 use bolero::{TypeGenerator, check};
 use store::{
     peer::{
-        Introduction, PeerSecret, VERSIONS,
+        Introduction, PeerSecret,
         fuzzing::{Binding, Dialler, Frame, Kind, Proving, Responder},
     },
     runtime::{Mutant, Mutation},
@@ -54,14 +54,8 @@ struct Side {
 }
 
 fn introduction(me: u16, mutation: Mutation) -> Introduction {
-    Introduction {
-        me,
-        nodes: 2,
-        secrets: vec![PeerSecret::from_bytes(&[7; 32]).expect("long enough")],
-        deployment: 7,
-        versions: VERSIONS,
-        mutation,
-    }
+    let secret = PeerSecret::from_bytes(&[7; 32]).expect("long enough");
+    Introduction::new(me, 2, vec![secret], mutation)
 }
 
 impl Side {

@@ -1,24 +1,30 @@
 //! `impl server`: from the command line to a serving process.
 
+mod nodes;
+
 use super::{Banner, logging::Log};
 use crate::{
     background::stale_uploads,
     config::{ConfigError, Env, Given, GivenLimits, GivenLog, ListenAddress, Output, ServerConfig},
     http::{Limits, Timeouts, Tls, TlsError},
     monitor::drives,
-    node::{self, IndexPolicy, NodeConfig, OpenError},
+    node::{self, IndexPolicy, Node, NodeConfig, OpenError},
+    peer::PeerTlsError,
     runtime::{
         self, Listener, Rt,
         real::{RealRuntime, log::write_within, raise_files_max},
     },
     s3::{DomainError, Domains, OriginError, Origins},
-    server::{self, ServeConfig, WatchConfig},
+    server::{self, ServeConfig, StoreSlot, WatchConfig},
+    store::Store,
+    topology::OwnError,
 };
 use clap::Args;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    pin::pin,
     process::ExitCode,
     sync::{
         Arc,
@@ -225,9 +231,38 @@ pub enum StartError {
         /// The operating system's error.
         source: io::Error,
     },
-    /// Drives on several nodes.
-    #[error("several nodes: not wired yet")]
-    SeveralNodes,
+    /// No drive's URL is of this node, or those of two.
+    #[error(transparent)]
+    Own(#[from] OwnError),
+    /// The secret between nodes is too short.
+    #[error("IMPL_PEER_SECRET has {bytes} bytes, at least {needed} are needed")]
+    Secret {
+        /// Its length.
+        bytes: usize,
+        /// The least.
+        needed: usize,
+    },
+    /// URLs of https:// need certificates.
+    #[error(
+        "the drives' URLs are https://, and there is no public.crt and private.key in {}: put them there, or name \
+         their folder with --certs-dir", folder.display()
+    )]
+    NoCertificate {
+        /// The folder of certificates.
+        folder: PathBuf,
+    },
+    /// With certificates the URLs must be https://.
+    #[error(
+        "there are certificates in {}, and the drives' URLs are http://: write them https://, or name another \
+         --certs-dir", folder.display()
+    )]
+    CertificateUnused {
+        /// The folder of certificates.
+        folder: PathBuf,
+    },
+    /// TLS between nodes.
+    #[error(transparent)]
+    PeerTls(#[from] PeerTlsError),
     /// The drives.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -303,10 +338,7 @@ fn run_logged(config: ServerConfig, log: &Log) -> Result<(), StartError> {
 /// # Errors
 /// Errors of the start. Nothing was served then.
 pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
-    if config.peers.is_some() {
-        return Err(StartError::SeveralNodes);
-    }
-    let signals = StopSignals::new()?;
+    let mut signals = StopSignals::new()?;
     let rt = match &config.trace {
         None => RealRuntime::new(),
         Some(path) => RealRuntime::recording(path).map_err(|source| StartError::Trace {
@@ -320,27 +352,23 @@ pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
     let domains: Domains = config.domains.parse()?;
     let origins: Origins = config.origins.parse()?;
     let tls = certificates(&rt, &config).await?;
-    // Before any drive is touched: a server whose port is taken must not have formatted them. Whoever connects already
-    // is answered once the drives are open.
+    // Before any drive is touched: a server whose port is taken must not have formatted them.
     let address = &config.address;
     let (listener, bound) = listen(&rt, address).await.map_err(|source| StartError::Listen {
         address: address.clone(),
         source,
     })?;
-    let node = Arc::new(node::open(rt.clone(), node_config(&config)).await?);
-    let recovering = node.clone();
-    runtime::spawn(&rt, "recovery", async move {
-        recovering.recover(RECOVERY_GRACE).await;
-    });
-    drives::report(&node.store.survey().await);
-    runtime::spawn(&rt, "watch the drives", drives::watch(rt.clone(), node.store.clone()));
-    let (expiry, interval) = (config.limits.stale_uploads, config.limits.stale_uploads_interval);
-    let removing = stale_uploads::run(node.store.clone(), expiry, interval);
-    runtime::spawn(&rt, "remove abandoned uploads", removing);
-    announce(&config, bound, tls.is_some(), node.drives_online, None);
+    let among = match config.peers {
+        None => None,
+        Some(_) => tokio::select! {
+            biased;
+            _ = signals.next() => return Ok(()),
+            among = nodes::start(&rt, &config, interfaces(), tls.as_ref()) => Some(among?),
+        },
+    };
     let is_leaving = Arc::<AtomicBool>::default();
     let serve = ServeConfig {
-        peers: None,
+        peers: among.as_ref().map(|among| among.starting.entrance().clone()),
         listener,
         credentials: config.credentials.clone(),
         region: config.region.clone(),
@@ -351,24 +379,75 @@ pub async fn serve(config: ServerConfig, log: &Log) -> Result<(), StartError> {
             idle: config.limits.idle,
             headers: config.limits.headers,
         },
-        tls,
         watch: WatchConfig {
             metrics_public: config.metrics_public,
             access_log: config.access_log,
             log_lines_dropped: log.dropped(),
         },
         is_leaving: is_leaving.clone(),
+        tls: tls.clone(),
     };
+    let store = StoreSlot::default();
     let stop = leave(rt.clone(), signals, config.limits.shutdown_delay, is_leaving);
-    let cut = server::serve(rt, node.store.clone(), serve, stop)
-        .await
-        .map_err(StartError::Serve)?;
+    let mut serving = pin!(server::serve(rt.clone(), store.clone(), serve, stop));
+    let is_tls = tls.is_some();
+    let cut = match among {
+        // Whoever connects already is answered once the drives are open.
+        None => {
+            let node = open(&rt, &config).await?;
+            announce(&config, bound, is_tls, node.drives_online, None);
+            store.set(node.store.clone());
+            serving.await
+        }
+        // The other nodes are answered from the beginning.
+        Some(among) => {
+            let opening = async {
+                let me = among.me;
+                let node = nodes::open(among.starting).await?;
+                watch(&rt, &config, &node.store).await;
+                announce(&config, bound, is_tls, node.drives_online, Some(me));
+                store.set(node.store);
+                Ok::<_, StartError>(())
+            };
+            tokio::select! {
+                biased;
+                ended = &mut serving => ended,
+                opened = opening => {
+                    opened?;
+                    serving.await
+                }
+            }
+        }
+    };
+    let cut = cut.map_err(StartError::Serve)?;
     if cut > 0 {
         tracing::warn!(connections = cut, "requests that did not end in time were broken off");
     }
-    node.store.close().await;
+    if let Some(store) = store.get() {
+        store.close().await;
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Opens this host's drives, and begins to look after them.
+async fn open(rt: &Rt, config: &ServerConfig) -> Result<Arc<Node>, StartError> {
+    let node = Arc::new(node::open(rt.clone(), node_config(config)).await?);
+    let recovering = node.clone();
+    runtime::spawn(rt, "recovery", async move {
+        recovering.recover(RECOVERY_GRACE).await;
+    });
+    watch(rt, config, &node.store).await;
+    Ok(node)
+}
+
+/// Reports the state of the drives, now and when it changes, and begins to remove abandoned uploads.
+async fn watch(rt: &Rt, config: &ServerConfig, store: &Arc<Store>) {
+    drives::report(&store.survey().await);
+    runtime::spawn(rt, "watch the drives", drives::watch(rt.clone(), store.clone()));
+    let (expiry, interval) = (config.limits.stale_uploads, config.limits.stale_uploads_interval);
+    let removing = stale_uploads::run(store.clone(), expiry, interval);
+    runtime::spawn(rt, "remove abandoned uploads", removing);
 }
 
 /// The certificates, if there are any.

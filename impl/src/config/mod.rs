@@ -78,6 +78,9 @@ pub struct ServerConfig {
     pub origins: String,
     /// Folder of certificates; `None` when there is no home folder to look in.
     pub certs_dir: Option<PathBuf>,
+    /// File of authorities that other nodes' certificates are verified against, beside those of the folder; `None` for
+    /// the system's.
+    pub authorities: Option<PathBuf>,
     /// That folder was named, and is expected to hold some.
     pub certs_dir_is_given: bool,
     /// Memory, requests and time.
@@ -230,6 +233,7 @@ impl ServerConfig {
             domains: env.get("MINIO_DOMAIN").unwrap_or_default().to_owned(),
             origins: env.get("MINIO_API_CORS_ALLOW_ORIGIN").unwrap_or_default().to_owned(),
             certs_dir_is_given: given.certs_dir.is_some(),
+            authorities: env.get("SSL_CERT_FILE").map(PathBuf::from),
             certs_dir: certs_dir(given.certs_dir, env, current_folder),
             limits: limits::resolve(&given.limits, env, read_file)?,
             topology,

@@ -10,20 +10,21 @@ mod error;
 mod file;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod layout;
 mod look;
 mod make;
 mod own;
 mod place;
 
-pub use error::{FormatError, Refusal};
-pub use file::{FORMAT, VERSION};
+pub use error::{FormatError, Given, Refusal};
+pub use file::{FORMAT, LEVEL, VERSION};
+pub use layout::Layout;
 #[cfg(feature = "mutants")]
 pub(crate) use make::adopt_wiped;
-pub use own::{Layout, OwnDrive, format_own, open_own};
+pub use own::{OwnDrive, OwnDrives};
 
 use crate::runtime::{Files, Guard};
 use error::uuid;
-use file::Format;
 use look::{Found, State, look_at};
 use std::{
     fmt,
@@ -62,8 +63,8 @@ pub(crate) fn log_path(drive: &Path) -> PathBuf {
 pub struct Opened {
     /// The deployment's UUID, big-endian.
     pub deployment: u128,
-    /// The same for all drives of one deployment that agree on its drives and their places, and for no others.
-    pub fingerprint: u128,
+    /// The drives of the deployment.
+    pub layout: Layout,
     /// Slots in the order of the deployment; `set_size` of them make an erasure set.
     pub drives: Vec<Slot>,
     /// The expected drive of each place.
@@ -72,18 +73,19 @@ pub struct Opened {
 
 /// The expected drive of a place: the identity that its `format.json` must have.
 #[derive(Clone, Debug)]
-pub struct Identity(Format);
+pub struct Identity {
+    layout: Arc<Layout>,
+    this: u128,
+}
 
 impl Identity {
-    fn all(reference: &Format) -> Vec<Identity> {
-        let of = |this| {
-            Identity(Format {
-                this,
-                complete: true,
-                ..reference.clone()
-            })
+    fn all(layout: &Layout) -> Vec<Identity> {
+        let layout = Arc::new(layout.clone());
+        let of = |this| Identity {
+            layout: layout.clone(),
+            this,
         };
-        reference.drives().map(of).collect()
+        layout.drives().map(of).collect()
     }
 }
 
@@ -93,22 +95,22 @@ impl Identity {
 /// # Errors
 /// Why it is not, for operators.
 pub(super) fn find_again(files: &Arc<dyn Files>, path: &Path, identity: &Identity) -> Result<ReadySlot, String> {
-    let expected = &identity.0;
     let found = look_at(files, path).map_err(|error| match error {
         FormatError::Locked { .. } => "another process has this drive open".to_owned(),
         other => other.to_string(),
     })?;
     match &found.state {
-        State::Formatted { format, .. } if format == expected => {}
-        State::Formatted { format, .. } if format.is_of_same(expected) => {
-            let (found, expected) = (uuid(format.this), uuid(expected.this));
+        State::Formatted { format, .. }
+            if format.layout == *identity.layout && format.this == identity.this && format.complete => {}
+        State::Formatted { format, .. } if format.layout == *identity.layout => {
+            let (found, expected) = (uuid(format.this), uuid(identity.this));
             return Err(match format.complete {
                 true => format!("drive {found} is at its path, and not {expected}: a restart puts it in its own place"),
                 false => format!("drive {found} is at its path, and its format is not complete"),
             });
         }
         State::Formatted { format, .. } => {
-            let (found, expected) = (format.deployment, expected.deployment);
+            let (found, expected) = (format.layout.deployment, identity.layout.deployment);
             return Err(Refusal::OtherDeployment { found, expected }.to_string());
         }
         _ => {}
@@ -197,8 +199,8 @@ pub fn open_all(
         if let Some(error) = make::refusal(&drives) {
             return Err(error);
         }
-        let format = Format::new(fresh(), paths.len(), set_size, fresh);
-        return make::first_start(drives, &format);
+        let layout = Layout::new(&vec![0; paths.len()], set_size, fresh)?;
+        return make::first_start(drives, &layout);
     };
     let drives = place::place(drives, &reference, set_size)?;
     let formatted = drives
@@ -209,9 +211,9 @@ pub fn open_all(
     }
     place::check_quorum(&drives, set_size)?;
     Ok(Opened {
-        deployment: reference.deployment,
-        fingerprint: reference.fingerprint(),
-        identities: Identity::all(&reference),
+        deployment: reference.layout.deployment,
+        identities: Identity::all(&reference.layout),
+        layout: reference.layout,
         drives: drives.into_iter().map(make::slot).collect(),
     })
 }

@@ -1,5 +1,6 @@
 //! A node among several: its own drives, which it serves to the others, and theirs, which it asks for.
 
+mod start;
 #[cfg(test)]
 mod tests;
 
@@ -7,13 +8,32 @@ use super::{IndexPolicy, Node, OpenError, check_parities, open_slots, sets};
 use crate::{
     drive::{
         Drive, DriveService, RemoteDrive,
-        format::{self, FormatError, Layout, OwnDrive},
+        format::{Given, OwnDrive},
     },
-    peer::{Entrance, Introduction, Link, LinkConfig, PeerSecret, Resolve, Security, VERSIONS},
-    runtime::{self, Lane, Rt},
+    peer::{Entrance, Introduction, Link, LinkConfig, PeerSecret, Resolve, Security, Settings},
+    runtime::{self, Rt},
     store::{Store, StoreConfig},
 };
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+use futures::future::join_all;
+use start::Start;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+/// Time after which a node serves though some drives are missing, if every set can be read.
+const ALL_WAIT: Duration = Duration::from_secs(3);
+/// Time after which a node serves the sets that can be read, though others cannot.
+const SETS_WAIT: Duration = Duration::from_secs(15);
+/// Time after which the log says for whom a node waits.
+const TOLD_AFTER: Duration = Duration::from_secs(2);
+/// Interval at which drives are asked for their state until the node serves.
+const QUORUM_PAUSE: Duration = Duration::from_millis(100);
+/// Time limit for a drive's state.
+const STATUS_WAIT: Duration = Duration::from_secs(2);
 
 /// Configuration of a node among several.
 #[derive(Clone, Debug)]
@@ -36,13 +56,17 @@ pub struct ClusterConfig {
     pub secrets: Vec<PeerSecret>,
     /// The sessions between nodes.
     pub security: Security,
+    /// Further settings that must be the same on all nodes: their names, and values in words.
+    pub same: BTreeMap<String, String>,
 }
 
 /// A node, as the others reach it.
 #[derive(Clone)]
 pub struct Host {
-    /// Its name, for its certificate and for operators.
+    /// Its name and port, for operators.
     pub name: String,
+    /// Its name, which its certificate has to be for.
+    pub certificate: String,
     /// Its addresses.
     pub resolve: Resolve,
 }
@@ -56,8 +80,17 @@ pub struct DrivePlace {
     pub path: PathBuf,
 }
 
+/// A node that starts among others. It answers their questions from the beginning, through its entrance.
+pub struct Starting {
+    rt: Rt,
+    config: ClusterConfig,
+    introduction: Introduction,
+    boot: u64,
+    entrance: Arc<Entrance>,
+    start: Arc<Start>,
+}
+
 /// An open node among several.
-#[derive(Debug)]
 pub struct ClusterNode {
     /// The node.
     pub node: Node,
@@ -67,6 +100,8 @@ pub struct ClusterNode {
     pub service: Arc<DriveService>,
     /// Fingerprint of the deployment that its drives are of.
     pub deployment: u128,
+    rt: Rt,
+    introduction: Introduction,
 }
 
 impl ClusterConfig {
@@ -84,107 +119,206 @@ impl ClusterConfig {
         .collect()
     }
 
-    fn introduction(&self, rt: &Rt, deployment: u128) -> Introduction {
-        Introduction {
-            deployment,
-            me: self.me,
+    /// The shape that the drives' format has to have.
+    fn given(&self) -> Given {
+        Given {
+            drives: self.drives.len(),
+            set_size: self.set_size,
             nodes: u16::try_from(self.hosts.len()).unwrap_or(u16::MAX),
-            secrets: self.secrets.clone(),
-            versions: VERSIONS,
-            mutation: rt.mutation(),
+        }
+    }
+
+    /// What nodes compare of how they are set up.
+    fn settings(&self) -> Settings {
+        let words = |values: &mut dyn Iterator<Item = String>| values.collect::<Vec<_>>().join(" ");
+        let nodes = words(&mut self.drives.iter().map(|drive| drive.node.to_string()));
+        let drives = format!(
+            "{} in sets of {} on {} nodes",
+            self.drives.len(),
+            self.set_size,
+            self.hosts.len()
+        );
+        let parity = format!("EC:{}, reduced EC:{}", self.standard_parity, self.reduced_parity);
+        let mut same = self.same.clone();
+        same.extend([
+            ("the number of drives".to_owned(), drives),
+            ("the node of each drive".to_owned(), nodes),
+            ("parity".to_owned(), parity),
+        ]);
+        let hosts = words(&mut self.hosts.iter().map(|host| host.name.clone()));
+        let paths = words(&mut self.drives.iter().map(|drive| drive.path.display().to_string()));
+        let similar = [("hosts".to_owned(), hosts), ("paths of the drives".to_owned(), paths)];
+        Settings {
+            same,
+            similar: similar.into(),
         }
     }
 }
 
-/// Opens a node of a deployment whose drives are formatted: its own drives, and the way to those of other nodes. It
-/// waits for no other node.
-///
-/// # Errors
-/// [`OpenError`]; nothing was changed on any drive then.
-pub async fn open(rt: Rt, config: ClusterConfig) -> Result<ClusterNode, OpenError> {
-    check_parities(config.set_size, [config.standard_parity, config.reduced_parity])?;
-    if let Some(place) = config
-        .drives
-        .iter()
-        .find(|place| usize::from(place.node) >= config.hosts.len())
-    {
-        return Err(OpenError::NoSuchNode(place.node));
+impl Starting {
+    /// Prepares the start of a node. Nothing is read or dialled yet.
+    ///
+    /// # Errors
+    /// [`OpenError`]: no erasure code of this shape, or a drive of no node.
+    pub fn new(rt: Rt, config: ClusterConfig) -> Result<Starting, OpenError> {
+        check_parities(config.set_size, [config.standard_parity, config.reduced_parity])?;
+        let nodes = config.given().nodes;
+        if let Some(place) = config.drives.iter().find(|place| place.node >= nodes) {
+            return Err(OpenError::NoSuchNode(place.node));
+        }
+        let mut boot = [0; 8];
+        rt.fill_random(&mut boot);
+        let boot = u64::from_le_bytes(boot);
+        let introduction = Introduction {
+            settings: Arc::new(config.settings()),
+            is_serving: Arc::default(),
+            ..Introduction::new(config.me, nodes, config.secrets.clone(), rt.mutation())
+        };
+        let start = Start::new(&rt);
+        let entrance = Entrance::new(
+            &rt,
+            introduction.clone(),
+            config.security.clone(),
+            boot,
+            Some(start.clone()),
+        );
+        Ok(Starting {
+            rt,
+            config,
+            introduction,
+            boot,
+            entrance,
+            start,
+        })
     }
-    let (drives, set_size) = (config.drives.len(), config.set_size);
-    let opened = with_own(&rt, &config, move |files, own| {
-        format::open_own(files, own, drives, set_size)
-    });
-    let opened = opened.await?;
-    let (deployment, fingerprint) = (opened.deployment.to_be_bytes(), opened.fingerprint);
-    let (own, drives_online) = open_slots(&rt, opened, &config.index).await;
-    let mut boot = [0; 8];
-    rt.fill_random(&mut boot);
-    let boot = u64::from_le_bytes(boot);
-    let numbers = config
-        .own()
-        .into_iter()
-        .map(|drive| u16::try_from(drive.position).unwrap_or(u16::MAX));
-    let service = Arc::new(DriveService::new(numbers.zip(own.iter().cloned())));
-    let introduction = config.introduction(&rt, fingerprint);
-    let entrance = Entrance::new(
-        &rt,
-        introduction.clone(),
-        config.security.clone(),
-        boot,
-        service.clone(),
-    );
-    let links = links(&rt, &config, &introduction, boot);
-    let drives = all_drives(&rt, &config, own, &links);
-    let store = StoreConfig {
-        deployment,
-        sets: sets(&rt, u32::from(config.me), &drives, config.set_size),
-        standard_parity: config.standard_parity,
-        reduced_parity: config.reduced_parity,
-        is_shared: true,
-    };
-    let store = Store::new(rt.clone(), store);
-    let node = Node { store, drives_online };
-    Ok(ClusterNode {
-        node,
-        entrance,
-        service,
-        deployment: fingerprint,
-    })
+
+    /// Takes the connections of other nodes.
+    #[must_use]
+    pub fn entrance(&self) -> &Arc<Entrance> {
+        &self.entrance
+    }
+
+    /// Opens the node's drives, and the way to those of other nodes. If its drives are formatted it waits for no other
+    /// node; otherwise until all drives of the deployment are there, and formats them with the others.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed on any drive then, unless it is a first start that failed.
+    pub async fn open(self) -> Result<ClusterNode, OpenError> {
+        let Starting {
+            rt,
+            config,
+            introduction,
+            boot,
+            entrance,
+            start,
+        } = self;
+        let links = || links(&rt, &config, &introduction, boot, None);
+        let opened = start.open(&config, links).await?;
+        let (deployment, fingerprint) = (opened.deployment.to_be_bytes(), opened.layout.fingerprint());
+        let (own, drives_online) = open_slots(&rt, opened, &config.index).await;
+        let numbers = config
+            .own()
+            .into_iter()
+            .map(|drive| u16::try_from(drive.position).unwrap_or(u16::MAX));
+        let service = Arc::new(DriveService::new(numbers.zip(own.iter().cloned())));
+        entrance.open(fingerprint, service.clone());
+        let links = self::links(&rt, &config, &introduction, boot, Some(fingerprint));
+        let drives = all_drives(&rt, &config, own, &links);
+        let store = StoreConfig {
+            deployment,
+            sets: sets(&rt, u32::from(config.me), &drives, config.set_size),
+            standard_parity: config.standard_parity,
+            reduced_parity: config.reduced_parity,
+            is_shared: true,
+        };
+        let store = Store::new(rt.clone(), store);
+        let node = Node { store, drives_online };
+        Ok(ClusterNode {
+            node,
+            entrance,
+            service,
+            deployment: fingerprint,
+            rt,
+            introduction,
+        })
+    }
 }
 
-/// Formats this node's drives, which are empty, as part of a new deployment. That no node serves before all have done
-/// so (`format.complete-after-all`) is the caller's to see to.
-///
-/// # Errors
-/// [`OpenError`].
-pub async fn format(rt: &Rt, config: &ClusterConfig, layout: Layout) -> Result<(), OpenError> {
-    let format = with_own(rt, config, move |files, own| format::format_own(files, own, &layout));
-    format.await.map(drop)
-}
+impl ClusterNode {
+    /// Waits until all drives serve; after some seconds until every erasure set can be read, and after some more until
+    /// one can. Logs for whom it waits.
+    pub async fn wait_for_quorum(&self) {
+        let began = self.rt.mono();
+        let mut told = String::new();
+        loop {
+            let sets = self.node.store.sets().iter().map(|set| async {
+                let absent = self.absent(&set.drives).await;
+                let online = set.drives.len() - absent.len();
+                (absent, online, usize::from(set.quorums.prepare))
+            });
+            let sets = join_all(sets).await;
+            let waited = self.rt.mono().saturating_sub(began);
+            let is_readable = |(_, online, quorum): &(Vec<String>, usize, usize)| online >= quorum;
+            let is_enough = match waited {
+                _ if waited < ALL_WAIT => sets.iter().all(|(absent, ..)| absent.is_empty()),
+                _ if waited < SETS_WAIT => sets.iter().all(is_readable),
+                _ => sets.iter().any(is_readable),
+            };
+            let missing = (1..).zip(&sets).filter(|(_, set)| !is_readable(set));
+            let missing = missing.map(|(set, (absent, online, quorum))| {
+                let absent = absent.join(", ");
+                format!("erasure set {set} has {online} of the {quorum} drives that it takes to read ({absent})")
+            });
+            let missing = missing.collect::<Vec<_>>().join("; ");
+            if is_enough {
+                if !missing.is_empty() {
+                    tracing::error!(missing, "serves without the sets that cannot be read");
+                }
+                return;
+            }
+            if told != missing && waited >= TOLD_AFTER {
+                tracing::warn!(missing, "waits for drives before it serves");
+                told = missing;
+            }
+            self.rt.sleep(QUORUM_PAUSE).await;
+        }
+    }
 
-/// Runs a blocking job on this node's drives.
-async fn with_own<T: Send + 'static>(
-    rt: &Rt,
-    config: &ClusterConfig,
-    job: impl FnOnce(&Arc<dyn runtime::Files>, &[OwnDrive]) -> Result<T, FormatError> + Send + 'static,
-) -> Result<T, OpenError> {
-    let (own, files) = (config.own(), rt.files());
-    let Some(first) = own.first() else {
-        return Err(FormatError::TooFew { drives: 0 }.into());
-    };
-    let executor = rt.executor(&first.path.to_string_lossy());
-    let job = runtime::run(&executor, Lane::Data, move || job(&files, &own));
-    Ok(job.await.map_err(|_| OpenError::Ending)??)
+    /// Returns which drives do not serve, and why.
+    async fn absent(&self, drives: &[Arc<dyn Drive>]) -> Vec<String> {
+        let statuses = drives.iter().map(|drive| async {
+            let status = runtime::timeout(&self.rt, STATUS_WAIT, drive.status()).await;
+            let reason = match status {
+                Some(status) => status.state.reason()?,
+                None => "it does not answer".to_owned(),
+            };
+            Some(format!("{}: {reason}", drive.path()))
+        });
+        join_all(statuses).await.into_iter().flatten().collect()
+    }
+
+    /// Notes that the node serves clients: from now on a clock that differs is no reason to refuse a node.
+    pub fn serves(&self) {
+        self.introduction.is_serving.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Begins to connect to every other node.
-fn links(rt: &Rt, config: &ClusterConfig, introduction: &Introduction, boot: u64) -> BTreeMap<u16, Arc<Link>> {
+fn links(
+    rt: &Rt,
+    config: &ClusterConfig,
+    introduction: &Introduction,
+    boot: u64,
+    deployment: Option<u128>,
+) -> BTreeMap<u16, Arc<Link>> {
     let others = (0..).zip(&config.hosts).filter(|(node, _)| *node != config.me);
     let link = |(to, host): (u16, &Host)| {
         let link = LinkConfig {
+            deployment,
             introduction: introduction.clone(),
             to,
-            host: host.name.clone(),
+            name: host.name.clone(),
+            host: host.certificate.clone(),
             resolve: host.resolve.clone(),
             security: config.security.clone(),
             boot,
@@ -212,6 +346,18 @@ fn all_drives(
         }
     };
     (0..).zip(&config.drives).filter_map(&mut drive).collect()
+}
+
+impl fmt::Debug for Starting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Starting(node {})", self.config.me)
+    }
+}
+
+impl fmt::Debug for ClusterNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClusterNode({})", self.introduction.me)
+    }
 }
 
 impl fmt::Debug for Host {

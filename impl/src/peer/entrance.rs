@@ -14,7 +14,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 use tokio::sync::oneshot;
@@ -43,7 +43,10 @@ pub struct Entrance {
     introduction: Introduction,
     security: Security,
     boot: u64,
-    service: Arc<dyn Service>,
+    /// Answers the questions of starts.
+    start: Option<Arc<dyn Service>>,
+    /// Fingerprint of the deployment that this node's drives are of, and who answers for them; once they are open.
+    drives: OnceLock<(u128, Arc<dyn Service>)>,
     state: Mutex<State>,
     traffic: Arc<Traffic>,
 }
@@ -72,27 +75,44 @@ struct Connections {
     /// Number of the last control connection, also once it has ended.
     last_control: u64,
     bulk: BTreeMap<u64, oneshot::Sender<()>>,
+    start: Option<(u64, oneshot::Sender<()>)>,
 }
 
 impl Entrance {
-    /// An entrance through which `service` is asked.
+    /// An entrance for questions of starts, which `start` answers. The drives follow with [`Entrance::open`].
     #[must_use]
     pub fn new(
         rt: &Rt,
         introduction: Introduction,
         security: Security,
         boot: u64,
-        service: Arc<dyn Service>,
+        start: Option<Arc<dyn Service>>,
     ) -> Arc<Entrance> {
         Arc::new(Entrance {
             rt: rt.clone(),
             introduction,
             security,
             boot,
-            service,
+            start,
+            drives: OnceLock::new(),
             state: Mutex::default(),
             traffic: Arc::default(),
         })
+    }
+
+    /// Lets nodes in whose drives are of the same deployment: `service` answers them from now on. Only once.
+    pub fn open(&self, deployment: u128, service: Arc<dyn Service>) {
+        let was_open = self.drives.set((deployment, service)).is_err();
+        debug_assert!(!was_open, "an entrance is opened once");
+    }
+
+    /// Returns who answers on a connection.
+    fn service(&self, used_for: Use) -> Result<&Arc<dyn Service>, HandshakeError> {
+        let service = match used_for {
+            Use::Start => self.start.as_ref(),
+            Use::Control | Use::Bulk => self.drives.get().map(|(_, service)| service),
+        };
+        service.ok_or(HandshakeError::Starting)
     }
 
     /// Returns what was sent and received by all connections.
@@ -183,23 +203,34 @@ impl Entrance {
             node: agreed.peer,
             boot: theirs.boot,
         };
-        let ours = Identity::of(&self.introduction, self.boot, theirs.used_for);
-        let admit = || self.state().admit(caller, theirs.used_for, self.introduction.mutation);
-        let admitted = ours.check(&theirs).and_then(|()| admit());
-        let (id, ended) = match admitted {
-            Ok(Admitted { id, ended, before }) => {
+        let deployment = self.drives.get().map(|(deployment, _)| *deployment);
+        let ours = Identity::of(&self.introduction, deployment, self.boot, theirs.used_for);
+        let admit = |service| {
+            let admitted = self
+                .state()
+                .admit(caller, theirs.used_for, self.introduction.mutation)?;
+            Ok((admitted, service))
+        };
+        let checked = ours.check(&theirs).and_then(|()| self.service(theirs.used_for));
+        let (id, ended, service) = match checked.and_then(admit) {
+            Ok((Admitted { id, ended, before }, service)) => {
                 if let Some(before) = before {
                     self.forget_later(before);
                 }
-                (id, ended)
+                (id, ended, service.clone())
             }
             Err(refusal) => {
-                runtime::timeout(&self.rt, PROOF_MAX, greet::refuse(&mut greeting, ours, &refusal)).await;
+                runtime::timeout(
+                    &self.rt,
+                    PROOF_MAX,
+                    greet::refuse(&self.rt, &mut greeting, ours, &refusal),
+                )
+                .await;
                 return;
             }
         };
         let connection = async {
-            greet::accept(&mut greeting, &ours).await?;
+            greet::accept(&self.rt, &mut greeting, &ours).await?;
             let wire = Wire {
                 stream: greeting.stream,
                 decoder: greeting.decoder,
@@ -207,7 +238,7 @@ impl Entrance {
                 pings: false,
             };
             let mutation = self.introduction.mutation;
-            let mut answering = Answering::new(self.rt.mono(), caller, self.service.clone(), mutation);
+            let mut answering = Answering::new(self.rt.mono(), caller, service, mutation);
             Err::<(), _>(pump(&self.rt, wire, &mut answering).await)
         };
         tokio::select! {
@@ -220,7 +251,7 @@ impl Entrance {
             spawn(&self.rt, "absence of a peer", async move {
                 rt.sleep(ABSENCE_MAX).await;
                 if entrance.state().forget(caller, id) {
-                    entrance.service.ended(caller);
+                    entrance.ended(caller);
                 }
             });
         }
@@ -228,12 +259,19 @@ impl Entrance {
 
     /// Tells the service of a process that was replaced, once its connections are sure to have noticed: another thread
     /// may be in the middle of a call of theirs.
-    fn forget_later(&self, before: Caller) {
-        let (rt, service) = (self.rt.clone(), self.service.clone());
+    fn forget_later(self: &Arc<Self>, before: Caller) {
+        let (entrance, rt) = (self.clone(), self.rt.clone());
         spawn(&self.rt, "end of a peer", async move {
             rt.sleep(NOTICED_AFTER).await;
-            service.ended(before);
+            entrance.ended(before);
         });
+    }
+
+    /// Tells who answers for the drives that a process has ended.
+    fn ended(&self, caller: Caller) {
+        if let Some((_, service)) = self.drives.get() {
+            service.ended(caller);
+        }
     }
 
     /// Logs that a connection did not prove itself, once for each address and minute.
@@ -281,6 +319,14 @@ impl State {
                 connections.control = Some((id, end));
                 connections.last_control = id;
             }
+            Use::Start => {
+                if before.is_some() {
+                    self.peers.remove(&caller.node);
+                }
+                let connections = self.peers.entry(caller.node).or_default();
+                connections.boot = caller.boot;
+                connections.start = Some((id, end));
+            }
             Use::Bulk => {
                 let connections = self.peers.get_mut(&caller.node).filter(|_| before.is_none());
                 let connections = connections.filter(|connections| connections.bulk.len() < BULK_KEPT_MAX);
@@ -297,6 +343,7 @@ impl State {
             return false;
         };
         connections.bulk.remove(&id);
+        connections.start.take_if(|(start, _)| *start == id);
         let was_control = connections.control.as_ref().is_some_and(|(control, _)| *control == id);
         if was_control {
             connections.control = None;

@@ -152,6 +152,31 @@ pub enum HandshakeError {
          the sets in their format.json"
     )]
     OtherDeployment,
+    /// One of the two has not found out yet which deployment its drives are of.
+    #[error("it is still starting")]
+    Starting,
+    /// The two are set up differently.
+    #[error("{name} of this node is {ours}, of the peer {theirs}: give all nodes the same")]
+    Setting {
+        /// The setting.
+        name: String,
+        /// Its value here.
+        ours: String,
+        /// Its value there.
+        theirs: String,
+    },
+    /// The clocks differ, and one of the two does not serve yet.
+    #[error(
+        "the peer's clock is {} {}: this node's says {}, the peer's {} since 1970; set the clock that is wrong",
+        seconds(ours.abs_diff(*theirs)), if theirs > ours { "ahead" } else { "behind" },
+        seconds(*ours), seconds(*theirs)
+    )]
+    Clock {
+        /// This node's clock, in nanoseconds since 1970.
+        ours: u64,
+        /// The peer's.
+        theirs: u64,
+    },
     /// No version of the protocol that both know.
     #[error(
         "this node speaks versions {} to {} of the protocol, the peer {} to {}",
@@ -172,4 +197,9 @@ pub enum HandshakeError {
     /// The peer does not want to talk, for this reason of its own.
     #[error("refused by the peer: {0}")]
     Refused(String),
+}
+
+/// Nanoseconds as seconds in words.
+fn seconds(nanos: u64) -> String {
+    format!("{}.{:03} s", nanos / 1_000_000_000, nanos / 1_000_000 % 1000)
 }

@@ -3,14 +3,17 @@
 use super::{
     ConnectionError, HandshakeError,
     frame::{Decoder, Frame, Kind, Outgoing, PAYLOAD_BYTES_MAX, UNPROVEN_PAYLOAD_BYTES_MAX},
-    handshake::{Agreed, Binding, Dialler, Introduction, Responder},
+    handshake::{Agreed, Binding, Dialler, Introduction, Responder, Settings},
 };
 use crate::runtime::{Mutant, Rt, Stream};
 use serde::{Deserialize, Serialize};
+use std::{sync::atomic::Ordering, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Longest text of a refusal.
 const REFUSAL_BYTES_MAX: usize = 1 << 10;
+/// Most that the clocks of two nodes may differ while one of them has yet to serve.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(3);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,8 @@ pub enum Use {
     Control,
     /// One large call at a time.
     Bulk,
+    /// Questions of a start: also between nodes that do not know yet which deployment their drives are of.
+    Start,
 }
 
 /// What a node says of itself once both have proven themselves.
@@ -28,8 +33,14 @@ pub(super) struct Identity {
     pub boot: u64,
     /// What the connection is for; the responder repeats it.
     pub used_for: Use,
-    /// Fingerprint of the deployment that its drives are of.
-    pub deployment: u128,
+    /// Fingerprint of the deployment that its drives are of, if it knows.
+    pub deployment: Option<u128>,
+    /// Its clock, in nanoseconds since 1970, as this was sent.
+    pub clock: u64,
+    /// It serves clients.
+    pub is_serving: bool,
+    /// How it is set up.
+    pub settings: Settings,
     /// Its release, for the log.
     pub release: String,
     /// Why it does not want to talk after all.
@@ -37,27 +48,55 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub fn of(introduction: &Introduction, boot: u64, used_for: Use) -> Identity {
+    pub fn of(introduction: &Introduction, deployment: Option<u128>, boot: u64, used_for: Use) -> Identity {
         Identity {
             boot,
             used_for,
-            deployment: introduction.deployment,
+            deployment,
+            clock: 0,
+            is_serving: introduction.is_serving.load(Ordering::Relaxed),
+            settings: Settings::clone(&introduction.settings),
             release: env!("CARGO_PKG_VERSION").to_owned(),
             refusal: None,
         }
     }
 
     /// # Errors
-    /// The drives of the two are of different deployments.
+    /// The two are set up differently, or their drives are of different deployments.
     pub fn check(&self, other: &Identity) -> Result<(), HandshakeError> {
-        match self.deployment == other.deployment {
-            true => Ok(()),
-            false => Err(HandshakeError::OtherDeployment),
+        for (name, ours) in &self.settings.same {
+            let theirs = other.settings.same.get(name).filter(|theirs| *theirs != ours);
+            if let Some(theirs) = theirs {
+                return Err(HandshakeError::Setting {
+                    name: name.clone(),
+                    ours: ours.clone(),
+                    theirs: theirs.clone(),
+                });
+            }
+        }
+        match (self.used_for, self.deployment, other.deployment) {
+            (Use::Start, ..) => Ok(()),
+            (_, Some(ours), Some(theirs)) if ours == theirs => Ok(()),
+            (_, Some(_), Some(_)) => Err(HandshakeError::OtherDeployment),
+            (_, None, _) | (_, _, None) => Err(HandshakeError::Starting),
         }
     }
 
-    fn frame(&self) -> Frame {
-        let payload = postcard::to_stdvec(self).expect("numbers and texts can be encoded");
+    /// Returns the settings that may differ and do: name, value here, value there.
+    pub fn differences<'a>(&'a self, other: &'a Identity) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
+        let similar = self.settings.similar.iter();
+        similar.filter_map(|(name, ours)| {
+            let theirs = other.settings.similar.get(name).filter(|theirs| *theirs != ours)?;
+            Some((&**name, &**ours, &**theirs))
+        })
+    }
+
+    fn frame(&self, rt: &Rt) -> Frame {
+        let identity = Identity {
+            clock: rt.wall_nanos(),
+            ..self.clone()
+        };
+        let payload = postcard::to_stdvec(&identity).expect("numbers and texts can be encoded");
         Frame::bare(Kind::Identity, payload)
     }
 
@@ -127,13 +166,33 @@ pub(super) async fn dial(
     };
     let agreed = proving.proven(&proof)?;
     greeting.decoder.set_payload_bytes_max(PAYLOAD_BYTES_MAX);
-    greeting.send(&identity.frame()).await?;
+    let asked = rt.mono();
+    greeting.send(&identity.frame(rt)).await?;
     let theirs = Identity::decode(&greeting.receive().await?)?;
+    let trip = rt.mono().saturating_sub(asked);
     identity.check(&theirs)?;
+    check_clocks(rt.wall_nanos(), trip, &identity, &theirs)?;
     if let Some(refusal) = &theirs.refusal {
         return Err(HandshakeError::Refused(refusal.clone()).into());
     }
     Ok((greeting, agreed, theirs))
+}
+
+/// # Errors
+/// The clocks differ by more than [`CLOCKS_APART_MAX`] and what the trip may account for, and one of the two nodes does
+/// not serve yet. Nothing that is stored depends on clocks; times that clients see do.
+fn check_clocks(now: u64, trip: Duration, ours: &Identity, theirs: &Identity) -> Result<(), HandshakeError> {
+    let half = u64::try_from(trip.as_nanos() / 2).unwrap_or(u64::MAX);
+    let then = now.saturating_sub(half);
+    let allowed = u64::try_from(CLOCKS_APART_MAX.as_nanos()).unwrap_or(u64::MAX);
+    let is_near = then.abs_diff(theirs.clock) <= allowed.saturating_add(half);
+    match is_near || (ours.is_serving && theirs.is_serving) {
+        true => Ok(()),
+        false => Err(HandshakeError::Clock {
+            ours: then,
+            theirs: theirs.clock,
+        }),
+    }
 }
 
 /// Introduces this node to who dialled it, and is told who that is. [`accept`] or [`refuse`] comes next.
@@ -159,15 +218,99 @@ pub(super) async fn respond(
 }
 
 /// Tells a peer that its connection is served from now on.
-pub(super) async fn accept(greeting: &mut Greeting, identity: &Identity) -> Result<(), ConnectionError> {
-    greeting.send(&identity.frame()).await
+pub(super) async fn accept(rt: &Rt, greeting: &mut Greeting, identity: &Identity) -> Result<(), ConnectionError> {
+    greeting.send(&identity.frame(rt)).await
 }
 
 /// Tells a peer why its connection is not served.
-pub(super) async fn refuse(greeting: &mut Greeting, mut identity: Identity, reason: &HandshakeError) {
+pub(super) async fn refuse(rt: &Rt, greeting: &mut Greeting, mut identity: Identity, reason: &HandshakeError) {
     let mut reason = reason.to_string();
     reason.truncate(reason.floor_char_boundary(REFUSAL_BYTES_MAX));
     identity.refusal = Some(reason);
     // If it cannot be told, it sees the connection end.
-    greeting.send(&identity.frame()).await.ok();
+    greeting.send(&identity.frame(rt)).await.ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::PeerSecret, *};
+    use crate::runtime::Mutation;
+    use std::sync::Arc;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn identity(used_for: Use, deployment: Option<u128>, parity: &str, paths: &str) -> Identity {
+        let secret = PeerSecret::from_bytes(&[1; 32]).expect("long enough");
+        let settings = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into();
+        let introduction = Introduction {
+            settings: Arc::new(Settings {
+                same: settings("parity", parity),
+                similar: settings("paths", paths),
+            }),
+            ..Introduction::new(0, 2, vec![secret], Mutation::NONE)
+        };
+        Identity::of(&introduction, deployment, 1, used_for)
+    }
+
+    // `peer.same-settings`
+    #[test]
+    fn nodes_that_are_set_up_differently_refuse_each_other_by_name() {
+        let ours = identity(Use::Start, None, "EC:2", "/d1");
+        assert_eq!(ours.check(&identity(Use::Start, Some(7), "EC:2", "/d2")), Ok(()));
+        let refused = ours
+            .check(&identity(Use::Start, None, "EC:4", "/d1"))
+            .expect_err("refused");
+        assert_eq!(
+            refused.to_string(),
+            "parity of this node is EC:2, of the peer EC:4: give all nodes the same"
+        );
+        let theirs = identity(Use::Start, None, "EC:2", "/d2");
+        assert_eq!(ours.differences(&theirs).collect::<Vec<_>>(), [("paths", "/d1", "/d2")]);
+        assert_eq!(ours.differences(&ours).count(), 0);
+    }
+
+    #[test]
+    fn only_questions_of_a_start_need_no_deployment() {
+        let control = |deployment| identity(Use::Control, deployment, "", "");
+        assert_eq!(control(Some(7)).check(&control(Some(7))), Ok(()));
+        assert_eq!(
+            control(Some(7)).check(&control(Some(8))),
+            Err(HandshakeError::OtherDeployment)
+        );
+        for (ours, theirs) in [(Some(7), None), (None, Some(7)), (None, None)] {
+            assert_eq!(control(ours).check(&control(theirs)), Err(HandshakeError::Starting));
+        }
+    }
+
+    // `peer.same-settings`
+    #[test]
+    fn a_clock_that_differs_is_refused_until_both_serve() {
+        let (now, trip) = (1_000 * SECOND, Duration::from_millis(200));
+        let checked = |theirs: u64, serves: [bool; 2]| {
+            let [mut ours, mut peer] = [0; 2].map(|_| identity(Use::Control, Some(7), "", ""));
+            [ours.is_serving, peer.is_serving] = serves;
+            peer.clock = theirs;
+            check_clocks(now, trip, &ours, &peer)
+        };
+        // Half of the trip ago this node's clock said 999.9 s.
+        for theirs in [996_800_000_000, 999_900_000_000, 1_003_000_000_000] {
+            assert_eq!(checked(theirs, [false, false]), Ok(()), "{theirs}");
+        }
+        for theirs in [996_799_999_999, 1_003_000_000_001, 0, u64::MAX] {
+            assert!(checked(theirs, [false, false]).is_err(), "{theirs}");
+            assert!(checked(theirs, [true, false]).is_err() && checked(theirs, [false, true]).is_err());
+            assert_eq!(
+                checked(theirs, [true, true]),
+                Ok(()),
+                "once both serve it ends no connection"
+            );
+        }
+        let refused = checked(1_004_000_000_000, [false, true])
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            refused.contains("4.100 s ahead") && refused.contains("1004.000 s"),
+            "{refused}"
+        );
+    }
 }

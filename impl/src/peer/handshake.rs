@@ -19,8 +19,13 @@ use super::{HandshakeError, PeerSecret, frame::Frame, frame::Kind};
 use crate::runtime::{Mutant, Mutation};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
-use std::ops::RangeInclusive;
+use std::{
+    collections::BTreeMap,
+    ops::RangeInclusive,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 /// Versions of the protocol that this release speaks.
 pub const VERSIONS: RangeInclusive<u16> = 1..=1;
@@ -42,14 +47,41 @@ pub struct Introduction {
     pub me: u16,
     /// Number of nodes.
     pub nodes: u16,
-    /// Fingerprint of the deployment that its drives are of: nodes with different ones refuse each other.
-    pub deployment: u128,
     /// The secret, and the one before it if there is one.
     pub secrets: Vec<PeerSecret>,
     /// Versions that it speaks.
     pub versions: RangeInclusive<u16>,
+    /// How it is set up.
+    pub settings: Arc<Settings>,
+    /// It serves clients. Until then a peer whose clock differs too much is refused.
+    pub is_serving: Arc<AtomicBool>,
     /// What is broken on purpose.
     pub mutation: Mutation,
+}
+
+/// What nodes compare once they have proven themselves: names of settings, and their values in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Those that must be the same: nodes that differ refuse each other.
+    pub same: BTreeMap<String, String>,
+    /// Those that may differ: the log says so.
+    pub similar: BTreeMap<String, String>,
+}
+
+impl Introduction {
+    /// An introduction in the versions of this release, without settings, of a node that serves.
+    #[must_use]
+    pub fn new(me: u16, nodes: u16, secrets: Vec<PeerSecret>, mutation: Mutation) -> Introduction {
+        Introduction {
+            me,
+            nodes,
+            secrets,
+            versions: VERSIONS,
+            settings: Arc::default(),
+            is_serving: Arc::new(AtomicBool::new(true)),
+            mutation,
+        }
+    }
 }
 
 /// What two nodes have agreed on.
@@ -329,14 +361,8 @@ mod tests {
     }
 
     fn introduction(me: u16, secrets: &[u8]) -> Introduction {
-        Introduction {
-            me,
-            nodes: 3,
-            secrets: secrets.iter().copied().map(secret).collect(),
-            deployment: 7,
-            versions: VERSIONS,
-            mutation: Mutation::NONE,
-        }
+        let secrets = secrets.iter().copied().map(secret).collect();
+        Introduction::new(me, 3, secrets, Mutation::NONE)
     }
 
     /// What each side is left with.

@@ -2,7 +2,7 @@
 //! pool of bulk connections that are dialled on demand.
 
 use super::{
-    CallError, ConnectionError, Lost, NotSent, Security, Traffic,
+    CallError, ConnectionError, HandshakeError, Lost, NotSent, Security, Traffic,
     ask::{Calls, Receiver},
     frame::Payload,
     greet::{self, Identity, Use},
@@ -37,9 +37,14 @@ pub type Resolve = Arc<dyn Fn() -> BoxFuture<io::Result<Vec<SocketAddr>>> + Send
 pub struct LinkConfig {
     /// How this node introduces itself.
     pub introduction: Introduction,
+    /// Fingerprint of the deployment that this node's drives are of. Without one the link is for the questions of a
+    /// start.
+    pub deployment: Option<u128>,
     /// Index of the node that is asked.
     pub to: u16,
-    /// Its name, for its certificate and for the log.
+    /// Its name, for the log.
+    pub name: String,
+    /// Its name, which its certificate has to be for.
     pub host: String,
     /// Its addresses.
     pub resolve: Resolve,
@@ -66,6 +71,8 @@ struct Inner {
     /// have yet to prove themselves.
     dialling: tokio::sync::Mutex<()>,
     traffic: Arc<Traffic>,
+    /// Differences of settings that were logged.
+    told: Mutex<String>,
 }
 
 /// State of the control connection.
@@ -99,6 +106,7 @@ impl Link {
             bulk: Semaphore::new(BULK_MAX),
             dialling: tokio::sync::Mutex::default(),
             traffic: Arc::default(),
+            told: Mutex::default(),
         });
         let task = spawn(rt, "peer", inner.clone().keep_connected());
         Link { inner, task }
@@ -277,9 +285,12 @@ impl Inner {
         let config = &self.config;
         let stream = self.rt.connect(address).await?;
         let session = config.security.connect(&config.host, stream).await?;
-        let identity = Identity::of(&config.introduction, config.boot, used_for);
+        let identity = Identity::of(&config.introduction, config.deployment, config.boot, used_for);
         let introduction = config.introduction.clone();
-        let (greeting, _, theirs) = greet::dial(&self.rt, session, introduction, config.to, identity).await?;
+        let (greeting, _, theirs) = greet::dial(&self.rt, session, introduction, config.to, identity.clone()).await?;
+        if used_for != Use::Bulk {
+            self.tell_differences(&identity, &theirs);
+        }
         let idle_max = (used_for == Use::Bulk).then_some(BULK_IDLE_MAX);
         let calls = Calls::new(self.rt.mono(), idle_max, config.introduction.mutation);
         let wire = Wire {
@@ -295,15 +306,42 @@ impl Inner {
         Ok((wire, connection))
     }
 
+    /// Logs the settings that may differ and do, once for each change.
+    fn tell_differences(&self, ours: &Identity, theirs: &Identity) {
+        let host = &self.config.name;
+        let differences: Vec<_> = ours.differences(theirs).collect();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = format!("{differences:?}");
+        if *told != now && !(told.is_empty() && differences.is_empty()) {
+            for (setting, here, there) in differences {
+                tracing::warn!(
+                    node = self.config.to,
+                    host,
+                    setting,
+                    here,
+                    there,
+                    "a node is set up differently"
+                );
+            }
+            *told = now;
+        }
+    }
+
     /// Keeps the control connection: dials whenever there is none. Logs each change once.
     async fn keep_connected(self: Arc<Self>) {
-        let (to, host) = (self.config.to, self.config.host.clone());
+        let (to, host) = (self.config.to, self.config.name.clone());
         let mut pause = PAUSE_MIN;
         let mut told = String::new();
         loop {
-            let ended = match self.dial(Use::Control).await {
+            let used_for = match self.config.deployment {
+                Some(_) => Use::Control,
+                None => Use::Start,
+            };
+            let ended = match self.dial(used_for).await {
                 Ok((wire, connection)) => {
-                    tracing::info!(node = to, host, "connected to a node");
+                    if used_for == Use::Control {
+                        tracing::info!(node = to, host, "connected to a node");
+                    }
                     let began = self.rt.mono();
                     let calls = connection.calls.clone();
                     *self.control() = Control::Connected(connection);
@@ -322,13 +360,19 @@ impl Inner {
                     error
                 }
             };
+            // It will be there soon.
+            let is_starting = matches!(ended, ConnectionError::Handshake(HandshakeError::Starting));
             let reason = ended.to_string();
-            if told != reason {
+            // A start says itself for whom it waits, and why.
+            if told != reason && self.config.deployment.is_some() && !is_starting {
                 tracing::warn!(node = to, host, reason, "not connected to a node; it is dialled again");
                 told = reason;
             }
             self.rt.sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            pause = match is_starting {
+                true => PAUSE_MIN,
+                false => (pause * 2).min(PAUSE_MAX),
+            };
         }
     }
 }

@@ -23,7 +23,7 @@ pub use answer::{Caller, Request, Service};
 pub use entrance::Entrance;
 pub use error::{CallError, ConnectionError, HandshakeError, Lost, NotSent, Refusal};
 pub use frame::{PAYLOAD_BYTES_MAX, Payload};
-pub use handshake::{Introduction, VERSIONS};
+pub use handshake::{Introduction, Settings, VERSIONS};
 pub use link::{BULK_MAX, Link, LinkConfig, Resolve};
 pub use secret::{PeerSecret, SECRET_BYTES_MIN};
 pub use tls::{ALPN, Certificates, PeerTls, PeerTlsError};

@@ -44,19 +44,15 @@ impl Service for Echo {
     }
 }
 
+/// Deployment of all nodes.
+const DEPLOYMENT: u128 = 7;
+
 fn secret(byte: u8) -> PeerSecret {
     PeerSecret::from_bytes(&[byte; 32]).expect("long enough")
 }
 
 fn introduction(me: u16, secrets: &[PeerSecret]) -> Introduction {
-    Introduction {
-        me,
-        nodes: 4,
-        secrets: secrets.to_vec(),
-        deployment: 7,
-        versions: VERSIONS,
-        mutation: Mutation::NONE,
-    }
+    Introduction::new(me, 4, secrets.to_vec(), Mutation::NONE)
 }
 
 fn tls() -> PeerTls {
@@ -74,7 +70,8 @@ async fn node(rt: &Rt, secrets: &[PeerSecret]) -> Node {
     let listener = rt.listen(([127, 0, 0, 1], 0).into()).await.expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
     let echo = Arc::new(Echo::default());
-    let entrance = Entrance::new(rt, introduction(1, secrets), Security::Tls(tls()), 7, echo.clone());
+    let entrance = Entrance::new(rt, introduction(1, secrets), Security::Tls(tls()), 7, None);
+    entrance.open(DEPLOYMENT, echo.clone());
     spawn(rt, "accept", accept(rt.clone(), listener, entrance.clone()));
     Node {
         address,
@@ -91,8 +88,10 @@ async fn accept(rt: Rt, listener: Box<dyn Listener>, entrance: Arc<Entrance>) {
 
 fn link_to(rt: &Rt, address: SocketAddr, to: u16, secrets: &[PeerSecret]) -> Link {
     let config = LinkConfig {
+        deployment: Some(DEPLOYMENT),
         introduction: introduction(0, secrets),
         to,
+        name: "localhost".to_owned(),
         host: "localhost".to_owned(),
         resolve: Arc::new(move || Box::pin(std::future::ready(Ok(vec![address])))),
         security: Security::Tls(tls()),
@@ -308,8 +307,10 @@ async fn a_new_process_ends_the_connections_of_the_one_before() {
     connected(&rt, &before).await;
     let hung = before.call(1, number(1), WAIT);
     let config = LinkConfig {
+        deployment: Some(DEPLOYMENT),
         introduction: introduction(0, &[secret(1)]),
         to: 1,
+        name: "localhost".to_owned(),
         host: "localhost".to_owned(),
         resolve: {
             let address = node.address;

@@ -12,7 +12,7 @@ pub mod real;
 
 pub use files::{Entry, File, FileId, Files, Kind, OpenMode, Space};
 pub use mutant::{Mutant, Mutation};
-pub(crate) use mutant::{grants_every_lock, of_protocol, of_uploads};
+pub(crate) use mutant::{grants_every_lock, of_formation, of_protocol, of_uploads};
 
 use model::trace;
 use std::{any::Any, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};

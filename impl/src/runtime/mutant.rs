@@ -117,6 +117,8 @@ pub enum Mutant {
     StrangersUnbounded,
     /// Every lock is granted to everyone. No break: nothing rests on them (`lock.not-for-safety`).
     LocksGranted,
+    /// A break of the first start, in the machines that the server runs.
+    Formation(model::formation::mutant::Mutant),
     /// A break of the protocol itself, in the machines that the server runs.
     Protocol(mutant::Mutant),
     /// The same, and every lock is granted to everyone: votes for a key meet each other more often.
@@ -137,6 +139,14 @@ pub(crate) fn of_protocol(mutation: Mutation) -> mutant::Mutation {
         Mutant::Protocol(mutant) | Mutant::Unlocked(mutant) => Some(mutant),
         // The machine counts the shards as well.
         Mutant::WriteQuorumTooSmall => Some(mutant::Mutant::TrustStaging),
+        _ => None,
+    })
+}
+
+/// Returns what is broken in the machines of a first start.
+pub(crate) fn of_formation(mutation: Mutation) -> model::formation::mutant::Mutation {
+    mutation.and_then(|mutant| match mutant {
+        Mutant::Formation(mutant) => Some(mutant),
         _ => None,
     })
 }

@@ -8,7 +8,7 @@ use store::{
     node::{self, IndexPolicy, NodeConfig},
     peer::{
         Caller, Certificates, Entrance, Introduction, Link, LinkConfig, Payload, PeerSecret, PeerTls, Refusal, Request,
-        Security, Service, VERSIONS,
+        Security, Service,
     },
     runtime::{self, BoxFuture, Mutation, Rt, Stream, real::RealRuntime, spawn},
     s3::{Domains, Origins},
@@ -27,14 +27,8 @@ impl Service for Echo {
 }
 
 fn introduction(me: u16) -> Introduction {
-    Introduction {
-        me,
-        nodes: 2,
-        secrets: vec![PeerSecret::from_bytes(&[1; 32]).expect("long enough")],
-        deployment: 7,
-        versions: VERSIONS,
-        mutation: Mutation::NONE,
-    }
+    let secret = PeerSecret::from_bytes(&[1; 32]).expect("long enough");
+    Introduction::new(me, 2, vec![secret], Mutation::NONE)
 }
 
 fn security() -> Security {
@@ -62,6 +56,8 @@ async fn start(rt: &Rt, folder: &Path, tls: Option<Arc<Tls>>) -> SocketAddr {
     let address = listener.local_addr().expect("it is bound");
     let mut limits = Limits::new(1 << 30, None, WAIT);
     limits.requests = 1;
+    let entrance = Entrance::new(rt, introduction(1), security(), 1, None);
+    entrance.open(7, Arc::new(Echo));
     let config = ServeConfig {
         listener,
         credentials: Credentials {
@@ -74,7 +70,7 @@ async fn start(rt: &Rt, folder: &Path, tls: Option<Arc<Tls>>) -> SocketAddr {
         limits,
         timeouts: Timeouts::default(),
         tls,
-        peers: Some(Entrance::new(rt, introduction(1), security(), 1, Arc::new(Echo))),
+        peers: Some(entrance),
         watch: WatchConfig::default(),
         is_leaving: Arc::default(),
     };
@@ -85,9 +81,21 @@ async fn start(rt: &Rt, folder: &Path, tls: Option<Arc<Tls>>) -> SocketAddr {
     address
 }
 
-/// Takes a place of a client: the server waits for the rest of its request.
-async fn half_a_request(rt: &Rt, address: SocketAddr) -> Box<dyn Stream> {
+/// Takes a place of a client: it has been answered once, and the server waits for the rest of its next request.
+async fn served_client(rt: &Rt, address: SocketAddr) -> Box<dyn Stream> {
     let mut client = rt.connect(address).await.expect("it listens");
+    let probe = b"HEAD /minio/health/live HTTP/1.1\r\nhost: a\r\n\r\n";
+    client.write_all(probe).await.expect("it is taken");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let read = runtime::timeout(rt, WAIT, client.read_buf(&mut answer)).await;
+        assert!(matches!(read, Some(Ok(1..))), "{}", String::from_utf8_lossy(&answer));
+    }
+    begin_request(client).await
+}
+
+/// Begins a request, and does not end it.
+async fn begin_request(mut client: Box<dyn Stream>) -> Box<dyn Stream> {
     client.write_all(b"GET / HTTP/1.1\r\nhost:").await.expect("it is taken");
     client
 }
@@ -100,8 +108,10 @@ async fn is_answered(client: &mut Box<dyn Stream>, rt: &Rt, wait: Duration) -> b
 
 async fn is_answered_as_a_peer(rt: &Rt, address: SocketAddr) {
     let config = LinkConfig {
+        deployment: Some(7),
         introduction: introduction(0),
         to: 1,
+        name: "localhost".to_owned(),
         host: "localhost".to_owned(),
         resolve: Arc::new(move || Box::pin(std::future::ready(Ok(vec![address])))),
         security: security(),
@@ -125,9 +135,9 @@ async fn a_server_full_of_clients_answers_its_peers() {
     let rt = RealRuntime::new();
     let folder = tempfile::tempdir().expect("a folder");
     let address = start(&rt, folder.path(), None).await;
-    let mut first = half_a_request(&rt, address).await;
-    let second = half_a_request(&rt, address).await;
-    let mut third = half_a_request(&rt, address).await;
+    let mut first = served_client(&rt, address).await;
+    let second = served_client(&rt, address).await;
+    let mut third = begin_request(rt.connect(address).await.expect("it listens")).await;
     third.write_all(b" a\r\n\r\n").await.expect("it is taken");
     assert!(
         !is_answered(&mut third, &rt, Duration::from_millis(300)).await,

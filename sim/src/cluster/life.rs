@@ -1,10 +1,10 @@
-//! Run of a seed: the nodes are formatted and started, faults strike while clients work, then all come back without
+//! Run of a seed: the nodes format their drives and start, faults strike while clients work, then all come back without
 //! faults and everything is checked.
 
 use super::{
     faults::{calm, strike_on},
     http,
-    node::{config, live},
+    node::live,
     plan::{Fault, Plan},
 };
 use crate::{
@@ -24,16 +24,12 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
-use store::{
-    background::recovery::Recovered,
-    drive::format::Layout,
-    node::cluster::{self, ClusterNode},
-    runtime::Rt,
-    store::StoreError,
-};
+use store::{background::recovery::Recovered, node::cluster::ClusterNode, store::StoreError};
 
 /// Longest time until all nodes reach each other once the faults are over.
 const WHOLE_MAX: Duration = Duration::from_secs(120);
+/// Exceeds the time that a first start takes.
+const FORMED_MAX: Duration = Duration::from_secs(30);
 /// Exceeds the time that an operation takes.
 const ENDED_MAX: Duration = Duration::from_secs(20);
 /// Exceeds the time after which what a caller has lost is freed.
@@ -47,7 +43,6 @@ const RECOVERIES: usize = 6;
 pub struct Shared {
     pub workload: Workload,
     pub plan: Plan,
-    layout: Layout,
     state: Mutex<State>,
     /// True while clients work under faults.
     works: AtomicBool,
@@ -56,8 +51,6 @@ pub struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Nodes whose drives are formatted.
-    formatted: BTreeSet<u32>,
     /// Open nodes, by number.
     up: BTreeMap<u32, Arc<ClusterNode>>,
     down: BTreeSet<u32>,
@@ -99,26 +92,13 @@ impl Shared {
         self.works.load(Ordering::Relaxed)
     }
 
-    /// Formats a node's drives at its first start, and waits for the others to have done so
-    /// (`format.complete-after-all`).
-    pub async fn format(&self, rt: &Rt, node: u32) {
-        if !self.state().formatted.contains(&node) {
-            let formatted = cluster::format(rt, &config(self, node), self.layout.clone()).await;
-            formatted.expect("formatted");
-            self.state().formatted.insert(node);
-        }
-        while !self.is_formatted() {
-            sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    fn is_formatted(&self) -> bool {
-        self.state().formatted.len() == self.plan.nodes as usize
-    }
-
     /// Notes that a node is open.
     pub fn is_up(&self, node: u32, open: Arc<ClusterNode>) {
         self.state().up.insert(node, open);
+    }
+
+    fn all_are_up(&self) -> bool {
+        self.state().up.len() == self.plan.nodes as usize
     }
 
     /// Returns whether a fault has struck the node's drives.
@@ -221,20 +201,28 @@ pub async fn cluster_as(world: World, change: fn(&mut Plan)) -> Report {
     }
     world.event(0, &format!("{plan:?}"));
     let shared = Arc::new(Shared {
-        layout: layout(&world, &plan),
         workload: Workload::new(&world, plan.settings()),
         plan,
         state: Mutex::default(),
         works: AtomicBool::new(true),
         counts: Default::default(),
     });
+    for drive in 0..shared.plan.set_size {
+        let (node, path) = shared.plan.place(drive);
+        calm(&world.drive(node, path));
+    }
     for node in nodes(&shared) {
         let there = shared.clone();
         world.start(node, move |rt| live(rt, node, there.clone()));
     }
-    while !shared.is_formatted() {
-        sleep(Duration::from_millis(1)).await;
-    }
+    let formed = async {
+        while !shared.all_are_up() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(FORMED_MAX, formed)
+        .await
+        .expect("a first start without faults ends");
     if shared.plan.http {
         http::start(&shared);
     }
@@ -257,20 +245,6 @@ pub async fn cluster_as(world: World, change: fn(&mut Plan)) -> Report {
 
 fn nodes(shared: &Shared) -> impl Iterator<Item = u32> + use<> {
     1..=shared.plan.nodes
-}
-
-/// Draws the identities of all drives, and sets their sizes.
-fn layout(world: &World, plan: &Plan) -> Layout {
-    let mut ids = 0;
-    let mut fresh = || {
-        ids += 1;
-        u128::from(world.seed() + 1) << 64 | ids
-    };
-    for drive in 0..plan.set_size {
-        let (node, path) = plan.place(drive);
-        calm(&world.drive(node, path));
-    }
-    Layout::new(plan.set_size, plan.set_size, &mut fresh).expect("a shape")
 }
 
 /// Lets faults strike for as long as the plan says.

@@ -10,10 +10,11 @@ use std::{future::ready, net::SocketAddr, path::PathBuf, sync::Arc};
 use store::{
     node::{
         IndexPolicy,
-        cluster::{self, ClusterConfig, DrivePlace, Host},
+        cluster::{ClusterConfig, DrivePlace, Host, Starting},
     },
     peer::{Entrance, PeerSecret, Security},
     runtime::{Rt, spawn},
+    server::StoreSlot,
     store::{Store, StoreError},
 };
 
@@ -34,6 +35,7 @@ pub fn config(shared: &Shared, node: u32) -> ClusterConfig {
         let address = address(shared, node);
         Host {
             name: format!("node{node}"),
+            certificate: format!("node{node}"),
             resolve: Arc::new(move || Box::pin(ready(Ok(vec![address])))),
         }
     };
@@ -54,29 +56,37 @@ pub fn config(shared: &Shared, node: u32) -> ClusterConfig {
         index: IndexPolicy::default(),
         secrets: vec![PeerSecret::from_bytes(&[7; 32]).expect("long enough")],
         security: Security::None([0; 32]),
+        same: Default::default(),
     }
 }
 
 /// Runs one life of a node.
 pub async fn live(rt: Rt, node: u32, shared: Arc<Shared>) {
-    shared.format(&rt, node).await;
-    let open = loop {
-        match cluster::open(rt.clone(), config(&shared, node)).await {
-            Ok(opened) => break opened,
+    let (open, slot) = loop {
+        let starting = Starting::new(rt.clone(), config(&shared, node)).expect("a shape");
+        let (entrance, slot) = (starting.entrance().clone(), StoreSlot::default());
+        let serving = if shared.plan.http {
+            let served = http::serve(rt.clone(), address(&shared, node), slot.clone(), Some(entrance));
+            spawn(&rt, "serve", served)
+        } else {
+            spawn(&rt, "accept", accept(rt.clone(), node, entrance, shared.clone()))
+        };
+        match starting.open().await {
+            Ok(opened) => break (Arc::new(opened), slot),
             // Its drives fail as it starts: whoever tends it starts it again.
             Err(error) if shared.is_struck(node) => shared.world.event(node, &format!("no start: {error}")),
             Err(error) => panic!("a node whose drives serve starts: {error}"),
         }
+        serving.abort();
         rt.sleep(START_AGAIN).await;
     };
-    let (store, entrance) = (open.node.store.clone(), open.entrance.clone());
-    shared.is_up(node, Arc::new(open));
+    let store = open.node.store.clone();
+    shared.is_up(node, open.clone());
     if shared.plan.http {
-        let served = http::serve(rt.clone(), address(&shared, node), store.clone(), Some(entrance));
-        spawn(&rt, "serve", served);
-    } else {
-        spawn(&rt, "accept", accept(rt.clone(), node, entrance, shared.clone()));
+        open.wait_for_quorum().await;
     }
+    open.serves();
+    slot.set(store.clone());
     if shared.works() {
         create_bucket(&rt, &store, &shared).await;
         let inside = if shared.plan.http { 0 } else { shared.plan.clients };

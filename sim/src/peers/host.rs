@@ -12,7 +12,6 @@ use std::{collections::BTreeMap, future::Future, net::SocketAddr, sync::Arc, tim
 use store::{
     peer::{
         CallError, Caller, Entrance, Introduction, Link, LinkConfig, PAYLOAD_BYTES_MAX, PeerSecret, Security, Service,
-        VERSIONS,
     },
     runtime::{Listener, Rt, spawn, timeout},
 };
@@ -22,6 +21,9 @@ pub(super) const NODES: u16 = 4;
 /// Port of the entrances.
 pub(super) const PORT: u16 = 9000;
 /// Session without TLS.
+/// Deployment of all hosts.
+const DEPLOYMENT: u128 = 7;
+
 pub(super) const PLAIN: Security = Security::None([0; 32]);
 
 pub(super) fn secret(byte: u8) -> PeerSecret {
@@ -30,14 +32,7 @@ pub(super) fn secret(byte: u8) -> PeerSecret {
 
 /// How a host introduces itself.
 pub(super) fn introduction(rt: &Rt, me: u16) -> Introduction {
-    Introduction {
-        me,
-        nodes: NODES,
-        secrets: vec![secret(1)],
-        deployment: 7,
-        versions: VERSIONS,
-        mutation: rt.mutation(),
-    }
+    Introduction::new(me, NODES, vec![secret(1)], rt.mutation())
 }
 
 /// Node of the world that a peer is on.
@@ -55,7 +50,8 @@ pub(super) async fn serve(
     accepted: impl Fn() + Send + Sync + 'static,
 ) -> Arc<Entrance> {
     let listener = rt.listen(address).await.expect("the address is free");
-    let entrance = Entrance::new(rt, introduction(rt, me.node), security, me.boot, service);
+    let entrance = Entrance::new(rt, introduction(rt, me.node), security, me.boot, None);
+    entrance.open(DEPLOYMENT, service);
     spawn(rt, "accept", accept(rt.clone(), listener, entrance.clone(), accepted));
     entrance
 }
@@ -70,8 +66,10 @@ async fn accept(rt: Rt, listener: Box<dyn Listener>, entrance: Arc<Entrance>, ac
 /// Links a process to a node that is to be at an address.
 pub(super) fn link(rt: &Rt, me: Caller, to: u16, security: Security, address: SocketAddr) -> Link {
     let config = LinkConfig {
+        deployment: Some(DEPLOYMENT),
         introduction: introduction(rt, me.node),
         to,
+        name: format!("n{}", node(to)),
         host: format!("n{}", node(to)),
         resolve: Arc::new(move || Box::pin(std::future::ready(Ok(vec![address])))),
         security,

@@ -26,12 +26,12 @@ use store::{
     http::{Limits, Timeouts},
     peer::Entrance,
     runtime::Rt,
-    server::{self, ServeConfig, WatchConfig},
-    store::{CompletedPart, Store, StoreError},
+    server::{self, ServeConfig, StoreSlot, WatchConfig},
+    store::{CompletedPart, StoreError},
 };
 
 /// Serves S3 at `address` until the node ends, and with it the connections of `peers`, if there are some.
-pub async fn serve(rt: Rt, address: SocketAddr, store: Arc<Store>, peers: Option<Arc<Entrance>>) {
+pub async fn serve(rt: Rt, address: SocketAddr, store: impl Into<StoreSlot>, peers: Option<Arc<Entrance>>) {
     let config = ServeConfig {
         listener: rt.listen(address).await.expect("a free port"),
         credentials: credentials(),

@@ -56,7 +56,17 @@ const SEAMS: [(&str, &[&str]); 3] = [
     ("impl/src/cli/logging", &["runtime", "stats"]),
     (
         "impl/src/cli/server",
-        &["background", "http", "monitor", "node", "runtime", "s3", "server"],
+        &[
+            "background",
+            "http",
+            "monitor",
+            "node",
+            "peer",
+            "runtime",
+            "s3",
+            "server",
+            "store",
+        ],
     ),
     ("impl/src/cli/admin", &["access", "admin", "http", "runtime"]),
 ];

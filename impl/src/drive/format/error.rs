@@ -10,6 +10,8 @@ pub struct Given {
     pub drives: usize,
     /// Drives of one erasure set.
     pub set_size: usize,
+    /// Number of nodes; 1 for a store that is given paths.
+    pub nodes: u16,
 }
 
 /// Error that refuses a start. Each names what an operator has to look at.
@@ -138,6 +140,14 @@ pub enum Refusal {
         /// The newest version known here.
         known: u64,
     },
+    /// Rows and values of a newer version of this program may be written to it.
+    #[error("what is written to it may be of level {found}, this program reads levels up to {known}")]
+    NewerLevel {
+        /// Its level.
+        found: u32,
+        /// The highest level known here.
+        known: u32,
+    },
     /// Format from before the first release.
     #[error(
         "its format has version {found}, from before the first release, which this program does not read: copy its \
@@ -199,11 +209,22 @@ pub(super) fn uuid(id: u128) -> Uuid {
 }
 
 fn topology(given: Given, found: Given) -> String {
-    if given.drives != found.drives {
-        return format!("{} drives given, the drives' format has {}", given.drives, found.drives);
+    match (given.nodes, found.nodes) {
+        (1, found) if found > 1 => {
+            format!("paths given, and the drives are of a deployment of {found} nodes: give the URLs of all its drives")
+        }
+        (given, 1) if given > 1 => {
+            "URLs of several nodes given, and the drives are of a store of one node, which cannot \
+                                    be divided: start it with its paths, and copy its objects to a new store"
+                .to_owned()
+        }
+        _ if given.drives != found.drives => {
+            format!("{} drives given, the drives' format has {}", given.drives, found.drives)
+        }
+        (nodes, others) if nodes != others => format!("{nodes} nodes given, the drives' format has {others}"),
+        _ => format!(
+            "erasure sets of {} drives given, the drives' format has sets of {}",
+            given.set_size, found.set_size
+        ),
     }
-    format!(
-        "erasure sets of {} drives given, the drives' format has sets of {}",
-        given.set_size, found.set_size
-    )
 }

@@ -1,91 +1,73 @@
 //! The content of `format.json`.
 
-use super::error::{Given, Refusal};
+use super::{Layout, error::Refusal};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The value of `format` that is ours. MinIO's are refused by name, and it refuses ours.
 pub const FORMAT: &str = "erasure-register";
-/// The version of a drive's layout that this program reads and writes. Version 1, with a folder for each shard's file,
-/// was never released.
-pub const VERSION: u64 = 2;
+/// The version of a drive's layout that this program writes. It reads version 2 too, which has neither nodes nor
+/// acceptors. Version 1, with a folder for each shard's file, was never released.
+pub const VERSION: u64 = 3;
+const VERSION_OF_ONE_NODE: u64 = 2;
+/// The highest level that this program knows: the versions of rows and values that it reads.
+pub const LEVEL: u32 = 1;
 
 /// Content of a `format.json` of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Format {
-    pub(super) deployment: u128,
+    pub(super) layout: Layout,
     pub(super) this: u128,
-    /// Never empty, and of one size.
-    pub(super) sets: Vec<Vec<u128>>,
+    /// The highest version of rows and values that may be written (`format.level-before-use`).
+    pub(super) level: u32,
+    /// When it was formatted the drive was a file system of its own.
+    pub(super) is_own_device: bool,
     /// Every drive of the deployment has been formatted.
     pub(super) complete: bool,
 }
 
 impl Format {
-    pub(super) fn new(deployment: u128, drives: usize, set_size: usize, fresh: &mut dyn FnMut() -> u128) -> Format {
-        let sets = (0..drives / set_size).map(|_| (0..set_size).map(|_| version_4(fresh())).collect());
+    /// The format of a drive of a new deployment, which is not complete.
+    pub(super) fn begun(layout: Layout, this: u128) -> Format {
         Format {
-            deployment: version_4(deployment),
-            this: 0,
-            sets: sets.collect(),
+            layout,
+            this,
+            level: LEVEL,
+            is_own_device: false,
             complete: false,
         }
     }
 
-    /// Returns the drives' UUIDs in the order of the paths.
-    pub(super) fn drives(&self) -> impl Iterator<Item = u128> {
-        self.sets.iter().flatten().copied()
-    }
-
-    pub(super) fn set_size(&self) -> usize {
-        self.sets.first().map_or(0, Vec::len)
-    }
-
-    pub(super) fn given(&self) -> Given {
-        let (drives, set_size) = (self.drives().count(), self.set_size());
-        Given { drives, set_size }
-    }
-
     /// Returns whether both are of drives of one deployment, which agree on its drives.
     pub(super) fn is_of_same(&self, other: &Format) -> bool {
-        self.deployment == other.deployment && self.sets == other.sets
-    }
-
-    /// Returns a hash of the deployment, its drives and their places.
-    pub(super) fn fingerprint(&self) -> u128 {
-        let ids = [self.deployment, self.set_size() as u128]
-            .into_iter()
-            .chain(self.drives());
-        let bytes: Vec<u8> = ids.flat_map(u128::to_be_bytes).collect();
-        xxh3_128(&bytes)
-    }
-
-    /// The place of a drive in the deployment, from 0.
-    pub(super) fn position(&self, drive: u128) -> Option<usize> {
-        self.drives().position(|other| other == drive)
-    }
-
-    /// Set and index within it of this drive.
-    pub(super) fn place(&self) -> Option<(usize, u8)> {
-        self.sets.iter().enumerate().find_map(|(set, drives)| {
-            let index = drives.iter().position(|drive| *drive == self.this)?;
-            Some((set, u8::try_from(index).ok()?))
-        })
+        self.layout == other.layout
     }
 
     pub(super) fn to_json(&self) -> String {
+        let Layout {
+            deployment,
+            pool,
+            nodes,
+            sets,
+            acceptors,
+        } = &self.layout;
         let uuid = |id: &u128| Uuid::from_u128(*id);
         let file = FormatFile {
             version: VERSION.to_string(),
             format: FORMAT.to_owned(),
             complete: self.complete,
-            id: uuid(&self.deployment),
+            id: uuid(deployment),
             this: uuid(&self.this),
-            sets: self.sets.iter().map(|set| set.iter().map(uuid).collect()).collect(),
+            level: self.level,
+            own_device: self.is_own_device,
+            pool: *pool,
+            nodes: *nodes,
+            acceptors: acceptors.iter().map(uuid).collect(),
+            sets: sets.iter().map(|set| set.iter().map(uuid).collect()).collect(),
             checksum: UNSEALED.to_owned(),
         };
-        // Strings, a bool and lists of them: no value of these types fails.
+        // Strings, numbers, bools and lists of them: no value of these types fails.
         seal(serde_json::to_string_pretty(&file).unwrap_or_default() + "\n")
     }
 }
@@ -103,8 +85,26 @@ struct FormatFile {
     complete: bool,
     id: Uuid,
     this: Uuid,
+    #[serde(default = "level_of_one_node")]
+    level: u32,
+    #[serde(default)]
+    own_device: bool,
+    #[serde(default)]
+    pool: u16,
+    #[serde(default = "one")]
+    nodes: u16,
+    #[serde(default)]
+    acceptors: Vec<Uuid>,
     sets: Vec<Vec<Uuid>>,
     checksum: String,
+}
+
+fn level_of_one_node() -> u32 {
+    1
+}
+
+fn one() -> u16 {
+    1
 }
 
 /// Fields common to every version and kind of `format.json`. Ours have a checksum.
@@ -155,7 +155,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Refusal> {
         _ => return Err(Refusal::UnknownFormat { format }),
     }
     match kind.version.parse::<u64>() {
-        Ok(VERSION) => {}
+        Ok(VERSION | VERSION_OF_ONE_NODE) => {}
         Ok(found) if found > VERSION => {
             let known = VERSION;
             return Err(Refusal::NewerVersion { found, known });
@@ -167,26 +167,29 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Refusal> {
         Ok(file) => file,
         Err(error) => return corrupt(&error),
     };
+    if file.level > LEVEL {
+        let (found, known) = (file.level, LEVEL);
+        return Err(Refusal::NewerLevel { found, known });
+    }
     let sets = file.sets.iter().map(|set| set.iter().map(Uuid::as_u128).collect());
     let format = Format {
-        deployment: file.id.as_u128(),
+        layout: Layout {
+            deployment: file.id.as_u128(),
+            pool: file.pool,
+            nodes: file.nodes,
+            sets: sets.collect(),
+            acceptors: file.acceptors.iter().map(Uuid::as_u128).collect(),
+        },
         this: file.this.as_u128(),
-        sets: sets.collect(),
+        level: file.level,
+        is_own_device: file.own_device,
         complete: file.complete,
     };
-    let set_size = format.set_size();
-    if set_size == 0 || set_size > 16 || format.sets.iter().any(|set| set.len() != set_size) {
-        return corrupt(&"its erasure sets are not of one size from 1 to 16");
+    if let Err(reason) = format.layout.check() {
+        return corrupt(&reason);
     }
-    if format.place().is_none() {
+    if format.layout.position(format.this).is_none() {
         return corrupt(&"the drive is not among the drives that it names");
     }
     Ok(Parsed::Ours(format))
-}
-
-/// Random bits as a UUID of version 4.
-fn version_4(random: u128) -> u128 {
-    uuid::Builder::from_random_bytes(random.to_be_bytes())
-        .into_uuid()
-        .as_u128()
 }

@@ -1,7 +1,7 @@
 //! Doors for the fuzz targets: `format.json` as text.
 
 use super::{
-    Refusal,
+    Layout, Refusal,
     file::{self, Format, Parsed},
 };
 
@@ -13,11 +13,11 @@ pub fn format_document(drives: usize, set_size: usize, this: usize, complete: bo
         next += 1;
         next
     };
-    let mut format = Format::new(u128::MAX / 3, drives, set_size, &mut fresh);
-    let own = format.drives().nth(this % drives.max(1));
-    format.this = own.unwrap_or_default();
-    format.complete = complete;
-    format.to_json()
+    let nodes: Vec<u16> = (0..).take(drives).map(|drive| drive % 3).collect();
+    let layout = Layout::new(&nodes, set_size, &mut fresh).expect("whole sets");
+    let this = layout.drives().nth(this % drives.max(1)).unwrap_or_default();
+    let begun = Format::begun(layout, this);
+    Format { complete, ..begun }.to_json()
 }
 
 /// Returns what a document says, as the document that this program would write; `None` if it is damaged.

@@ -41,6 +41,11 @@ impl Found {
         }
     }
 
+    /// Returns whether it is empty, or has a format of ours.
+    pub(super) fn is_usable(&self) -> bool {
+        matches!(self.state, State::Clean { .. } | State::Formatted { .. })
+    }
+
     pub(super) fn is_refused(&self) -> bool {
         matches!(self.state, State::Refused(_))
     }

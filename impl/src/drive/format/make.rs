@@ -1,8 +1,8 @@
 //! The steps of a first start, and what a drive is at the end of a start.
 
 use super::{
-    DATA_FOLDER, FORMAT_TEMP_FILE, FormatError, Found, INDEX_TEMP_FILE, Identity, Opened, ReadySlot, SYSTEM_FOLDER,
-    Slot, State, file::Format, format_path, index_path, log_path,
+    DATA_FOLDER, FORMAT_TEMP_FILE, FormatError, Found, INDEX_TEMP_FILE, Identity, Layout, Opened, ReadySlot,
+    SYSTEM_FOLDER, Slot, State, file::Format, format_path, index_path, log_path,
 };
 #[cfg(feature = "mutants")]
 use super::{look::look_at, place};
@@ -38,7 +38,7 @@ pub(super) fn finish_first_start(drives: Vec<Found>, format: &Format) -> Result<
     let absent = drives.iter().filter(|drive| !matches!(drive.state, State::Damaged(_)));
     match absent.filter_map(Found::named_reason).next() {
         Some(reason) => Err(FormatError::Unfinished { reason }),
-        None => first_start(drives, format),
+        None => first_start(drives, &format.layout),
     }
 }
 
@@ -87,16 +87,16 @@ pub(crate) fn adopt_wiped(files: &Arc<dyn Files>, paths: &[PathBuf]) -> Result<(
     let Some(reference) = place::reference(&drives)?.filter(|format| format.complete) else {
         return Ok(());
     };
-    let set_size = reference.set_size();
+    let set_size = reference.layout.set_size();
     let drives = place::place(drives, &reference, set_size)?;
-    for (this, drive) in reference.drives().zip(&drives) {
+    for (this, drive) in reference.layout.drives().zip(&drives) {
         if matches!(drive.state, State::Clean { missing: false }) {
-            let format = Format {
+            let mut format = Format {
                 this,
                 ..reference.clone()
             };
             let (files, path) = (&drive.files, &drive.path);
-            let made = begin(files, path, &format).and_then(|_| create_index(&**files, path, &format));
+            let made = begin(files, path, &mut format).and_then(|_| create_index(&**files, path, &format));
             made.map_err(|error| FormatError::first_start(&drive.path, error))?;
         }
     }
@@ -104,8 +104,8 @@ pub(crate) fn adopt_wiped(files: &Arc<dyn Files>, paths: &[PathBuf]) -> Result<(
 }
 
 fn ready(path: PathBuf, format: &Format, files: Arc<dyn Files>, lock: Guard) -> Slot {
-    let (set, index) = format.place().unwrap_or_default();
     let drive = format.this;
+    let (set, index) = format.layout.place(drive).unwrap_or_default();
     Slot::Ready(ReadySlot {
         path,
         drive,
@@ -116,52 +116,56 @@ fn ready(path: PathBuf, format: &Format, files: Arc<dyn Files>, lock: Guard) -> 
     })
 }
 
-/// Formats all drives of a deployment, of which none is complete.
-pub(super) fn first_start(drives: Vec<Found>, format: &Format) -> Result<Opened, FormatError> {
+/// Formats all drives of a deployment, of which none is complete: each step on all of them before the next
+/// (`format.complete-after-all`).
+pub(super) fn first_start(drives: Vec<Found>, layout: &Layout) -> Result<Opened, FormatError> {
+    let mut begun = Vec::with_capacity(drives.len());
+    for (this, drive) in layout.drives().zip(drives) {
+        let drive = match drive.is_usable() {
+            true => begin_on(drive, layout, this)?,
+            false => drive,
+        };
+        begun.push(drive);
+    }
+    for drive in &mut begun {
+        complete_on(drive)?;
+    }
     Ok(Opened {
-        deployment: format.deployment,
-        fingerprint: format.fingerprint(),
-        identities: Identity::all(format),
-        drives: self::format(format.drives().zip(drives), format)?,
+        deployment: layout.deployment,
+        layout: layout.clone(),
+        identities: Identity::all(layout),
+        drives: begun.into_iter().map(slot).collect(),
     })
 }
 
-/// Formats drives under their UUIDs, each step on all of them before the next (`format.complete-after-all`).
-pub(super) fn format(drives: impl Iterator<Item = (u128, Found)>, format: &Format) -> Result<Vec<Slot>, FormatError> {
-    let mut begun = Vec::new();
-    for (this, Found { path, files, state }) in drives {
-        let format = Format {
-            this,
-            complete: false,
-            ..format.clone()
-        };
-        begun.push(match state {
-            State::Formatted { lock, .. } => Ok((path, format, files, lock)),
-            State::Clean { .. } => match begin(&files, &path, &format) {
-                Ok((files, lock)) => Ok((path, format, files, lock)),
-                Err(error) => return Err(FormatError::first_start(&path, error)),
-            },
-            State::Refused(refusal) => {
-                let reason = refusal.to_string();
-                Err(Slot::Offline { path, reason })
-            }
-            State::Unreadable(reason) | State::Damaged(reason) => Err(Slot::Offline { path, reason }),
-        });
+/// Begins the format of a drive that is empty, and makes its index. One that has begun keeps its format.
+pub(super) fn begin_on(drive: Found, layout: &Layout, this: u128) -> Result<Found, FormatError> {
+    let Found { path, files, state } = drive;
+    let failed = |error| FormatError::first_start(&path, error);
+    let (files, state) = match state {
+        State::Formatted { format, lock } => {
+            create_index(&*files, &path, &format).map_err(failed)?;
+            (files, State::Formatted { format, lock })
+        }
+        _ => {
+            let mut format = Format::begun(layout.clone(), this);
+            let (files, lock) = begin(&files, &path, &mut format).map_err(failed)?;
+            create_index(&*files, &path, &format).map_err(failed)?;
+            (files, State::Formatted { format, lock })
+        }
+    };
+    Ok(Found { path, files, state })
+}
+
+/// Completes the format of a drive that has begun, and has its index.
+pub(super) fn complete_on(drive: &mut Found) -> Result<(), FormatError> {
+    if let State::Formatted { format, .. } = &mut drive.state
+        && !format.complete
+    {
+        complete(&*drive.files, &drive.path, format).map_err(|error| FormatError::first_start(&drive.path, error))?;
+        format.complete = true;
     }
-    for (path, format, files, _) in begun.iter().flatten() {
-        create_index(&**files, path, format).map_err(|error| FormatError::first_start(path, error))?;
-    }
-    let mut slots = Vec::with_capacity(begun.len());
-    for drive in begun {
-        slots.push(match drive {
-            Ok((path, format, files, lock)) => {
-                complete(&*files, &path, &format).map_err(|error| FormatError::first_start(&path, error))?;
-                ready(path, &format, files, lock)
-            }
-            Err(offline) => offline,
-        });
-    }
-    Ok(slots)
+    Ok(())
 }
 
 fn finish(files: &dyn Files, drive: &Path, format: &Format) -> io::Result<()> {
@@ -170,14 +174,21 @@ fn finish(files: &dyn Files, drive: &Path, format: &Format) -> io::Result<()> {
 }
 
 /// `files` are those of the drive's folder, or of the host if there is none yet.
-fn begin(files: &Arc<dyn Files>, drive: &Path, format: &Format) -> io::Result<(Arc<dyn Files>, Guard)> {
+fn begin(files: &Arc<dyn Files>, drive: &Path, format: &mut Format) -> io::Result<(Arc<dyn Files>, Guard)> {
     files.create_dir_all(drive)?;
+    format.is_own_device = is_own_device(&**files, drive);
     let files = files.rooted(drive)?;
     let system = drive.join(SYSTEM_FOLDER);
     files.create_dir_all(&system)?;
     let lock = files.lock(&system)?;
     write_format(&*files, drive, format)?;
     Ok((files, lock))
+}
+
+/// Returns whether a folder is the root of a file system; `false` if its parent cannot be asked.
+fn is_own_device(files: &dyn Files, drive: &Path) -> bool {
+    let device = |path: Option<&Path>| files.id(path?).ok().map(|id| id.device);
+    matches!((device(Some(drive)), device(drive.parent())), (Some(own), Some(parent)) if own != parent)
 }
 
 fn complete(files: &dyn Files, drive: &Path, format: &Format) -> io::Result<()> {

@@ -34,8 +34,8 @@ pub(super) fn reference(drives: &[Found]) -> Result<Option<Format>, FormatError>
         (Some((_, format, _)), None) => Ok(Some((*format).clone())),
         (Some((_, expected, _)), Some((drive, found, _))) => Err(FormatError::OtherDeployment {
             path: drive.path.clone(),
-            found: found.deployment,
-            expected: expected.deployment,
+            found: found.layout.deployment,
+            expected: expected.layout.deployment,
         }),
         (None, _) => Ok(None),
     }
@@ -51,8 +51,9 @@ pub(super) fn place(mut drives: Vec<Found>, reference: &Format, set_size: usize)
         Given {
             drives: drives.len(),
             set_size,
+            nodes: 1,
         },
-        reference.given(),
+        reference.layout.given(),
     );
     if given != found {
         let of_deployment = |drive: &&Found| drive.format().is_some_and(|format| format.is_of_same(reference));
@@ -65,7 +66,7 @@ pub(super) fn place(mut drives: Vec<Found>, reference: &Format, set_size: usize)
             drives[position].state = State::Refused(refusal);
         }
     }
-    let own = |drive: &Found| drive.format().and_then(|format| reference.position(format.this));
+    let own = |drive: &Found| drive.format().and_then(|format| reference.layout.position(format.this));
     let mut places: Vec<Option<Found>> = drives.iter().map(|_| None).collect();
     let mut others = Vec::new();
     for (position, drive) in drives.into_iter().enumerate() {
@@ -102,12 +103,12 @@ fn refusal(drives: &[Found], position: usize, reference: &Format, set_size: usiz
     let format = drives[position].format()?;
     if !format.is_of_same(reference) {
         return Some(Refusal::OtherDeployment {
-            found: format.deployment,
-            expected: reference.deployment,
+            found: format.layout.deployment,
+            expected: reference.layout.deployment,
         });
     }
     let drive = format.this;
-    let place = reference.position(drive)?;
+    let place = reference.layout.position(drive)?;
     if place / set_size != position / set_size {
         return Some(Refusal::OtherSet {
             drive,

@@ -1,6 +1,6 @@
 #![allow(clippy::disallowed_methods, reason = "tests look at a drive's files from outside")]
 
-use super::*;
+use super::{file::Format, *};
 use crate::drive::fixture::{host_files, tree};
 use file::Parsed;
 use std::fs;
@@ -308,10 +308,10 @@ fn formats_of_others_and_of_other_versions_are_refused_by_name() {
         (r#"{"version":"1","format":"other"}"#, "the unknown format \"other\""),
         (
             &file::seal(format!(
-                r#"{{"version":"3","format":"erasure-register","new":1,"checksum":"{:032}"}}"#,
+                r#"{{"version":"4","format":"erasure-register","new":1,"checksum":"{:032}"}}"#,
                 0
             )),
-            "format has version 3, this program knows versions up to 2",
+            "format has version 4, this program knows versions up to 3",
         ),
         (
             &file::seal(format!(
@@ -471,9 +471,9 @@ fn no_flipped_bit_makes_another_format() {
         id += 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128 >> 2;
         id
     };
-    let format = Format::new(fresh(), 4, 4, &mut fresh);
-    let this = format.drives().nth(2).expect("a drive");
-    let json = Format { this, ..format }.to_json();
+    let layout = Layout::new(&[0, 1, 2, 3], 4, &mut fresh).expect("a shape");
+    let this = layout.drives().nth(2).expect("a drive");
+    let json = Format::begun(layout, this).to_json();
     assert!(matches!(file::parse(json.as_bytes()), Ok(Parsed::Ours(_))));
     for bit in 0..json.len() * 8 {
         let mut damaged = json.clone().into_bytes();
@@ -487,17 +487,65 @@ fn no_flipped_bit_makes_another_format() {
     }
 }
 
-// The example of `specs/format.md`.
-#[test]
-fn the_file_is_these_lines() {
+/// Four drives of four nodes, with short identifiers.
+fn plain_layout() -> Layout {
     let mut id = 0;
     let mut fresh = || {
         id += 1;
-        id << 64
+        (id - 1) << 64
     };
-    let format = Format::new(0, 4, 4, &mut fresh);
-    let this = format.drives().next().expect("a drive");
+    Layout::new(&[0, 1, 2, 3], 4, &mut fresh).expect("a shape")
+}
+
+fn parsed(json: &str) -> Format {
+    match file::parse(json.as_bytes()) {
+        Ok(Parsed::Ours(format)) => format,
+        Ok(Parsed::Corrupt(reason)) => panic!("{reason}"),
+        Err(refusal) => panic!("{refusal}"),
+    }
+}
+
+// The example of `specs/format.md`.
+#[test]
+fn the_file_is_these_lines() {
+    let layout = plain_layout();
+    let this = layout.drives().next().expect("a drive");
     let expected = r#"{
+  "version": "3",
+  "format": "erasure-register",
+  "complete": false,
+  "id": "00000000-0000-4000-8000-000000000000",
+  "this": "00000000-0000-4001-8000-000000000000",
+  "level": 1,
+  "own_device": false,
+  "pool": 0,
+  "nodes": 4,
+  "acceptors": [
+    "00000000-0000-4001-8000-000000000000",
+    "00000000-0000-4002-8000-000000000000",
+    "00000000-0000-4003-8000-000000000000",
+    "00000000-0000-4004-8000-000000000000"
+  ],
+  "sets": [
+    [
+      "00000000-0000-4001-8000-000000000000",
+      "00000000-0000-4002-8000-000000000000",
+      "00000000-0000-4003-8000-000000000000",
+      "00000000-0000-4004-8000-000000000000"
+    ]
+  ],
+  "checksum": "128cebc87aabbc85dad5d05178c14126"
+}
+"#;
+    let format = Format::begun(layout, this);
+    assert_eq!(format.to_json(), expected);
+    assert_eq!(parsed(expected), format);
+}
+
+#[test]
+fn a_file_of_version_2_is_read() {
+    let format = parsed(
+        r#"{
   "version": "2",
   "format": "erasure-register",
   "complete": false,
@@ -513,11 +561,28 @@ fn the_file_is_these_lines() {
   ],
   "checksum": "472f2455cac8a4d12f8b110d999c5832"
 }
-"#;
-    let format = Format { this, ..format };
-    assert_eq!(format.to_json(), expected);
-    let Ok(Parsed::Ours(parsed)) = file::parse(expected.as_bytes()) else {
-        panic!("not parsed");
+"#,
+    );
+    let expected = Layout {
+        nodes: 1,
+        acceptors: Vec::new(),
+        ..plain_layout()
     };
-    assert_eq!(parsed, format);
+    assert_eq!(
+        (format.layout, format.level, format.is_own_device),
+        (expected, 1, false)
+    );
+}
+
+#[test]
+fn a_drive_of_a_higher_level_is_refused_by_name() {
+    let layout = plain_layout();
+    let this = layout.drives().next().expect("a drive");
+    let format = Format {
+        level: LEVEL + 1,
+        ..Format::begun(layout, this)
+    };
+    let refused = file::parse(format.to_json().as_bytes()).err();
+    let refused = refused.expect("format.level-before-use").to_string();
+    assert!(refused.contains("level 2"), "{refused}");
 }

@@ -7,7 +7,7 @@ use crate::{
         conformance::{Place, bytes, conforms, granted, key, prepare, put, shard, staging},
         format::{Slot, open_all},
     },
-    peer::{Certificates, Entrance, Introduction, LinkConfig, PeerSecret, PeerTls, Security, VERSIONS},
+    peer::{Certificates, Entrance, Introduction, LinkConfig, PeerSecret, PeerTls, Security},
     runtime::{self, Lane, Mutation, Rt, Task, real::RealRuntime, run, spawn},
 };
 use model::protocol::Vote;
@@ -29,14 +29,8 @@ struct Serving {
 }
 
 fn introduction(me: u16) -> Introduction {
-    Introduction {
-        me,
-        nodes: 2,
-        secrets: vec![PeerSecret::from_bytes(&[1; 32]).expect("long enough")],
-        deployment: 7,
-        versions: VERSIONS,
-        mutation: Mutation::NONE,
-    }
+    let secret = PeerSecret::from_bytes(&[1; 32]).expect("long enough");
+    Introduction::new(me, 2, vec![secret], Mutation::NONE)
 }
 
 fn security() -> Security {
@@ -85,7 +79,8 @@ impl Nodes {
         let service = Arc::new(DriveService::new([(0, drive.clone() as Arc<dyn Drive>)]));
         let listener = self.rt.listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
         let address = listener.local_addr().expect("it is bound");
-        let entrance = Entrance::new(&self.rt, introduction(1), security(), 1, service);
+        let entrance = Entrance::new(&self.rt, introduction(1), security(), 1, None);
+        entrance.open(7, service);
         let (rt, accepted) = (self.rt.clone(), entrance.clone());
         let accepting = spawn(&self.rt, "accept", async move {
             while let Ok((stream, from)) = listener.accept().await {
@@ -93,8 +88,10 @@ impl Nodes {
             }
         });
         let config = LinkConfig {
+            deployment: Some(7),
             introduction: introduction(0),
             to: 1,
+            name: "localhost".to_owned(),
             host: "localhost".to_owned(),
             resolve: Arc::new(move || Box::pin(ready(Ok(vec![address])))),
             security: security(),

@@ -43,17 +43,9 @@ impl Cluster {
             drives_per_node,
             rt,
         };
-        let drives = nodes * drives_per_node;
-        let fresh = &mut || runtime::random_id(&cluster.rt);
-        let layout = Layout::new(drives, drives, fresh).expect("a shape");
-        for me in 0..nodes {
-            let formatted = format(&cluster.rt, &cluster.config(me), layout.clone()).await;
-            formatted.expect("formatted");
-        }
-        for (me, listener) in listeners.into_iter().enumerate() {
-            let running = cluster.run(me, listener).await;
-            cluster.nodes.push(Some(running));
-        }
+        let listeners = listeners.into_iter().enumerate();
+        let running = join_all(listeners.map(|(me, listener)| cluster.run(me, listener))).await;
+        cluster.nodes = running.into_iter().map(Some).collect();
         cluster
     }
 
@@ -62,7 +54,8 @@ impl Cluster {
         let host = |address: &SocketAddr| {
             let address = *address;
             Host {
-                name: "localhost".to_owned(),
+                name: address.to_string(),
+                certificate: "localhost".to_owned(),
                 resolve: Arc::new(move || Box::pin(ready(Ok(vec![address])))),
             }
         };
@@ -82,17 +75,20 @@ impl Cluster {
             index: IndexPolicy::default(),
             secrets: vec![PeerSecret::from_bytes(&[1; 32]).expect("long enough")],
             security: Security::Tls(tls.expect("settings")),
+            same: BTreeMap::new(),
         }
     }
 
     async fn run(&self, me: usize, listener: Box<dyn Listener>) -> Running {
-        let opened = open(self.rt.clone(), self.config(me)).await.expect("opens");
-        let (rt, entrance) = (self.rt.clone(), opened.entrance.clone());
+        let starting = Starting::new(self.rt.clone(), self.config(me)).expect("a shape");
+        let (rt, entrance) = (self.rt.clone(), starting.entrance().clone());
         let accepting = spawn(&self.rt, "accept", async move {
             while let Ok((stream, from)) = listener.accept().await {
                 spawn(&rt, "peer", entrance.clone().serve(stream, from));
             }
         });
+        let opened = runtime::timeout(&self.rt, Duration::from_secs(60), starting.open()).await;
+        let opened = opened.expect("a start ends").expect("opens");
         Running {
             store: opened.node.store,
             entrance: opened.entrance,
