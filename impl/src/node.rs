@@ -76,7 +76,7 @@ pub async fn open(rt: Rt, config: NodeConfig) -> Result<Node, OpenError> {
             sets,
             standard_parity: config.standard_parity,
             reduced_parity: config.reduced_parity,
-            is_shared: false,
+            cluster: None,
         },
     );
     Ok(Node { store, drives_online })

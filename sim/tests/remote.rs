@@ -15,7 +15,7 @@ use std::{
 };
 use store::{
     drive::{
-        Drive, RemoteDrive,
+        Drive, RemoteDrive, RemoteNode,
         conformance::{self, Place},
         format::{Given, Layout, OwnDrive, OwnDrives},
     },
@@ -177,7 +177,13 @@ impl Place for Remote {
         while link.unreachable().is_some() {
             sleep(Duration::from_millis(1)).await;
         }
-        Arc::new(RemoteDrive::new(&self.rt, link, 0, format!("node{}/d1", self.node)))
+        let name = format!("node{}", self.node);
+        let node = RemoteNode::new(&self.rt, link, name.clone());
+        let drive = RemoteDrive::new(&self.rt, node, 0, name + PATHS[0]);
+        while !drive.status().await.is_online() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        Arc::new(drive)
     }
 }
 

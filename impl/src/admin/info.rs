@@ -1,7 +1,7 @@
 //! The admin API's answers. The names of fields are those of MinIO's, as far as they mean the same; what MinIO
 //! has no name for has one of our own.
 
-use crate::store::{DriveSurvey, Survey};
+use crate::store::{DriveSurvey, NodeStatus, Survey};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -80,13 +80,13 @@ pub struct Backend {
 /// A server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
-    /// `online`.
+    /// `online` or `offline`.
     pub state: String,
     /// Host and port of its S3 API.
     pub endpoint: String,
-    /// Uptime in seconds.
+    /// Uptime in seconds; of the server that answers alone.
     pub uptime: u64,
-    /// Version of the program.
+    /// Version of the program; of the server that answers alone.
     pub version: String,
     /// State of each server by endpoint: `online` or `offline`.
     #[serde(default)]
@@ -96,6 +96,12 @@ pub struct Server {
     pub pool_numbers: Vec<usize>,
     /// Its drives.
     pub drives: Vec<Drive>,
+    /// Why it is offline.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// Milliseconds that its clock is ahead of that of the server that answers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clock_ahead_ms: Option<i64>,
 }
 
 /// A drive.
@@ -148,7 +154,6 @@ pub struct Drive {
 #[must_use]
 pub fn info(survey: &Survey, endpoint: &str, uptime: Duration) -> Info {
     let health = survey.health();
-    let drives = survey.drives().map(|(set, place, drive)| describe(set, place, drive));
     Info {
         mode: match (health.readable, health.writable) {
             (_, true) => Mode::Online,
@@ -171,19 +176,58 @@ pub fn info(survey: &Survey, endpoint: &str, uptime: Duration) -> Info {
             read_quorum: survey.read_quorum,
             write_quorum: survey.write_quorum,
         },
-        servers: vec![Server {
-            state: "online".to_owned(),
-            endpoint: endpoint.to_owned(),
-            uptime: uptime.as_secs(),
-            version: VERSION.to_owned(),
-            network: BTreeMap::from([(endpoint.to_owned(), "online".to_owned())]),
-            pool_numbers: vec![1],
-            drives: drives.collect(),
-        }],
+        servers: servers(survey, endpoint, uptime),
     }
 }
 
-fn describe(set: usize, place: usize, drive: &DriveSurvey) -> Drive {
+/// Each node with its drives. What only it knows is told of this node alone.
+fn servers(survey: &Survey, endpoint: &str, uptime: Duration) -> Vec<Server> {
+    let state = |reason: &Option<String>| if reason.is_none() { "online" } else { "offline" }.to_owned();
+    let drives = |node: usize| {
+        let of_node = survey.drives().filter(move |(_, _, drive)| drive.node == node);
+        let drives = of_node.map(|(set, place, drive)| describe(set, place, drive, node == survey.own));
+        drives.collect::<Vec<_>>()
+    };
+    let own = Server {
+        state: "online".to_owned(),
+        endpoint: endpoint.to_owned(),
+        uptime: uptime.as_secs(),
+        version: VERSION.to_owned(),
+        network: BTreeMap::from([(endpoint.to_owned(), "online".to_owned())]),
+        pool_numbers: vec![1],
+        drives: drives(survey.own),
+        reason: None,
+        clock_ahead_ms: None,
+    };
+    if survey.nodes.is_empty() {
+        return vec![own];
+    }
+    let network = survey.nodes.iter().map(|node| (node.name.clone(), state(&node.reason)));
+    let network: BTreeMap<String, String> = network.collect();
+    let server = |(index, node): (usize, &NodeStatus)| {
+        if index == survey.own {
+            return Server {
+                endpoint: node.name.clone(),
+                network: network.clone(),
+                ..own.clone()
+            };
+        }
+        Server {
+            state: state(&node.reason),
+            endpoint: node.name.clone(),
+            uptime: 0,
+            version: String::new(),
+            network: BTreeMap::new(),
+            pool_numbers: vec![1],
+            drives: drives(index),
+            reason: node.reason.clone(),
+            clock_ahead_ms: node.clock_ahead_ms,
+        }
+    };
+    survey.nodes.iter().enumerate().map(server).collect()
+}
+
+fn describe(set: usize, place: usize, drive: &DriveSurvey, is_local: bool) -> Drive {
     let status = &drive.status;
     let full = || {
         status
@@ -198,7 +242,7 @@ fn describe(set: usize, place: usize, drive: &DriveSurvey) -> Drive {
         endpoint: status.path.clone(),
         path: status.path.clone(),
         healing: false,
-        local: true,
+        local: is_local,
         state: state.to_owned(),
         reason,
         total_bytes: status.total_bytes,

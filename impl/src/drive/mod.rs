@@ -32,7 +32,7 @@ pub use key::{PartOf, RegisterKey};
 pub use local::{IndexPolicy, LocalDrive};
 pub use offline::OfflineDrive;
 pub use page::Page;
-pub use remote::{DriveService, RemoteDrive};
+pub use remote::{Cluster, DriveService, NodeStatus, RemoteDrive, RemoteNode};
 pub use slot::DriveSlot;
 pub use status::{DriveState, DriveStatus};
 

@@ -77,14 +77,17 @@ pub fn report(survey: &Survey) {
 
 /// The drives of one set that are on one device, with the number of the set, from 1; those of every such device.
 fn sharing(survey: &Survey) -> Vec<(usize, Vec<&str>)> {
-    let mut devices: BTreeMap<(usize, u64), Vec<&str>> = BTreeMap::new();
+    let mut devices: BTreeMap<(usize, usize, u64), Vec<&str>> = BTreeMap::new();
     for (set, _, drive) in survey.drives() {
         if let Some(device) = drive.status.device {
-            devices.entry((set, device)).or_default().push(&drive.status.path);
+            devices
+                .entry((set, drive.node, device))
+                .or_default()
+                .push(&drive.status.path);
         }
     }
     let several = devices.into_iter().filter(|(_, names)| names.len() > 1);
-    several.map(|((set, _), names)| (set + 1, names)).collect()
+    several.map(|((set, ..), names)| (set + 1, names)).collect()
 }
 
 fn states(survey: &Survey) -> Vec<DriveState> {
@@ -117,6 +120,7 @@ mod tests {
 
     fn survey(states: &[DriveState]) -> Survey {
         let drive = |(number, state): (usize, &DriveState)| DriveSurvey {
+            node: 0,
             status: DriveStatus::without_space(format!("/d{number}"), state.clone()),
             activity: None,
         };
@@ -133,6 +137,9 @@ mod tests {
             read_quorum: 2,
             write_quorum: 3,
             buckets: Some(0),
+            nodes: Vec::new(),
+            own: 0,
+            traffic: (0, 0),
         }
     }
 

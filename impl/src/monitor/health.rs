@@ -1,6 +1,9 @@
 //! Health endpoints for load balancers and orchestrators: no signature, GET and HEAD.
 
-use crate::{http::Body, store::Store};
+use crate::{
+    http::Body,
+    store::{Store, Survey},
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 /// The paths.
@@ -27,12 +30,12 @@ pub async fn answer<B>(store: &Store, is_leaving: bool, request: &Request<B>) ->
         "cluster" => {
             let survey = store.survey().await;
             let quorum = ("x-minio-write-quorum", survey.write_quorum);
-            of_cluster(survey.writes_fail(), maintenance, quorum)
+            of_cluster(survey.writes_fail(), needs_own(&survey, maintenance), quorum)
         }
         "cluster/read" => {
             let survey = store.survey().await;
             let quorum = ("x-minio-read-quorum", survey.read_quorum);
-            of_cluster(survey.reads_fail(), maintenance, quorum)
+            of_cluster(survey.reads_fail(), needs_own(&survey, maintenance), quorum)
         }
         _ => respond(StatusCode::NOT_FOUND, None),
     })
@@ -52,16 +55,17 @@ pub fn answer_starting<B>(request: &Request<B>) -> Option<Response<Body>> {
     })
 }
 
-/// Health of the cluster. With `maintenance` the question is whether this node could be taken away; it holds all
-/// drives.
-fn of_cluster(fails: Option<String>, maintenance: bool, (name, drives): (&'static str, u8)) -> Response<Body> {
-    let mut response = match (fails, maintenance) {
+/// Returns why this node could not be taken away, if that is the question.
+fn needs_own(survey: &Survey, maintenance: bool) -> Option<String> {
+    maintenance.then(|| survey.needs_own()).flatten()
+}
+
+/// Health of the cluster, and whether it needs this node.
+fn of_cluster(fails: Option<String>, needs_own: Option<String>, (name, drives): (&'static str, u8)) -> Response<Body> {
+    let mut response = match (fails, needs_own) {
         (Some(reason), _) => refuse(reason),
-        (None, true) => respond(
-            StatusCode::PRECONDITION_FAILED,
-            Some("this server holds all drives".to_owned()),
-        ),
-        (None, false) => respond(StatusCode::OK, None),
+        (None, Some(reason)) => respond(StatusCode::PRECONDITION_FAILED, Some(reason)),
+        (None, None) => respond(StatusCode::OK, None),
     };
     response.headers_mut().insert(name, u16::from(drives).into());
     response

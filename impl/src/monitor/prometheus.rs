@@ -162,13 +162,48 @@ fn cluster(text: &mut Text, survey: &Survey) {
         health.drives_online,
     );
     text.gauge("minio_cluster_drive_offline_total", "Drives that do not.", offline);
-    text.gauge("minio_cluster_nodes_online_total", "Servers that answer.", 1);
-    text.gauge("minio_cluster_nodes_offline_total", "Servers that do not.", 0);
+    nodes(text, survey);
     if let Some(buckets) = survey.buckets {
         text.gauge("minio_cluster_bucket_total", "Buckets.", buckets);
     }
     capacity(text, survey);
     sets(text, survey);
+}
+
+/// The servers of the deployment, as this one knows them.
+fn nodes(text: &mut Text, survey: &Survey) {
+    let offline = survey.nodes.iter().filter(|node| node.reason.is_some()).count();
+    let online = survey.nodes.len().max(1) - offline;
+    text.gauge("minio_cluster_nodes_online_total", "Servers that answer.", online);
+    text.gauge("minio_cluster_nodes_offline_total", "Servers that do not.", offline);
+    if survey.nodes.is_empty() {
+        return;
+    }
+    let (sent, received) = survey.traffic;
+    let help = "Bytes that this server has sent to others.";
+    text.counter("minio_inter_node_traffic_sent_bytes", help, sent);
+    let help = "Bytes that it has received from them.";
+    text.counter("minio_inter_node_traffic_received_bytes", help, received);
+    let others = || (0..).zip(&survey.nodes).filter(|(index, _)| *index != survey.own);
+    let help = "1 if the server answers this one, else 0.";
+    let mut family = text.family("impl_peer_online", Kind::Gauge, help);
+    for (_, node) in others() {
+        family.sample(&[("peer", &node.name)], u64::from(node.reason.is_none()));
+    }
+    let help = "Milliseconds that the server's clock is ahead of this one's.";
+    let mut family = text.family("impl_peer_clock_ahead_milliseconds", Kind::Gauge, help);
+    for (_, node) in others() {
+        if let Some(ahead) = node.clock_ahead_ms {
+            family.sample(&[("peer", &node.name)], ahead);
+        }
+    }
+    let help = "Calls of other servers that were under way at the server.";
+    let mut family = text.family("impl_peer_calls", Kind::Gauge, help);
+    for (_, node) in others() {
+        if let Some(calls) = node.calls {
+            family.sample(&[("peer", &node.name)], calls);
+        }
+    }
 }
 
 /// Space of the drives that serve, of each device once.
@@ -228,8 +263,9 @@ fn sets(text: &mut Text, survey: &Survey) {
 }
 
 fn drives(text: &mut Text, survey: &Survey) {
-    let online = survey.drives().filter(|(_, _, drive)| drive.status.is_online()).count();
-    let all = survey.drives().count();
+    let own = || survey.own_drives();
+    let online = own().filter(|(_, _, drive)| drive.status.is_online()).count();
+    let all = own().count();
     text.gauge("minio_node_drive_total", "Drives of this server.", all);
     text.gauge("minio_node_drive_online_total", "Those that serve.", online);
     text.gauge("minio_node_drive_offline_total", "Those that do not.", all - online);
@@ -288,7 +324,7 @@ fn room(text: &mut Text, survey: &Survey) {
 
 /// Writes a sample for each drive that has the number.
 fn each(mut family: Family<'_>, survey: &Survey, get: impl Fn(&DriveSurvey) -> Option<u64>) {
-    for (_, _, drive) in survey.drives() {
+    for (_, _, drive) in survey.own_drives() {
         if let Some(value) = get(drive) {
             family.sample(&[("drive", &drive.status.path)], value);
         }

@@ -7,7 +7,7 @@ mod tests;
 use super::{IndexPolicy, Node, OpenError, check_parities, open_slots, sets};
 use crate::{
     drive::{
-        Drive, DriveService, RemoteDrive,
+        Cluster, Drive, DriveService, RemoteDrive, RemoteNode,
         format::{Given, OwnDrive},
     },
     peer::{Entrance, Introduction, Link, LinkConfig, PeerSecret, Resolve, Security, Settings},
@@ -105,6 +105,12 @@ pub struct ClusterNode {
 }
 
 impl ClusterConfig {
+    /// What operators call a node.
+    fn name(&self, node: u16) -> String {
+        let host = self.hosts.get(usize::from(node));
+        host.map(|host| host.name.clone()).unwrap_or_default()
+    }
+
     /// This node's drives.
     fn own(&self) -> Vec<OwnDrive> {
         let own = self
@@ -220,16 +226,24 @@ impl Starting {
             .own()
             .into_iter()
             .map(|drive| u16::try_from(drive.position).unwrap_or(u16::MAX));
-        let service = Arc::new(DriveService::new(numbers.zip(own.iter().cloned())));
+        let service = Arc::new(DriveService::new(&rt, numbers.zip(own.iter().cloned())));
         entrance.open(fingerprint, service.clone());
         let links = self::links(&rt, &config, &introduction, boot, Some(fingerprint));
-        let drives = all_drives(&rt, &config, own, &links);
+        let peer = |(node, link): (u16, Arc<Link>)| (node, RemoteNode::new(&rt, link, config.name(node)));
+        let peers: BTreeMap<u16, Arc<RemoteNode>> = links.into_iter().map(peer).collect();
+        let drives = all_drives(&rt, &config, own, &peers);
         let store = StoreConfig {
             deployment,
             sets: sets(&rt, u32::from(config.me), &drives, config.set_size),
             standard_parity: config.standard_parity,
             reduced_parity: config.reduced_parity,
-            is_shared: true,
+            cluster: Some(Cluster {
+                me: usize::from(config.me),
+                name: config.name(config.me),
+                places: config.drives.iter().map(|drive| usize::from(drive.node)).collect(),
+                answered: entrance.traffic().clone(),
+                nodes: peers.into_values().collect(),
+            }),
         };
         let store = Store::new(rt.clone(), store);
         let node = Node { store, drives_online };
@@ -334,15 +348,14 @@ fn all_drives(
     rt: &Rt,
     config: &ClusterConfig,
     own: Vec<Arc<dyn Drive>>,
-    links: &BTreeMap<u16, Arc<Link>>,
+    peers: &BTreeMap<u16, Arc<RemoteNode>>,
 ) -> Vec<Arc<dyn Drive>> {
     let mut own = own.into_iter();
-    let mut drive = |(number, place): (u16, &DrivePlace)| match links.get(&place.node) {
+    let mut drive = |(number, place): (u16, &DrivePlace)| match peers.get(&place.node) {
         None => own.next(),
-        Some(link) => {
-            let host = config.hosts.get(usize::from(place.node)).map_or("", |host| &host.name);
-            let name = format!("{host}{}", place.path.display());
-            Some(Arc::new(RemoteDrive::new(rt, link.clone(), number, name)) as Arc<dyn Drive>)
+        Some(peer) => {
+            let name = format!("{}{}", config.name(place.node), place.path.display());
+            Some(Arc::new(RemoteDrive::new(rt, peer.clone(), number, name)) as Arc<dyn Drive>)
         }
     };
     (0..).zip(&config.drives).filter_map(&mut drive).collect()

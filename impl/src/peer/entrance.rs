@@ -117,7 +117,7 @@ impl Entrance {
 
     /// Returns what was sent and received by all connections.
     #[must_use]
-    pub fn traffic(&self) -> &Traffic {
+    pub fn traffic(&self) -> &Arc<Traffic> {
         &self.traffic
     }
 

@@ -14,7 +14,7 @@ mod survey;
 mod types;
 
 pub use crate::{
-    drive::{Call, DriveState, DriveStatus},
+    drive::{Call, DriveState, DriveStatus, NodeStatus},
     erasure::STRIPE_LEN,
     set::{StoreError, part_reader::READ_MEMORY_BYTES, stage::StagingWriter},
 };
@@ -31,7 +31,7 @@ pub use types::{
 
 use crate::{
     digest::HashPool,
-    drive::RegisterKey,
+    drive::{Cluster, RegisterKey},
     erasure::{StripePool, set_of},
     runtime::{self, Rt},
     set::{
@@ -64,8 +64,8 @@ pub struct StoreConfig {
     pub standard_parity: u8,
     /// M of new objects of reduced redundancy.
     pub reduced_parity: u8,
-    /// Other processes write to these sets as well.
-    pub is_shared: bool,
+    /// The nodes, if there are several: other processes write to these sets as well then.
+    pub cluster: Option<Cluster>,
 }
 
 /// A deployment's objects, as one process serves them.
@@ -81,6 +81,7 @@ pub struct Store {
     standard_parity: u8,
     reduced_parity: u8,
     buckets: Buckets,
+    cluster: Option<Cluster>,
 }
 
 impl Store {
@@ -96,10 +97,11 @@ impl Store {
             sets: config.sets.into_iter().map(Arc::new).collect(),
             standard_parity: config.standard_parity,
             reduced_parity: config.reduced_parity,
-            buckets: match config.is_shared {
-                true => Buckets::Shared,
-                false => Buckets::Own(BucketMap::default()),
+            buckets: match &config.cluster {
+                Some(_) => Buckets::Shared,
+                None => Buckets::Own(BucketMap::default()),
             },
+            cluster: config.cluster,
         })
     }
 

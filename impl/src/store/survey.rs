@@ -2,7 +2,7 @@
 
 use super::{Store, types::Health};
 use crate::{
-    drive::{Activity, DriveState, DriveStatus},
+    drive::{Activity, Cluster, DriveState, DriveStatus, NodeStatus},
     runtime,
     set::ErasureSet,
 };
@@ -15,6 +15,9 @@ const CALL_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Time limit for a drive's status. One that hangs must not hide the others.
 const STATUS_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Age up to which what is known of a node counts when this one is to be taken away.
+const KNOWN_AGE_MAX: Duration = Duration::from_secs(10);
 
 /// Status of a store at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +38,12 @@ pub struct Survey {
     pub write_quorum: u8,
     /// Number of buckets; `None` while too few drives answer to tell.
     pub buckets: Option<usize>,
+    /// The nodes, in order; none if there is one.
+    pub nodes: Vec<NodeStatus>,
+    /// Index of this node.
+    pub own: usize,
+    /// Bytes that this node has sent to others, and received from them.
+    pub traffic: (u64, u64),
 }
 
 /// Status of an erasure set.
@@ -67,6 +76,8 @@ impl SetSurvey {
 /// Status of a drive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriveSurvey {
+    /// Index of its node.
+    pub node: usize,
     /// Its state.
     pub status: DriveStatus,
     /// Counts of its work; `None` if it was never opened.
@@ -93,12 +104,50 @@ impl Survey {
         self.sets.iter().enumerate().flat_map(of_set)
     }
 
-    /// Space of the drives that serve, and what is free of it, in bytes. A device that several drives are on is counted
-    /// once.
+    /// The drives of this node.
+    pub fn own_drives(&self) -> impl Iterator<Item = (usize, usize, &DriveSurvey)> {
+        self.drives().filter(|(_, _, drive)| drive.node == self.own)
+    }
+
+    /// Returns why this node must not be taken away: writes would fail without it, as far as is known of the others now.
+    /// `None` if they would succeed.
+    #[must_use]
+    pub fn needs_own(&self) -> Option<String> {
+        if self.nodes.len() < 2 {
+            return Some("this server holds all drives".to_owned());
+        }
+        let counts = |drive: &DriveSurvey| {
+            let is_known = |node: &NodeStatus| node.age.is_some_and(|age| age <= KNOWN_AGE_MAX);
+            drive.node != self.own && self.nodes.get(drive.node).is_some_and(is_known)
+        };
+        let failing = |(number, set): (usize, &SetSurvey)| {
+            let left = set
+                .drives
+                .iter()
+                .filter(|drive| counts(drive) && drive.status.is_online());
+            let (left, with_room) = left.fold((0, 0), |(left, with_room), drive| {
+                (left + 1, with_room + usize::from(!drive.status.full))
+            });
+            let needed = self.write_quorum;
+            let majority = set.drives.len() / 2 + 1;
+            (left < majority || with_room < usize::from(needed)).then(|| {
+                format!(
+                    "without this server {with_room} drives of set {number} with room would serve, {needed} are needed"
+                )
+            })
+        };
+        (1..).zip(&self.sets).find_map(failing)
+    }
+
+    /// Space of the drives that serve, and what is free of it, in bytes. A device that several drives of
+    /// a node are on is counted once.
     #[must_use]
     pub fn space(&self) -> (u64, u64) {
         let mut seen = BTreeSet::new();
-        let mut counts = |drive: &&DriveSurvey| drive.status.device.is_none_or(|device| seen.insert(device));
+        let mut counts = |drive: &&DriveSurvey| {
+            let device = drive.status.device;
+            device.is_none_or(|device| seen.insert((drive.node, device)))
+        };
         let drives = self.drives().map(|(_, _, drive)| drive).filter(|drive| counts(drive));
         drives.fold((0, 0), |(total, free), drive| {
             (total + drive.status.total_bytes, free + drive.status.free_bytes)
@@ -157,9 +206,9 @@ impl Store {
         let (set_size, parity) = (self.set_size(), self.standard_parity);
         let read_quorum = set_size - parity;
         let write_quorum = write_quorum(read_quorum, parity);
-        let survey = async |set: &Arc<ErasureSet>| {
+        let survey = async |(number, set): (usize, &Arc<ErasureSet>)| {
             let mut found = SetSurvey {
-                drives: drives(set).await,
+                drives: self.drives_of(number, set).await,
                 readable: false,
                 writable: false,
             };
@@ -168,7 +217,7 @@ impl Store {
             found.writable = online >= usize::from(set.quorums.accept) && with_room >= usize::from(write_quorum);
             found
         };
-        let sets = join_all(self.sets.iter().map(survey)).await;
+        let sets = join_all(self.sets.iter().enumerate().map(survey)).await;
         let readable = sets.iter().all(|set| set.readable);
         let buckets = if readable { self.list_buckets().await.ok() } else { None };
         Survey {
@@ -180,7 +229,22 @@ impl Store {
             read_quorum,
             write_quorum,
             buckets: buckets.map(|buckets| buckets.len()),
+            nodes: self.cluster.as_ref().map(Cluster::statuses).unwrap_or_default(),
+            own: self.cluster.as_ref().map_or(0, |cluster| cluster.me),
+            traffic: self.cluster.as_ref().map(Cluster::traffic).unwrap_or_default(),
         }
+    }
+
+    /// State of each drive of a set, in the order of their indices.
+    async fn drives_of(&self, number: usize, set: &ErasureSet) -> Vec<DriveSurvey> {
+        let mut drives = drives(set).await;
+        if let Some(cluster) = &self.cluster {
+            let first = number * usize::from(self.set_size());
+            for (place, drive) in (first..).zip(&mut drives) {
+                drive.node = cluster.places.get(place).copied().unwrap_or_default();
+            }
+        }
+        drives
     }
 }
 
@@ -194,6 +258,7 @@ async fn drives(set: &ErasureSet) -> Vec<DriveSurvey> {
             DriveStatus::without_space(drive.path(), DriveState::Silent { call })
         };
         DriveSurvey {
+            node: 0,
             status: status.unwrap_or_else(silent),
             activity,
         }
@@ -208,6 +273,7 @@ mod tests {
     /// A set of four drives, EC:2, of which so many are offline and so many full.
     fn survey(offline: usize, full: usize) -> Survey {
         let drive = |number: usize| DriveSurvey {
+            node: 0,
             status: DriveStatus {
                 full: (offline..offline + full).contains(&number),
                 ..DriveStatus::without_space(
@@ -236,6 +302,9 @@ mod tests {
             reduced_parity: 1,
             read_quorum: 2,
             write_quorum: 3,
+            nodes: Vec::new(),
+            own: 0,
+            traffic: (0, 0),
         }
     }
 
@@ -284,5 +353,42 @@ mod tests {
             Some("too few drives answer to read the buckets")
         );
         assert_eq!(survey.reads_fail(), None);
+    }
+
+    #[test]
+    fn a_node_may_be_taken_away_while_the_others_can_write() {
+        let node = |age: Option<u64>| NodeStatus {
+            name: String::new(),
+            reason: None,
+            age: age.map(Duration::from_secs),
+            clock_ahead_ms: None,
+            calls: None,
+            sent_bytes: 0,
+            received_bytes: 0,
+        };
+        let asked = |offline: usize, full: usize, ages: [Option<u64>; 4]| {
+            let mut survey = Survey {
+                nodes: ages.map(node).into(),
+                own: 3,
+                ..survey(offline, full)
+            };
+            let drives = survey.sets[0].drives.iter_mut().enumerate();
+            drives.for_each(|(node, drive)| drive.node = node);
+            survey.needs_own()
+        };
+        assert_eq!(asked(0, 0, [Some(5), Some(10), Some(0), Some(0)]), None);
+        for (offline, full, ages) in [
+            (1, 0, [Some(5), Some(5), Some(5), Some(0)]),
+            (0, 1, [Some(5), Some(5), Some(5), Some(0)]),
+            (0, 0, [Some(11), Some(5), Some(5), Some(0)]),
+            (0, 0, [None, Some(5), Some(5), Some(0)]),
+        ] {
+            let reason = asked(offline, full, ages).expect("it is needed");
+            assert!(reason.starts_with("without this server 2 drives of set 1"), "{reason}");
+        }
+        assert_eq!(
+            survey(0, 0).needs_own().as_deref(),
+            Some("this server holds all drives")
+        );
     }
 }

@@ -7,10 +7,14 @@ use crate::{
 };
 use std::{collections::BTreeSet, fmt::Write};
 
+/// Difference of clocks that is told.
+const CLOCK_AHEAD_MS_MAX: i64 = 1000;
+
 /// The whole answer of `impl admin info`. Writing to a `String` cannot fail.
 pub fn of(info: &Info) -> String {
     let mut text = String::new();
-    for server in &info.servers {
+    // The server that answers knows its own version and uptime alone.
+    for server in info.servers.iter().filter(|server| !server.version.is_empty()) {
         let (version, endpoint, uptime) = (&server.version, &server.endpoint, uptime(server.uptime));
         let _ = writeln!(text, "{PRODUCT} {version} at {endpoint}, up {uptime}");
     }
@@ -21,6 +25,9 @@ pub fn of(info: &Info) -> String {
     let backend = &info.backend;
     row("State", state(info));
     row("Deployment", &info.deployment_id);
+    if info.servers.len() > 1 {
+        row("Nodes", &nodes(info));
+    }
     let all = backend.online_disks + backend.offline_disks;
     let sets = backend.total_sets.iter().sum();
     let size = backend.total_drives_per_set.first().copied().unwrap_or(0);
@@ -52,6 +59,27 @@ pub fn of(info: &Info) -> String {
     row("Buckets", &buckets);
     text.push('\n');
     list(&mut text, info);
+    text
+}
+
+/// How many servers answer, and why the others do not.
+fn nodes(info: &Info) -> String {
+    let (online, all) = (
+        info.servers.iter().filter(|server| server.state == "online"),
+        info.servers.len(),
+    );
+    let mut text = format!("{} of {all} online", online.count());
+    for server in &info.servers {
+        if let Some(reason) = &server.reason {
+            let _ = write!(text, "\n             {}: {reason}", server.endpoint);
+        } else if let Some(ahead) = server.clock_ahead_ms.filter(|ahead| ahead.abs() > CLOCK_AHEAD_MS_MAX) {
+            let _ = write!(
+                text,
+                "\n             {}: its clock is {ahead} ms ahead",
+                server.endpoint
+            );
+        }
+    }
     text
 }
 
@@ -185,6 +213,8 @@ mod tests {
                 version: "0.1.0".into(),
                 network: BTreeMap::new(),
                 pool_numbers: vec![1],
+                reason: None,
+                clock_ahead_ms: None,
                 drives: vec![
                     drive(1, None),
                     drive(2, Some("cannot find /mnt/drive2/.minio.sys/format.json: no such file")),
@@ -215,6 +245,27 @@ mod tests {
         ] {
             assert!(text.lines().any(|own| own == line), "{text}");
         }
+    }
+
+    #[test]
+    fn several_nodes() {
+        let mut info = info();
+        let other = |port: u16, reason: Option<&str>, clock_ahead_ms| Server {
+            state: if reason.is_none() { "online" } else { "offline" }.into(),
+            endpoint: format!("127.0.0.1:{port}"),
+            uptime: 0,
+            version: String::new(),
+            drives: Vec::new(),
+            reason: reason.map(str::to_owned),
+            clock_ahead_ms,
+            ..info.servers[0].clone()
+        };
+        let (lost, fast) = (
+            other(9001, Some("connection refused"), None),
+            other(9002, None, Some(3100)),
+        );
+        info.servers.extend([lost, fast]);
+        insta::assert_snapshot!(of(&info));
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! Calls that the contract orders go over the control connection, in the order in which they are made. Bytes of shards
 //! go over bulk connections: each is borrowed for one write or read, never for a whole shard.
 
+mod heartbeat;
 mod server;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+pub use heartbeat::{Cluster, NodeStatus, RemoteNode};
 pub use server::DriveService;
 
 use super::{
@@ -43,8 +45,6 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 const DROP_AGAIN: Duration = Duration::from_secs(1);
 /// Longest read of one call: a run of stripes.
 const READ_BYTES_MAX: u64 = 8 << 20;
-/// The same, of a question after the state of the drive.
-const STATUS_WAIT: Duration = Duration::from_secs(2);
 
 /// A drive of another node.
 pub struct RemoteDrive {
@@ -57,24 +57,23 @@ pub struct RemoteDrive {
 struct Node {
     rt: Rt,
     link: Arc<Link>,
+    peer: Arc<RemoteNode>,
     /// The drive's place in the deployment: its number at its node.
     drive: u16,
     last_handle: AtomicU64,
-    /// As its last answer to a question after its state said.
-    is_full: AtomicBool,
     is_closed: AtomicBool,
 }
 
 impl RemoteDrive {
-    /// The drive of this place in the deployment at the node that `link` asks; `name` is what operators call it.
+    /// The drive of this place in the deployment at another node; `name` is what operators call it.
     #[must_use]
-    pub fn new(rt: &Rt, link: Arc<Link>, drive: u16, name: String) -> RemoteDrive {
+    pub fn new(rt: &Rt, peer: Arc<RemoteNode>, drive: u16, name: String) -> RemoteDrive {
         let node = Node {
             rt: rt.clone(),
-            link,
+            link: peer.link().clone(),
+            peer,
             drive,
             last_handle: AtomicU64::new(0),
-            is_full: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         };
         RemoteDrive {
@@ -283,7 +282,7 @@ impl Drive for RemoteDrive {
     }
 
     fn is_full(&self) -> bool {
-        self.node.is_full.load(Ordering::Relaxed)
+        self.node.peer.is_full(self.node.drive)
     }
 
     fn path(&self) -> String {
@@ -294,19 +293,13 @@ impl Drive for RemoteDrive {
         None
     }
 
+    /// As the last heartbeat of its node said.
     fn status(&self) -> BoxFuture<DriveStatus> {
-        let (node, path) = (self.node.clone(), self.name.clone());
-        let answer = self.node.call(&Call::Status, Bytes::new(), STATUS_WAIT);
-        Box::pin(async move {
-            let answer = answer.await;
-            match answer.and_then(|answer| wire::answer::<DriveStatus>(&answer)) {
-                Ok((status, _)) => {
-                    node.is_full.store(status.full, Ordering::Relaxed);
-                    DriveStatus { path, ..status }
-                }
-                Err(error) => DriveStatus::without_space(path, DriveState::from(error)),
-            }
-        })
+        let status = match self.node.is_closed.load(Ordering::Relaxed) {
+            true => DriveStatus::without_space(self.name.clone(), DriveState::from(closed())),
+            false => self.node.peer.drive(self.node.drive, &self.name),
+        };
+        Box::pin(ready(status))
     }
 
     /// Makes no more calls. The drive itself is its own node's to close.

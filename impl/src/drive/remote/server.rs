@@ -2,12 +2,13 @@
 
 use super::{
     READ_BYTES_MAX,
+    heartbeat::{self, Beat},
     wire::{self, Call, Handle, KeyAnswer, Opened, Sane},
 };
 use crate::{
     drive::{Answer, Drive, DriveError, KeyRead, ShardReader, ShardWriter, Staging},
     peer::{Caller, Payload, Refusal, Request, Service},
-    runtime::BoxFuture,
+    runtime::{BoxFuture, Rt},
 };
 use bytes::Bytes;
 use serde::Serialize;
@@ -33,6 +34,7 @@ const CALL_BYTES_MAX: usize = 16 << 20;
 /// Answers the calls of other nodes to the drives of this one. The number of a service is a drive's place in the
 /// deployment.
 pub struct DriveService {
+    rt: Rt,
     drives: BTreeMap<u16, Served>,
 }
 
@@ -97,7 +99,7 @@ type Answered = BoxFuture<Result<Payload, Refusal>>;
 impl DriveService {
     /// A service for these drives, by their numbers.
     #[must_use]
-    pub fn new(drives: impl IntoIterator<Item = (u16, Arc<dyn Drive>)>) -> DriveService {
+    pub fn new(rt: &Rt, drives: impl IntoIterator<Item = (u16, Arc<dyn Drive>)>) -> DriveService {
         let served = |(number, drive)| {
             let served = Served {
                 drive,
@@ -107,6 +109,7 @@ impl DriveService {
             (number, served)
         };
         DriveService {
+            rt: rt.clone(),
             drives: drives.into_iter().map(served).collect(),
         }
     }
@@ -123,8 +126,26 @@ impl DriveService {
     }
 }
 
+impl DriveService {
+    fn heartbeat(&self) -> Answered {
+        let drives = self
+            .drives
+            .iter()
+            .map(|(number, served)| (*number, served.drive.clone()));
+        let calls = self
+            .drives
+            .values()
+            .map(|served| served.under_way.calls.load(Ordering::Relaxed));
+        let beat = Beat::of(self.rt.clone(), drives.collect(), calls.sum());
+        Box::pin(async move { Ok(beat.await.encode().into()) })
+    }
+}
+
 impl Service for DriveService {
     fn call(&self, caller: Caller, request: Request) -> Answered {
+        if request.service == heartbeat::SERVICE {
+            return self.heartbeat();
+        }
         let Some(served) = self.drives.get(&request.service) else {
             return refuse(Refusal::NoService);
         };
@@ -234,10 +255,6 @@ impl Served {
                         Err(error) => wire::encode(&Err::<(), _>(error), Bytes::new()),
                     })
                 })
-            }
-            Call::Status => {
-                let status = drive.status();
-                plain(Box::pin(async move { Ok(status.await) }))
             }
         }
     }

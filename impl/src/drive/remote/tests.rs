@@ -76,7 +76,7 @@ impl Nodes {
     /// Starts the node of the drive, and connects to it.
     async fn serve(&self) -> Serving {
         let drive = self.open_local().await;
-        let service = Arc::new(DriveService::new([(0, drive.clone() as Arc<dyn Drive>)]));
+        let service = Arc::new(DriveService::new(&self.rt, [(0, drive.clone() as Arc<dyn Drive>)]));
         let listener = self.rt.listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
         let address = listener.local_addr().expect("it is bound");
         let entrance = Entrance::new(&self.rt, introduction(1), security(), 1, None);
@@ -112,7 +112,8 @@ impl Nodes {
     fn remote(&self, number: u16) -> RemoteDrive {
         let serving = self.serving.lock().expect("no panic");
         let link = serving.as_ref().expect("it serves").link.clone();
-        RemoteDrive::new(&self.rt, link, number, "node1:/drive".to_owned())
+        let node = RemoteNode::new(&self.rt, link, "node1".to_owned());
+        RemoteDrive::new(&self.rt, node, number, "node1:/drive".to_owned())
     }
 }
 
@@ -125,7 +126,11 @@ impl Place for Nodes {
         }
         let serving = self.serve().await;
         *self.serving.lock().expect("no panic") = Some(serving);
-        Arc::new(self.remote(0))
+        let drive = self.remote(0);
+        while !drive.status().await.is_online() {
+            self.rt.sleep(Duration::from_millis(2)).await;
+        }
+        Arc::new(drive)
     }
 }
 

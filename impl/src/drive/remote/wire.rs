@@ -96,7 +96,6 @@ pub(super) enum Call {
         from: ListFrom,
         limit: u64,
     },
-    Status,
 }
 
 impl Call {
@@ -352,8 +351,7 @@ mod tests {
                 },
                 none.clone(),
             ),
-            (Call::List { prefix, from, limit }, none.clone()),
-            (Call::Status, none),
+            (Call::List { prefix, from, limit }, none),
         ]
     }
 

@@ -389,13 +389,6 @@ async fn ask(link: &Link, question: &Question) -> Result<Told, String> {
     postcard::from_bytes(&answer).map_err(|_| "its answer cannot be read".to_owned())
 }
 
-impl ClusterConfig {
-    fn name(&self, node: u16) -> String {
-        let host = self.hosts.get(usize::from(node));
-        host.map(|host| host.name.clone()).unwrap_or_default()
-    }
-}
-
 /// What a start that waits has told the operator.
 #[derive(Default)]
 struct Waits {

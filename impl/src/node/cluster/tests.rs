@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     peer::{Certificates, PeerTls},
     runtime::{Listener, Task, real::RealRuntime, spawn},
-    store::{CompletedPart, ListQuery, ObjectWriter, PutOptions, StoreError, WriteMeta},
+    store::{CompletedPart, ListQuery, ObjectWriter, PutOptions, StoreError, Survey, WriteMeta},
 };
 use bytes::Bytes;
 use model::record::{EtagMatch, Precondition};
@@ -115,6 +115,21 @@ impl Cluster {
             .await
             .expect("the port is free again");
         self.nodes[node] = Some(self.run(node, listener).await);
+    }
+
+    /// Waits until what a node knows of the others is so.
+    async fn until(&self, node: usize, is_so: impl Fn(&Survey) -> bool) -> Survey {
+        let known = async {
+            loop {
+                let survey = self.store(node).survey().await;
+                if is_so(&survey) {
+                    return survey;
+                }
+                self.rt.sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let known = runtime::timeout(&self.rt, Duration::from_secs(30), known).await;
+        known.expect("it is known soon")
     }
 
     /// Waits until every node reaches every drive.
@@ -288,7 +303,13 @@ async fn the_others_serve_while_one_node_is_away() {
     for (n, size) in SIZES.into_iter().enumerate() {
         put(cluster.store(0), &format!("before{n}"), &body(size)).await;
     }
+    let survey = cluster.store(0).survey().await;
+    assert_eq!((survey.nodes.len(), survey.needs_own()), (4, None));
+    assert!(survey.traffic.0 > 0 && survey.traffic.1 > 0, "{:?}", survey.traffic);
     cluster.kill(1).await;
+    let survey = cluster.until(0, |survey| survey.nodes[1].reason.is_some()).await;
+    assert!(survey.needs_own().is_some(), "two of four cannot write");
+    assert!(survey.nodes.iter().filter(|node| node.reason.is_none()).count() == 3);
     for (n, size) in SIZES.into_iter().enumerate() {
         for node in [0, 2, 3] {
             assert!(get(cluster.store(node), &format!("before{n}")).await.expect("read") == body(size));
