@@ -2,6 +2,8 @@
 
 use super::router::{Router, closing, complete, request_id};
 use crate::{
+    admin,
+    api::{ApiError, Code},
     http::{Body, Handler, Incoming, Outgoing, Peer},
     monitor::{
         health,
@@ -11,6 +13,8 @@ use crate::{
 };
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use std::sync::{Arc, OnceLock};
+
+const STARTING: &str = "The server is starting; try again.";
 
 /// Store of a server, which it gets once its drives are open.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +65,11 @@ impl Handler for Gate {
         });
         let tracker = Tracker::begin(&self.observer, &info, peer.address, Class::Probe);
         let health = health::answer_starting(&request);
-        let mut response = closing(&request, health.unwrap_or_else(|| starting(&info)));
+        let answer = health.unwrap_or_else(|| match admin::is_own(&info.path) {
+            true => admin::respond_error(&ApiError::new(Code::ServiceUnavailable, STARTING), &info),
+            false => starting(&info),
+        });
+        let mut response = closing(&request, answer);
         complete(&mut response, &info);
         let stream = Some((peer.streams, peer.open));
         tracker.answer(response.map(|body| Outgoing::new(rt, body, None, stream)))
@@ -72,7 +80,7 @@ impl Handler for Gate {
 fn starting(info: &RequestInfo) -> Response<Body> {
     let document = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>XMinioServerNotInitialized</Code>\
-         <Message>The server is starting; try again.</Message><RequestId>{}</RequestId></Error>",
+         <Message>{STARTING}</Message><RequestId>{}</RequestId></Error>",
         info.request_id
     );
     let mut response = Response::new(Body::from(document));

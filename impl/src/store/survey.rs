@@ -109,7 +109,7 @@ impl Survey {
         self.drives().filter(|(_, _, drive)| drive.node == self.own)
     }
 
-    /// Returns why this node must not be taken away: writes would fail without it, as far as is known of the others now.
+    /// Returns why this node must not be taken away: writes would fail without it, as far as is known of the others.
     /// `None` if they would succeed.
     #[must_use]
     pub fn needs_own(&self) -> Option<String> {

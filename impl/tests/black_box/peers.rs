@@ -1,4 +1,4 @@
-//! Other nodes on the port of the clients: they are answered by a server that is full of clients.
+//! Other nodes on the port of the clients: they are answered by a server that is full of clients, or still starting.
 
 use bytes::Bytes;
 use std::{future::pending, net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -12,7 +12,8 @@ use store::{
     },
     runtime::{self, BoxFuture, Mutation, Rt, Stream, real::RealRuntime, spawn},
     s3::{Domains, Origins},
-    server::{self, ServeConfig, WatchConfig},
+    server::{self, ServeConfig, StoreSlot, WatchConfig},
+    store::Store,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -42,8 +43,7 @@ fn make_certificate(folder: &Path) {
     std::fs::write(folder.join("private.key"), pair.signing_key.serialize_pem()).expect("a file");
 }
 
-/// Starts a server that serves one request, and has two connections, at once.
-async fn start(rt: &Rt, folder: &Path, tls: Option<Arc<Tls>>) -> SocketAddr {
+async fn open_store(rt: &Rt, folder: &Path) -> Arc<Store> {
     let config = NodeConfig {
         drives: vec![folder.join("drive")],
         set_size: 1,
@@ -51,7 +51,17 @@ async fn start(rt: &Rt, folder: &Path, tls: Option<Arc<Tls>>) -> SocketAddr {
         reduced_parity: 0,
         index: IndexPolicy::default(),
     };
-    let node = node::open(rt.clone(), config).await.expect("a node");
+    node::open(rt.clone(), config).await.expect("a node").store
+}
+
+/// Starts a server that serves one request, and has two connections, at once.
+async fn start(rt: &Rt, folder: &Path, tls: Option<Arc<Tls>>) -> SocketAddr {
+    let store = open_store(rt, folder).await;
+    start_over(rt, StoreSlot::from(store), tls).await
+}
+
+/// The same, over a store that may come later.
+async fn start_over(rt: &Rt, store: StoreSlot, tls: Option<Arc<Tls>>) -> SocketAddr {
     let listener = rt.listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
     let address = listener.local_addr().expect("it is bound");
     let mut limits = Limits::new(1 << 30, None, WAIT);
@@ -74,7 +84,7 @@ async fn start(rt: &Rt, folder: &Path, tls: Option<Arc<Tls>>) -> SocketAddr {
         watch: WatchConfig::default(),
         is_leaving: Arc::default(),
     };
-    let serving = server::serve(rt.clone(), node.store, config, pending());
+    let serving = server::serve(rt.clone(), store, config, pending());
     spawn(rt, "serve", async {
         serving.await.ok();
     });
@@ -184,4 +194,45 @@ async fn peers_and_clients_share_an_encrypted_port() {
     client.read_exact(&mut answer).await.expect("an answer");
     assert_eq!(&answer, b"HTTP/1.1 200 OK");
     drop(silent);
+}
+
+/// Asks for a path with a connection of its own. Returns the status and the whole answer.
+async fn ask(rt: &Rt, address: SocketAddr, path: &str) -> (u16, String) {
+    let mut client = rt.connect(address).await.expect("it listens");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    client.write_all(request.as_bytes()).await.expect("it is taken");
+    let mut answer = String::new();
+    let read = runtime::timeout(rt, WAIT, client.read_to_string(&mut answer)).await;
+    read.expect("it answers").expect("text");
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.expect("a status"), answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_store_says_that_it_starts() {
+    let rt = RealRuntime::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let slot = StoreSlot::default();
+    let address = start_over(&rt, slot.clone(), None).await;
+    assert_eq!(ask(&rt, address, "/minio/health/live").await.0, 200);
+    for path in ["/minio/health/ready", "/minio/health/cluster"] {
+        let (status, answer) = ask(&rt, address, path).await;
+        assert!(status == 503 && answer.contains("the server is starting"), "{answer}");
+    }
+    let (status, answer) = ask(&rt, address, "/bucket/key").await;
+    assert!(
+        status == 503 && answer.contains("<Code>XMinioServerNotInitialized</Code>"),
+        "{answer}"
+    );
+    assert!(answer.contains("retry-after: 1"), "{answer}");
+    let (status, answer) = ask(&rt, address, "/minio/admin/v3/info").await;
+    assert!(
+        status == 503 && answer.contains("\"Message\":\"The server is starting"),
+        "{answer}"
+    );
+    is_answered_as_a_peer(&rt, address).await;
+    slot.set(open_store(&rt, folder.path()).await);
+    assert_eq!(ask(&rt, address, "/minio/health/ready").await.0, 200);
+    let (status, answer) = ask(&rt, address, "/bucket/key").await;
+    assert!(status == 403 && answer.contains("AccessDenied"), "{answer}");
 }

@@ -1,5 +1,5 @@
-//! What is known of another node without asking it: its heartbeats. They order, shorten and inform; no answer to a client
-//! rests on them.
+//! What is known of another node without asking it: its heartbeats. They order, shorten and inform; no answer to a
+//! client rests on them.
 
 use crate::{
     drive::{Drive, DriveState, DriveStatus},
