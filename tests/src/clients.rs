@@ -65,6 +65,24 @@ fn configure(command: &mut Command) {
 /// `tests/go`.
 #[must_use]
 pub fn command(server: &Server, script: &str, arguments: &[&str]) -> Command {
+    let mut command = command_at(&[server.endpoint()], script, arguments);
+    if let Some(authority) = server.authority() {
+        // In this order for boto3 and the aws cli, Python and Go, curl, and Node, as `docs/clients.md` says.
+        for name in [
+            "AWS_CA_BUNDLE",
+            "SSL_CERT_FILE",
+            "CURL_CA_BUNDLE",
+            "NODE_EXTRA_CA_CERTS",
+        ] {
+            command.env(name, authority);
+        }
+    }
+    command
+}
+
+/// Returns the command of a workload against several nodes, `<script> ENDPOINTS… ARGUMENTS…`.
+#[must_use]
+pub fn command_at(endpoints: &[String], script: &str, arguments: &[&str]) -> Command {
     let source = |folder: &str| workspace().join(folder).join(script);
     let mut command = match Path::new(script).extension().and_then(|extension| extension.to_str()) {
         Some("py") => {
@@ -80,29 +98,26 @@ pub fn command(server: &Server, script: &str, arguments: &[&str]) -> Command {
         Some(_) => Command::new(source("tests/sh")),
         None => Command::new(clients().join("bin").join(script)),
     };
-    command.arg(server.endpoint()).args(arguments);
+    command.args(endpoints).args(arguments);
     configure(&mut command);
-    if let Some(authority) = server.authority() {
-        // In this order for boto3 and the aws cli, Python and Go, curl, and Node, as `docs/clients.md` says.
-        for name in [
-            "AWS_CA_BUNDLE",
-            "SSL_CERT_FILE",
-            "CURL_CA_BUNDLE",
-            "NODE_EXTRA_CA_CERTS",
-        ] {
-            command.env(name, authority);
-        }
-    }
+    command
+}
+
+/// Returns the command of a workload in Python with the older boto3, `<script> ENDPOINTS… ARGUMENTS…`.
+#[must_use]
+pub fn command_with_old_boto3(endpoints: &[String], script: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(clients().join("boto3-old/bin/python"));
+    command
+        .arg(workspace().join("tests/py").join(script))
+        .args(endpoints)
+        .args(arguments);
+    configure(&mut command);
     command
 }
 
 /// Runs a workload in Python with the older boto3 and fails the test if it fails.
 pub fn run_with_old_boto3(server: &Server, script: &str) {
-    let mut command = Command::new(clients().join("boto3-old/bin/python"));
-    command
-        .arg(workspace().join("tests/py").join(script))
-        .arg(server.endpoint());
-    configure(&mut command);
+    let mut command = command_with_old_boto3(&[server.endpoint()], script, &[]);
     let output = command.output().expect("the script runs");
     check(script, &["boto3-old"], &output);
 }

@@ -5,11 +5,13 @@
 )]
 
 pub mod clients;
+pub mod cluster;
 pub mod damage;
 pub mod http;
 pub mod mounts;
 pub mod s3;
 pub mod server;
 
+pub use cluster::Cluster;
 pub use mounts::Mounts;
 pub use server::{Server, binary};
