@@ -217,6 +217,9 @@ impl Entrance {
                 if let Some(before) = before {
                     self.forget_later(before);
                 }
+                if theirs.used_for != Use::Bulk {
+                    self.introduction.heard.note(caller.node);
+                }
                 (id, ended, service.clone())
             }
             Err(refusal) => {

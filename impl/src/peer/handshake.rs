@@ -15,7 +15,7 @@
 //! none. The versions are in what is proven: nobody can lower them. A dialler proves under each of its secrets (at most
 //! two, while a secret is being changed); the responder answers under the one that it knows.
 
-use super::{HandshakeError, PeerSecret, frame::Frame, frame::Kind};
+use super::{HandshakeError, PeerSecret, frame::Frame, frame::Kind, heard::Heard};
 use crate::runtime::{Mutant, Mutation};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use hmac::{Hmac, KeyInit, Mac};
@@ -55,6 +55,8 @@ pub struct Introduction {
     pub settings: Arc<Settings>,
     /// It serves clients. Until then a peer whose clock differs too much is refused.
     pub is_serving: Arc<AtomicBool>,
+    /// Tells its links which nodes have dialled it.
+    pub heard: Arc<Heard>,
     /// What is broken on purpose.
     pub mutation: Mutation,
 }
@@ -79,6 +81,7 @@ impl Introduction {
             versions: VERSIONS,
             settings: Arc::default(),
             is_serving: Arc::new(AtomicBool::new(true)),
+            heard: Arc::new(Heard::of(nodes)),
             mutation,
         }
     }

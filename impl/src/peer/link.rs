@@ -337,7 +337,9 @@ impl Inner {
                 Some(_) => Use::Control,
                 None => Use::Start,
             };
-            let ended = match self.dial(used_for).await {
+            let dialled = self.dial(used_for).await;
+            let was_reached = dialled.is_ok();
+            let ended = match dialled {
                 Ok((wire, connection)) => {
                     if used_for == Use::Control {
                         tracing::info!(node = to, host, "connected to a node");
@@ -368,8 +370,18 @@ impl Inner {
                 tracing::warn!(node = to, host, reason, "not connected to a node; it is dialled again");
                 told = reason;
             }
-            self.rt.sleep(pause).await;
-            pause = match is_starting {
+            let is_back = match was_reached {
+                // Not at once if it dials: two nodes whose connections end at once would wake each other.
+                true => {
+                    self.rt.sleep(pause).await;
+                    false
+                }
+                false => {
+                    let heard = self.config.introduction.heard.from(to);
+                    runtime::timeout(&self.rt, pause, heard).await.is_some()
+                }
+            };
+            pause = match is_starting || is_back {
                 true => PAUSE_MIN,
                 false => (pause * 2).min(PAUSE_MAX),
             };

@@ -6,7 +6,10 @@ use bytes::{Buf, Bytes};
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -87,7 +90,11 @@ async fn accept(rt: Rt, listener: Box<dyn Listener>, entrance: Arc<Entrance>) {
 }
 
 fn link_to(rt: &Rt, address: SocketAddr, to: u16, secrets: &[PeerSecret]) -> Link {
-    let config = LinkConfig {
+    Link::start(rt, config_to(address, to, secrets))
+}
+
+fn config_to(address: SocketAddr, to: u16, secrets: &[PeerSecret]) -> LinkConfig {
+    LinkConfig {
         deployment: Some(DEPLOYMENT),
         introduction: introduction(0, secrets),
         to,
@@ -96,8 +103,7 @@ fn link_to(rt: &Rt, address: SocketAddr, to: u16, secrets: &[PeerSecret]) -> Lin
         resolve: Arc::new(move || Box::pin(std::future::ready(Ok(vec![address])))),
         security: Security::Tls(tls()),
         boot: 9,
-    };
-    Link::start(rt, config)
+    }
 }
 
 async fn connected(rt: &Rt, link: &Link) {
@@ -141,6 +147,47 @@ async fn calls_are_taken_in_order_and_answered_as_they_end() {
     let taken = node.echo.taken.lock().expect("no panic").clone();
     let numbers: Vec<u64> = taken.into_iter().map(|(_, number)| number).collect();
     assert_eq!(numbers, (0..2000).collect::<Vec<_>>(), "peer.order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_node_that_dials_is_dialled_at_once() {
+    let (rt, secrets) = (RealRuntime::new(), [secret(1)]);
+    let lost = node(&rt, &secrets).await;
+    let ours = introduction(0, &secrets);
+    let is_lost = Arc::new(AtomicBool::new(true));
+    let (address, still_lost) = (lost.address, is_lost.clone());
+    let resolve: Resolve = Arc::new(move || {
+        let found = match still_lost.load(Ordering::SeqCst) {
+            true => Err(io::ErrorKind::NotFound.into()),
+            false => Ok(vec![address]),
+        };
+        Box::pin(std::future::ready(found))
+    });
+    let config = LinkConfig {
+        introduction: ours.clone(),
+        resolve,
+        ..config_to(address, 1, &secrets)
+    };
+    let link = Link::start(&rt, config);
+    // Attempts after 0.1, 0.3, 0.7, 1.5 and 3.1 s; the next one is after 6.3 s.
+    rt.sleep(Duration::from_millis(3500)).await;
+    is_lost.store(false, Ordering::SeqCst);
+    let listener = rt.listen(([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+    let our_address = listener.local_addr().expect("it is bound");
+    let entrance = Entrance::new(&rt, ours, Security::Tls(tls()), 9, None);
+    entrance.open(DEPLOYMENT, Arc::new(Echo::default()));
+    spawn(&rt, "accept", accept(rt.clone(), listener, entrance));
+    assert!(link.unreachable().is_some());
+    let back = LinkConfig {
+        introduction: introduction(1, &secrets),
+        boot: 7,
+        ..config_to(our_address, 0, &secrets)
+    };
+    let back = Link::start(&rt, back);
+    connected(&rt, &back).await;
+    let begun = rt.mono();
+    connected(&rt, &link).await;
+    assert!(rt.mono() - begun < Duration::from_secs(2), "it is not waited for");
 }
 
 #[tokio::test(flavor = "multi_thread")]
