@@ -448,6 +448,14 @@ fn a_first_start_waits_for_all_and_says_for_whom() {
     }
     cluster.start_all();
     cluster.client(1).create_bucket(BUCKET).unwrap();
+
+    // Later a node needs one other.
+    let all: Vec<usize> = cluster.nodes().collect();
+    cluster.terminate(&all);
+    cluster.spawn(1);
+    cluster.wait_logged(1, "waits for another node with formatted drives");
+    cluster.start_all();
+    assert_eq!(cluster.client(1).list_buckets().unwrap(), [BUCKET]);
 }
 
 #[test]
@@ -467,6 +475,8 @@ fn a_store_of_paths_is_none_of_nodes_and_the_reverse() {
         .collect();
     let error = refusal(cluster.command(0, &urls));
     assert!(error.contains("copy") && error.contains("paths"), "{error}");
+    assert!(error.contains(&server.drives()[0].display().to_string()), "{error}");
+    assert!(!error.contains("formatted"), "it takes part in no first start: {error}");
 
     let paths: Vec<String> = cluster
         .nodes()

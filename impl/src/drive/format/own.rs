@@ -50,6 +50,26 @@ impl OwnDrives {
         })
     }
 
+    /// Refuses drives that are all of a deployment of another shape (`format.topology`). Other nodes must not hear of
+    /// it: they would take it for theirs, and name drives of their own.
+    ///
+    /// # Errors
+    /// [`FormatError::Topology`], with the path of the first one.
+    pub fn check_shape(&self) -> Result<(), FormatError> {
+        let complete = self.found.iter().filter_map(|drive| {
+            let layout = &drive.format().filter(|format| format.complete)?.layout;
+            Some((&drive.path, layout.given()))
+        });
+        let complete: Vec<_> = complete.collect();
+        match complete.first() {
+            Some((path, found)) if complete.iter().all(|(_, found)| *found != self.given) => {
+                let (path, given, found) = ((*path).clone(), self.given, *found);
+                Err(FormatError::Topology { path, given, found })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Looks again at those that have no format. Blocks, and writes nothing.
     ///
     /// # Errors

@@ -109,6 +109,7 @@ impl Start {
         let (files, given) = (self.rt.files(), config.given());
         let looked = runtime::run(&executor, Lane::Data, move || OwnDrives::look(&files, own, given)).await;
         let drives = looked.map_err(|_| OpenError::Ending)??;
+        drives.check_shape()?;
         let machine = Drives::new(drives.found(), of_formation(self.rt.mutation()));
         let serves = machine.serves(&[]);
         for reason in drives.refusals() {
@@ -170,7 +171,8 @@ impl Start {
                 continue;
             }
             if self.rt.mono().saturating_sub(began) >= TOLD_AFTER {
-                waits.tell(config, &told, leader.as_ref().map(Leader::standing));
+                let standing = leader.as_ref().map(Leader::standing);
+                waits.tell(config, &told, standing, self.is_formatted().await);
             }
             // The leader may have gone on meanwhile.
             let led = self.led.notified();
@@ -208,6 +210,15 @@ impl Start {
             None if !found.iter().any(|found| matches!(found, Found::Begun(_))) => complete(others),
             None => None,
         })
+    }
+
+    /// Returns whether a drive of this node is complete: then this is no first start.
+    async fn is_formatted(&self) -> bool {
+        let is_complete = |found: &Found<Layout>| matches!(found, Found::Complete(_));
+        match &*self.state.lock().await {
+            State::Starts(own) => own.machine.found().iter().any(is_complete),
+            State::Before | State::Open(_) => false,
+        }
     }
 
     /// Asks all other nodes what is on their drives.
@@ -256,7 +267,8 @@ impl Start {
                 Standing::Begins(layout) => {
                     tracing::info!(deployment = %layout.deployment(), "all drives are there: they are being formatted");
                 }
-                Standing::Formed(layout) => {
+                // On a later start it is so from the beginning.
+                Standing::Formed(layout) if matches!(before, Standing::Begins(_) | Standing::Completes(_)) => {
                     tracing::info!(deployment = %layout.deployment(), "the drives of the deployment are formatted");
                 }
                 _ => {}
@@ -398,8 +410,15 @@ struct Waits {
 }
 
 impl Waits {
-    /// Logs for whom a first start waits, and what is in its way, once for each change.
-    fn tell(&mut self, config: &ClusterConfig, answers: &[Answer], standing: Option<Standing<Layout>>) {
+    /// Logs for whom a start waits, and what is in its way, once for each change. A node of which a drive
+    /// `is_formatted` needs one other node, and no first start.
+    fn tell(
+        &mut self,
+        config: &ClusterConfig,
+        answers: &[Answer],
+        standing: Option<Standing<Layout>>,
+        is_formatted: bool,
+    ) {
         for (name, answer) in answers {
             let answer = answer.as_ref().map(|told| told.reasons.clone()).map_err(String::clone);
             self.nodes.insert(name.clone(), answer);
@@ -433,7 +452,12 @@ impl Waits {
                  until these are"
             );
         }
-        if !absent.is_empty() {
+        if is_formatted && !absent.is_empty() {
+            tracing::warn!(
+                waiting_for = absent,
+                "waits for another node with formatted drives, since this one has fewer than two of its own"
+            );
+        } else if !absent.is_empty() {
             let nodes = config.hosts.len();
             tracing::warn!(waiting_for = absent, nodes, "first start: waits for all nodes");
         }
