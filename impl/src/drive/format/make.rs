@@ -157,6 +157,11 @@ pub(super) fn begin_on(drive: Found, layout: &Layout, this: u128) -> Result<Foun
     Ok(Found { path, files, state })
 }
 
+/// Makes the index of a drive that has begun, in the place of what an unfinished start has left of it.
+pub(super) fn remake_index(drive: &Found, format: &Format) -> Result<(), FormatError> {
+    create_index(&*drive.files, &drive.path, format).map_err(|error| FormatError::first_start(&drive.path, error))
+}
+
 /// Completes the format of a drive that has begun, and has its index.
 pub(super) fn complete_on(drive: &mut Found) -> Result<(), FormatError> {
     if let State::Formatted { format, .. } = &mut drive.state

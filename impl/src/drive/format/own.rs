@@ -128,21 +128,26 @@ impl OwnDrives {
         })
     }
 
-    /// Begins a format on each drive that is empty, and makes its index. Blocks; durable when it returns.
+    /// Begins a format on each drive that is empty, and makes its index; also that of a drive that has begun before: its
+    /// process may have ended in between (`format.complete-after-all`). Blocks; durable when it returns.
     ///
     /// # Errors
     /// [`FormatError`]: a drive cannot be written. Others may have begun.
     pub fn begin(&mut self, layout: &Layout) -> Result<(), FormatError> {
         for (at, this) in self.ids(layout)?.into_iter().enumerate() {
-            if self.found[at].format().is_none() {
-                let drive = look_at(&self.files, &self.own[at].path)?;
-                if !drive.is_usable() || drive.format().is_some() {
-                    let reason = drive.named_reason();
-                    let reason = reason.unwrap_or_else(|| "a drive was formatted meanwhile".to_owned());
-                    return Err(FormatError::NoFormat { reason });
+            if let Some(format) = self.found[at].format() {
+                if !format.complete && format.layout == *layout {
+                    make::remake_index(&self.found[at], format)?;
                 }
-                self.found[at] = make::begin_on(drive, layout, this)?;
+                continue;
             }
+            let drive = look_at(&self.files, &self.own[at].path)?;
+            if !drive.is_usable() || drive.format().is_some() {
+                let reason = drive.named_reason();
+                let reason = reason.unwrap_or_else(|| "a drive was formatted meanwhile".to_owned());
+                return Err(FormatError::NoFormat { reason });
+            }
+            self.found[at] = make::begin_on(drive, layout, this)?;
         }
         Ok(())
     }
@@ -296,7 +301,7 @@ fn by_identity(found: Vec<Found>, own: &[OwnDrive], layout: &Layout) -> Vec<Foun
 mod tests {
     use super::*;
     use crate::{
-        drive::format::Slot,
+        drive::format::{Slot, index_path},
         runtime::{Runtime, real::RealRuntime},
     };
     use std::fs;
@@ -375,9 +380,17 @@ mod tests {
             fs::rename(path("away"), path(b)).expect("renamed");
         }
 
+        fn has_index(&self, drive: &str) -> bool {
+            self.files.kind(&index_path(&self.dir.path().join(drive))).is_ok()
+        }
+
         #[allow(clippy::disallowed_methods, reason = "loses a drive")]
         fn wipe(&self, drive: &str) {
-            fs::remove_dir_all(self.dir.path().join(drive)).expect("removed");
+            let path = self.dir.path().join(drive);
+            match path.is_dir() {
+                true => fs::remove_dir_all(path).expect("removed"),
+                false => fs::remove_file(path).expect("removed"),
+            }
         }
     }
 
@@ -435,6 +448,7 @@ mod tests {
         first.begin(&bed.layout).expect("begun");
         assert_eq!(first.found(), [begun(), begun()]);
         drop(first);
+        bed.wipe("d0/.minio.sys/index.redb");
         bed.wipe("d1");
         let mut again = bed.look(0);
         assert_eq!(again.found(), [begun(), Empty]);
@@ -446,6 +460,10 @@ mod tests {
         let complete = || Complete(bed.layout.clone());
         assert_eq!(again.found(), [complete(), complete()]);
         drop(again);
+        assert!(
+            bed.has_index("d0"),
+            "format.complete-after-all: it had begun, without an index"
+        );
         let mut second = bed.look(1);
         second.begin(&bed.layout).expect("begun");
         drop(second);
