@@ -8,7 +8,7 @@ use crate::{
     runtime::{self, BoxFuture, Executor, Lane, Rt, of_formation, spawn},
 };
 use futures::future::join_all;
-use model::formation::{self, Drives, Found, Job, Leader, Look, Reply, Standing};
+use model::formation::{self, Drives, Found, Job, Leader, Look, Reply, Standing, mutant::Mutant};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{Mutex, Notify, oneshot};
@@ -159,9 +159,11 @@ impl Start {
                 Some(leader) if !matches!(leader.standing(), Standing::Formed(_)) => {
                     self.lead(config, links, leader).await
                 }
-                _ => (self.ask_all(config, links).await, false),
+                _ => (self.ask_all(links).await, false),
             };
-            for told in told.iter().filter_map(|(_, told)| told.as_ref().ok()) {
+            // Its own drives would count twice (`format.wiped-is-unknown`).
+            let others = told.iter().filter(|(node, _)| *node != config.me);
+            for told in others.filter_map(|(_, told)| told.as_ref().ok()) {
                 if let Some(layout) = self.learn(told.found()).await? {
                     return Ok(layout);
                 }
@@ -195,7 +197,14 @@ impl Start {
             return Ok(None);
         };
         if let Some(layout) = own.machine.learn(others) {
-            own.run(move |drives| drives.complete(&layout)).await?;
+            let adopts = of_formation(self.rt.mutation()).is(Mutant::AdoptsEmpty);
+            let complete = move |drives: &mut OwnDrives| {
+                if adopts {
+                    drives.begin(&layout)?;
+                }
+                drives.complete(&layout)
+            };
+            own.run(complete).await?;
         }
         let found = own.machine.found();
         let complete = |found: &[Found<Layout>]| {
@@ -222,10 +231,10 @@ impl Start {
     }
 
     /// Asks all other nodes what is on their drives.
-    async fn ask_all(&self, config: &ClusterConfig, links: &BTreeMap<u16, Arc<Link>>) -> Vec<Answer> {
+    async fn ask_all(&self, links: &BTreeMap<u16, Arc<Link>>) -> Vec<Answer> {
         let asked = links.iter().map(|(node, link)| async {
             let told = ask(link, &Question::Ask).await;
-            (config.name(*node), told)
+            (*node, told)
         });
         join_all(asked).await
     }
@@ -259,7 +268,7 @@ impl Start {
                 Ok(told) => leader.on(at, told.reply.clone(), &request),
                 Err(_) => leader.forget(at),
             }
-            answers.push((config.name(node), told));
+            answers.push((node, told));
         }
         let standing = leader.standing();
         if standing != before {
@@ -391,8 +400,8 @@ impl Service for Start {
     }
 }
 
-/// Name of a node, and its answer, or why there is none.
-type Answer = (String, Result<Told, String>);
+/// A node, and its answer, or why there is none.
+type Answer = (u16, Result<Told, String>);
 
 async fn ask(link: &Link, question: &Question) -> Result<Told, String> {
     let payload = postcard::to_stdvec(question).map_err(|error| error.to_string())?;
@@ -419,9 +428,9 @@ impl Waits {
         standing: Option<Standing<Layout>>,
         is_formatted: bool,
     ) {
-        for (name, answer) in answers {
+        for (node, answer) in answers {
             let answer = answer.as_ref().map(|told| told.reasons.clone()).map_err(String::clone);
-            self.nodes.insert(name.clone(), answer);
+            self.nodes.insert(config.name(*node), answer);
         }
         let absent = self.nodes.iter().filter_map(|(name, answer)| {
             let reason = answer.as_ref().err()?;
