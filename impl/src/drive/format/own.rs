@@ -128,8 +128,8 @@ impl OwnDrives {
         })
     }
 
-    /// Begins a format on each drive that is empty, and makes its index; also that of a drive that has begun before: its
-    /// process may have ended in between (`format.complete-after-all`). Blocks; durable when it returns.
+    /// Begins a format on each drive that is empty, and makes its index; also that of a drive that has begun before:
+    /// its process may have ended in between (`format.complete-after-all`). Blocks; durable when it returns.
     ///
     /// # Errors
     /// [`FormatError`]: a drive cannot be written. Others may have begun.
