@@ -4,6 +4,7 @@
 //! - [`World`]: the nodes with their clocks and drives, and the trace of the run.
 //! - [`cluster`]: fault injection into several nodes that serve clients together.
 //! - [`drive`]: simulated drives with power loss, bitrot, ENOSPC, lying syncs and hangs.
+//! - [`formation`]: fault injection into the first start of several nodes.
 //! - [`linearizable`], [`listing`]: checks of the histories that clients record.
 //! - [`net`]: simulated hosts on links with latency, bandwidth and partitions.
 //! - [`one_node`]: fault injection into a single node that serves clients.
@@ -19,6 +20,7 @@ mod clock;
 pub mod cluster;
 pub mod drive;
 mod executor;
+pub mod formation;
 pub mod linearizable;
 pub mod listing;
 pub mod net;

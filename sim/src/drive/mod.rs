@@ -18,13 +18,14 @@ use crate::{lock, trace::Trace};
 use madsim::rand::{Rng, thread_rng};
 use state::{Below, State};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt, io,
     ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
+use store::runtime::{Kind, OpenMode};
 use tokio::sync::Notify;
 
 /// A node's drive, as the scenario controls it. The server accesses it through [`store::runtime::Files`].
@@ -237,6 +238,90 @@ impl SimDrive {
             Ok(state.slot(inode)?.inode.media_bytes())
         })
         .unwrap_or_else(|_: io::Error| Vec::new())
+    }
+
+    /// Returns the bytes of the file at `path` below the mount as a process reads them, whatever faults are injected;
+    /// `None` if there is no such file.
+    pub fn read(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
+        let below = from_mount(path.as_ref());
+        self.with(|state| {
+            let inode = state.walk(&below)?;
+            state.bytes(inode)
+        })
+        .ok()
+    }
+
+    /// Returns all that is on the drive as a process sees it: names of files with their bytes, and of folders.
+    pub fn content(&self) -> BTreeMap<String, Option<Vec<u8>>> {
+        let below = from_mount(Path::new(""));
+        self.with(|state| {
+            let names = state.names_below(&below).into_iter();
+            names.map(|(name, inode)| (name, state.bytes(inode).ok())).collect()
+        })
+    }
+
+    /// Writes a file, durably and whatever faults are injected, as somebody else would.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn put_file(&self, path: impl AsRef<Path>, bytes: &[u8]) {
+        let path = path.as_ref();
+        let (file, folder) = (from_mount(path), from_mount(path.parent().unwrap_or(Path::new(""))));
+        self.without_faults(|state| {
+            let rng = &mut thread_rng();
+            state.create_dir_all(&folder, rng)?;
+            let inode = state.open(&file, OpenMode::Create, rng)?;
+            state.write(inode, 0, bytes, rng)?;
+            state.sync(inode, rng)?;
+            state.close(inode);
+            state.sync_dir(&folder, rng)
+        });
+        self.event(&format!("{} is put there", path.display()));
+    }
+
+    /// Removes a file, durably and whatever faults are injected, as somebody else would.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub fn remove_file(&self, path: impl AsRef<Path>) {
+        let path = path.as_ref();
+        let (file, folder) = (from_mount(path), from_mount(path.parent().unwrap_or(Path::new(""))));
+        self.without_faults(|state| {
+            let rng = &mut thread_rng();
+            state.remove(&file, Kind::File, rng)?;
+            state.sync_dir(&folder, rng)
+        });
+        self.event(&format!("{} is taken away", path.display()));
+    }
+
+    /// Removes an empty folder, as [`SimDrive::remove_file`] does a file.
+    ///
+    /// # Panics
+    /// If there is no such folder, or it is not empty.
+    pub fn remove_folder(&self, path: impl AsRef<Path>) {
+        let path = path.as_ref();
+        let (folder, parent) = (from_mount(path), from_mount(path.parent().unwrap_or(Path::new(""))));
+        self.without_faults(|state| {
+            let rng = &mut thread_rng();
+            state.remove(&folder, Kind::Folder, rng)?;
+            state.sync_dir(&parent, rng)
+        });
+    }
+
+    /// Returns whether there is a file or folder at `path` below the mount.
+    pub fn has(&self, path: impl AsRef<Path>) -> bool {
+        let below = from_mount(path.as_ref());
+        self.with(|state| state.walk(&below)).is_ok()
+    }
+
+    fn without_faults(&self, change: impl FnOnce(&mut State) -> io::Result<()>) {
+        let done = self.with(|state| {
+            let faults = std::mem::take(&mut state.faults);
+            let done = change(state);
+            state.faults = faults;
+            done
+        });
+        done.expect("a drive without faults takes it");
     }
 
     /// Returns the inodes of the files below a folder of the mount.

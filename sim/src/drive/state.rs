@@ -120,6 +120,29 @@ impl State {
         files
     }
 
+    /// Returns the names below a folder with their inodes, files and folders.
+    pub(super) fn names_below(&self, path: &Below) -> Vec<(String, u64)> {
+        let (mut found, mut left) = (Vec::new(), vec![(String::new(), self.walk(path).ok())]);
+        while let Some((above, inode)) = left.pop() {
+            let names = inode.and_then(|inode| self.names.folder(inode));
+            for (name, inode) in names.into_iter().flatten() {
+                let name = format!("{above}/{name}");
+                found.push((name.clone(), *inode));
+                left.push((name, Some(*inode)));
+            }
+        }
+        found
+    }
+
+    /// Returns what a file holds for who reads it without a fault.
+    pub(super) fn bytes(&mut self, inode: u64) -> io::Result<Vec<u8>> {
+        let inode = &self.slot(inode)?.inode;
+        let mut bytes = vec![0; usize::try_from(inode.len()).unwrap_or(usize::MAX)];
+        let len = inode.read(0, &mut bytes);
+        bytes.truncate(len);
+        Ok(bytes)
+    }
+
     /// Resolves a path to a name in an existing folder.
     fn name(&self, from: u64, names: &[String]) -> io::Result<Name> {
         // The root of a mounted drive can be neither made, renamed nor removed.

@@ -4,6 +4,7 @@ use check::tables::Table;
 use sim::{
     cluster::{self, cluster},
     drive::Unsynced,
+    formation::{self, formation},
     one_node::{
         FOUND, Kind,
         mutants::{AnyMutant, broken, mutants},
@@ -42,6 +43,13 @@ fn a_cluster_keeps_what_it_acknowledged() {
 }
 
 #[test]
+fn a_first_start_forms_one_deployment() {
+    Scenario::new("a_first_start_forms_one_deployment")
+        .seeds(20)
+        .check(|world| async move { drop(formation(world).await) });
+}
+
+#[test]
 fn the_page_has_the_table_of_mutants() {
     let (columns, rows) = names::table();
     Table::new("mutants.md", "mutants of the server".to_owned(), columns, 2, rows).check_rows();
@@ -49,6 +57,8 @@ fn the_page_has_the_table_of_mutants() {
     Table::new("mutants.md", "mutants of peers".to_owned(), columns, 2, rows).check_rows();
     let (columns, rows) = cluster::mutants::table();
     Table::new("mutants.md", "mutants of a cluster".to_owned(), columns, 2, rows).check_rows();
+    let (columns, rows) = formation::mutants::table();
+    Table::new("mutants.md", "mutants of a first start".to_owned(), columns, 2, rows).check_rows();
 }
 
 /// Mutants that about the first ten seeds notice, one of each kind.

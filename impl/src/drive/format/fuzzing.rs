@@ -5,17 +5,23 @@ use super::{
     file::{self, Format, Parsed},
 };
 
-/// The document of drive `this` of a new deployment.
+/// The document of drive `this` of a new deployment on three nodes.
 #[must_use]
 pub fn format_document(drives: usize, set_size: usize, this: usize, complete: bool) -> String {
-    let mut next = 0;
+    let nodes: Vec<u16> = (0..).take(drives).map(|drive| drive % 3).collect();
+    format_document_on(&nodes, set_size, 0, this, complete)
+}
+
+/// The document of drive `this` of deployment number `number`, whose drives are of these nodes.
+#[must_use]
+pub fn format_document_on(nodes: &[u16], set_size: usize, number: u128, this: usize, complete: bool) -> String {
+    let mut next = number << 16;
     let mut fresh = || {
         next += 1;
         next
     };
-    let nodes: Vec<u16> = (0..).take(drives).map(|drive| drive % 3).collect();
-    let layout = Layout::new(&nodes, set_size, &mut fresh).expect("whole sets");
-    let this = layout.drives().nth(this % drives.max(1)).unwrap_or_default();
+    let layout = Layout::new(nodes, set_size, &mut fresh).expect("whole sets");
+    let this = layout.drives().nth(this % nodes.len().max(1)).unwrap_or_default();
     let begun = Format::begun(layout, this);
     Format { complete, ..begun }.to_json()
 }
