@@ -162,6 +162,12 @@ impl Link {
         answer
     }
 
+    /// Returns the process of the peer that the control connection is to, if there is one.
+    #[must_use]
+    pub fn boot(&self) -> Option<u64> {
+        self.inner.boot()
+    }
+
     /// Returns why there is no control connection, if there is none.
     #[must_use]
     pub fn unreachable(&self) -> Option<Arc<str>> {

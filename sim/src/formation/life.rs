@@ -23,6 +23,8 @@ use std::{
 };
 use store::{node::cluster::ClusterNode, store::StoreError};
 
+/// Exceeds the interval of heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(6);
 /// Longest time until all nodes serve once nothing is in their way any more.
 pub const FORMED_MAX: Duration = Duration::from_secs(90);
 
@@ -454,8 +456,10 @@ fn one_deployment(shared: &Shared) {
     assert_eq!(fingerprints.len(), 1, "format.one-deployment: {fingerprints:?}");
 }
 
-/// Waits until every node reaches every drive, but those that were wiped.
+/// Waits until every node reaches every drive, but those that were wiped. What nodes know of each other may be a
+/// heartbeat old.
 pub async fn whole(shared: &Arc<Shared>) {
+    sleep(HEARTBEAT).await;
     let began = shared.world.now();
     for node in shared.nodes() {
         let wiped = shared.media().wiped();

@@ -20,6 +20,8 @@ use std::{
 pub(super) const SERVICE: u16 = u16::MAX;
 /// Interval of heartbeats.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// Time within which a new process of a node is noticed, and asked.
+const NOTICED: Duration = Duration::from_millis(500);
 /// Pause until a node that has not answered is asked again.
 const AGAIN: Duration = Duration::from_millis(250);
 /// Time limit for the answer. A node that takes longer is suspected: the log says so.
@@ -79,6 +81,8 @@ struct Inner {
 }
 
 struct Known {
+    /// The process that said so. Nothing of it holds for the next one.
+    boot: Option<u64>,
     beat: Beat,
     /// When it came.
     heard: Duration,
@@ -187,7 +191,7 @@ impl RemoteNode {
 
     /// Returns whether a drive there takes no objects, as the last heartbeat said.
     pub(super) fn is_full(&self, number: u16) -> bool {
-        let known = self.inner.known();
+        let known = self.inner.recent();
         let status = known.as_ref().and_then(|known| known.beat.drives.get(&number));
         status.is_some_and(|status| status.full)
     }
@@ -199,7 +203,7 @@ impl RemoteNode {
         let unreachable = inner.unreachable();
         let now = inner.rt.mono();
         let traffic = inner.link.traffic();
-        let known = inner.known();
+        let known = inner.recent();
         let age = known.as_ref().map(|known| now.saturating_sub(known.heard));
         let is_silent = age.is_none_or(|age| age >= AGE_MAX);
         NodeStatus {
@@ -225,12 +229,20 @@ impl Inner {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last heartbeat, unless it is too old.
+    /// The last heartbeat, unless it is too old, or of an earlier process.
     fn recent(&self) -> MutexGuard<'_, Option<Known>> {
-        let now = self.rt.mono();
+        let (now, boot) = (self.rt.mono(), self.link.boot());
         let mut known = self.known();
-        known.take_if(|known| now.saturating_sub(known.heard) >= AGE_MAX);
+        known.take_if(|known| now.saturating_sub(known.heard) >= AGE_MAX || known.boot != boot);
         known
+    }
+
+    /// Waits until the process of this number is to be asked again, or another one is there.
+    async fn pause(&self, boot: Option<u64>) {
+        let until = self.rt.mono() + INTERVAL;
+        while self.link.boot() == boot && self.rt.mono() < until {
+            self.rt.sleep(NOTICED).await;
+        }
     }
 
     fn unreachable(&self) -> Option<String> {
@@ -241,6 +253,7 @@ impl Inner {
     async fn listen(self: Arc<Self>) {
         let (mut is_suspected, mut clock_differs) = (false, false);
         loop {
+            let boot = self.link.boot();
             let (asked, wall) = (self.rt.mono(), self.rt.wall_nanos());
             let answer = self.link.call(SERVICE, Bytes::new(), ANSWER_WAIT).await;
             let beat = answer.map(|answer| postcard::from_bytes::<Beat>(&answer).ok());
@@ -262,8 +275,13 @@ impl Inner {
                         }
                     }
                     (is_suspected, clock_differs) = (false, differs);
-                    *self.known() = Some(Known { beat, heard, ahead });
-                    self.rt.sleep(INTERVAL).await;
+                    *self.known() = Some(Known {
+                        boot,
+                        beat,
+                        heard,
+                        ahead,
+                    });
+                    self.pause(boot).await;
                     continue;
                 }
                 // The link says so in the log.
