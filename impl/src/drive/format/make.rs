@@ -157,9 +157,12 @@ pub(super) fn begin_on(drive: Found, layout: &Layout, this: u128) -> Result<Foun
     Ok(Found { path, files, state })
 }
 
-/// Makes the index of a drive that has begun, in the place of what an unfinished start has left of it.
-pub(super) fn remake_index(drive: &Found, format: &Format) -> Result<(), FormatError> {
-    create_index(&*drive.files, &drive.path, format).map_err(|error| FormatError::first_start(&drive.path, error))
+/// Makes the index of a drive that has begun, in the place of what an unfinished start has left of it. Its format is
+/// written first, since its name may not be durable: other names without it would be foreign data.
+pub(super) fn begin_again(drive: &Found, format: &Format) -> Result<(), FormatError> {
+    let (files, path) = (&*drive.files, &drive.path);
+    let made = write_format(files, path, format).and_then(|()| create_index(files, path, format));
+    made.map_err(|error| FormatError::first_start(path, error))
 }
 
 /// Completes the format of a drive that has begun, and has its index.

@@ -137,7 +137,7 @@ impl OwnDrives {
         for (at, this) in self.ids(layout)?.into_iter().enumerate() {
             if let Some(format) = self.found[at].format() {
                 if !format.complete && format.layout == *layout {
-                    make::remake_index(&self.found[at], format)?;
+                    make::begin_again(&self.found[at], format)?;
                 }
                 continue;
             }
