@@ -207,13 +207,15 @@ impl Shared {
     }
 
     /// Swaps two drives while their nodes are down, unless two are swapped already or both are empty: those may be
-    /// begun where they are then. Returns whether it has.
+    /// begun where they are then. So may an empty one by a leader that has looked before: it ends as well. Returns
+    /// whether it has.
     pub fn swap(&self, one: usize, other: usize) -> bool {
         if self.state().swapped.is_some() {
             return false;
         }
         let mut is_swapped = false;
-        self.while_down(&[self.plan.node_of(one), self.plan.node_of(other)], || {
+        let nodes = BTreeSet::from([1, self.plan.node_of(one), self.plan.node_of(other)]);
+        self.while_down(&nodes, || {
             let mut media = self.media();
             if media.has_format(one) || media.has_format(other) {
                 media.drives[one].swap(&media.drives[other]);
@@ -231,7 +233,8 @@ impl Shared {
         let Some((one, other)) = self.state().swapped else {
             return;
         };
-        let done = self.while_down(&[self.plan.node_of(one), self.plan.node_of(other)], || {
+        let nodes = BTreeSet::from([one, other].map(|drive| self.plan.node_of(drive)));
+        let done = self.while_down(&nodes, || {
             let media = self.media();
             media.drives[one].swap(&media.drives[other]);
         });
@@ -241,7 +244,7 @@ impl Shared {
     }
 
     /// Does something while nodes have no power, and starts them again; unless they are down already.
-    fn while_down(&self, nodes: &[u32], act: impl FnOnce()) -> bool {
+    fn while_down(&self, nodes: &BTreeSet<u32>, act: impl FnOnce()) -> bool {
         let down: Vec<u32> = nodes
             .iter()
             .copied()
