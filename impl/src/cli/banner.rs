@@ -36,7 +36,7 @@ pub struct Banner {
 /// A node among several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnNode {
-    /// How the drive arguments name it.
+    /// Address of the node, as in the drive arguments.
     pub address: NodeAddress,
     /// Number of its drives.
     pub drives: usize,

@@ -87,7 +87,7 @@ pub struct ServerConfig {
     pub limits: LimitSettings,
     /// Drives, sets and parity.
     pub topology: Topology,
-    /// What this node shares with the others; `Some` exactly when the topology has nodes.
+    /// Settings of the calls between nodes; `Some` exactly when the topology has nodes.
     pub peers: Option<PeerSettings>,
     /// Form of output.
     pub output: Output,

@@ -105,7 +105,7 @@ pub struct ClusterNode {
 }
 
 impl ClusterConfig {
-    /// What operators call a node.
+    /// Name and port of a node, for operators.
     fn name(&self, node: u16) -> String {
         let host = self.hosts.get(usize::from(node));
         host.map(|host| host.name.clone()).unwrap_or_default()
@@ -134,7 +134,7 @@ impl ClusterConfig {
         }
     }
 
-    /// What nodes compare of how they are set up.
+    /// Settings that nodes compare when they connect.
     fn settings(&self) -> Settings {
         let words = |values: &mut dyn Iterator<Item = String>| values.collect::<Vec<_>>().join(" ");
         let nodes = words(&mut self.drives.iter().map(|drive| drive.node.to_string()));

@@ -41,7 +41,7 @@ pub enum Found<I> {
 /// Request of the leader to a node, for all of that node's drives.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Request<I> {
-    /// What is on the drives? From then on the node does what is based on this look, and nothing else.
+    /// Asks for the contents of the drives. From then on the node does what is based on this look, and nothing else.
     Look,
     /// Begin this format on each drive that is empty.
     Begin(I),

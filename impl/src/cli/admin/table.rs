@@ -62,7 +62,7 @@ pub fn of(info: &Info) -> String {
     text
 }
 
-/// How many servers answer, and why the others do not.
+/// Number of servers that answer, and the reasons of those that do not.
 fn nodes(info: &Info) -> String {
     let (online, all) = (
         info.servers.iter().filter(|server| server.state == "online"),

@@ -88,7 +88,7 @@ impl Layout {
     }
 
     /// # Errors
-    /// What is wrong with it.
+    /// The defect, in words.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         let set_size = self.set_size();
         if set_size == 0 || set_size > SET_SIZE_MAX || self.sets.iter().any(|set| set.len() != set_size) {

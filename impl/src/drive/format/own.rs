@@ -73,7 +73,7 @@ impl OwnDrives {
     /// Looks again at those that have no format. Blocks, and writes nothing.
     ///
     /// # Errors
-    /// Those of [`OwnDrives::look`].
+    /// The same as those of [`OwnDrives::look`].
     pub fn look_again(&mut self) -> Result<(), FormatError> {
         for drive in &mut self.found {
             if drive.format().is_none() {

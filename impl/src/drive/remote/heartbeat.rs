@@ -1,5 +1,5 @@
-//! What is known of another node without asking it: its heartbeats. They order, shorten and inform; no answer to a
-//! client rests on them.
+//! Heartbeats: the state of other nodes, known without a call. They order and shorten waits and inform operators; no
+//! answer to a client rests on them.
 
 use crate::{
     drive::{Drive, DriveState, DriveStatus},
@@ -95,7 +95,7 @@ struct Known {
 pub struct Cluster {
     /// Index of this node.
     pub me: usize,
-    /// What operators call it.
+    /// Name and port, for operators.
     pub name: String,
     /// Index of the node of each drive, in the order of the drives' places.
     pub places: Vec<usize>,

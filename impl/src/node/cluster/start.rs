@@ -26,7 +26,7 @@ const TOLD_AFTER: Duration = Duration::from_secs(2);
 /// Question of one node to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Question {
-    /// What is on the drives?
+    /// Asks for the contents of the drives.
     Ask,
     /// A request of the leader, and the number of its look at this node that it is, or is based on.
     Lead(u64, formation::Request<Layout>),
@@ -36,7 +36,7 @@ enum Question {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Told {
     reply: Reply<Layout>,
-    /// What is in the way, for operators.
+    /// Reasons why drives cannot be formatted, for operators.
     reasons: Vec<String>,
 }
 
@@ -48,7 +48,7 @@ impl Told {
         }
     }
 
-    /// What was found on the drives; none of it if something else was told.
+    /// Contents of the drives; empty if the answer is another one.
     fn found(&self) -> &[Found<Layout>] {
         match &self.reply {
             Reply::Found(found) => found,
