@@ -4,12 +4,12 @@
 use crate::{
     http,
     s3::Client,
-    server::{ACCESS_KEY, SECRET_KEY, binary},
+    server::{ACCESS_KEY, SECRET_KEY, binary, free_ports},
 };
 use std::{
     fs::{self, File},
     io::Write,
-    net::TcpListener,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -38,16 +38,11 @@ impl Cluster {
             .prefix("impl-test-")
             .tempdir_in(parent)
             .expect("a temporary folder");
-        // Held together, so that all are different.
-        let held: Vec<TcpListener> = (0..nodes)
-            .map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"))
-            .collect();
-        let port = |listener: &TcpListener| listener.local_addr().expect("its address").port();
         Cluster {
             folder,
             drives_per_node,
-            ports: held.iter().map(port).collect(),
-            children: held.iter().map(|_| None).collect(),
+            ports: free_ports(Ipv4Addr::LOCALHOST, nodes).expect("free ports"),
+            children: (0..nodes).map(|_| None).collect(),
             variables: Vec::new(),
         }
     }
@@ -89,7 +84,7 @@ impl Cluster {
         let drives = |node| (0..self.drives_per_node).map(move |drive| (node, drive));
         self.nodes()
             .flat_map(drives)
-            .map(|(node, drive)| format!("{}{}", self.endpoint(node), self.drive(node, drive).display()))
+            .map(|(node, drive)| drive_url(Ipv4Addr::LOCALHOST, self.ports[node], &self.drive(node, drive)))
             .collect()
     }
 
@@ -144,10 +139,7 @@ impl Cluster {
     /// Waits until a node is ready, and writes succeed as far as it can tell.
     pub fn wait_ready(&mut self, node: usize) {
         let port = self.ports[node];
-        self.wait_until(node, "ready", |_| {
-            let is_well = |path| http::status(port, "GET", path) == Some(200);
-            is_well("/minio/health/ready") && is_well("/minio/health/cluster")
-        });
+        self.wait_until(node, "ready", |_| is_well(port));
     }
 
     /// Waits until the log of a node contains this text.
@@ -224,6 +216,19 @@ impl Cluster {
     fn log_path(&self, node: usize) -> PathBuf {
         self.folder.path().join(format!("node{node}.log"))
     }
+}
+
+/// Returns the URL of a drive of the node at this address.
+#[must_use]
+pub fn drive_url(host: Ipv4Addr, port: u16, folder: &Path) -> String {
+    format!("http://{host}:{port}{}", folder.display())
+}
+
+/// Returns whether the server on this port is ready, and writes succeed as far as it can tell.
+#[must_use]
+pub fn is_well(port: u16) -> bool {
+    let is_ok = |path| http::status(port, "GET", path) == Some(200);
+    is_ok("/minio/health/ready") && is_ok("/minio/health/cluster")
 }
 
 impl Drop for Cluster {

@@ -3,8 +3,8 @@
 use crate::{http, mounts::Mounts};
 use std::{
     fs::{self, File},
-    io::{ErrorKind, Read, Seek, SeekFrom, Write},
-    net::{TcpListener, TcpStream},
+    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::OnceLock,
@@ -392,6 +392,16 @@ fn refuses_plain_text(port: u16) -> bool {
 /// Returns a port that is free now.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    free_ports(Ipv4Addr::LOCALHOST, 1).expect("a free port")[0]
+}
+
+/// Returns so many different ports of an address that are free now.
+///
+/// # Errors
+/// Errors of the sockets.
+pub fn free_ports(address: Ipv4Addr, count: usize) -> io::Result<Vec<u16>> {
+    let bind = |_| TcpListener::bind((address, 0));
+    // Held together, so that all are different.
+    let held = (0..count).map(bind).collect::<io::Result<Vec<TcpListener>>>()?;
+    held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
