@@ -9,31 +9,27 @@
 )]
 
 use std::error::Error;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::tests::s3::Client;
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 mod load;
 mod operation;
 mod report;
 mod server;
+mod subject;
 mod workload;
 
 use operation::{Operation, Selection, Selector, parse_listing, parse_size};
-use report::{Fact, Figures, Report, Row, Target};
-use server::{Launch, Server};
-use workload::Workload;
+use report::Report;
+use server::{Launch, Servers};
+use subject::{Subject, Task};
 
-/// Interval of the server's CPU time checks; work that it does this soon after its last answer is counted.
-const SETTLE: Duration = Duration::from_millis(200);
-/// Most CPU time in an interval at which a server counts as quiet: earlier work is done.
-const QUIET_CPU: Duration = Duration::from_millis(10);
-/// Time after which a server that is not quiet is measured nevertheless.
-const QUIET_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time after the start at which a server counts as idle.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// Share of an operation's time for which it runs unmeasured before its rounds.
@@ -56,9 +52,13 @@ Examples:
   bench --listing 100000 --seconds 20       list-100000, and nothing else
   bench --no-operations --rounds 5          starts, stops, idle memory and size only
   bench --compare OLD --rounds 5            a second binary, in turn with this workspace's
+  bench --nodes 4 --drives 1                four nodes of one drive each, connections spread over them
+  bench --nodes 4 --drives 1 --stop-node --rounds 3
+                                            the same, and again while the last node hangs
 
 Columns: latencies are from request to checked answer. CPU is that of the server, user and system, for one operation, \
-then for a GiB or for a key. Generator and server share the CPUs: compare within one run only.";
+then for a GiB or for a key; several nodes are added up. Generator and server share the CPUs: compare within one run \
+only.";
 
 /// Measures a server: operations a second, latency and CPU time of S3 operations; starts, stops, memory.
 #[derive(Parser, Debug)]
@@ -67,9 +67,18 @@ struct Args {
     /// Folder for the drives; once for each [default: /dev/shm, then the folder for temporary files]
     #[arg(long)]
     dir: Vec<PathBuf>,
-    /// Number of drives
+    /// Number of server processes on this machine that are the nodes of one store
+    #[arg(long, default_value_t = 1, value_parser = parse_nodes, conflicts_with = "endpoint")]
+    nodes: usize,
+    /// IPv4 address of this machine in the URLs of several nodes' drives; in a container MinIO takes none of loopback
+    #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
+    host: Ipv4Addr,
+    /// Number of drives, per node
     #[arg(long, default_value_t = 4)]
     drives: u32,
+    /// Measure each round twice, with all nodes and with the last one stopped (SIGSTOP); connections are to the others
+    #[arg(long, conflicts_with = "endpoint")]
+    stop_node: bool,
     /// Server binary [default: this workspace's, built in release mode]
     #[arg(long)]
     server: Option<PathBuf>,
@@ -129,6 +138,10 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if args.stop_node && args.nodes == 1 {
+        let message = "--stop-node needs --nodes: the connections are to the other nodes";
+        Args::command().error(ErrorKind::ArgumentConflict, message).exit();
+    }
     match measure(&args) {
         Ok(reports) => {
             if args.json {
@@ -137,8 +150,7 @@ fn main() -> ExitCode {
             }
             let failed = reports
                 .iter()
-                .flat_map(|report| &report.targets)
-                .any(|target| target.failure.is_some());
+                .any(|report| report.has_failures() || report.misses().count() > 0);
             if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
         Err(error) => {
@@ -146,13 +158,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Row of the table: an operation at a number of connections.
-#[derive(Clone, Copy)]
-struct Task {
-    operation: Operation,
-    connections: usize,
 }
 
 impl Args {
@@ -216,7 +221,8 @@ fn measure(args: &Args) -> Result<Vec<Report>, Box<dyn Error>> {
 /// Measures a server that is already running.
 fn measure_running(args: &Args, endpoint: &str) -> Result<Report, Box<dyn Error>> {
     let client = Client::new(resolve(endpoint)?, &args.access, &args.secret);
-    let mut subject = Subject::new(args, endpoint.into(), &client, args.pid)?;
+    let pids = args.pid.into_iter().collect();
+    let mut subject = Subject::new(endpoint.into(), &args.tasks(), &[client], pids)?;
     if let Some(command) = &args.when_prepared {
         for Task { operation, connections } in args.tasks() {
             let time = Duration::from_secs_f64(args.seconds);
@@ -239,52 +245,27 @@ fn measure_running(args: &Args, endpoint: &str) -> Result<Report, Box<dyn Error>
     })
 }
 
-/// Starts and measures servers on new drives in `dir`; two take turns.
+/// Starts and measures stores on new drives in `dir`; two take turns.
 fn measure_in(args: &Args, dir: &Path, binaries: &[PathBuf]) -> Result<Report, Box<dyn Error>> {
     let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(dir)?;
-    let setting = format!(
-        "{} drives on {} ({})",
-        args.drives,
-        server::file_system(dir)?,
-        dir.display()
-    );
-    let mut launches: Vec<Launch> = Vec::new();
-    let mut servers: Vec<Server> = Vec::new();
+    let file_system = server::file_system(dir)?;
+    let (nodes, drives) = (args.nodes, args.drives);
+    let place = format!("on {file_system} ({})", dir.display());
+    let setting = match nodes {
+        1 => format!("{drives} drives {place}"),
+        _ => format!("{nodes} nodes, drives of each: {drives}, {place}"),
+    };
+    let mut started: Vec<(Launch, Servers)> = Vec::new();
     let mut subjects: Vec<Subject> = Vec::new();
-    for (index, binary) in binaries.iter().enumerate() {
-        let credentials = (args.access.clone(), args.secret.clone());
-        let dir = folder.path().join(["a", "b"][index]);
-        std::fs::create_dir_all(&dir)?;
-        let launch = Launch {
-            binary: binary.clone(),
-            dir,
-            drives: args.drives,
-            credentials,
-        };
-        let server = launch.start()?;
-        let mut subject = Subject::new(args, name(binary), &launch.client(server.addr), Some(server.pid()))?;
-        match server::stripped_bytes(binary, folder.path()) {
-            Ok(bytes) => subject.note("size of the stripped binary", bytes as f64 / MIB, "MiB"),
-            Err(error) => {
-                eprintln!("{error}: the size is that of the binary as it is");
-                subject.note(
-                    "size of the binary",
-                    std::fs::metadata(binary)?.len() as f64 / MIB,
-                    "MiB",
-                );
-            }
-        }
-        subject.note("start on new drives", milliseconds(server.ready_after), "ms");
-        std::thread::sleep(IDLE_AFTER);
-        subject.note_memory("idle RSS after the start", "VmRSS")?;
-        launches.push(launch);
-        servers.push(server);
+    for (binary, name) in binaries.iter().zip(["a", "b"]) {
+        let (launch, servers, subject) = start(args, binary, folder.path(), name)?;
+        started.push((launch, servers));
         subjects.push(subject);
     }
     if run_all(args, &mut subjects) {
-        for ((launch, server), subject) in launches.iter().zip(servers).zip(&mut subjects) {
+        for ((launch, servers), subject) in started.into_iter().zip(&mut subjects) {
             subject.note_memory("peak RSS", "VmHWM")?;
-            if let Err(error) = restart(args.rounds, launch, server, subject) {
+            if let Err(error) = subject.restart(args.rounds, &launch, servers) {
                 subject.target.failure = Some(format!("after a restart: {error}"));
             }
         }
@@ -295,116 +276,38 @@ fn measure_in(args: &Args, dir: &Path, binaries: &[PathBuf]) -> Result<Report, B
     })
 }
 
-/// Measures stops, starts after them, and starts after a kill, and checks that the objects survive.
-fn restart(rounds: u32, launch: &Launch, server: Server, subject: &mut Subject) -> Result<(), Box<dyn Error>> {
-    let (mut stops, mut starts, mut starts_after_kill) = (Vec::new(), Vec::new(), Vec::new());
-    let mut server = server;
-    for _ in 0..rounds.max(1) {
-        let (stopped_after, status) = server.terminate()?;
-        if !status.success() {
-            return Err(format!("SIGTERM ended the server with {status}").into());
-        }
-        stops.push(milliseconds(stopped_after));
-        server = launch.start()?;
-        starts.push(milliseconds(server.ready_after));
-        server.kill()?;
-        server = launch.start()?;
-        starts_after_kill.push(milliseconds(server.ready_after));
+/// Starts a store on new drives in the subfolder `name`, and notes its size, start and idle memory.
+fn start(args: &Args, binary: &Path, folder: &Path, name: &str) -> Result<(Launch, Servers, Subject), Box<dyn Error>> {
+    let credentials = (args.access.clone(), args.secret.clone());
+    let nodes = (args.host, args.nodes);
+    let launch = Launch::new(binary, folder.join(name), nodes, args.drives, credentials)?;
+    let servers = launch.start()?;
+    if args.nodes > 1 {
+        server::wait_until_well(launch.ports())?;
     }
-    subject.note("stop after SIGTERM", report::median(stops), "ms");
-    subject.note("start on these drives", report::median(starts), "ms");
-    subject.note("start after SIGKILL", report::median(starts_after_kill), "ms");
-    subject.workload.check_after_restart(&launch.client(server.addr))?;
-    Ok(())
-}
-
-/// Server under measurement, with its results so far.
-struct Subject {
-    pid: Option<u32>,
-    workload: Workload,
-    target: Target,
-}
-
-impl Subject {
-    fn new(args: &Args, name: String, client: &Client, pid: Option<u32>) -> Result<Subject, Box<dyn Error>> {
-        let tasks = args.tasks();
-        let operations: Vec<Operation> = tasks.iter().map(|task| task.operation).collect();
-        let connections_max = tasks.iter().map(|task| task.connections).max().unwrap_or(1);
-        let rows = tasks.into_iter().map(|Task { operation, connections }| Row {
-            operation,
-            connections,
-            rounds: Vec::new(),
-        });
-        let target = Target {
-            name,
-            rows: rows.collect(),
-            facts: Vec::new(),
-            failure: None,
-        };
-        Ok(Subject {
-            pid,
-            workload: Workload::new(client, &operations, connections_max)?,
-            target,
-        })
+    let mut clients = launch.clients();
+    if args.stop_node {
+        clients.pop();
     }
-
-    fn note(&mut self, label: &'static str, value: f64, unit: &'static str) {
-        self.target.facts.push(Fact { label, value, unit });
-    }
-
-    fn note_memory(&mut self, label: &'static str, name: &str) -> Result<(), Box<dyn Error>> {
-        if let Some(pid) = self.pid {
-            self.note(label, server::memory_bytes(pid, name)? as f64 / MIB, "MiB");
-        }
-        Ok(())
-    }
-
-    /// Waits until the server has finished background work, which would be counted for the next operation.
-    fn wait_until_quiet(&self) -> Result<(), Box<dyn Error>> {
-        let start = Instant::now();
-        loop {
-            let before = self.pid.map(server::cpu_time).transpose()?;
-            std::thread::sleep(SETTLE);
-            let after = self.pid.map(server::cpu_time).transpose()?;
-            let is_quiet = after
-                .zip(before)
-                .is_none_or(|(after, before)| after <= before + QUIET_CPU);
-            if is_quiet || start.elapsed() > QUIET_TIMEOUT {
-                return Ok(());
-            }
+    let title = binary.display().to_string();
+    let mut subject = Subject::new(title, &args.tasks(), &clients, servers.pids())?;
+    subject.ports = launch.ports().to_vec();
+    match server::stripped_bytes(binary, folder) {
+        Ok(bytes) => subject.note("size of the stripped binary", bytes as f64 / MIB, "MiB"),
+        Err(error) => {
+            eprintln!("{error}: the size is that of the binary as it is");
+            let bytes = std::fs::metadata(binary)?.len();
+            subject.note("size of the binary", bytes as f64 / MIB, "MiB");
         }
     }
-
-    /// Prepares and measures one run, and deletes what it leaves over. Returns `None` if it failed.
-    fn run(&mut self, task: Task, seconds: f64) -> Option<Figures> {
-        let figures = self.run_prepared(task, Duration::from_secs_f64(seconds));
-        let fail = |error| self.target.failure = Some(format!("{}: {error}", task.operation));
-        figures.map_err(fail).ok()
-    }
-
-    fn run_prepared(&mut self, task: Task, time: Duration) -> Result<Figures, Box<dyn Error>> {
-        let Task { operation, connections } = task;
-        self.workload.prepare(operation, connections, time)?;
-        self.wait_until_quiet()?;
-        let own_pid = std::process::id();
-        let server_before = self.pid.map(server::cpu_time).transpose()?;
-        let client_before = server::cpu_time(own_pid)?;
-        let run = self.workload.run(operation, connections, time)?;
-        std::thread::sleep(SETTLE);
-        let client_cpu = server::cpu_time(own_pid)?.saturating_sub(client_before);
-        let server_after = self.pid.map(server::cpu_time).transpose()?;
-        let server_cpu = server_after
-            .zip(server_before)
-            .map(|(after, before)| after.saturating_sub(before));
-        self.workload.trim(operation)?;
-        // Background work would take CPU time from the server whose turn is next.
-        self.wait_until_quiet()?;
-        Ok(Figures::new(&run, server_cpu, client_cpu))
-    }
+    subject.note("start on new drives", milliseconds(servers.ready_after), "ms");
+    std::thread::sleep(IDLE_AFTER);
+    subject.note_memory("idle RSS after the start", "VmRSS")?;
+    Ok((launch, servers, subject))
 }
 
-/// Runs the operations in every round on every server; the servers take turns. Returns false if one failed: that ends
-/// the measurement, but the figures taken before are worth printing.
+/// Runs the operations in every round on every store; the stores take turns. Returns false if one failed: that ends the
+/// measurement, but the figures taken before are worth printing.
 fn run_all(args: &Args, subjects: &mut [Subject]) -> bool {
     let runs = args.tasks().into_iter().enumerate().try_for_each(|(index, task)| {
         for subject in &mut *subjects {
@@ -415,6 +318,10 @@ fn run_all(args: &Args, subjects: &mut [Subject]) -> bool {
                 eprintln!("{}: {}, {}", subject.target.name, task.operation, task.connections);
                 let figures = subject.run(task, args.seconds)?;
                 subject.target.rows[index].rounds.push(figures);
+                if args.stop_node {
+                    let figures = subject.run_with_stopped_node(task, args.seconds)?;
+                    subject.target.rows[index].stopped.push(figures);
+                }
             }
         }
         Some(())
@@ -450,10 +357,6 @@ fn resolve(endpoint: &str) -> Result<SocketAddr, Box<dyn Error>> {
     Ok(addr.ok_or_else(|| format!("--endpoint {endpoint}: no address"))?)
 }
 
-fn name(binary: &Path) -> String {
-    binary.display().to_string()
-}
-
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
@@ -464,6 +367,11 @@ fn parse_connections(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|connections| (1..=1_024).contains(connections));
     connections.ok_or_else(|| format!("{text:?}: not a number from 1 to 1024"))
+}
+
+fn parse_nodes(text: &str) -> Result<usize, String> {
+    let nodes = text.parse().ok().filter(|nodes| (1..=16).contains(nodes));
+    nodes.ok_or_else(|| format!("{text:?}: not a number from 1 to 16"))
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {

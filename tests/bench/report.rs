@@ -11,6 +11,11 @@ use crate::operation::Operation;
 const OPERATIONS_HEAD: &str = "\
 | operation           | conn. |    op/s |  p50 ms |  p99 ms | CPU µs/op |       CPU for | client µs/op |
 |---------------------|------:|--------:|--------:|--------:|----------:|--------------:|-------------:|";
+const STOPPED_HEAD: &str = "\
+| operation           | conn. | p99, times healthy | errors in 2 s | slowest in 2 s, in ms |
+|---------------------|------:|-------------------:|--------------:|----------------------:|";
+/// Most that p99 may grow by when a node is stopped.
+const STOPPED_P99_RATIO_MAX: f64 = 3.0;
 const FACTS_HEAD: &str = "\
 | process                       |           |
 |-------------------------------|----------:|";
@@ -55,11 +60,23 @@ impl Figures {
     }
 }
 
+/// Figures of one run while the last node was stopped.
+#[derive(Clone, Copy, Debug)]
+pub struct StoppedFigures {
+    pub figures: Figures,
+    /// Failures that were tolerated, right after the stop and before the run.
+    pub failures: u64,
+    /// Longest operation of that time, with its repetitions.
+    pub slowest_ms: f64,
+}
+
 /// Rounds of one operation on one server, at one number of connections.
 pub struct Row {
     pub operation: Operation,
     pub connections: usize,
     pub rounds: Vec<Figures>,
+    /// The same with the last node stopped, each right after the round with all nodes; empty if that is not measured.
+    pub stopped: Vec<StoppedFigures>,
 }
 
 pub struct Fact {
@@ -92,6 +109,9 @@ impl Report {
         for target in &self.targets {
             target.print();
         }
+        for miss in self.misses() {
+            println!("\nMISSED {miss}");
+        }
         if let [a, b] = self.targets.as_slice() {
             println!("\nratio {} / {}, median of the pairs", b.name, a.name);
             let pairs = a.rows.iter().zip(&b.rows);
@@ -99,6 +119,22 @@ impl Report {
                 println!("{}", ratio_text(row_a, row_b));
             }
         }
+    }
+
+    /// Returns whether an error ended the measurement of a server.
+    pub fn has_failures(&self) -> bool {
+        self.targets.iter().any(|target| target.failure.is_some())
+    }
+
+    /// Returns what of the first server misses its target, in words. Of another one nothing is asked.
+    pub fn misses(&self) -> impl Iterator<Item = String> {
+        self.targets.iter().take(1).flat_map(|target| &target.rows).filter_map(|row| {
+            let ratio = row.stopped_p99_ratio().filter(|&ratio| ratio > STOPPED_P99_RATIO_MAX)?;
+            let operation = row.operation;
+            Some(format!(
+                "{operation}: p99 with a stopped node is {ratio:.2} of the healthy one, at most {STOPPED_P99_RATIO_MAX}"
+            ))
+        })
     }
 
     fn to_json(&self) -> Value {
@@ -116,6 +152,7 @@ impl Target {
         for row in self.rows.iter().filter(|row| !row.rounds.is_empty()) {
             println!("{}", row.text());
         }
+        self.print_stopped();
         if !self.facts.is_empty() {
             println!("\n{FACTS_HEAD}");
         }
@@ -127,10 +164,32 @@ impl Target {
         }
     }
 
+    /// Prints the rounds with a stopped node, and how they compare with the others.
+    fn print_stopped(&self) {
+        let rows = || self.rows.iter().filter(|row| !row.stopped.is_empty());
+        if rows().count() == 0 {
+            return;
+        }
+        println!("\nwith the last node stopped\n\n{OPERATIONS_HEAD}");
+        for row in rows() {
+            println!("{}", row.stopped_text());
+        }
+        println!("\n{STOPPED_HEAD}");
+        for row in rows() {
+            println!("{}", row.stopped_ratio_text());
+        }
+    }
+
     fn to_json(&self) -> Value {
         let rows = self.rows.iter().map(|row| {
             let rounds: Vec<Value> = row.rounds.iter().map(figures_json).collect();
-            json!({ "operation": row.operation.to_string(), "connections": row.connections, "rounds": rounds })
+            let stopped: Vec<Value> = row.stopped.iter().map(stopped_json).collect();
+            json!({
+                "operation": row.operation.to_string(),
+                "connections": row.connections,
+                "rounds": rounds,
+                "rounds_with_stopped_node": stopped,
+            })
         });
         let facts = self.facts.iter().map(|fact| {
             let Fact { label, value, unit } = fact;
@@ -155,7 +214,35 @@ impl Fact {
 
 impl Row {
     fn text(&self) -> String {
-        let figures = Figures::median(&self.rounds);
+        self.text_of(&self.rounds)
+    }
+
+    fn stopped_text(&self) -> String {
+        let rounds: Vec<Figures> = self.stopped.iter().map(|round| round.figures).collect();
+        self.text_of(&rounds)
+    }
+
+    /// Returns p99 with a stopped node as a multiple of that with all nodes, the median of the rounds.
+    fn stopped_p99_ratio(&self) -> Option<f64> {
+        let pairs = self.stopped.iter().zip(&self.rounds);
+        let ratios = pairs.map(|(stopped, all)| stopped.figures.p99_ms / all.p99_ms);
+        (!self.stopped.is_empty()).then(|| median(ratios))
+    }
+
+    fn stopped_ratio_text(&self) -> String {
+        let slowest_ms = self.stopped.iter().map(|round| round.slowest_ms).fold(0.0, f64::max);
+        format!(
+            "| {:<19} | {:>5} | {:>18.2} | {:>13} | {:>21.2} |",
+            self.operation,
+            self.connections,
+            self.stopped_p99_ratio().unwrap_or(f64::NAN),
+            self.stopped.iter().map(|round| round.failures).sum::<u64>(),
+            slowest_ms,
+        )
+    }
+
+    fn text_of(&self, rounds: &[Figures]) -> String {
+        let figures = Figures::median(rounds);
         format!(
             "| {:<19} | {:>5} | {:>7.*} | {:>7.2} | {:>7.2} | {:>9} | {:>13} | {:>12.0} |",
             self.operation,
@@ -224,6 +311,13 @@ fn figures_json(figures: &Figures) -> Value {
         "server_cpu_us": figures.server_cpu_us,
         "client_cpu_us": figures.client_cpu_us,
     })
+}
+
+fn stopped_json(round: &StoppedFigures) -> Value {
+    let mut value = figures_json(&round.figures);
+    value["failures_before"] = json!(round.failures);
+    value["slowest_ms_before"] = json!(round.slowest_ms);
+    value
 }
 
 /// Formats the ratios of a pair. Each round is compared with the adjacent one of the other server, so that drift of the
@@ -309,6 +403,7 @@ mod tests {
             },
             connections: 1,
             rounds: vec![figures(9.5, Some(61_000.0))],
+            stopped: Vec::new(),
         };
         assert_eq!(
             row.text(),
@@ -340,9 +435,54 @@ mod tests {
             },
             connections: 16,
             rounds: rounds.map(|ops| figures(ops, None)).to_vec(),
+            stopped: Vec::new(),
         };
         // The machine halves its speed after the first round; the second server is 10 % faster throughout.
         let text = ratio_text(&row([200.0, 100.0, 100.0]), &row([220.0, 110.0, 110.0]));
         assert_eq!(text, "put-4KiB               16  op/s 1.100  p99 1.000  CPU per op -");
+    }
+
+    #[test]
+    fn a_stopped_node_is_compared_with_the_round_before() {
+        let stopped = |p99_ms: f64, failures: u64| StoppedFigures {
+            figures: Figures {
+                p99_ms,
+                ..figures(50.0, None)
+            },
+            failures,
+            slowest_ms: 100.0 * p99_ms,
+        };
+        let row = |p99_ms: [f64; 3]| Row {
+            operation: Operation {
+                kind: Kind::Get,
+                size: 4 << 10,
+            },
+            connections: 16,
+            rounds: vec![figures(100.0, None); 3],
+            stopped: p99_ms.map(|p99_ms| stopped(p99_ms, 2)).to_vec(),
+        };
+        let misses = |row| {
+            let target = Target {
+                name: "server".into(),
+                rows: vec![row],
+                facts: Vec::new(),
+                failure: None,
+            };
+            let report = Report {
+                setting: "4 nodes".into(),
+                targets: vec![target],
+            };
+            report.misses().collect::<Vec<_>>()
+        };
+        let kept = row([4.0, 6.0, 9.0]);
+        assert_eq!(
+            kept.stopped_ratio_text(),
+            "| get-4KiB            |    16 |               3.00 |             6 |                900.00 |"
+        );
+        assert!(misses(kept).is_empty());
+        assert_eq!(
+            misses(row([2.0, 7.0, 9.0])),
+            ["get-4KiB: p99 with a stopped node is 3.50 of the healthy one, at most 3"]
+        );
     }
 }

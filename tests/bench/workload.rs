@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::tests::s3::{Client, Error};
 use sha2::{Digest, Sha256};
@@ -23,6 +23,8 @@ const SPARE_BYTES_MAX: u64 = 512 << 20;
 const PREPARE_CONNECTIONS: usize = 16;
 /// Time limit of unmeasured work.
 const PREPARE_TIME: Duration = Duration::from_secs(3_600);
+/// Pause before an operation whose failure was tolerated is repeated.
+const REPEAT_PAUSE: Duration = Duration::from_millis(20);
 /// Bytes of each object size that are read again at the end, within these counts of objects.
 const SAMPLE_BYTES: u64 = 64 << 20;
 const SAMPLE_OBJECTS_MIN: u64 = 4;
@@ -40,10 +42,12 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Prepares for these operations, each on at most `connections_max` connections. Creates the bucket, which must not
-    /// exist: the objects of an earlier run would be in the listing.
-    pub fn new(client: &Client, operations: &[Operation], connections_max: usize) -> Result<Workload, Error> {
-        let mut clients = vec![client.clone(); connections_max.max(PREPARE_CONNECTIONS)];
+    /// Prepares for these operations, each on at most `connections_max` connections, which are spread evenly over
+    /// `nodes`, clients of at least one node. Creates the bucket, which must not exist: the objects of an earlier run
+    /// would be in the listing.
+    pub fn new(nodes: &[Client], operations: &[Operation], connections_max: usize) -> Result<Workload, Error> {
+        let clients = nodes.iter().cycle().take(connections_max.max(PREPARE_CONNECTIONS));
+        let mut clients: Vec<Client> = clients.cloned().collect();
         clients[0].create_bucket(BUCKET)?;
         let mut kept = BTreeMap::new();
         for operation in operations {
@@ -90,33 +94,58 @@ impl Workload {
     /// Runs one operation for `time`, and checks each answer. The objects that it reads or deletes must have been
     /// written ([`Self::prepare`]).
     pub fn run(&mut self, operation: Operation, connections: usize, time: Duration) -> Result<Run, Error> {
+        let ops_max = self.ops_max(operation, connections);
+        self.run_limited(operation, connections, Limit { time, ops_max }, &Tolerance::default())
+    }
+
+    /// Runs like [`Self::run`] right after a node was stopped: an operation that fails within `time` is repeated until
+    /// it succeeds, so that what is stored stays known. Returns how many failures there were.
+    pub fn run_tolerant(
+        &mut self,
+        operation: Operation,
+        connections: usize,
+        time: Duration,
+    ) -> Result<(Run, u64), Error> {
+        let tolerance = Tolerance::until(Instant::now() + time);
+        let ops_max = self.ops_max(operation, connections);
+        let run = self.run_limited(operation, connections, Limit { time, ops_max }, &tolerance)?;
+        Ok((run, tolerance.failures.into_inner()))
+    }
+
+    /// Returns how many operations a run may do.
+    fn ops_max(&self, operation: Operation, connections: usize) -> u64 {
         let set = self.set(operation);
-        let ops_max = match operation.kind {
+        match operation.kind {
             Kind::Put => (RUN_BYTES_MAX / set.object_bytes).max(connections as u64),
             Kind::Get | Kind::Head | Kind::List => u64::MAX,
             Kind::Delete | Kind::DeleteObjects => set.spare() / operation.keys(),
-        };
-        self.run_limited(operation, connections, Limit { time, ops_max })
+        }
     }
 
     /// Checks that the server has exactly the objects that it acknowledged, and reads a sample.
+    ///
+    /// The listing is that of one node; the sample is read on all connections in turn, so from all nodes.
     pub fn check(&mut self) -> Result<(), Error> {
-        let client = &mut self.clients[0];
         let mut wanted: Vec<String> = self.sets.values().flat_map(Set::live_keys).collect();
         wanted.sort_unstable();
-        check_keys(&client.list_all(BUCKET, "")?, wanted)?;
+        check_keys(&self.clients[0].list_all(BUCKET, "")?, wanted)?;
+        let connections = self.clients.len() as u64;
         for set in self.sets.values() {
             let sample = (SAMPLE_BYTES / set.object_bytes).clamp(SAMPLE_OBJECTS_MIN, SAMPLE_OBJECTS_MAX);
-            for number in (0..sample.min(set.live_count())).map(scatter) {
-                get(client, set, &self.contents, set.live_number(number % set.live_count()))?;
+            for index in 0..sample.min(set.live_count()) {
+                let client = &mut self.clients[(index % connections) as usize];
+                let number = set.live_number(scatter(index) % set.live_count());
+                get(client, set, &self.contents, number)?;
             }
         }
         Ok(())
     }
 
-    /// Repeats the check on new connections to a restarted server.
-    pub fn check_after_restart(&mut self, client: &Client) -> Result<(), Error> {
-        self.clients.fill_with(|| client.clone());
+    /// Repeats the check on new connections to the nodes of a restarted store.
+    pub fn check_after_restart(&mut self, nodes: &[Client]) -> Result<(), Error> {
+        for (client, node) in self.clients.iter_mut().zip(nodes.iter().cycle()) {
+            *client = node.clone();
+        }
         self.check()
     }
 
@@ -130,11 +159,18 @@ impl Workload {
             time: PREPARE_TIME,
             ops_max: ops,
         };
-        self.run_limited(Operation { kind, size }, PREPARE_CONNECTIONS, limit)
+        let operation = Operation { kind, size };
+        self.run_limited(operation, PREPARE_CONNECTIONS, limit, &Tolerance::default())
             .map(drop)
     }
 
-    fn run_limited(&mut self, operation: Operation, connections: usize, limit: Limit) -> Result<Run, Error> {
+    fn run_limited(
+        &mut self,
+        operation: Operation,
+        connections: usize,
+        limit: Limit,
+        tolerance: &Tolerance,
+    ) -> Result<Run, Error> {
         let Workload {
             clients,
             contents,
@@ -149,7 +185,7 @@ impl Workload {
         };
         let counter = AtomicU64::new(first);
         let clients = &mut clients[..connections];
-        let run = load::run(clients, limit, &counter, |client, number| match operation.kind {
+        let once = |client: &mut Client, number| match operation.kind {
             Kind::Put => {
                 let body = contents.of(number, set.object_bytes);
                 client.put(BUCKET, &set.key(number), body).map(drop)
@@ -165,6 +201,9 @@ impl Workload {
                 let start = set.deleted + (number - first) * operation.size;
                 delete_objects(client, (start..start + operation.size).map(|number| set.key(number)))
             }
+        };
+        let run = load::run(clients, limit, &counter, |client, number| {
+            tolerance.repeat(|| once(client, number))
         })?;
         let set = sets.get_mut(&operation.object_bytes()).expect("it was read above");
         match operation.kind {
@@ -173,6 +212,35 @@ impl Workload {
             Kind::Get | Kind::Head | Kind::List => *reads = counter.load(Ordering::Relaxed),
         }
         Ok(run)
+    }
+}
+
+/// Failures that are counted instead of ending a run: those before a point in time; by default none.
+#[derive(Default)]
+struct Tolerance {
+    /// `None` if no failure is tolerated.
+    until: Option<Instant>,
+    failures: AtomicU64,
+}
+
+impl Tolerance {
+    fn until(time: Instant) -> Tolerance {
+        Tolerance {
+            until: Some(time),
+            failures: AtomicU64::new(0),
+        }
+    }
+
+    /// Does an operation, again and again while its failures are tolerated.
+    fn repeat(&self, mut operation: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
+        loop {
+            let result = operation();
+            if result.is_ok() || self.until.is_none_or(|until| Instant::now() >= until) {
+                return result;
+            }
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(REPEAT_PAUSE);
+        }
     }
 }
 
@@ -433,6 +501,24 @@ mod tests {
         assert_eq!(contents.of(7, 4_096), Contents::new(4_096).of(7, 4_096));
         assert_ne!(contents.of(7, 4_096), contents.of(8, 4_096));
         assert!((0..1_000).all(|number| contents.of(number, 1 << 20).len() == 1 << 20));
+    }
+
+    #[test]
+    fn failures_are_repeated_while_they_are_tolerated() {
+        let failing = |tolerance: &Tolerance, failures: u64| {
+            let mut tries = 0;
+            tolerance.repeat(|| {
+                tries += 1;
+                let fails = || Error::Wrong("refused".into());
+                if tries > failures { Ok(()) } else { Err(fails()) }
+            })
+        };
+        assert!(failing(&Tolerance::default(), 0).is_ok());
+        assert!(failing(&Tolerance::default(), 1).is_err());
+        let tolerance = Tolerance::until(Instant::now() + Duration::from_secs(60));
+        assert!(failing(&tolerance, 3).is_ok());
+        assert_eq!(tolerance.failures.into_inner(), 3);
+        assert!(failing(&Tolerance::until(Instant::now()), 1).is_err());
     }
 
     #[test]
