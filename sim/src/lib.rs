@@ -6,6 +6,7 @@
 //! - [`drive`]: simulated drives with power loss, bitrot, ENOSPC, lying syncs and hangs.
 //! - [`formation`]: fault injection into the first start of several nodes.
 //! - [`linearizable`], [`listing`]: checks of the histories that clients record.
+//! - [`mutants`]: ways to break the server, each of which a scenario must notice.
 //! - [`net`]: simulated hosts on links with latency, bandwidth and partitions.
 //! - [`one_node`]: fault injection into a single node that serves clients.
 //! - [`peers`]: fault injection between nodes that call each other.
@@ -23,6 +24,7 @@ mod executor;
 pub mod formation;
 pub mod linearizable;
 pub mod listing;
+pub mod mutants;
 pub mod net;
 pub mod one_node;
 pub mod peers;

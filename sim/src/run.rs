@@ -327,7 +327,7 @@ fn assert_equal(name: &str, seed: u64, a: &[String], b: &[String], how: &str) {
     );
 }
 
-fn from_env(name: &str) -> Option<u64> {
+pub(crate) fn from_env(name: &str) -> Option<u64> {
     let value = env::var(name).ok()?;
     Some(
         value

@@ -4,19 +4,22 @@
 use super::{life::cluster_as, plan::Fault, plan::Plan};
 use crate::{
     World,
+    mutants::{Broken, Mutants, Running},
     one_node::{mutants::AnyMutant, names},
     peers,
 };
 use madsim::time::Duration;
 use model::protocol::mutant::Mutant as Break;
-use std::pin::Pin;
 use store::runtime::{Mutant, Mutant::*};
 
 /// Changes a plan so that the faults that reveal a mutant are frequent.
-pub type Focus = fn(&mut Plan);
+type Focus = fn(&mut Plan);
+
+/// Number of seeds for each mutant.
+const SEEDS: u64 = 300;
 
 /// Every mutant with its focus.
-pub const MUTANTS: [(Mutant, Focus); 13] = [
+const MUTANTS: [(Mutant, Focus); 13] = [
     (Protocol(Break::NoFencing), rivals),
     (Protocol(Break::ReadWithoutWriteBack), rivals),
     (Protocol(Break::ProposeAgain), rivals),
@@ -68,22 +71,22 @@ fn small(plan: &mut Plan) {
     (plan.strikers, plan.http) = (2, false);
 }
 
+/// Returns every mutant with its focus.
+pub fn mutants() -> Mutants {
+    let mutants = MUTANTS.map(|(mutant, focus)| Broken::new(mutant, name(mutant), broken(mutant, focus)));
+    Mutants::new("mutants of a cluster", SEEDS, mutants)
+}
+
 /// Returns a mutant's name in `specs/mutants.md`.
-pub fn name(mutant: Mutant) -> String {
+fn name(mutant: Mutant) -> String {
     match mutant {
         CallNumbersReused => peers::mutants::name(mutant).to_owned(),
         other => names::name(AnyMutant::Server(other)),
     }
 }
 
-/// Returns the table of [`MUTANTS`] in `specs/mutants.md`: its columns, and its rows without the last two (figures).
-pub fn table() -> (&'static [&'static str], impl Iterator<Item = String>) {
-    let rows = MUTANTS.iter().map(|(mutant, _)| name(*mutant));
-    (&["mutant", "seed", "noticed as"], rows)
-}
-
 /// Returns the scenario with a mutant.
-pub fn broken(mutant: Mutant, focus: Focus) -> impl Fn(World) -> Pin<Box<dyn Future<Output = ()>>> {
+fn broken(mutant: Mutant, focus: Focus) -> impl Fn(World) -> Running {
     move |world| {
         world.set_mutation(mutant.into());
         Box::pin(async move {

@@ -4,14 +4,19 @@ use super::{
     life::formation_as,
     plan::{Fault, Plan},
 };
-use crate::World;
+use crate::{
+    World,
+    mutants::{Broken, Mutants, Running},
+};
 use madsim::time::Duration;
 use model::formation::mutant::Mutant::{self, *};
-use std::pin::Pin;
 use store::runtime;
 
 /// Changes a plan so that what reveals a mutant is frequent.
-pub type Focus = fn(&mut Plan);
+type Focus = fn(&mut Plan);
+
+/// Number of seeds for each mutant.
+const SEEDS: u64 = 300;
 
 /// Every mutant with its name in `specs/mutants.md` and its focus.
 const MUTANTS: [(Mutant, &str, Focus); 9] = [
@@ -63,20 +68,9 @@ const MUTANTS: [(Mutant, &str, Focus); 9] = [
 ];
 
 /// Returns every mutant with its focus.
-pub fn mutants() -> impl Iterator<Item = (Mutant, Focus)> {
-    MUTANTS.into_iter().map(|(mutant, _, focus)| (mutant, focus))
-}
-
-/// Returns a mutant's name in `specs/mutants.md`.
-pub fn name(mutant: Mutant) -> &'static str {
-    let named = MUTANTS.iter().find(|(other, ..)| *other == mutant);
-    named.map_or("?", |(_, name, _)| name)
-}
-
-/// Returns the table of [`mutants`] in `specs/mutants.md`: its columns, and its rows without the last two (figures).
-pub fn table() -> (&'static [&'static str], impl Iterator<Item = String>) {
-    let rows = MUTANTS.iter().map(|(_, name, _)| (*name).to_owned());
-    (&["mutant", "seed", "noticed as"], rows)
+pub fn mutants() -> Mutants {
+    let mutants = MUTANTS.map(|(mutant, name, focus)| Broken::new(mutant, name, broken(mutant, focus)));
+    Mutants::new("mutants of a first start", SEEDS, mutants)
 }
 
 fn as_drawn(_: &mut Plan) {}
@@ -105,7 +99,7 @@ fn wiped(plan: &mut Plan) {
 }
 
 /// Returns the scenario with a mutant.
-pub fn broken(mutant: Mutant, focus: Focus) -> impl Fn(World) -> Pin<Box<dyn Future<Output = ()>>> {
+fn broken(mutant: Mutant, focus: Focus) -> impl Fn(World) -> Running {
     move |world| {
         world.set_mutation(runtime::Mutant::Formation(mutant).into());
         Box::pin(async move {

@@ -14,7 +14,7 @@ mod hang;
 mod life;
 mod log;
 pub mod mutants;
-pub mod names;
+pub(crate) mod names;
 mod plan;
 mod remote;
 

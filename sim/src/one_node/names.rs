@@ -1,6 +1,6 @@
 //! Names of the mutants: the rows of their table in `specs/mutants.md`.
 
-use super::mutants::{AnyMutant, mutants};
+use super::mutants::AnyMutant;
 use crate::drive::Unsynced;
 use model::protocol::mutant::Mutant as Break;
 use store::runtime::{Mutant, Mutant::*};
@@ -72,10 +72,4 @@ fn name_of_server(mutant: Mutant) -> String {
         other => return format!("{other:?}"),
     };
     name.to_owned()
-}
-
-/// Returns the table of [`mutants`] in `specs/mutants.md`: its columns, and its rows without the last two (figures).
-pub fn table() -> (&'static [&'static str], impl Iterator<Item = String>) {
-    let rows = mutants().map(|(mutant, _)| name(mutant));
-    (&["mutant", "seed", "noticed as"], rows)
 }

@@ -1,12 +1,13 @@
 //! Mutants of the calls between nodes, and the scenes that must notice them (`specs/mutants.md`).
 
 use super::{Plan, attacks, life::peers_as, plan::Fault, scenes};
-use crate::World;
-use std::{future::Future, pin::Pin, time::Duration};
+use crate::{
+    World,
+    mutants::{Broken, Mutants, Running},
+};
+use std::time::Duration;
 use store::runtime::{Mutant, Mutant::*};
 
-/// A run of a scene, which panics if a rule is broken.
-pub type Running = Pin<Box<dyn Future<Output = ()>>>;
 /// A scene.
 pub type Scene = fn(World) -> Running;
 
@@ -28,6 +29,9 @@ pub fn scenes() -> [(&'static str, Scene); 13] {
         ("strangers_flood", strangers_flood),
     ]
 }
+
+/// Number of seeds for each mutant.
+const SEEDS: u64 = 200;
 
 /// Mutants, their names in `specs/mutants.md`, and what notices them.
 const MUTANTS: [(Mutant, &str, Scene); 19] = [
@@ -113,8 +117,9 @@ const MUTANTS: [(Mutant, &str, Scene); 19] = [
 ];
 
 /// Returns every mutant with the scene that must notice it.
-pub fn mutants() -> impl Iterator<Item = (Mutant, Scene)> {
-    MUTANTS.into_iter().map(|(mutant, _, scene)| (mutant, scene))
+pub fn mutants() -> Mutants {
+    let mutants = MUTANTS.map(|(mutant, name, scene)| Broken::new(mutant, name, broken(mutant, scene)));
+    Mutants::new("mutants of peers", SEEDS, mutants)
 }
 
 /// Returns a mutant's name in `specs/mutants.md`.
@@ -123,14 +128,8 @@ pub fn name(mutant: Mutant) -> &'static str {
     named.map_or("?", |(_, name, _)| name)
 }
 
-/// Returns the table of [`mutants`] in `specs/mutants.md`: its columns, and its rows without the last two (figures).
-pub fn table() -> (&'static [&'static str], impl Iterator<Item = String>) {
-    let rows = MUTANTS.iter().map(|(_, name, _)| (*name).to_owned());
-    (&["mutant", "seed", "noticed as"], rows)
-}
-
 /// Returns a scene with a mutant.
-pub fn broken(mutant: Mutant, scene: Scene) -> impl Fn(World) -> Running {
+fn broken(mutant: Mutant, scene: Scene) -> impl Fn(World) -> Running {
     move |world| {
         world.set_mutation(mutant.into());
         scene(world)

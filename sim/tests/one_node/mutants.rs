@@ -1,46 +1,20 @@
 //! Mutants of the server, each of which must be noticed (`specs/mutants.md`).
 
-use check::tables::{Figures, Table, has_figures};
 use sim::{
-    one_node::{
-        mutants::{AnyMutant, Focus, UNNOTICED, as_drawn, broken, crowd, mutants},
-        names,
-    },
+    one_node::mutants::{as_drawn, broken, crowd, mutants, mutants_and_unnoticed},
     run::{Failure, Scenario},
 };
-use std::{env, time::Instant};
 use store::runtime::{Mutant, Mutant::*};
-
-/// Number of seeds for each mutant. When this was written each was noticed within 190: a change of the server moves the
-/// seeds that notice a mutant, but not their frequency.
-const SEEDS: u64 = 300;
-
-fn table() -> Table {
-    let (columns, rows) = names::table();
-    Table::new("mutants.md", "mutants of the server".to_owned(), columns, 2, rows)
-}
 
 #[test]
 fn the_page_has_the_table_of_mutants() {
-    table().check_rows();
+    mutants().check_rows();
 }
 
 // `sim.mutants-caught`
 #[test]
 fn every_mutant_is_caught() {
-    let scenario = Scenario::new("every_mutant_is_caught");
-    let (mut missed, mut caught) = (Vec::new(), Figures::new());
-    for (mutant, focus) in mutants() {
-        match scenario.first_failure(0..SEEDS, broken(mutant, focus)) {
-            Some((seed, failure)) => {
-                let figures = vec![seed.to_string(), failure.noticed_as()];
-                caught.insert(names::name(mutant), figures);
-            }
-            None => missed.push(mutant),
-        }
-    }
-    assert_eq!(missed, [], "mutants that no seed noticed");
-    table().enter(&caught, has_figures);
+    mutants().check();
 }
 
 #[test]
@@ -89,21 +63,6 @@ fn nothing_rests_on_locks() {
 
 #[test]
 #[ignore = "measures: MUTANT=name or all, SIM_FIRST and SIM_SEEDS the seeds"]
-#[allow(clippy::disallowed_methods, reason = "measures real time")]
 fn measure_mutants() {
-    let number = |name: &str| env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    let wanted = env::var("MUTANT").unwrap_or_default();
-    let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(2000));
-    let unnoticed = UNNOTICED.map(|mutant| (AnyMutant::Server(Protocol(mutant)), as_drawn as Focus));
-    let unlocked = UNNOTICED.map(|mutant| (AnyMutant::Server(Unlocked(mutant)), as_drawn as Focus));
-    for (mutant, focus) in mutants().chain(unnoticed).chain(unlocked) {
-        if !format!("{mutant:?}").contains(&wanted) {
-            continue;
-        }
-        let began = Instant::now();
-        let caught = Scenario::new("measure_mutants").first_failure(first..first + count, broken(mutant, focus));
-        let secs = began.elapsed().as_secs_f64();
-        let how = caught.map(|(seed, failure)| (seed, failure.message.chars().take(160).collect::<String>()));
-        println!("MUTANT {mutant:?} {secs:.1} s {how:?}");
-    }
+    mutants_and_unnoticed().measure();
 }

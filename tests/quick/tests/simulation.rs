@@ -1,19 +1,12 @@
 //! Some seeds of the scenarios, and some mutants of the server. `cargo test -p sim` runs all.
 
-use check::tables::Table;
 use sim::{
     cluster::{self, cluster},
-    drive::Unsynced,
     formation::{self, formation},
-    one_node::{
-        FOUND, Kind,
-        mutants::{AnyMutant, broken, mutants},
-        names, one_node,
-    },
+    one_node::{self, FOUND, Kind, one_node},
     peers::{self, peers},
     run::Scenario,
 };
-use store::runtime::Mutant::*;
 
 #[test]
 fn determinism() {
@@ -51,32 +44,13 @@ fn a_first_start_forms_one_deployment() {
 
 #[test]
 fn the_page_has_the_table_of_mutants() {
-    let (columns, rows) = names::table();
-    Table::new("mutants.md", "mutants of the server".to_owned(), columns, 2, rows).check_rows();
-    let (columns, rows) = peers::mutants::table();
-    Table::new("mutants.md", "mutants of peers".to_owned(), columns, 2, rows).check_rows();
-    let (columns, rows) = cluster::mutants::table();
-    Table::new("mutants.md", "mutants of a cluster".to_owned(), columns, 2, rows).check_rows();
-    let (columns, rows) = formation::mutants::table();
-    Table::new("mutants.md", "mutants of a first start".to_owned(), columns, 2, rows).check_rows();
+    one_node::mutants::mutants().check_rows();
+    peers::mutants::mutants().check_rows();
+    cluster::mutants::mutants().check_rows();
+    formation::mutants::mutants().check_rows();
 }
-
-/// Mutants that about the first ten seeds notice, one of each kind.
-const QUICK: [AnyMutant; 5] = [
-    AnyMutant::Files(Unsynced::Index),
-    AnyMutant::Server(OfflineIsAbsent),
-    AnyMutant::Server(AcceptQuorumTooSmall),
-    AnyMutant::Server(OneShardForAll),
-    AnyMutant::Server(ConditionApart),
-];
 
 #[test]
 fn some_mutants_are_caught() {
-    let scenario = Scenario::new("some_mutants_are_caught");
-    let missed: Vec<AnyMutant> = mutants()
-        .filter(|(mutant, _)| QUICK.contains(mutant))
-        .filter(|(mutant, focus)| scenario.first_failure(0..100, broken(*mutant, *focus)).is_none())
-        .map(|(mutant, _)| mutant)
-        .collect();
-    assert_eq!(missed, [], "mutants that no seed noticed");
+    one_node::mutants::some_mutants().catch();
 }
