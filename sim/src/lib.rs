@@ -21,6 +21,7 @@ mod clock;
 pub mod cluster;
 pub mod drive;
 mod executor;
+mod faults;
 pub mod formation;
 pub mod linearizable;
 pub mod listing;

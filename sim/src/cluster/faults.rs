@@ -1,30 +1,22 @@
 //! Fault injection into nodes, the network between them, and their drives.
 
 use super::{life::Shared, plan::Fault};
-use crate::{Faults, SimDrive, net::Link, workload::random};
+use crate::{
+    faults::{calm, cut_links, slow_link},
+    net::Link,
+    workload::random,
+};
 use madsim::{
     rand::{Rng, seq::SliceRandom, thread_rng},
     time::{Duration, sleep},
 };
 use std::{convert::Infallible, path::Path};
 
-/// Size of a drive in bytes.
-const CAPACITY_BYTES: u64 = 128 << 20;
 /// Largest step of a clock, in nanoseconds, and its fastest or slowest pace in parts per million.
 const CLOCK_STEP_NANOS: i64 = 3_000_000_000;
 const CLOCK_DRIFT_PPM: i32 = 500;
 /// Longest time that a process is stopped for: less than an operation may take in the simulation, stops included.
 const PAUSE_MAX: Duration = Duration::from_secs(120);
-
-/// Removes all faults from a drive.
-pub fn calm(drive: &SimDrive) {
-    drive.set_faults(|faults| {
-        *faults = Faults {
-            capacity_bytes: CAPACITY_BYTES,
-            ..Faults::default()
-        };
-    });
-}
 
 /// Injects one fault after the other, until it is dropped.
 pub async fn strike_on(shared: &Shared) -> Infallible {
@@ -59,10 +51,10 @@ async fn strike(shared: &Shared, fault: Fault) {
             }
             shared.count_fault(fault);
             sleep(for_a_while(shared)).await;
-            shared.bring_up(node);
+            shared.processes.bring_up(node);
         }
         Fault::Pause => {
-            if !shared.stop(node) {
+            if !shared.processes.stop(node) {
                 return;
             }
             shared.count_fault(fault);
@@ -73,7 +65,7 @@ async fn strike(shared: &Shared, fault: Fault) {
                 for_a_while(shared).min(PAUSE_MAX)
             })
             .await;
-            shared.resume(node);
+            shared.processes.resume(node);
         }
         Fault::Partition => {
             shared.count_fault(fault);
@@ -84,20 +76,19 @@ async fn strike(shared: &Shared, fault: Fault) {
                 .flat_map(|a| (1..=nodes).map(move |b| (a, b)))
                 .filter(|(a, b)| is_there(*a) != is_there(*b))
                 .collect();
-            cut_for_a_while(shared, &cut).await;
+            cut_links(world, &cut, for_a_while(shared)).await;
         }
         Fault::OneWay => {
             shared.count_fault(fault);
-            cut_for_a_while(shared, &[(node, other)]).await;
+            cut_links(world, &[(node, other)], for_a_while(shared)).await;
         }
         Fault::SlowLink => {
             shared.count_fault(fault);
             let latency_max = Duration::from_millis(1 << thread_rng().gen_range(2..11));
             let bandwidth = thread_rng().gen_bool(0.5).then(|| 1 << thread_rng().gen_range(16..24));
             let latency = Duration::from_micros(50)..=latency_max;
-            world.set_link_quality(node, other, Link { latency, bandwidth });
-            sleep(for_a_while(shared)).await;
-            world.set_link_quality(node, other, Link::default());
+            let link = Link { latency, bandwidth };
+            slow_link(world, node, other, link, for_a_while(shared)).await;
         }
         Fault::Reset => {
             shared.count_fault(fault);
@@ -122,16 +113,6 @@ async fn strike(shared: &Shared, fault: Fault) {
     }
 }
 
-async fn cut_for_a_while(shared: &Shared, links: &[(u32, u32)]) {
-    for (from, to) in links {
-        shared.world.set_link(*from, *to, false);
-    }
-    sleep(for_a_while(shared)).await;
-    for (from, to) in links {
-        shared.world.set_link(*from, *to, true);
-    }
-}
-
 async fn disturb_drive(shared: &Shared, node: u32, fault: Fault) {
     let drives = shared.world.drives(node);
     let drive = drives.choose(&mut thread_rng()).expect("a node has drives");
@@ -150,7 +131,7 @@ async fn disturb_drive(shared: &Shared, node: u32, fault: Fault) {
     });
     let is_ahead = matches!(fault, Fault::WriteErrors | Fault::SyncErrors);
     if is_ahead {
-        shared.next_end_takes_power(node);
+        shared.processes.next_end_takes_power(node);
     }
     sleep(for_a_while(shared)).await;
     calm(drive);

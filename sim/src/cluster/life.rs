@@ -2,13 +2,14 @@
 //! faults and everything is checked.
 
 use super::{
-    faults::{calm, strike_on},
+    faults::strike_on,
     http,
     node::live,
     plan::{Fault, Plan},
 };
 use crate::{
     SimDrive, World,
+    faults::{Processes, calm, mend_links},
     workload::{BUCKET, KEYS, Workload, clients, random},
 };
 use futures::future::select_all;
@@ -43,6 +44,7 @@ const RECOVERIES: usize = 6;
 pub struct Shared {
     pub workload: Workload,
     pub plan: Plan,
+    pub processes: Processes,
     state: Mutex<State>,
     /// True while clients work under faults.
     works: AtomicBool,
@@ -53,12 +55,8 @@ pub struct Shared {
 struct State {
     /// Open nodes, by number.
     up: BTreeMap<u32, Arc<ClusterNode>>,
-    down: BTreeSet<u32>,
-    paused: BTreeSet<u32>,
     /// Nodes whose drives a fault has struck.
     struck: BTreeSet<u32>,
-    /// Nodes whose page caches may be ahead of their media.
-    ahead: BTreeSet<u32>,
     /// Drives that are unmounted, by name.
     pulled: BTreeSet<String>,
     faults: BTreeMap<String, u64>,
@@ -110,11 +108,6 @@ impl Shared {
         self.state().struck.insert(node);
     }
 
-    /// Notes that a node has to end with its host's power.
-    pub fn next_end_takes_power(&self, node: u32) {
-        self.state().ahead.insert(node);
-    }
-
     /// Unmounts a drive, unless it is.
     pub fn pull(&self, drive: &SimDrive) {
         let mut state = self.state();
@@ -147,43 +140,11 @@ impl Shared {
 
     /// Ends a node, if it runs.
     pub fn take_down(&self, node: u32, power: bool) -> bool {
-        let mut state = self.state();
-        if state.paused.contains(&node) || !state.down.insert(node) {
-            return false;
+        let is_done = self.processes.take_down(node, power);
+        if is_done {
+            self.state().up.remove(&node);
         }
-        let power = state.ahead.remove(&node) || power;
-        state.up.remove(&node);
-        drop(state);
-        match power {
-            true => self.world.power_off(node),
-            false => self.world.kill(node),
-        }
-        true
-    }
-
-    /// Starts a node that was taken down.
-    pub fn bring_up(&self, node: u32) {
-        if self.state().down.remove(&node) {
-            self.world.restart(node);
-        }
-    }
-
-    /// Stops a node's process, if it runs.
-    pub fn stop(&self, node: u32) -> bool {
-        let mut state = self.state();
-        if state.down.contains(&node) || !state.paused.insert(node) {
-            return false;
-        }
-        drop(state);
-        self.world.pause(node);
-        true
-    }
-
-    /// Lets a node's process go on that was stopped.
-    pub fn resume(&self, node: u32) {
-        if self.state().paused.remove(&node) {
-            self.world.resume(node);
-        }
+        is_done
     }
 }
 
@@ -203,6 +164,7 @@ pub async fn cluster_as(world: World, change: fn(&mut Plan)) -> Report {
     let shared = Arc::new(Shared {
         workload: Workload::new(&world, plan.settings()),
         plan,
+        processes: Processes::new(&world),
         state: Mutex::default(),
         works: AtomicBool::new(true),
         counts: Default::default(),
@@ -261,14 +223,11 @@ async fn come_back(shared: &Arc<Shared>) {
     shared.works.store(false, Ordering::Relaxed);
     shared.set_calm(true);
     for node in nodes(shared) {
-        shared.resume(node);
+        shared.processes.resume(node);
         if all_restart || shared.is_struck(node) {
             shared.take_down(node, false);
         }
-        for other in nodes(shared).filter(|other| *other != node) {
-            world.set_link(node, other, true);
-            world.set_link_quality(node, other, Default::default());
-        }
+        mend_links(world, node, nodes(shared));
         world.set_clock_offset(node, 0);
         world.set_clock_drift(node, 0);
         for drive in world.drives(node) {
@@ -277,7 +236,7 @@ async fn come_back(shared: &Arc<Shared>) {
         }
     }
     for node in nodes(shared) {
-        shared.bring_up(node);
+        shared.processes.bring_up(node);
     }
     // Clients of nodes that go on end what they have begun.
     sleep(ENDED_MAX).await;

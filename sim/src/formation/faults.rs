@@ -1,27 +1,25 @@
 //! Fault injection into nodes that start, the network between them, and their drives.
 
 use super::{life::Shared, plan::Fault};
-use crate::{Faults, SimDrive, net::Link, workload::random};
+use crate::{
+    SimDrive,
+    faults::{self, cut_links, slow_link},
+    net::Link,
+    workload::random,
+};
 use madsim::{
     rand::{Rng, seq::SliceRandom, thread_rng},
     time::{Duration, sleep, timeout},
 };
 use std::{convert::Infallible, sync::Arc};
 
-/// Size of a drive in bytes.
-const CAPACITY_BYTES: u64 = 128 << 20;
 /// Most writes of a drive before its host loses its power: about as many as it takes to format it.
 const WRITES_MAX: u64 = 60;
 
 /// Removes all faults from a drive; a job takes up to `job_max`.
 pub fn calm(drive: &SimDrive, job_max: Duration) {
-    drive.set_faults(|faults| {
-        *faults = Faults {
-            capacity_bytes: CAPACITY_BYTES,
-            delay_max: job_max,
-            ..Faults::default()
-        };
-    });
+    faults::calm(drive);
+    drive.set_faults(|faults| faults.delay_max = job_max);
 }
 
 /// Injects one fault after the other, until it is dropped.
@@ -59,12 +57,12 @@ async fn strike(shared: &Shared, fault: Fault) {
             if shared.take_down(node, fault == Fault::PowerOff) {
                 shared.count_fault(fault);
                 sleep(for_a_while(shared)).await;
-                shared.bring_up(node);
+                shared.processes.bring_up(node);
             }
         }
         Fault::CutOff => {
             shared.count_fault(fault);
-            shared.next_end_takes_power(node);
+            shared.processes.next_end_takes_power(node);
             let drive = a_drive_of(shared, node);
             drive.cut_after(thread_rng().gen_range(0..WRITES_MAX));
             timeout(for_a_while(shared), drive.until_cut()).await.ok();
@@ -74,24 +72,26 @@ async fn strike(shared: &Shared, fault: Fault) {
             if shared.stop(node) {
                 shared.count_fault(fault);
                 sleep(for_a_while(shared)).await;
-                shared.resume(node);
+                shared.processes.resume(node);
             }
         }
         Fault::Partition | Fault::OneWay => {
             shared.count_fault(fault);
-            let both = fault == Fault::Partition;
-            set_link(shared, node, other, both, false);
-            sleep(for_a_while(shared)).await;
-            set_link(shared, node, other, both, true);
+            let both = [(node, other), (other, node)];
+            let links = if fault == Fault::Partition {
+                &both[..]
+            } else {
+                &both[..1]
+            };
+            cut_links(world, links, for_a_while(shared)).await;
         }
         Fault::SlowLink => {
             shared.count_fault(fault);
             let latency_max = Duration::from_millis(1 << thread_rng().gen_range(4..12));
             let latency = Duration::from_micros(50)..=latency_max;
             let bandwidth = None;
-            world.set_link_quality(node, other, Link { latency, bandwidth });
-            sleep(for_a_while(shared)).await;
-            world.set_link_quality(node, other, Link::default());
+            let link = Link { latency, bandwidth };
+            slow_link(world, node, other, link, for_a_while(shared)).await;
         }
         Fault::Reset => {
             shared.count_fault(fault);
@@ -99,7 +99,7 @@ async fn strike(shared: &Shared, fault: Fault) {
         }
         Fault::WriteErrors => {
             shared.count_fault(fault);
-            shared.next_end_takes_power(node);
+            shared.processes.next_end_takes_power(node);
             let drive = a_drive_of(shared, node);
             let chance = [0.02, 0.2, 1.0][thread_rng().gen_range(0..3)];
             drive.set_faults(|faults| faults.write_error = chance);
@@ -126,14 +126,7 @@ fn a_drive_of(shared: &Shared, node: u32) -> SimDrive {
 async fn end_with_power(shared: &Shared, node: u32) {
     if shared.take_down(node, true) {
         sleep(for_a_while(shared)).await;
-        shared.bring_up(node);
-    }
-}
-
-fn set_link(shared: &Shared, from: u32, to: u32, both: bool, up: bool) {
-    shared.world.set_link(from, to, up);
-    if both {
-        shared.world.set_link(to, from, up);
+        shared.processes.bring_up(node);
     }
 }
 

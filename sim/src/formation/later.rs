@@ -19,7 +19,7 @@ pub async fn clock(shared: &Arc<Shared>) {
     }
     shared.world.set_clock_offset(node, offset);
     for node in [node, other] {
-        shared.bring_up(node);
+        shared.processes.bring_up(node);
     }
     shared.until_serving([other]).await;
     sleep(PATIENCE).await;
@@ -47,7 +47,7 @@ pub async fn wipe(shared: &Arc<Shared>) {
     }
     shared.media().wipe(drive);
     for node in &restart {
-        shared.bring_up(*node);
+        shared.processes.bring_up(*node);
     }
     shared.until_serving(shared.nodes()).await;
     whole(shared).await;

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     World,
+    faults::{Processes, mend_links},
     workload::{BUCKET, KEYS, Settings, Workload, clients, random},
 };
 use futures::future::select_all;
@@ -36,6 +37,7 @@ pub struct Shared {
     pub world: World,
     pub plan: Plan,
     pub workload: Workload,
+    pub processes: Processes,
     media: Mutex<Media>,
     state: Mutex<State>,
 }
@@ -46,10 +48,6 @@ struct State {
     up: BTreeMap<u32, Arc<ClusterNode>>,
     serving: BTreeSet<u32>,
     started: BTreeSet<u32>,
-    down: BTreeSet<u32>,
-    paused: BTreeSet<u32>,
-    /// Nodes whose page caches may be ahead of their media.
-    ahead: BTreeSet<u32>,
     /// Nodes whose start has failed, and that have to be started again.
     given_up: BTreeSet<u32>,
     /// Drives that are in each other's place.
@@ -121,11 +119,6 @@ impl Shared {
         self.state().given_up.insert(node);
     }
 
-    /// Notes that a node has to end with its host's power.
-    pub fn next_end_takes_power(&self, node: u32) {
-        self.state().ahead.insert(node);
-    }
-
     /// Returns whether some drives have got further than others.
     pub fn is_in_the_middle(&self) -> bool {
         let (begun, complete) = self.media().counts();
@@ -144,11 +137,10 @@ impl Shared {
     pub fn take_down(&self, node: u32, power: bool) -> bool {
         let (begun, complete) = self.media().counts();
         let deployment = self.media().deployment();
-        let mut state = self.state();
-        if !state.started.contains(&node) || state.paused.contains(&node) || !state.down.insert(node) {
+        if !self.state().started.contains(&node) || !self.processes.take_down(node, power) {
             return false;
         }
-        let power = state.ahead.remove(&node) || power;
+        let mut state = self.state();
         state.up.remove(&node);
         state.serving.remove(&node);
         state.given_up.remove(&node);
@@ -167,43 +159,12 @@ impl Shared {
         if node == 1 && complete == 0 {
             state.left = deployment;
         }
-        drop(state);
-        match power {
-            true => self.world.power_off(node),
-            false => self.world.kill(node),
-        }
         true
-    }
-
-    /// Starts a node that was taken down.
-    pub fn bring_up(&self, node: u32) {
-        let mut state = self.state();
-        if state.down.remove(&node) {
-            let ahead = state.ahead.remove(&node);
-            drop(state);
-            if ahead {
-                self.world.power_off(node);
-            }
-            self.world.restart(node);
-        }
     }
 
     /// Stops a node's process, if it runs.
     pub fn stop(&self, node: u32) -> bool {
-        let mut state = self.state();
-        if !state.started.contains(&node) || state.down.contains(&node) || !state.paused.insert(node) {
-            return false;
-        }
-        drop(state);
-        self.world.pause(node);
-        true
-    }
-
-    /// Lets a node's process go on that was stopped.
-    pub fn resume(&self, node: u32) {
-        if self.state().paused.remove(&node) {
-            self.world.resume(node);
-        }
+        self.state().started.contains(&node) && self.processes.stop(node)
     }
 
     /// Swaps two drives while their nodes are down, unless two are swapped already or both are empty: those may be
@@ -254,7 +215,7 @@ impl Shared {
         if done {
             act();
         }
-        down.into_iter().for_each(|node| self.bring_up(node));
+        down.into_iter().for_each(|node| self.processes.bring_up(node));
         done
     }
 
@@ -266,7 +227,7 @@ impl Shared {
         drop(media);
         let mut state = self.state();
         let before = std::mem::replace(&mut state.complete, complete);
-        if state.down.contains(&1) && before > 0 && complete > before {
+        if self.processes.is_down(1) && before > 0 && complete > before {
             *state
                 .seen
                 .entry("a node completes its drives while the leader is away")
@@ -276,7 +237,7 @@ impl Shared {
         drop(state);
         for node in given_up {
             if self.take_down(node, false) {
-                self.bring_up(node);
+                self.processes.bring_up(node);
             }
         }
     }
@@ -327,6 +288,7 @@ pub async fn formation_as(world: World, change: fn(&mut Plan)) -> Seen {
     world.event(0, &format!("{plan:?}"));
     let shared = Arc::new(Shared {
         workload: Workload::new(&world, Settings::default()),
+        processes: Processes::new(&world),
         media: Mutex::new(Media::new(&world, &plan)),
         state: Mutex::default(),
         plan,
@@ -407,7 +369,7 @@ fn come_back(shared: &Arc<Shared>) {
     let all_restart = thread_rng().gen_bool(0.3);
     let mut restart = shared.media().nodes_in_the_way();
     restart.extend(shared.plan.wrong.map(|(node, _)| node));
-    restart.extend(shared.state().ahead.iter().copied());
+    restart.extend(shared.processes.ahead());
     restart.extend(shared.state().given_up.iter().copied());
     let swapped = shared.state().swapped.take();
     restart.extend(
@@ -416,14 +378,11 @@ fn come_back(shared: &Arc<Shared>) {
             .flat_map(|(one, other)| [*one, *other].map(|drive| shared.plan.node_of(drive))),
     );
     for node in shared.nodes() {
-        shared.resume(node);
+        shared.processes.resume(node);
         if all_restart || restart.contains(&node) {
             shared.take_down(node, false);
         }
-        for other in shared.nodes().filter(|other| *other != node) {
-            world.set_link(node, other, true);
-            world.set_link_quality(node, other, Default::default());
-        }
+        mend_links(world, node, shared.nodes());
         world.set_clock_offset(node, 0);
     }
     let mut media = shared.media();
@@ -436,7 +395,7 @@ fn come_back(shared: &Arc<Shared>) {
     }
     drop(media);
     for node in shared.nodes() {
-        shared.bring_up(node);
+        shared.processes.bring_up(node);
         shared.start(node);
     }
 }

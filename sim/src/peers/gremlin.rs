@@ -5,26 +5,19 @@ use super::{
     host::{NODES, node},
     plan::{Fault, Plan, of},
 };
-use crate::{World, lock, net::Link};
+use crate::{World, faults::Processes, net::Link};
 use madsim::{
     rand::{Rng, seq::SliceRandom, thread_rng},
     time::sleep,
 };
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// Longest pause that leaves connections as they are, and longest of all.
 const PAUSE_MAX: Duration = Duration::from_secs(14);
 const LONG_PAUSE_MAX: Duration = Duration::from_secs(180);
 
-/// Hosts that are struck: another fault strikes others.
-pub(super) type Struck = Arc<Mutex<BTreeSet<u16>>>;
-
 /// Strikes until the plan's time is over.
-pub(super) async fn gremlin(history: Arc<History>, plan: Arc<Plan>, struck: Struck) {
+pub(super) async fn gremlin(history: Arc<History>, plan: Arc<Plan>, processes: Arc<Processes>) {
     let world = history.world.clone();
     let until = world.now() + plan.life;
     while world.now() < until {
@@ -42,11 +35,7 @@ pub(super) async fn gremlin(history: Arc<History>, plan: Arc<Plan>, struck: Stru
             }
             Fault::Clock => strike_clock(&world, node(thread_rng().gen_range(0..NODES))),
             Fault::Kill | Fault::PowerOff | Fault::Pause | Fault::LongPause => {
-                let peer = thread_rng().gen_range(0..NODES);
-                if lock(&struck).insert(peer) {
-                    strike_host(&history, *fault, peer, lasts).await;
-                    lock(&struck).remove(&peer);
-                }
+                strike_host(&history, &processes, *fault, lasts).await;
             }
         }
     }
@@ -106,12 +95,15 @@ fn strike_clock(world: &World, node: u32) {
     world.set_clock_offset(node, thread_rng().gen_range(-3_600_000_000_000..3_600_000_000_000));
 }
 
-async fn strike_host(history: &History, fault: Fault, peer: u16, lasts: Duration) {
-    let (world, node) = (&history.world, node(peer));
-    match fault {
-        Fault::Kill => world.kill(node),
-        Fault::PowerOff => world.power_off(node),
-        _ => world.pause(node),
+async fn strike_host(history: &History, processes: &Processes, fault: Fault, lasts: Duration) {
+    let peer = thread_rng().gen_range(0..NODES);
+    let node = node(peer);
+    let is_struck = match fault {
+        Fault::Kill | Fault::PowerOff => processes.take_down(node, fault == Fault::PowerOff),
+        _ => processes.stop(node),
+    };
+    if !is_struck {
+        return;
     }
     let is_long = fault == Fault::LongPause && thread_rng().gen_bool(0.3);
     match is_long {
@@ -119,10 +111,10 @@ async fn strike_host(history: &History, fault: Fault, peer: u16, lasts: Duration
         false => sleep(lasts.min(PAUSE_MAX)).await,
     }
     match fault {
-        Fault::Kill | Fault::PowerOff => world.restart(node),
+        Fault::Kill | Fault::PowerOff => processes.bring_up(node),
         _ => {
             history.resumed(peer);
-            world.resume(node);
+            processes.resume(node);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! A run: hosts under faults, then the end of all faults, and what must hold then.
 
 use super::{
-    gremlin::{Struck, gremlin, mend_all},
+    gremlin::{gremlin, mend_all},
     history::{History, Seen},
     host::{NODES, host, node},
     plan::Plan,
 };
-use crate::World;
+use crate::{World, faults::Processes};
 use madsim::{
     rand::{Rng, thread_rng},
     task,
@@ -56,8 +56,8 @@ pub async fn peers_as(world: World, focus: fn(&mut Plan)) -> Seen {
         let (history, plan) = (history.clone(), plan.clone());
         world.start(node(peer), move |rt| host(rt, peer, history.clone(), plan.clone()));
     }
-    let struck = Struck::default();
-    let gremlins = (0..plan.gremlins).map(|_| task::spawn(gremlin(history.clone(), plan.clone(), struck.clone())));
+    let processes = Arc::new(Processes::new(&world));
+    let gremlins = (0..plan.gremlins).map(|_| task::spawn(gremlin(history.clone(), plan.clone(), processes.clone())));
     for gremlin in gremlins.collect::<Vec<_>>() {
         gremlin.await.expect("it ends");
     }
