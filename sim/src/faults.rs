@@ -77,6 +77,18 @@ impl Processes {
         self.world.restart(node);
     }
 
+    /// Does something while nodes have no power, and starts them again, unless one of them does not run. `take_down`
+    /// ends a node. Returns whether it was done.
+    pub fn while_down(&self, nodes: &BTreeSet<u32>, take_down: impl Fn(u32) -> bool, act: impl FnOnce()) -> bool {
+        let down: Vec<u32> = nodes.iter().copied().filter(|node| take_down(*node)).collect();
+        let is_done = down.len() == nodes.len();
+        if is_done {
+            act();
+        }
+        down.into_iter().for_each(|node| self.bring_up(node));
+        is_done
+    }
+
     /// Stops a node's process, if it runs.
     pub fn stop(&self, node: u32) -> bool {
         let mut state = lock(&self.state);

@@ -2,6 +2,7 @@
 
 use super::{life::Shared, plan::Fault};
 use crate::{
+    SimDrive,
     faults::{calm, cut_links, slow_link},
     net::Link,
     workload::random,
@@ -10,7 +11,7 @@ use madsim::{
     rand::{Rng, seq::SliceRandom, thread_rng},
     time::{Duration, sleep},
 };
-use std::{convert::Infallible, path::Path};
+use std::convert::Infallible;
 
 /// Largest step of a clock, in nanoseconds, and its fastest or slowest pace in parts per million.
 const CLOCK_STEP_NANOS: i64 = 3_000_000_000;
@@ -100,17 +101,33 @@ async fn strike(shared: &Shared, fault: Fault) {
             world.set_clock_drift(node, thread_rng().gen_range(-CLOCK_DRIFT_PPM..=CLOCK_DRIFT_PPM));
         }
         Fault::Pull => {
-            let drives = world.drives(node);
-            let drive = drives.choose(&mut thread_rng()).expect("a node has drives");
+            let drives = pulled_together(shared, node);
             shared.count_fault(fault);
-            shared.strikes_drives_of(node);
-            shared.pull(drive);
+            for (node, drive) in &drives {
+                shared.strikes_drives_of(*node);
+                shared.pull(drive);
+            }
             sleep(for_a_while(shared)).await;
-            shared.put_back(drive);
+            drives.iter().for_each(|(_, drive)| shared.put_back(drive));
         }
         Fault::Rot => rot(shared),
         _ => disturb_drive(shared, node, fault).await,
     }
+}
+
+/// Chooses a drive of a node, or drives of a set that has others beside it: those others serve without it.
+fn pulled_together(shared: &Shared, node: u32) -> Vec<(u32, SimDrive)> {
+    let rng = &mut thread_rng();
+    let sets: Vec<_> = shared.plan.sets().collect();
+    if sets.len() == 1 || rng.gen_bool(0.3) {
+        let drives = shared.world.drives(node);
+        let drive = drives.choose(rng).expect("a node has drives");
+        return vec![(node, drive.clone())];
+    }
+    let mut drives: Vec<usize> = sets.choose(rng).expect("there are sets").clone().collect();
+    drives.shuffle(rng);
+    drives.truncate(rng.gen_range(1..=drives.len()));
+    drives.into_iter().map(|drive| shared.drive(drive)).collect()
 }
 
 async fn disturb_drive(shared: &Shared, node: u32, fault: Fault) {
@@ -146,11 +163,8 @@ async fn disturb_drive(shared: &Shared, node: u32, fault: Fault) {
 /// Lets shards of victims rot.
 fn rot(shared: &Shared) {
     for victim in &shared.plan.victims {
-        let (node, path) = shared.plan.place(*victim);
-        let drives = shared.world.drives(node);
-        if let Some(drive) = drives.iter().find(|drive| drive.mount() == Path::new(&path)) {
-            shared.count_fault(Fault::Rot);
-            drive.rot_below("data");
-        }
+        let (_, drive) = shared.drive(*victim);
+        shared.count_fault(Fault::Rot);
+        drive.rot_below("data");
     }
 }

@@ -19,7 +19,7 @@ use madsim::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::Deref,
+    ops::{Deref, Range},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -49,6 +49,8 @@ pub struct Shared {
     /// True while clients work under faults.
     works: AtomicBool,
     counts: [AtomicU64; 2],
+    /// Operations that were done while a set could not be read.
+    done_beside: AtomicU64,
 }
 
 #[derive(Default)]
@@ -68,6 +70,8 @@ pub struct Report {
     /// Operations that succeeded, and that failed, while faults struck.
     pub done: u64,
     pub failed: u64,
+    /// Of those that succeeded, how many while an erasure set could not be read.
+    pub done_beside: u64,
     /// Faults by name.
     pub faults: BTreeMap<String, u64>,
 }
@@ -108,6 +112,26 @@ impl Shared {
         self.state().struck.insert(node);
     }
 
+    /// Returns a drive by its place, and its node.
+    pub fn drive(&self, place: usize) -> (u32, SimDrive) {
+        let (node, path) = self.plan.place(place);
+        (node, self.world.drive(node, path))
+    }
+
+    /// Returns whether a set has too few drives to be read, and another has all of its drives.
+    fn one_set_is_lost(&self) -> bool {
+        let state = self.state();
+        let away = |set: Range<usize>| {
+            let drives = set.map(|place| self.drive(place).1);
+            drives
+                .filter(|drive| state.pulled.contains(&format!("{drive:?}")))
+                .count()
+        };
+        let away: Vec<usize> = self.plan.sets().map(away).collect();
+        let parity = usize::from(self.plan.parity);
+        away.iter().any(|away| *away > parity) && away.contains(&0)
+    }
+
     /// Unmounts a drive, unless it is.
     pub fn pull(&self, drive: &SimDrive) {
         let mut state = self.state();
@@ -131,6 +155,9 @@ impl Shared {
     /// Counts an operation under faults.
     pub fn answered(&self, is_ok: bool) {
         self.counts[usize::from(!is_ok)].fetch_add(1, Ordering::Relaxed);
+        if is_ok && self.one_set_is_lost() {
+            self.done_beside.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Returns a random pause between two operations of a client.
@@ -168,10 +195,10 @@ pub async fn cluster_as(world: World, change: fn(&mut Plan)) -> Report {
         state: Mutex::default(),
         works: AtomicBool::new(true),
         counts: Default::default(),
+        done_beside: AtomicU64::new(0),
     });
-    for drive in 0..shared.plan.set_size {
-        let (node, path) = shared.plan.place(drive);
-        calm(&world.drive(node, path));
+    for drive in 0..shared.plan.drives() {
+        calm(&shared.drive(drive).1);
     }
     for node in nodes(&shared) {
         let there = shared.clone();
@@ -202,7 +229,13 @@ pub async fn cluster_as(world: World, change: fn(&mut Plan)) -> Report {
     shared.workload.check(shared.plan.http);
     let [done, failed] = [0, 1].map(|at| shared.counts[at].load(Ordering::Relaxed));
     let faults = shared.state().faults.clone();
-    Report { done, failed, faults }
+    let done_beside = shared.done_beside.load(Ordering::Relaxed);
+    Report {
+        done,
+        failed,
+        done_beside,
+        faults,
+    }
 }
 
 fn nodes(shared: &Shared) -> impl Iterator<Item = u32> + use<> {

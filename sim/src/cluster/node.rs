@@ -49,7 +49,7 @@ pub fn config(shared: &Shared, node: u32) -> ClusterConfig {
     ClusterConfig {
         me: node as u16 - 1,
         hosts: (1..=plan.nodes).map(host).collect(),
-        drives: (0..plan.set_size).map(place).collect(),
+        drives: (0..plan.drives()).map(place).collect(),
         set_size: plan.set_size,
         standard_parity: plan.parity,
         reduced_parity: plan.parity.min(1),

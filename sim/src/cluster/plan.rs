@@ -2,7 +2,7 @@
 //!
 //! Swarm testing, as in the scenario of one node: every seed switches some faults off and weights the others wildly.
 //!
-//! No drive loses what it holds for good, except one victim of each set whose shards may rot: lost shards are not
+//! No drive loses what it holds for good, except victims of each set whose shards may rot: lost shards are not
 //! rebuilt yet, and an acknowledged version is on W drives, of which K suffice (`one_node/plan.rs` says why). A drive
 //! may miss any write, and any number of nodes may be away at a time: what is acknowledged must be read once all are
 //! back.
@@ -13,6 +13,7 @@ use madsim::{
     time::Duration,
 };
 use model::protocol::write_quorum;
+use std::ops::Range;
 
 /// Fault of a node, of the network between nodes, or of a drive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub enum Fault {
     ReadFlips,
     WriteErrors,
     SyncErrors,
-    /// A drive is unmounted, and mounted again later.
+    /// A drive is unmounted, and mounted again later. Where there are several sets, often several drives of one.
     Pull,
     /// A victim's shards rot.
     Rot,
@@ -72,7 +73,7 @@ pub struct Plan {
     pub drives_per_node: usize,
     pub set_size: usize,
     pub parity: u8,
-    /// Drives of which shards may rot, by their place in the deployment.
+    /// Drives of which shards may rot, by their place in the deployment: some of each set.
     pub victims: Vec<usize>,
     /// Enabled faults with their weights.
     pub faults: Vec<(Fault, u32)>,
@@ -96,21 +97,25 @@ impl Plan {
     /// Draws a plan; `http` follows from the seed alone.
     pub fn draw(http: bool) -> Plan {
         let mut rng = thread_rng();
-        let (nodes, drives_per_node, parity) = match rng.gen_range(0..100) {
-            0..60 => (4, 1, 2),
-            60..80 => (2, 2, 2),
-            80..90 => (4, 4, 4),
-            _ => (4, 4, 8),
+        let (nodes, drives_per_node, set_size, parity) = match rng.gen_range(0..100) {
+            0..60 => (4, 1, 4, 2),
+            60..73 => (2, 2, 4, 2),
+            73..80 => (2, 4, 4, 2),
+            80..87 => (4, 4, 16, 4),
+            87..93 => (4, 4, 16, 8),
+            _ => (4, 2, 4, 2),
         };
-        let set_size = nodes as usize * drives_per_node;
-        let data = set_size as u8 - parity;
-        let spare = usize::from(write_quorum(data, parity) - data);
-        let mut drives: Vec<usize> = (0..set_size).collect();
-        drives.shuffle(&mut rng);
-        let victims = drives[..rng.gen_range(0..=spare)].to_vec();
+        let sets = nodes as usize * drives_per_node / set_size;
+        let victims = (0..sets)
+            .flat_map(|set| victims(set * set_size, set_size, parity))
+            .collect();
         let mut faults = FAULTS.to_vec();
         faults.shuffle(&mut rng);
         faults.truncate(if rng.gen_bool(0.1) { 0 } else { rng.gen_range(1..=6) });
+        // What one set does without another is rare else.
+        if sets > 1 && !faults.is_empty() && !faults.contains(&Fault::Pull) && rng.gen_bool(0.5) {
+            faults.push(Fault::Pull);
+        }
         let faults = faults.into_iter().map(|fault| (fault, 1 << rng.gen_range(0..6)));
         let faults = faults.collect();
         let length = Duration::from_millis(match rng.gen_range(0..10) {
@@ -144,6 +149,17 @@ impl Plan {
         }
     }
 
+    /// Number of drives of the deployment.
+    pub fn drives(&self) -> usize {
+        self.nodes as usize * self.drives_per_node
+    }
+
+    /// Drives of each erasure set, by their places: those that are given one after the other.
+    pub fn sets(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (drives, set_size) = (self.drives(), self.set_size);
+        (0..drives / set_size).map(move |set| set * set_size..(set + 1) * set_size)
+    }
+
     /// Returns what clients depend on.
     pub fn settings(&self) -> Settings {
         Settings {
@@ -164,4 +180,15 @@ impl Plan {
         let nodes = self.nodes as usize;
         (1 + (drive % nodes) as u32, format!("/d{}", drive / nodes + 1))
     }
+}
+
+/// Draws the victims of a set, as the module's documentation says.
+fn victims(first: usize, set_size: usize, parity: u8) -> Vec<usize> {
+    let mut rng = thread_rng();
+    let data = set_size as u8 - parity;
+    let spare = usize::from(write_quorum(data, parity) - data);
+    let mut drives: Vec<usize> = (first..first + set_size).collect();
+    drives.shuffle(&mut rng);
+    drives.truncate(rng.gen_range(0..=spare));
+    drives
 }

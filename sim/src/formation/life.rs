@@ -206,17 +206,7 @@ impl Shared {
 
     /// Does something while nodes have no power, and starts them again; unless they are down already.
     fn while_down(&self, nodes: &BTreeSet<u32>, act: impl FnOnce()) -> bool {
-        let down: Vec<u32> = nodes
-            .iter()
-            .copied()
-            .filter(|node| self.take_down(*node, true))
-            .collect();
-        let done = down.len() == nodes.len();
-        if done {
-            act();
-        }
-        down.into_iter().for_each(|node| self.processes.bring_up(node));
-        done
+        self.processes.while_down(nodes, |node| self.take_down(node, true), act)
     }
 
     /// Checks the drives, and starts nodes again that could not start.
