@@ -32,6 +32,7 @@ pub mod peers;
 pub mod run;
 mod runtime;
 pub mod s3;
+mod tls;
 mod trace;
 pub mod workload;
 mod world;

@@ -39,7 +39,8 @@ use std::io;
 pub enum Security {
     /// TLS 1.3.
     Tls(PeerTls),
-    /// None, and a binding that is given: in the simulation, where TLS would draw from the host's chance.
+    /// None, and a binding that is given: in most of the simulation, where TLS with its usual provider of cryptography
+    /// would draw from the host's chance.
     #[cfg(feature = "mutants")]
     None([u8; 32]),
 }

@@ -64,11 +64,11 @@ fn slow(plan: &mut Plan) {
     plan.faults = vec![(Fault::DriveSlow, 2), (Fault::DriveHangs, 1), (Fault::SlowLink, 2)];
 }
 
-/// Four nodes with a drive each, and clients in their processes.
+/// Four nodes with a drive each that speak no TLS, and clients in their processes.
 fn small(plan: &mut Plan) {
     (plan.nodes, plan.drives_per_node, plan.set_size, plan.parity) = (4, 1, 4, 2);
     plan.victims.clear();
-    (plan.strikers, plan.http) = (2, false);
+    (plan.strikers, plan.http, plan.tls) = (2, false, false);
 }
 
 /// Returns every mutant with its focus.

@@ -1,7 +1,10 @@
 //! A node of the cluster: it opens its drives, serves the other nodes, and runs clients.
 
 use super::life::Shared;
-use crate::workload::{BUCKET, KEYS, clients, http};
+use crate::{
+    tls,
+    workload::{BUCKET, KEYS, clients, http},
+};
 use madsim::{
     rand::{seq::SliceRandom, thread_rng},
     time::{Duration, sleep},
@@ -55,7 +58,10 @@ pub fn config(shared: &Shared, node: u32) -> ClusterConfig {
         reduced_parity: plan.parity.min(1),
         index: IndexPolicy::default(),
         secrets: vec![PeerSecret::from_bytes(&[7; 32]).expect("long enough")],
-        security: Security::None([0; 32]),
+        security: match plan.tls {
+            true => tls::security(node, &host(node).certificate),
+            false => Security::None([0; 32]),
+        },
         same: Default::default(),
     }
 }

@@ -89,13 +89,15 @@ pub struct Plan {
     pub pause_max: Duration,
     pub vanish: f64,
     pub uploads: f64,
-    /// Clients are hosts that speak S3 to the nodes.
+    /// Clients are hosts that speak S3 to the nodes. As `tls`, it follows from the seed alone.
     pub http: bool,
+    /// Nodes speak TLS.
+    pub tls: bool,
 }
 
 impl Plan {
-    /// Draws a plan; `http` follows from the seed alone.
-    pub fn draw(http: bool) -> Plan {
+    /// Draws the plan of a seed.
+    pub fn draw(seed: u64) -> Plan {
         let mut rng = thread_rng();
         let (nodes, drives_per_node, set_size, parity) = match rng.gen_range(0..100) {
             0..60 => (4, 1, 4, 2),
@@ -145,7 +147,8 @@ impl Plan {
             pause_max: length / rng.gen_range(10..50),
             vanish,
             uploads,
-            http,
+            http: seed % 10 == 7,
+            tls: seed % 10 == 3,
         }
     }
 
