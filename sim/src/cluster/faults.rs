@@ -1,6 +1,6 @@
 //! Fault injection into nodes, the network between them, and their drives.
 
-use super::{life::Shared, plan::Fault};
+use super::{life::Shared, plan::Fault, wrong};
 use crate::{
     SimDrive,
     faults::{calm, cut_links, slow_link},
@@ -36,7 +36,7 @@ pub async fn strike_on(shared: &Shared) -> Infallible {
 }
 
 /// Returns how long a fault is in effect.
-fn for_a_while(shared: &Shared) -> Duration {
+pub fn for_a_while(shared: &Shared) -> Duration {
     random(shared.plan.quiet_max * 3)
 }
 
@@ -45,6 +45,11 @@ async fn strike(shared: &Shared, fault: Fault) {
     let (world, nodes) = (&shared.world, shared.plan.nodes);
     let node = thread_rng().gen_range(1..=nodes);
     let other = (node + thread_rng().gen_range(1..nodes) - 1) % nodes + 1;
+    let is_wrong = fault == Fault::WrongDrive;
+    // What befalls a drive goes with it to another place: no two of these at a time.
+    if is_wrong && shared.disturbs_drives() || fault.is_of_drive() && shared.has_wrong_drive() {
+        return;
+    }
     match fault {
         Fault::Kill | Fault::PowerOff => {
             if !shared.take_down(node, fault == Fault::PowerOff) {
@@ -103,14 +108,17 @@ async fn strike(shared: &Shared, fault: Fault) {
         Fault::Pull => {
             let drives = pulled_together(shared, node);
             shared.count_fault(fault);
+            shared.disturbs(1);
             for (node, drive) in &drives {
                 shared.strikes_drives_of(*node);
                 shared.pull(drive);
             }
             sleep(for_a_while(shared)).await;
             drives.iter().for_each(|(_, drive)| shared.put_back(drive));
+            shared.disturbs(-1);
         }
         Fault::Rot => rot(shared),
+        Fault::WrongDrive => wrong::strike(shared).await,
         _ => disturb_drive(shared, node, fault).await,
     }
 }
@@ -135,6 +143,7 @@ async fn disturb_drive(shared: &Shared, node: u32, fault: Fault) {
     let drive = drives.choose(&mut thread_rng()).expect("a node has drives");
     shared.count_fault(fault);
     shared.strikes_drives_of(node);
+    shared.disturbs(1);
     let chance = 10f64.powf(thread_rng().gen_range(-3.0..-0.3));
     let delay_max = Duration::from_millis(1 << thread_rng().gen_range(4..13));
     drive.set_faults(|faults| match fault {
@@ -158,6 +167,7 @@ async fn disturb_drive(shared: &Shared, node: u32, fault: Fault) {
         sleep(Duration::from_millis(100)).await;
         shared.put_back(drive);
     }
+    shared.disturbs(-1);
 }
 
 /// Lets shards of victims rot.

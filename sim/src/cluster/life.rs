@@ -6,6 +6,7 @@ use super::{
     http,
     node::live,
     plan::{Fault, Plan},
+    wrong::Wrong,
 };
 use crate::{
     SimDrive, World,
@@ -61,6 +62,9 @@ struct State {
     struck: BTreeSet<u32>,
     /// Drives that are unmounted, by name.
     pulled: BTreeSet<String>,
+    /// Faults of drives that are in effect.
+    disturbed: i32,
+    wrong: Option<Wrong>,
     faults: BTreeMap<String, u64>,
 }
 
@@ -132,6 +136,39 @@ impl Shared {
         away.iter().any(|away| *away > parity) && away.contains(&0)
     }
 
+    /// Counts the faults of drives that are in effect.
+    pub fn disturbs(&self, more: i32) {
+        self.state().disturbed += more;
+    }
+
+    pub fn disturbs_drives(&self) -> bool {
+        self.state().disturbed > 0
+    }
+
+    pub fn has_wrong_drive(&self) -> bool {
+        self.state().wrong.is_some()
+    }
+
+    /// Notes that drives are where they do not belong.
+    pub fn misplace(&self, wrong: Wrong) {
+        let mut state = self.state();
+        state.struck.extend(&wrong.nodes);
+        state.wrong = Some(wrong);
+    }
+
+    /// Puts drives right that are where they do not belong; their nodes must be down.
+    pub fn put_right(&self) {
+        let wrong = self.state().wrong.take();
+        if let Some(wrong) = wrong {
+            wrong.put_right();
+        }
+    }
+
+    /// Does something while nodes have no power, unless one of them does not run. Returns whether it was done.
+    pub fn while_down(&self, nodes: &BTreeSet<u32>, act: impl FnOnce()) -> bool {
+        self.processes.while_down(nodes, |node| self.take_down(node, true), act)
+    }
+
     /// Unmounts a drive, unless it is.
     pub fn pull(&self, drive: &SimDrive) {
         let mut state = self.state();
@@ -146,6 +183,11 @@ impl Shared {
         if state.pulled.remove(&format!("{drive:?}")) {
             drive.insert();
         }
+    }
+
+    /// Returns the number of faults so far.
+    pub fn faults(&self) -> u64 {
+        self.state().faults.values().sum()
     }
 
     pub fn count_fault(&self, fault: Fault) {
@@ -268,6 +310,7 @@ async fn come_back(shared: &Arc<Shared>) {
             calm(&drive);
         }
     }
+    shared.put_right();
     for node in nodes(shared) {
         shared.processes.bring_up(node);
     }

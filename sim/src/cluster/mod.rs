@@ -14,6 +14,7 @@ mod life;
 pub mod mutants;
 mod node;
 mod plan;
+mod wrong;
 
 pub use life::{Report, cluster, cluster_as};
 pub use plan::{FAULTS, Fault, Plan};

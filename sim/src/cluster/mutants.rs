@@ -9,7 +9,7 @@ use crate::{
     peers,
 };
 use madsim::time::Duration;
-use model::protocol::mutant::Mutant as Break;
+use model::{formation::mutant::Mutant::AdoptsEmpty, protocol::mutant::Mutant as Break};
 use store::runtime::{Mutant, Mutant::*};
 
 /// Changes a plan so that the faults that reveal a mutant are frequent.
@@ -19,7 +19,7 @@ type Focus = fn(&mut Plan);
 const SEEDS: u64 = 300;
 
 /// Every mutant with its focus.
-const MUTANTS: [(Mutant, Focus); 13] = [
+const MUTANTS: [(Mutant, Focus); 14] = [
     (Protocol(Break::NoFencing), rivals),
     (Protocol(Break::ReadWithoutWriteBack), rivals),
     (Protocol(Break::ProposeAgain), rivals),
@@ -33,6 +33,7 @@ const MUTANTS: [(Mutant, Focus); 13] = [
     (ListFromFewer, partitions),
     (ConditionApart, rivals),
     (CallNumbersReused, slow),
+    (Formation(AdoptsEmpty), wrong_drives),
 ];
 
 /// Many clients that rarely pause, on nodes that are cut off from each other and killed.
@@ -64,6 +65,12 @@ fn slow(plan: &mut Plan) {
     plan.faults = vec![(Fault::DriveSlow, 2), (Fault::DriveHangs, 1), (Fault::SlowLink, 2)];
 }
 
+/// Wrong drives, and no others.
+fn wrong_drives(plan: &mut Plan) {
+    small(plan);
+    plan.faults = vec![(Fault::WrongDrive, 1)];
+}
+
 /// Four nodes with a drive each that speak no TLS, and clients in their processes.
 fn small(plan: &mut Plan) {
     (plan.nodes, plan.drives_per_node, plan.set_size, plan.parity) = (4, 1, 4, 2);
@@ -81,6 +88,7 @@ pub fn mutants() -> Mutants {
 fn name(mutant: Mutant) -> String {
     match mutant {
         CallNumbersReused => peers::mutants::name(mutant).to_owned(),
+        Formation(AdoptsEmpty) => "a node formats an empty drive while others serve".to_owned(),
         other => names::name(AnyMutant::Server(other)),
     }
 }

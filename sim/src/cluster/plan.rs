@@ -42,12 +42,15 @@ pub enum Fault {
     SyncErrors,
     /// A drive is unmounted, and mounted again later. Where there are several sets, often several drives of one.
     Pull,
+    /// Drives of two nodes are swapped, or an empty one or one of another deployment takes the place of a drive; a
+    /// later life of the node has the right one.
+    WrongDrive,
     /// A victim's shards rot.
     Rot,
 }
 
 /// Every fault.
-pub const FAULTS: [Fault; 16] = [
+pub const FAULTS: [Fault; 17] = [
     Fault::Kill,
     Fault::PowerOff,
     Fault::Pause,
@@ -63,8 +66,20 @@ pub const FAULTS: [Fault; 16] = [
     Fault::WriteErrors,
     Fault::SyncErrors,
     Fault::Pull,
+    Fault::WrongDrive,
     Fault::Rot,
 ];
+
+impl Fault {
+    /// Returns whether it befalls a drive.
+    pub fn is_of_drive(self) -> bool {
+        use Fault::{DriveHangs, DriveSlow, Pull, ReadErrors, ReadFlips, Rot, SyncErrors, WriteErrors, WrongDrive};
+        matches!(
+            self,
+            DriveHangs | DriveSlow | ReadErrors | ReadFlips | WriteErrors | SyncErrors | Pull | WrongDrive | Rot
+        )
+    }
+}
 
 /// Parameters of a run.
 #[derive(Clone, Debug)]
