@@ -78,6 +78,8 @@ pub struct Report {
     pub done_beside: u64,
     /// Faults by name.
     pub faults: BTreeMap<String, u64>,
+    /// Virtual time of the run.
+    pub lasted: Duration,
 }
 
 impl Deref for Shared {
@@ -277,6 +279,7 @@ pub async fn cluster_as(world: World, change: fn(&mut Plan)) -> Report {
         failed,
         done_beside,
         faults,
+        lasted: shared.world.now(),
     }
 }
 

@@ -30,6 +30,7 @@ fn acknowledged_objects_survive() {
                 counted.done += report.done;
                 counted.failed += report.failed;
                 counted.done_beside += report.done_beside;
+                counted.lasted += report.lasted;
                 for (fault, count) in report.faults {
                     *counted.faults.entry(fault).or_default() += count;
                 }
@@ -40,8 +41,10 @@ fn acknowledged_objects_survive() {
         failed,
         done_beside,
         faults,
+        lasted,
     } = total.lock().expect("no panic").clone();
-    println!("{done} operations were done, {done_beside} beside a lost set, {failed} failed; faults: {faults:?}");
+    println!("{done} operations were done, {done_beside} beside a lost set, {failed} failed, in {lasted:?}");
+    println!("faults: {faults:?}");
     assert!(done > failed, "{done} operations were done, {failed} failed");
     // A few seeds cannot have all.
     let is_complete = faults.len() == FAULTS.len() && done_beside > 0;
