@@ -21,6 +21,13 @@ impl<V> Answers<V> {
     fn voters(&self) -> usize {
         self.grants.len() + self.pending.count()
     }
+
+    /// Returns whether only the drives that have yet to answer are left to make `needed` out of what is `there`:
+    /// outbidding the rivals that hold others would not.
+    fn waits_for(&self, there: usize, needed: usize) -> bool {
+        let rivals = self.missing.contended.count();
+        !self.pending.is_empty() && (rivals == 0 || there + rivals < needed)
+    }
 }
 
 /// Returns whether the grants show K shards of all that a value names.
@@ -106,8 +113,9 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
             Resolution::Stuck { top, prev } if !self.proposed && self.op.replaces(&top.value) => {
                 self.repeat(top.value, prev, answers)
             }
-            // A drive that has yet to answer may hold what is missing.
-            Resolution::Stuck { .. } if !answers.pending.is_empty() => Vec::new(),
+            // A drive that has yet to answer may hold what is missing; so may one that a rival holds, and to outbid the
+            // rival takes a moment, where a drive that hangs may never answer (`live.one-hung-node`).
+            Resolution::Stuck { .. } if answers.waits_for(0, 0) => Vec::new(),
             Resolution::Stuck { .. } => self.again_or(Unavailable::Stuck, 0, 0, answers.missing),
         }
     }
@@ -190,7 +198,7 @@ impl<V: Value, O: Operation<V>> Coordinator<V, O> {
         let needed = self.op.staged().map_or(0, |(_, write)| usize::from(write));
         let trusting = self.mutation.is(Mutant::TrustStaging) || self.mutation.is(Mutant::AcceptWithoutShard);
         if holders.count() < needed && !trusting {
-            if !answers.pending.is_empty() {
+            if answers.waits_for(holders.count(), needed) {
                 return Vec::new();
             }
             return self.again_or(Unavailable::StagedQuorum, holders.count(), needed, answers.missing);
