@@ -99,7 +99,8 @@ pub struct ObjectReader {
 #[derive(Debug)]
 pub struct ByteStream {
     source: Source,
-    ready: VecDeque<Bytes>,
+    register: RegisterKey,
+    info: ObjectInfo,
     failed: bool,
 }
 
@@ -114,6 +115,8 @@ struct Source {
     /// The part at hand.
     current: Option<(PartReader, Range<u64>)>,
     opened: Option<PartReader>,
+    /// What was read and not taken yet.
+    ready: VecDeque<Bytes>,
 }
 
 impl ObjectReader {
@@ -179,25 +182,15 @@ impl ObjectReader {
             parts,
             current: None,
             opened: self.opened,
+            ready: VecDeque::new(),
         };
         let mut stream = ByteStream {
             source,
-            ready: VecDeque::new(),
+            register: self.register,
+            info: self.info,
             failed: false,
         };
-        if let Err(error) = stream.fill(false).await {
-            // Only of a version that is still the latest are shards on slow drives worth a wait.
-            let now = latest_info(&self.info.key, &read::read(&stream.source.set, &self.register).await?);
-            if now.as_ref() != Some(&self.info) {
-                return Err(error);
-            }
-            let set = stream.source.set.clone();
-            tokio::select! {
-                biased;
-                filled = stream.fill(true) => filled?,
-                () = replaced(&set, &self.register, &self.info) => return Err(error),
-            }
-        }
+        stream.fill().await?;
         Ok(stream)
     }
 }
@@ -208,39 +201,61 @@ impl ByteStream {
         if self.failed {
             return None;
         }
-        if self.ready.is_empty()
-            && let Err(error) = self.fill(true).await
+        if self.source.ready.is_empty()
+            && let Err(error) = self.fill().await
         {
             self.failed = true;
             return Some(Err(error));
         }
-        self.ready.pop_front().map(Ok)
+        self.source.ready.pop_front().map(Ok)
     }
 
+    /// Reads the next run of stripes. Only of a version that is still the latest are shards on slow drives worth a
+    /// wait.
+    async fn fill(&mut self) -> Result<(), StoreError> {
+        let ByteStream {
+            source, register, info, ..
+        } = self;
+        let Err(error) = source.fill(false).await else {
+            return Ok(());
+        };
+        let set = source.set.clone();
+        let now = latest_info(&info.key, &read::read(&set, register).await?);
+        if now.as_ref() != Some(info) {
+            return Err(error);
+        }
+        tokio::select! {
+            biased;
+            filled = source.fill(true) => filled,
+            () = replaced(&set, register, info) => Err(error),
+        }
+    }
+}
+
+impl Source {
     /// Reads the next run of stripes. Unless `patient`, it does not wait for drives that are suspected to hang.
     async fn fill(&mut self, patient: bool) -> Result<(), StoreError> {
         while self.ready.is_empty() {
-            let source = &mut self.source;
-            if source.current.is_none() {
-                let Some((part, range)) = source.parts.front() else {
+            if self.current.is_none() {
+                let Some((part, range)) = self.parts.front() else {
                     return Ok(());
                 };
-                let reader = match source.opened.take() {
+                let reader = match self.opened.take() {
                     Some(reader) => reader,
                     None => {
-                        let Source { set, bucket, key, .. } = &*source;
-                        PartReader::open(set, bucket, key, source.codec, part, SmallShards::new(), patient).await?
+                        let Source { set, bucket, key, .. } = &*self;
+                        PartReader::open(set, bucket, key, self.codec, part, SmallShards::new(), patient).await?
                     }
                 };
-                source.current = Some((reader, range.clone()));
-                source.parts.pop_front();
+                self.current = Some((reader, range.clone()));
+                self.parts.pop_front();
             }
-            let Some((reader, range)) = &mut source.current else {
+            let Some((reader, range)) = &mut self.current else {
                 return Ok(());
             };
-            reader.read(&source.set, range, &mut self.ready, patient).await?;
+            reader.read(&self.set, range, &mut self.ready, patient).await?;
             if range.is_empty() {
-                source.current = None;
+                self.current = None;
             }
         }
         Ok(())
