@@ -5,7 +5,7 @@
 
 use crate::{
     access::{Access, token},
-    http::{Admission, Body},
+    http::{Admission, Body, Tls},
     metrics::{CONTENT_TYPE, Family, Kind, Requests, Text},
     runtime::Rt,
     stats::Counter,
@@ -36,6 +36,8 @@ pub struct Server {
     pub endpoint: String,
     /// Scrapes need no token.
     pub public: bool,
+    /// Certificates that it serves.
+    pub tls: Option<Arc<Tls>>,
     /// Log lines that were lost.
     pub log_lines_dropped: Arc<Counter>,
     /// Start of service, by the wall clock and by the monotonic one.
@@ -131,6 +133,13 @@ impl Server {
         }
         let help = "Log lines that were lost: they could not be written, or came too fast.";
         text.counter("impl_log_lines_dropped_total", help, self.log_lines_dropped.get());
+        if let Some(tls) = &self.tls {
+            let help = "Days for which a certificate that is served is valid; below 0 once it has expired.";
+            let mut days_left = text.family("impl_certificate_days_left", Kind::Gauge, help);
+            for (certificate, days) in tls.days_left() {
+                days_left.sample(&[("certificate", &certificate)], days);
+            }
+        }
         text.family("minio_software_version_info", Kind::Gauge, "The version, as a label.")
             .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
     }

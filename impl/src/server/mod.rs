@@ -105,6 +105,7 @@ pub async fn serve(
     );
     let open = {
         let (rt, observer, access) = (rt.clone(), observer.clone(), Access::new(credentials));
+        let tls = tls.clone();
         move |store: Arc<Store>| {
             let server = Arc::new(prometheus::Server {
                 rt: rt.clone(),
@@ -113,6 +114,7 @@ pub async fn serve(
                 admission: admission.clone(),
                 endpoint: endpoint.clone(),
                 public: watch.metrics_public,
+                tls: tls.clone(),
                 log_lines_dropped: watch.log_lines_dropped.clone(),
                 started,
             });

@@ -34,6 +34,9 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 /// Interval of checks of the folder.
 const POLL: Duration = Duration::from_secs(10);
 
+/// Days left of a certificate at which the log warns of it, the last of them first.
+const WARN_DAYS: [i64; 4] = [0, 1, 7, 30];
+
 /// The folder of trusted authorities; no name of a server.
 const AUTHORITIES: &str = "CAs";
 
@@ -102,6 +105,42 @@ impl Tls {
         self.serving.clone()
     }
 
+    /// Returns the certificates that are served, as paths below their folder, and how many days each is valid for from
+    /// now on; below 0 once it has expired.
+    #[must_use]
+    pub fn days_left(&self) -> Vec<(String, i64)> {
+        let now_seconds = i64::try_from(self.rt.wall_nanos() / 1_000_000_000).unwrap_or(i64::MAX);
+        let pairs = self.serving.pairs().into_iter();
+        let of_pair = |pair: Pair| {
+            let certificate = pair.folder.join(CERTIFICATE);
+            let name = certificate.strip_prefix(&self.folder).unwrap_or(&certificate);
+            let days = pair.expires.saturating_sub(now_seconds).div_euclid(86_400);
+            (name.display().to_string(), days)
+        };
+        pairs.map(of_pair).collect()
+    }
+
+    /// Logs certificates that expire soon: once for each of [`WARN_DAYS`]. `told` remembers which.
+    fn warn_of_expiry(&self, told: &mut BTreeMap<String, i64>) {
+        for (certificate, days) in self.days_left() {
+            let Some(limit) = WARN_DAYS.into_iter().find(|limit| days < *limit) else {
+                told.remove(&certificate);
+                continue;
+            };
+            if told.insert(certificate.clone(), limit) == Some(limit) {
+                continue;
+            }
+            match days {
+                ..0 => tracing::error!(certificate, "a certificate has expired; put a new one in its place"),
+                _ => tracing::warn!(
+                    certificate,
+                    days,
+                    "a certificate expires soon; put a new one in its place"
+                ),
+            }
+        }
+    }
+
     /// Speaks the server's side of the handshake.
     pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> io::Result<TlsStream<S>> {
         self.acceptor.accept(stream).await
@@ -109,8 +148,9 @@ impl Tls {
 
     /// Looks for changed certificates for ever.
     pub(super) async fn keep_current(self: Arc<Self>) {
-        let mut told = BTreeMap::new();
+        let (mut told, mut told_days) = (BTreeMap::new(), BTreeMap::new());
         loop {
+            self.warn_of_expiry(&mut told_days);
             self.rt.sleep(POLL).await;
             self.reload(&mut told).await;
         }

@@ -98,6 +98,8 @@ pub(super) struct Pair {
     pub folder: PathBuf,
     /// SHA-256 of both files.
     digest: [u8; 32],
+    /// The end of its validity, or that of an authority that comes with it: the first, in seconds since 1970.
+    pub expires: i64,
     pub key: Arc<CertifiedKey>,
 }
 
@@ -145,10 +147,12 @@ impl Pair {
             return Ok(Some(pair.clone()));
         }
         let chain = certificates(&certificate, &certificate_pem)?;
+        let expires = expires(&certificate, &chain)?;
         let key = certified(provider, (&certificate, chain), (&key, &key_pem))?;
         Ok(Some(Pair {
             folder: folder.to_owned(),
             digest,
+            expires,
             key: Arc::new(key),
         }))
     }
@@ -211,6 +215,16 @@ fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>
         return Err(TlsError::malformed(path, "no certificate in it (PEM is expected)"));
     }
     Ok(chain)
+}
+
+fn expires(path: &Path, chain: &[CertificateDer<'_>]) -> Result<i64, TlsError> {
+    let ends = chain.iter().map(|certificate| {
+        let parsed = x509_parser::parse_x509_certificate(certificate);
+        let (_, certificate) =
+            parsed.map_err(|error| TlsError::malformed(path, format!("not a certificate: {error}")))?;
+        Ok(certificate.validity().not_after.timestamp())
+    });
+    ends.fold(Ok(i64::MAX), |first, end| Ok(first?.min(end?)))
 }
 
 fn certified(

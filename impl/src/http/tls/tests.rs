@@ -181,6 +181,28 @@ async fn a_bad_pair_is_one_error_that_names_the_file() {
 }
 
 #[tokio::test]
+async fn the_days_that_are_left_of_each_certificate_are_known() {
+    let fixture = Fixture::new();
+    fixture.put("", &["localhost"]);
+    fixture.put("old.example", &["old.example"]);
+    let key = KeyPair::generate().unwrap();
+    let now_seconds = i64::try_from(fixture.rt.wall_nanos() / 1_000_000_000).unwrap();
+    let mut soon = CertificateParams::new(vec!["old.example".to_owned()]).unwrap();
+    soon.not_after = time::OffsetDateTime::from_unix_timestamp(now_seconds + 7 * 86_400 - 3600).unwrap();
+    let soon = soon.signed_by(&key, &fixture.authority).unwrap();
+    fs::write(fixture.path("old.example/public.crt"), soon.pem()).unwrap();
+    fs::write(fixture.path("old.example/private.key"), key.serialize_pem()).unwrap();
+    let tls = fixture.served().await;
+    let days = tls.days_left();
+    assert_eq!(days[0].0, "public.crt");
+    assert!(days[0].1 > 365, "{days:?}");
+    assert_eq!(days[1..], [("old.example/public.crt".to_owned(), 6)]);
+    let mut told = BTreeMap::new();
+    tls.warn_of_expiry(&mut told);
+    assert_eq!(told, BTreeMap::from([("old.example/public.crt".to_owned(), 7)]));
+}
+
+#[tokio::test]
 async fn a_further_name_needs_a_default() {
     let fixture = Fixture::new();
     fixture.put("other.example", &["other.example"]);
