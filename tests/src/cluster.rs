@@ -182,6 +182,12 @@ impl Cluster {
         nodes.iter().map(ended).collect()
     }
 
+    /// Returns the ports that the nodes listen on.
+    #[must_use]
+    pub fn ports(&self) -> Vec<u16> {
+        self.ports.clone()
+    }
+
     /// Returns the port that a node listens on.
     #[must_use]
     pub fn port(&self, node: usize) -> u16 {
@@ -203,7 +209,7 @@ impl Cluster {
     /// Makes a client of a node that repeats nothing.
     #[must_use]
     pub fn client(&self, node: usize) -> Client {
-        Client::new(([127, 0, 0, 1], self.ports[node]).into(), ACCESS_KEY, SECRET_KEY)
+        client_of(self.ports[node])
     }
 
     /// Returns what a node has logged so far, in all its lives.
@@ -216,6 +222,12 @@ impl Cluster {
     fn log_path(&self, node: usize) -> PathBuf {
         self.folder.path().join(format!("node{node}.log"))
     }
+}
+
+/// Makes a client of the node on this port that repeats nothing.
+#[must_use]
+pub fn client_of(port: u16) -> Client {
+    Client::new(([127, 0, 0, 1], port).into(), ACCESS_KEY, SECRET_KEY)
 }
 
 /// Returns the URL of a drive of the node at this address.

@@ -8,6 +8,7 @@ pub mod clients;
 pub mod cluster;
 pub mod damage;
 pub mod http;
+pub mod load;
 pub mod mounts;
 pub mod s3;
 pub mod server;

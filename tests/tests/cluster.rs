@@ -2,15 +2,15 @@
 #![allow(clippy::disallowed_methods, reason = "tests run on the host")]
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
     process::{Command, Output, Stdio},
-    sync::atomic::{AtomicU8, Ordering},
     thread,
     time::{Duration, Instant},
 };
 use tests::{
     Cluster, Server, clients, http,
+    load::{Away, BUCKET, Journal, Known, content, load, number_of, read},
     s3::{Client, Error},
     server::SECRET_KEY,
 };
@@ -63,8 +63,6 @@ fn clients_use(mut cluster: Cluster) {
     clients::check("cluster.py, old boto3", &["verify"], &verify.output().unwrap());
 }
 
-/// Bucket of the tests that count nothing.
-const BUCKET: &str = "lost-nodes";
 /// The nodes that are killed, one after the other; the other two stay.
 const FIRST: usize = 3;
 const SECOND: usize = 2;
@@ -73,154 +71,6 @@ const REST: [usize; 2] = [0, 1];
 const SETTLED: Duration = Duration::from_secs(2);
 /// Time within which a write is answered when it cannot succeed. The aim is 5 s; the machine may be busy.
 const REFUSED_WITHIN: Duration = Duration::from_secs(10);
-/// Requests of one operation, as boto3 makes them, and the pause before each further one.
-const TRIES: u32 = 3;
-const TRY_PAUSE: Duration = Duration::from_millis(500);
-
-/// What the only writer of a key knows of it.
-#[derive(Default)]
-struct Known {
-    /// Number of the content that was acknowledged last, and when.
-    acknowledged: Option<(u64, Instant)>,
-    /// Contents that were sent since, and may be there or not.
-    attempted: Vec<u64>,
-}
-
-type Journal = BTreeMap<String, Known>;
-
-/// Bytes that follow from a key and a number, which they begin with. Every sixteenth is large.
-fn content(key: &str, number: u64) -> Vec<u8> {
-    let size = match number % 16 {
-        0 => 1_200_000,
-        rest if rest % 4 == 0 => 200_000,
-        rest if rest % 2 == 0 => 20_000,
-        _ => 100,
-    };
-    let seed = key.bytes().fold(number + 1, |seed, byte| {
-        (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    // Repeated at a distance that fits no stripe and no shard, so that no piece of either can stand for another.
-    let block: Vec<u8> = (1..=4093u64)
-        .map(|at| (seed.wrapping_mul(at * 2 + 1) >> 48).to_le_bytes()[0])
-        .collect();
-    let mut bytes = format!("{number:020}").into_bytes();
-    while bytes.len() < size {
-        bytes.extend(&block);
-    }
-    bytes
-}
-
-fn number_of(key: &str, bytes: &[u8]) -> u64 {
-    let number = bytes.get(..20).and_then(|head| std::str::from_utf8(head).ok());
-    let number = number.and_then(|number| number.parse().ok());
-    let number: u64 = number.unwrap_or_else(|| panic!("{key}: {} wrong bytes", bytes.len()));
-    assert!(bytes == content(key, number), "{key}: wrong bytes of number {number}");
-    number
-}
-
-/// Returns whether a client repeats the request: there was no answer, or one that says so.
-fn is_retried(error: &Error) -> bool {
-    matches!(error, Error::Io(_)) || matches!(error.status(), Some(500 | 503))
-}
-
-/// Makes up to three requests, as a client does.
-fn with_retries<T>(mut request: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-    for attempt in 1..TRIES {
-        match request() {
-            Err(error) if is_retried(&error) => thread::sleep(TRY_PAUSE * attempt),
-            other => return other,
-        }
-    }
-    request()
-}
-
-/// How many nodes have been killed; [`STOP`] ends the load.
-struct Lost(AtomicU8);
-
-const STOP: u8 = 9;
-
-impl Lost {
-    fn set(&self, lost: u8) {
-        self.0.store(lost, Ordering::SeqCst);
-    }
-
-    fn get(&self) -> u8 {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    /// Returns whether requests to a node, or those of it to others, may fail.
-    fn may_fail(&self, node: usize) -> bool {
-        self.get() >= 2 || (self.get() >= 1 && node == FIRST)
-    }
-}
-
-/// Writes at one node and reads at another, until told to stop or until its node is gone. Returns what it knows, and
-/// the longest time of an operation while at most one node was lost.
-fn load(cluster: &Cluster, writer: usize, node: usize, lost: &Lost) -> (Journal, Duration) {
-    let mut client = cluster.client(node);
-    let mut readers: Vec<(usize, Client)> = REST.iter().map(|&node| (node, cluster.client(node))).collect();
-    let (mut journal, mut longest) = (Journal::new(), Duration::ZERO);
-    for number in 1.. {
-        if lost.get() == STOP {
-            break;
-        }
-        // A new key, or an older one again.
-        let key = match number % 2 {
-            0 => format!("w{writer}/{number}"),
-            _ => format!("w{writer}/{}", number * 7919 % number / 2 * 2),
-        };
-        let known = journal.entry(key.clone()).or_default();
-        let (body, began) = (content(&key, number), Instant::now());
-        known.attempted.push(number);
-        match with_retries(|| client.put(BUCKET, &key, &body)) {
-            Ok(_) => {
-                *known = Known {
-                    acknowledged: Some((number, Instant::now())),
-                    attempted: Vec::new(),
-                }
-            }
-            Err(error) if lost.may_fail(node) && is_retried(&error) => break,
-            Err(error) => panic!("node {node} fails with {} lost, whatever is tried: {error}", lost.get()),
-        }
-        let (reader, client) = &mut readers[usize::try_from(number % 2).unwrap_or(0)];
-        match with_retries(|| client.get(BUCKET, &key)) {
-            Ok(bytes) => assert_eq!(number_of(&key, &bytes), number, "{key}: old bytes"),
-            Err(error) if lost.may_fail(*reader) && is_retried(&error) => break,
-            Err(error) => panic!(
-                "{key} cannot be read at node {reader} with {} lost: {error}",
-                lost.get()
-            ),
-        }
-        if !lost.may_fail(node) {
-            longest = longest.max(began.elapsed());
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    (journal, longest)
-}
-
-/// Reads a key. Returns its number, 0 if there is no such key, or `None` if the node cannot tell.
-///
-/// # Panics
-/// On wrong or old bytes, and if an acknowledged key is not there.
-fn read(client: &mut Client, key: &str, known: &Known) -> Option<u64> {
-    let possible = || {
-        let acknowledged = known.acknowledged.map_or(0, |(number, _)| number);
-        known.attempted.iter().copied().chain([acknowledged])
-    };
-    let found = match client.get(BUCKET, key) {
-        Ok(bytes) => number_of(key, &bytes),
-        Err(error) if error.status() == Some(404) => 0,
-        Err(error) if error.status() == Some(503) => return None,
-        Err(error) => panic!("{key}: {error}"),
-    };
-    assert!(
-        possible().any(|number| number == found),
-        "{key} has {found}, not one of {:?} (0: there is none)",
-        possible().collect::<Vec<_>>()
-    );
-    Some(found)
-}
 
 #[test]
 fn one_node_is_lost_and_then_another() {
@@ -233,27 +83,27 @@ fn one_node_is_lost_and_then_another() {
         client.put(BUCKET, &key, &content(&key, 16)).unwrap();
         client.delete(BUCKET, &key).unwrap();
     }
-    let lost = Lost(AtomicU8::new(0));
+    let away = Away::default();
     let (mut journal, mut killed_at) = (Journal::new(), Instant::now());
     // The nodes outlive the load, which is on all of them: a process is killed by its id.
     thread::scope(|scope| {
-        let (cluster, lost) = (&cluster, &lost);
+        let (cluster, away, ports) = (&cluster, &away, &cluster.ports());
         let writers: Vec<_> = [0, 1, SECOND, FIRST, 0, 1]
             .into_iter()
             .enumerate()
-            .map(|(writer, node)| (node, scope.spawn(move || load(cluster, writer, node, lost))))
+            .map(|(writer, node)| (node, scope.spawn(move || load(ports, writer, node, away))))
             .collect();
         thread::sleep(SETTLED + Duration::from_millis(1500));
         killed_at = Instant::now();
-        lost.set(1);
+        away.goes(FIRST);
         cluster.signal(FIRST, "-KILL");
         thread::sleep(Duration::from_secs(4));
-        lost.set(2);
+        away.goes(SECOND);
         cluster.signal(SECOND, "-KILL");
         for node in REST {
             writes_are_refused(cluster, node);
         }
-        lost.set(STOP);
+        away.end();
         for (node, writer) in writers {
             let (known, longest) = writer.join().expect("no failure that retries do not mend");
             println!(
