@@ -40,6 +40,11 @@ impl Processes {
         lock(&self.state).ahead.clone()
     }
 
+    /// Returns the nodes whose processes are stopped.
+    pub fn paused(&self) -> BTreeSet<u32> {
+        lock(&self.state).paused.clone()
+    }
+
     pub fn is_down(&self, node: u32) -> bool {
         lock(&self.state).down.contains(&node)
     }
@@ -96,6 +101,7 @@ impl Processes {
             return false;
         }
         drop(state);
+        self.world.event(node, "stopped");
         self.world.pause(node);
         true
     }
@@ -103,6 +109,7 @@ impl Processes {
     /// Lets a node's process go on that was stopped.
     pub fn resume(&self, node: u32) {
         if lock(&self.state).paused.remove(&node) {
+            self.world.event(node, "goes on");
             self.world.resume(node);
         }
     }

@@ -23,6 +23,7 @@ pub mod drive;
 mod executor;
 mod faults;
 pub mod formation;
+mod hang;
 pub mod linearizable;
 pub mod listing;
 pub mod mutants;

@@ -92,6 +92,8 @@ where
     let simulation = move || {
         let mut runtime = Runtime::with_seed_and_config(seed, Config::default());
         runtime.set_time_limit(limit);
+        // Dropped before the runtime.
+        let _abandoned = Abandon(inside.clone());
         let world = inside.clone();
         runtime.block_on(async {
             scenario(world.clone()).await;
@@ -116,6 +118,15 @@ where
             let trace = world.trace();
             Err(Failure { message, trace })
         }
+    }
+}
+
+/// Abandons a world when it is dropped.
+struct Abandon(World);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 

@@ -230,6 +230,14 @@ impl World {
         madsim::time::sleep(Duration::from_millis(1)).await;
     }
 
+    /// Marks all processes as ended. For a run that ends with a panic: the destructors of its tasks run once there is no
+    /// simulation any more.
+    pub(crate) fn abandon(&self) {
+        let mut state = lock(&self.0.state);
+        let processes = state.nodes.values_mut().filter_map(|node| node.process.take());
+        processes.for_each(|process| process.end());
+    }
+
     /// Takes the power of a node's host: it falls silent, and its drives lose what was not synced.
     pub fn power_off(&self, node: u32) {
         // First: a host without power does not end its connections.

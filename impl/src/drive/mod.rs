@@ -44,7 +44,7 @@ use model::{
     record::Record,
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// Shards of up to this many framed bytes are kept in the index; larger ones are files.
 pub const SMALL_SHARD_BYTES: usize = 16 * 1024;
@@ -201,6 +201,12 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
 
     /// Returns whether it is known to have no room for objects. Asks nothing of the drive.
     fn is_full(&self) -> bool;
+
+    /// Returns since when its node has been silent although it owes an answer, by the monotonic clock; `None` for a
+    /// drive of this node. Asks nothing of the drive.
+    fn silent_since(&self) -> Option<Duration> {
+        None
+    }
 
     /// Returns the path, for operators. Asks nothing of the drive.
     fn path(&self) -> String;

@@ -191,7 +191,13 @@ impl End for Answering {
         Ok(())
     }
 
-    fn sent_ms(&self, now: Duration) -> u32 {
+    fn heard(&mut self, _: Duration) {}
+
+    fn wants_ping(&self, _: Duration) -> bool {
+        false
+    }
+
+    fn pings(&mut self, now: Duration) -> u32 {
         millis(now.saturating_sub(self.began))
     }
 

@@ -19,6 +19,8 @@ use tokio::sync::oneshot;
 const WAITING_BYTES_MAX: usize = 8 << 20;
 /// Calls without an answer, above which one is not taken any more.
 const CALLS_MAX: usize = 16 << 10;
+/// Silence after which a peer that owes an answer is pinged: one that runs says so, however long the call takes.
+const PING_EARLY: Duration = Duration::from_millis(250);
 
 /// Answer of a call, once it is there. A sender that is dropped is a connection that has ended.
 pub(super) type Receiver = oneshot::Receiver<Result<Bytes, CallError>>;
@@ -40,6 +42,10 @@ struct State {
     waiting: BTreeMap<u64, Waiting>,
     deadlines: BTreeSet<(Duration, u64)>,
     last_call: u64,
+    /// The time at which bytes came last.
+    heard: Duration,
+    /// The time of the last ping.
+    pinged: Duration,
     /// The time of the last call or answer.
     used: Duration,
     /// Without calls for this long, the connection ends.
@@ -53,6 +59,7 @@ struct State {
 
 #[derive(Debug)]
 struct Waiting {
+    called: Duration,
     deadline: Duration,
     answer: oneshot::Sender<Result<Bytes, CallError>>,
 }
@@ -67,6 +74,8 @@ impl Calls {
             waiting: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             last_call: 0,
+            heard: now,
+            pinged: now,
             used: now,
             idle_max,
             waker: None,
@@ -116,7 +125,12 @@ impl Calls {
         state.unsent.push(call);
         let (answer, receiver) = oneshot::channel();
         let deadline = now.saturating_add(wait);
-        state.waiting.insert(call, Waiting { deadline, answer });
+        let waiting = Waiting {
+            called: now,
+            deadline,
+            answer,
+        };
+        state.waiting.insert(call, waiting);
         state.deadlines.insert((deadline, call));
         state.used = now;
         let waker = state.waker.take();
@@ -134,6 +148,11 @@ impl Calls {
         if let Some(waker) = state.waker.take() {
             waker.wake();
         }
+    }
+
+    /// Returns since when nothing has come from the peer although it owes an answer.
+    pub fn silent_since(&self) -> Option<Duration> {
+        self.state().silent_since()
     }
 
     /// Returns whether the connection has ended, or is about to.
@@ -169,6 +188,17 @@ impl State {
     fn is_full(&self) -> bool {
         let is_full = self.outgoing.len() >= WAITING_BYTES_MAX || self.waiting.len() >= CALLS_MAX;
         is_full && !self.mutation.is(Mutant::CallsUnbounded)
+    }
+
+    fn silent_since(&self) -> Option<Duration> {
+        let (_, oldest) = self.waiting.first_key_value()?;
+        Some(self.heard.max(oldest.called))
+    }
+
+    /// Returns when the peer is to be pinged for its silence: once until it is heard.
+    fn ping_at(&self) -> Option<Duration> {
+        let silent_since = self.silent_since().filter(|since| self.pinged <= *since)?;
+        Some(silent_since + PING_EARLY)
     }
 
     fn next_call(&mut self) -> u64 {
@@ -227,8 +257,18 @@ impl End for &Calls {
         Ok(())
     }
 
-    fn sent_ms(&self, now: Duration) -> u32 {
-        millis(now.saturating_sub(self.state().began))
+    fn heard(&mut self, now: Duration) {
+        self.state().heard = now;
+    }
+
+    fn wants_ping(&self, now: Duration) -> bool {
+        self.state().ping_at().is_some_and(|at| at <= now)
+    }
+
+    fn pings(&mut self, now: Duration) -> u32 {
+        let mut state = self.state();
+        state.pinged = now;
+        millis(now.saturating_sub(state.began))
     }
 
     fn pinged(&mut self, _: u32, _: Duration) {}
@@ -259,7 +299,7 @@ impl End for &Calls {
         let deadline = deadline.filter(|_| !state.mutation.is(Mutant::CallWithoutDeadline));
         let idle = state.idle_max.map(|idle_max| state.used + idle_max);
         let idle = idle.filter(|_| state.waiting.is_empty() && !state.is_over);
-        [deadline, idle].into_iter().flatten().min()
+        [deadline, idle, state.ping_at()].into_iter().flatten().min()
     }
 
     fn is_over(&self) -> bool {
@@ -271,4 +311,39 @@ impl End for &Calls {
 #[allow(clippy::cast_possible_truncation, reason = "see above")]
 pub(super) fn millis(duration: Duration) -> u32 {
     duration.as_millis() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    // `live.one-hung-node`
+    #[test]
+    fn a_peer_that_owes_an_answer_is_pinged_and_silent_until_bytes_come() {
+        let calls = Calls::new(ms(0), None, Mutation::default());
+        let mut end = &calls;
+        assert_eq!(calls.silent_since(), None, "it owes nothing");
+        let answer = calls.call(ms(1000), 1, Payload::default(), ms(30_000)).expect("taken");
+        assert_eq!(calls.silent_since(), Some(ms(1000)));
+        assert!(!end.wants_ping(ms(1249)) && end.wants_ping(ms(1250)));
+        assert_eq!(end.next_time(), Some(ms(1250)));
+        end.pings(ms(1250));
+        assert!(!end.wants_ping(ms(9000)), "one ping for a silence");
+        assert_eq!(calls.silent_since(), Some(ms(1000)));
+        // The pong: it runs, and the call takes long.
+        end.heard(ms(1260));
+        assert_eq!(calls.silent_since(), Some(ms(1260)));
+        assert!(end.wants_ping(ms(1510)));
+        let reply = Frame {
+            call: 1,
+            ..Frame::bare(Kind::Reply, Payload::default())
+        };
+        end.take(reply, ms(1600)).expect("an answer");
+        assert_eq!(calls.silent_since(), None);
+        drop(answer);
+    }
 }

@@ -174,6 +174,16 @@ impl Link {
         self.inner.unreachable()
     }
 
+    /// Returns since when nothing has come from the peer although it owes an answer on the control connection, by
+    /// this node's monotonic clock.
+    #[must_use]
+    pub fn silent_since(&self) -> Option<Duration> {
+        match &*self.inner.control() {
+            Control::Connected(connection) => connection.calls.silent_since(),
+            Control::Unreachable(_) => None,
+        }
+    }
+
     /// Returns what was sent and received on all connections of the link.
     #[must_use]
     pub fn traffic(&self) -> &Traffic {

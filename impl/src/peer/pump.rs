@@ -33,8 +33,12 @@ pub(super) trait End {
     /// # Errors
     /// It may not come here: the connection ends.
     fn take(&mut self, frame: Frame, now: Duration) -> Result<(), ConnectionError>;
-    /// Returns the `sent` of a ping.
-    fn sent_ms(&self, now: Duration) -> u32;
+    /// Takes note that bytes have come.
+    fn heard(&mut self, now: Duration);
+    /// Returns whether to ping the peer before the interval of pings is over.
+    fn wants_ping(&self, now: Duration) -> bool;
+    /// Takes note that the peer is pinged, and returns the `sent` of the ping.
+    fn pings(&mut self, now: Duration) -> u32;
     /// Takes the `sent` of a ping that has come.
     fn pinged(&mut self, sent_ms: u32, now: Duration);
     /// Returns whether it takes more frames. Otherwise the stream is not read, and the peer's writes come to wait.
@@ -129,9 +133,9 @@ impl<E: End> Pump<'_, E> {
             self.outgoing.push(&Frame::bare(Kind::Pong, Bytes::new()));
         }
         let is_due = |pinged: Duration| now.saturating_sub(pinged) >= PING;
-        if self.wire.pings && self.pinged.is_none_or(is_due) {
+        if self.wire.pings && (self.pinged.is_none_or(is_due) || self.end.wants_ping(now)) {
             self.pinged = Some(now);
-            let sent_ms = self.end.sent_ms(now);
+            let sent_ms = self.end.pings(now);
             self.outgoing.push(&Frame {
                 sent_ms,
                 ..Frame::bare(Kind::Ping, Bytes::new())
@@ -204,6 +208,7 @@ impl<E: End> Pump<'_, E> {
             return Err(ConnectionError::Closed);
         }
         self.heard = now;
+        self.end.heard(now);
         self.wire.traffic.received_bytes.add(read as u64);
         self.hand_over(now)?;
         Ok(true)

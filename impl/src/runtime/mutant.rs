@@ -61,6 +61,8 @@ pub enum Mutant {
     CompleteInTwoVotes,
     /// A drive that hangs is waited for as long as one that is slow.
     NeverSuspected,
+    /// A node that is silent makes none of its drives suspected.
+    SilenceIgnored,
     /// An operation waits for its drives as long as they like.
     NoDeadline,
     /// Staging, reading shards and listing wait for each drive as long as it likes.

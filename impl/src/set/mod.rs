@@ -95,7 +95,7 @@ impl ErasureSet {
         ErasureSet {
             index,
             recorder: rt.recorder(),
-            pace: Pace::new(rt.clone(), drives.len()),
+            pace: Pace::new(rt.clone(), drives.clone()),
             rt,
             drives,
             quorums,

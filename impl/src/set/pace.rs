@@ -1,12 +1,13 @@
 //! Measured pace of a set's drives: how long their calls take, and which drives are suspected to hang.
 //!
 //! Every call to a drive goes through [`Pace::call`]. A drive is suspected while a call to it has been under way for
-//! much longer than its calls usually take, whether or not a request still waits for that call. Suspicion is no
-//! evidence: it orders and shortens waits, and decides nothing (`live.one-hung-drive`).
+//! much longer than its calls usually take, whether or not a request still waits for that call, and while its node owes
+//! answers and nothing comes from it. Suspicion is no evidence: it orders and shortens waits, and decides nothing
+//! (`live.one-hung-drive`, `live.one-hung-node`).
 
 use super::ErasureSet;
 use crate::{
-    drive::DriveError,
+    drive::{Drive, DriveError},
     runtime::{self, BoxFuture, Mutant, Rt},
 };
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -31,6 +32,9 @@ const TYPICALS: u32 = 4;
 const SUSPECT_TYPICALS: u32 = 8;
 const SUSPECT_MIN: Duration = Duration::from_millis(250);
 const SUSPECT_MAX: Duration = Duration::from_secs(1);
+/// Silence of a node that makes all of its drives suspected. A ping is under way for most of it: a node that runs is
+/// not silent, whatever hangs there.
+const SILENCE_MAX: Duration = Duration::from_millis(750);
 /// Weight of a new answer in the usual time is one in so many.
 const SMOOTHING: u32 = 8;
 
@@ -60,8 +64,9 @@ impl Work {
 /// Pace of the drives of a set.
 pub(super) struct Pace {
     rt: Rt,
+    drives: Vec<Arc<dyn Drive>>,
     /// By drive index, then by kind.
-    drives: Vec<[Mutex<Calls>; 4]>,
+    calls: Vec<[Mutex<Calls>; 4]>,
     /// Longest time until a call is suspect; longer for mutants.
     suspect_max: Duration,
 }
@@ -91,8 +96,8 @@ impl Calls {
 }
 
 impl Pace {
-    pub(super) fn new(rt: Rt, drives: usize) -> Arc<Pace> {
-        let drives = (0..drives).map(|_| Default::default()).collect();
+    pub(super) fn new(rt: Rt, drives: Vec<Arc<dyn Drive>>) -> Arc<Pace> {
+        let calls = drives.iter().map(|_| Default::default()).collect();
         let mutation = rt.mutation();
         let suspect_max = if mutation.is(Mutant::NoDeadline) || mutation.is(Mutant::NoShardDeadline) {
             Duration::MAX
@@ -104,6 +109,7 @@ impl Pace {
         Arc::new(Pace {
             rt,
             drives,
+            calls,
             suspect_max,
         })
     }
@@ -132,7 +138,7 @@ impl Pace {
     }
 
     fn calls(&self, drive: usize, work: Work) -> MutexGuard<'_, Calls> {
-        let calls = &self.drives[drive][work as usize];
+        let calls = &self.calls[drive][work as usize];
         calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -140,7 +146,14 @@ impl Pace {
     pub(super) fn suspect_at(&self, drive: usize, work: Work) -> Option<Duration> {
         let kinds = work.together().into_iter();
         let suspect_at = |work| self.calls(drive, work).suspect_at(self.suspect_max);
-        kinds.filter_map(suspect_at).min()
+        kinds.filter_map(suspect_at).chain(self.silent_at(drive)).min()
+    }
+
+    /// Returns when a drive is suspected for its node's silence.
+    fn silent_at(&self, drive: usize) -> Option<Duration> {
+        let ignored = self.suspect_max > SUSPECT_MAX || self.rt.mutation().is(Mutant::SilenceIgnored);
+        let silent_since = self.drives[drive].silent_since().filter(|_| !ignored)?;
+        Some(silent_since + SILENCE_MAX)
     }
 
     /// Tells whether a drive is suspected to hang.
@@ -398,8 +411,13 @@ impl<T: Send + 'static> Wait<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::real::RealRuntime;
+    use crate::{drive::OfflineDrive, runtime::real::RealRuntime};
     use tokio::sync::oneshot;
+
+    fn pace(rt: &Rt, drives: usize) -> Arc<Pace> {
+        let drive = |_| Arc::new(OfflineDrive::new("/drive".into(), "a test".to_owned())) as Arc<dyn Drive>;
+        Pace::new(rt.clone(), (0..drives).map(drive).collect())
+    }
 
     fn answer(answered: oneshot::Receiver<()>) -> BoxFuture<()> {
         Box::pin(async move { drop(answered.await) })
@@ -409,7 +427,7 @@ mod tests {
     #[tokio::test]
     async fn a_drive_is_suspected_while_it_does_not_answer_though_nobody_waits() {
         let rt = RealRuntime::new();
-        let pace = Pace::new(rt.clone(), 2);
+        let pace = pace(&rt, 2);
         let (answers, answered) = oneshot::channel();
         drop(pace.call(1, Work::Commit, answer(answered)));
         assert!(!pace.is_suspected(1, Work::Commit));
@@ -427,7 +445,7 @@ mod tests {
     #[tokio::test]
     async fn stragglers_are_waited_for_by_the_median_once_they_are_suspected() {
         let rt = RealRuntime::new();
-        let pace = Pace::new(rt.clone(), 3);
+        let pace = pace(&rt, 3);
         let (_kept, answered) = oneshot::channel();
         let call = pace.call(2, Work::Commit, answer(answered));
         let millis = Duration::from_millis;

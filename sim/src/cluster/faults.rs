@@ -60,7 +60,8 @@ async fn strike(shared: &Shared, fault: Fault) {
             shared.processes.bring_up(node);
         }
         Fault::Pause => {
-            if !shared.processes.stop(node) {
+            let node = shared.plan.hung.unwrap_or(node);
+            if !shared.stop(node) {
                 return;
             }
             shared.count_fault(fault);
@@ -71,7 +72,7 @@ async fn strike(shared: &Shared, fault: Fault) {
                 for_a_while(shared).min(PAUSE_MAX)
             })
             .await;
-            shared.processes.resume(node);
+            shared.resume(node);
         }
         Fault::Partition => {
             shared.count_fault(fault);
@@ -82,10 +83,12 @@ async fn strike(shared: &Shared, fault: Fault) {
                 .flat_map(|a| (1..=nodes).map(move |b| (a, b)))
                 .filter(|(a, b)| is_there(*a) != is_there(*b))
                 .collect();
+            shared.harms(cut.iter().flat_map(|(from, to)| [*from, *to]));
             cut_links(world, &cut, for_a_while(shared)).await;
         }
         Fault::OneWay => {
             shared.count_fault(fault);
+            shared.harms([node, other]);
             cut_links(world, &[(node, other)], for_a_while(shared)).await;
         }
         Fault::SlowLink => {
@@ -93,11 +96,13 @@ async fn strike(shared: &Shared, fault: Fault) {
             let latency_max = Duration::from_millis(1 << thread_rng().gen_range(2..11));
             let bandwidth = thread_rng().gen_bool(0.5).then(|| 1 << thread_rng().gen_range(16..24));
             let latency = Duration::from_micros(50)..=latency_max;
+            shared.harms([node, other]);
             let link = Link { latency, bandwidth };
             slow_link(world, node, other, link, for_a_while(shared)).await;
         }
         Fault::Reset => {
             shared.count_fault(fault);
+            shared.harms([node, other]);
             world.reset_connections(node, other);
         }
         Fault::Clock => {
@@ -173,8 +178,9 @@ async fn disturb_drive(shared: &Shared, node: u32, fault: Fault) {
 /// Lets shards of victims rot.
 fn rot(shared: &Shared) {
     for victim in &shared.plan.victims {
-        let (_, drive) = shared.drive(*victim);
+        let (node, drive) = shared.drive(*victim);
         shared.count_fault(Fault::Rot);
+        shared.harms([node]);
         drive.rot_below("data");
     }
 }

@@ -49,13 +49,16 @@ fn client(rt: &Rt, shared: &Arc<Shared>, node: u32) -> S3Client {
 /// Runs a client, which asks another node each time.
 async fn work(host: u32, rt: Rt, shared: Arc<Shared>) {
     let nodes = 1..=shared.plan.nodes;
-    let mut nodes: Vec<S3Client> = nodes.map(|node| client(&rt, &shared, node)).collect();
+    let mut nodes: Vec<(u32, S3Client)> = nodes.map(|node| (node, client(&rt, &shared, node))).collect();
     loop {
         let key = *KEYS.choose(&mut thread_rng()).expect("there are keys");
         let what = shared.what();
-        let s3 = nodes.choose_mut(&mut thread_rng()).expect("there are nodes");
+        let (node, s3) = nodes.choose_mut(&mut thread_rng()).expect("there are nodes");
+        let watched = shared.begin(*node, what);
         let result = http::operation(s3, &shared, key, what).await;
-        shared.world.event(host, &format!("{key} {what} {result:?}"));
+        let event = format!("{key} {what} {result:?}");
+        shared.end(watched.as_ref(), &event);
+        shared.world.event(host, &event);
         shared.answered(result.is_ok());
         if result == Err(StoreError::NoSuchBucket) {
             s3.create_bucket().await.ok();

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     SimDrive, World,
     faults::{Processes, calm, mend_links},
+    hang::{Bounds, Hangs, Watched},
     workload::{BUCKET, KEYS, Workload, clients, random},
 };
 use futures::future::select_all;
@@ -38,6 +39,13 @@ const ENDED_MAX: Duration = Duration::from_secs(20);
 const HANDLES_MAX: Duration = Duration::from_secs(90);
 /// Exceeds the time after which a drive has swept what was left on it.
 const TEND: Duration = Duration::from_millis(2500);
+/// Bounds of operations while one node hangs. Those on a key compete, and begin again after a pause.
+const HUNG_NODE: Bounds = Bounds {
+    rule: "live.one-hung-node",
+    first_max: Duration::from_millis(1500),
+    then_max: Duration::from_millis(400),
+    suspected_after: Duration::from_secs(1),
+};
 /// Most recoveries until no folder is left behind.
 const RECOVERIES: usize = 6;
 
@@ -47,6 +55,7 @@ pub struct Shared {
     pub plan: Plan,
     pub processes: Processes,
     state: Mutex<State>,
+    hangs: Hangs,
     /// True while clients work under faults.
     works: AtomicBool,
     counts: [AtomicU64; 2],
@@ -58,6 +67,8 @@ pub struct Shared {
 struct State {
     /// Open nodes, by number.
     up: BTreeMap<u32, Arc<ClusterNode>>,
+    /// Nodes that may lack what was written, or are slow: a fault has struck them, their drives or a link of theirs.
+    harmed: BTreeSet<u32>,
     /// Nodes whose drives a fault has struck.
     struck: BTreeSet<u32>,
     /// Drives that are unmounted, by name.
@@ -80,6 +91,8 @@ pub struct Report {
     pub faults: BTreeMap<String, u64>,
     /// Virtual time of the run.
     pub lasted: Duration,
+    /// [`Hangs::checked`].
+    pub hung: (u64, u64),
 }
 
 impl Deref for Shared {
@@ -115,7 +128,31 @@ impl Shared {
     }
 
     pub fn strikes_drives_of(&self, node: u32) {
+        self.harms([node]);
         self.state().struck.insert(node);
+    }
+
+    /// Notes that a fault strikes these nodes or their links.
+    pub fn harms(&self, nodes: impl IntoIterator<Item = u32>) {
+        self.state().harmed.extend(nodes);
+        self.hangs.changed();
+    }
+
+    /// Begins the operation of a number at a node; returns its bound if another node hangs and no other has ever been
+    /// harmed.
+    pub fn begin(&self, node: u32, what: u32) -> Option<Watched> {
+        let paused = self.processes.paused();
+        let hangs_alone = paused.len() == 1 && !paused.contains(&node) && self.state().harmed == paused;
+        // A step of an upload consists of many operations, so the bound for one does not apply.
+        let is_bounded = hangs_alone && self.plan.spares_a_node() && what < 100;
+        is_bounded.then(|| self.hangs.begin(&self.world))
+    }
+
+    /// Ends an operation.
+    pub fn end(&self, watched: Option<&Watched>, what: &str) {
+        if let Some(watched) = watched {
+            self.hangs.end(&self.world, watched, what);
+        }
     }
 
     /// Returns a drive by its place, and its node.
@@ -153,6 +190,7 @@ impl Shared {
 
     /// Notes that drives are where they do not belong.
     pub fn misplace(&self, wrong: Wrong) {
+        self.harms(wrong.nodes.iter().copied());
         let mut state = self.state();
         state.struck.extend(&wrong.nodes);
         state.wrong = Some(wrong);
@@ -213,9 +251,25 @@ impl Shared {
     pub fn take_down(&self, node: u32, power: bool) -> bool {
         let is_done = self.processes.take_down(node, power);
         if is_done {
+            self.harms([node]);
             self.state().up.remove(&node);
         }
         is_done
+    }
+
+    /// Stops a node's process, if it runs.
+    pub fn stop(&self, node: u32) -> bool {
+        let is_done = self.processes.stop(node);
+        if is_done {
+            self.harms([node]);
+        }
+        is_done
+    }
+
+    /// Lets a node's process go on that was stopped.
+    pub fn resume(&self, node: u32) {
+        self.processes.resume(node);
+        self.hangs.changed();
     }
 }
 
@@ -237,6 +291,7 @@ pub async fn cluster_as(world: World, change: fn(&mut Plan)) -> Report {
         plan,
         processes: Processes::new(&world),
         state: Mutex::default(),
+        hangs: Hangs::new(HUNG_NODE),
         works: AtomicBool::new(true),
         counts: Default::default(),
         done_beside: AtomicU64::new(0),
@@ -280,6 +335,7 @@ pub async fn cluster_as(world: World, change: fn(&mut Plan)) -> Report {
         done_beside,
         faults,
         lasted: shared.world.now(),
+        hung: shared.hangs.checked(),
     }
 }
 
@@ -301,7 +357,7 @@ async fn come_back(shared: &Arc<Shared>) {
     shared.works.store(false, Ordering::Relaxed);
     shared.set_calm(true);
     for node in nodes(shared) {
-        shared.processes.resume(node);
+        shared.resume(node);
         if all_restart || shared.is_struck(node) {
             shared.take_down(node, false);
         }

@@ -19,7 +19,7 @@ type Focus = fn(&mut Plan);
 const SEEDS: u64 = 300;
 
 /// Every mutant with its focus.
-const MUTANTS: [(Mutant, Focus); 14] = [
+const MUTANTS: [(Mutant, Focus); 16] = [
     (Protocol(Break::NoFencing), rivals),
     (Protocol(Break::ReadWithoutWriteBack), rivals),
     (Protocol(Break::ProposeAgain), rivals),
@@ -34,6 +34,8 @@ const MUTANTS: [(Mutant, Focus); 14] = [
     (ConditionApart, rivals),
     (CallNumbersReused, slow),
     (Formation(AdoptsEmpty), wrong_drives),
+    (NeverSuspected, one_hangs),
+    (SilenceIgnored, one_hangs),
 ];
 
 /// Many clients that rarely pause, on nodes that are cut off from each other and killed.
@@ -71,6 +73,17 @@ fn wrong_drives(plan: &mut Plan) {
     plan.faults = vec![(Fault::WrongDrive, 1)];
 }
 
+/// One node is stopped now and then; no other faults.
+pub fn one_hangs(plan: &mut Plan) {
+    if !plan.spares_a_node() {
+        (plan.nodes, plan.drives_per_node, plan.set_size, plan.parity) = (4, 1, 4, 2);
+    }
+    plan.victims.clear();
+    (plan.hung, plan.faults, plan.strikers) = (Some(2), vec![(Fault::Pause, 1)], 1);
+    (plan.length, plan.quiet_max) = (Duration::from_secs(60), Duration::from_secs(7));
+    (plan.clients, plan.pause_max) = (2, Duration::from_millis(200));
+}
+
 /// Four nodes with a drive each that speak no TLS, and clients in their processes.
 fn small(plan: &mut Plan) {
     (plan.nodes, plan.drives_per_node, plan.set_size, plan.parity) = (4, 1, 4, 2);
@@ -89,6 +102,7 @@ fn name(mutant: Mutant) -> String {
     match mutant {
         CallNumbersReused => peers::mutants::name(mutant).to_owned(),
         Formation(AdoptsEmpty) => "a node formats an empty drive while others serve".to_owned(),
+        SilenceIgnored => "a node that is silent makes none of its drives suspected".to_owned(),
         other => names::name(AnyMutant::Server(other)),
     }
 }

@@ -127,8 +127,10 @@ async fn work(node: u32, client: usize, store: Arc<Store>, shared: Arc<Shared>) 
         let key = *KEYS.choose(&mut thread_rng()).expect("there are keys");
         let what = shared.what();
         let operation = clients::operation(&store, &shared, key, what);
+        let watched = shared.begin(node, what);
         let result = shared.ends("an operation", operation).await;
         let event = format!("client {client}: {key} {what} {result:?}");
+        shared.end(watched.as_ref(), &event);
         shared.world.event(node, &event);
         shared.answered(result.is_ok());
         sleep(shared.client_pause()).await;

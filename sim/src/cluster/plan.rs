@@ -12,7 +12,7 @@ use madsim::{
     rand::{Rng, seq::SliceRandom, thread_rng},
     time::Duration,
 };
-use model::protocol::write_quorum;
+use model::protocol::{Quorums, write_quorum};
 use std::ops::Range;
 
 /// Fault of a node, of the network between nodes, or of a drive.
@@ -104,6 +104,8 @@ pub struct Plan {
     pub pause_max: Duration,
     pub vanish: f64,
     pub uploads: f64,
+    /// The one node that is ever stopped; any is without one.
+    pub hung: Option<u32>,
     /// Clients are hosts that speak S3 to the nodes. As `tls`, it follows from the seed alone.
     pub http: bool,
     /// Nodes speak TLS.
@@ -162,6 +164,7 @@ impl Plan {
             pause_max: length / rng.gen_range(10..50),
             vanish,
             uploads,
+            hung: rng.gen_bool(0.5).then(|| rng.gen_range(1..=nodes)),
             http: seed % 10 == 7,
             tls: seed % 10 == 3,
         }
@@ -191,6 +194,13 @@ impl Plan {
     /// Returns whether a fault is enabled.
     pub fn has(&self, fault: Fault) -> bool {
         self.faults.iter().any(|(on, _)| *on == fault)
+    }
+
+    /// Returns whether operations need no drive of one node, whichever it is.
+    pub fn spares_a_node(&self) -> bool {
+        let drives = self.set_size as u8;
+        let left = drives - self.set_size.div_ceil(self.nodes as usize) as u8;
+        left >= write_quorum(drives - self.parity, self.parity).max(Quorums::of(drives).accept)
     }
 
     /// Node and path of a drive, by its place in the deployment: neighbours of a set are on different nodes.

@@ -2,7 +2,7 @@
 
 use super::{
     gremlin::{CAPACITY_BYTES, calm, damage, ends_with_power, inject_faults},
-    hang::Hangs,
+    hang::HungDrives,
     plan::{Fault, Kind, Plan},
     remote,
 };
@@ -60,14 +60,14 @@ pub struct Shared {
     swapped: Mutex<(usize, usize)>,
     /// Mounts of removed drives; `wiped` has those of wiped ones.
     out: Mutex<BTreeSet<PathBuf>>,
-    pub hangs: Hangs,
+    pub hangs: HungDrives,
     wiped: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// Counts of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// [`Hangs::checked`].
+    /// [`HungDrives::checked`].
     pub hung: (u64, u64),
     /// Requests that were answered over HTTP with success, or refused by their condition.
     pub answered: Answered,
@@ -170,7 +170,7 @@ pub async fn one_node_as(world: World, kind: Kind, change: fn(&mut Plan)) -> Rep
         reached: AtomicBool::new(false),
         swapped: Mutex::default(),
         out: Mutex::default(),
-        hangs: Hangs::default(),
+        hangs: HungDrives::default(),
         wiped: Mutex::default(),
     });
     let server = shared.clone();
@@ -442,7 +442,9 @@ async fn work(client: usize, store: Arc<Store>, shared: Arc<Shared>) {
         let watched = (what < 100).then(|| shared.hangs.begin(&shared.world, &shared.plan, &drives));
         let result = shared.ends("an operation", operation).await;
         let event = format!("client {client}: {key} {what} {result:?}");
-        shared.hangs.end(&shared.world, &drives, watched.flatten(), &event);
+        shared
+            .hangs
+            .end(&shared.world, &drives, watched.flatten().as_ref(), &event);
         shared.world.event(NODE, &event);
         store.rt().sleep(shared.pause()).await;
     }

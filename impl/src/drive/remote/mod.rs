@@ -285,6 +285,10 @@ impl Drive for RemoteDrive {
         self.node.peer.is_full(self.node.drive)
     }
 
+    fn silent_since(&self) -> Option<Duration> {
+        self.node.link.silent_since()
+    }
+
     fn path(&self) -> String {
         self.name.clone()
     }
