@@ -88,12 +88,21 @@ pub(super) struct Answering {
     /// The calls that are running, by when nobody waits for them any more.
     deadlines: BTreeMap<(Duration, u64), AbortHandle>,
     outgoing: Outgoing,
+    /// Completes when this node stops.
+    stops: BoxFuture<()>,
+    has_said_goodbye: bool,
     mutation: Mutation,
 }
 
 impl Answering {
-    /// Answers `caller` on a connection that begins now.
-    pub fn new(now: Duration, caller: Caller, service: Arc<dyn Service>, mutation: Mutation) -> Answering {
+    /// Answers `caller` on a connection that begins now, until this node stops.
+    pub fn new(
+        now: Duration,
+        caller: Caller,
+        service: Arc<dyn Service>,
+        stops: BoxFuture<()>,
+        mutation: Mutation,
+    ) -> Answering {
         Answering {
             caller,
             service,
@@ -103,6 +112,8 @@ impl Answering {
             running_bytes: 0,
             deadlines: BTreeMap::new(),
             outgoing: Outgoing::default(),
+            stops,
+            has_said_goodbye: false,
             mutation,
         }
     }
@@ -221,6 +232,10 @@ impl End for Answering {
                 self.answer(ended.call, answer);
             }
         }
+        if !self.has_said_goodbye && self.stops.poll_unpin(cx).is_ready() {
+            self.has_said_goodbye = true;
+            self.outgoing.push(&Frame::bare(Kind::Goodbye, Bytes::new()));
+        }
     }
 
     fn give(&mut self, outgoing: &mut Outgoing) {
@@ -232,7 +247,7 @@ impl End for Answering {
     }
 
     fn is_over(&self) -> bool {
-        false
+        self.has_said_goodbye && self.outgoing.is_empty()
     }
 }
 

@@ -245,6 +245,7 @@ impl End for &Calls {
                 )?,
             )),
             Kind::Unanswered => Err(CallError::Unknown(Lost::Unanswered)),
+            Kind::Goodbye => return Err(ConnectionError::Goodbye),
             _ => return Err(ConnectionError::Protocol("a frame that is no answer")),
         };
         let mut state = self.state();

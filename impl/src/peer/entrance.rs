@@ -9,7 +9,7 @@ use super::{
     link::BULK_MAX,
     pump::{Wire, pump},
 };
-use crate::runtime::{self, Mutant, Mutation, Rt, Stream, spawn};
+use crate::runtime::{self, BoxFuture, Mutant, Mutation, Rt, Stream, spawn};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Connections that have yet to prove themselves: in all, and from one address. A node dials two at once (see `link`),
 /// and all nodes may have one address.
@@ -31,6 +31,8 @@ const ABSENCE_MAX: Duration = Duration::from_secs(60);
 const BULK_KEPT_MAX: usize = 2 * BULK_MAX;
 /// Time after which the connections of a process that was replaced have ended.
 const NOTICED_AFTER: Duration = Duration::from_secs(1);
+/// Time in which a peer has to take the goodbye.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
 /// First byte of a TLS client.
 const TLS_HANDSHAKE: u8 = 0x16;
 /// Interval of log lines about the failed proofs of an address, and addresses whose lines are remembered.
@@ -48,6 +50,8 @@ pub struct Entrance {
     /// Fingerprint of the deployment that this node's drives are of, and who answers for them; once they are open.
     drives: OnceLock<(u128, Arc<dyn Service>)>,
     state: Mutex<State>,
+    /// True once this node stops.
+    stops: watch::Sender<bool>,
     traffic: Arc<Traffic>,
 }
 
@@ -96,6 +100,7 @@ impl Entrance {
             start,
             drives: OnceLock::new(),
             state: Mutex::default(),
+            stops: watch::Sender::new(false),
             traffic: Arc::default(),
         })
     }
@@ -131,12 +136,27 @@ impl Entrance {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends all connections, and takes no more.
-    pub fn close(&self) {
+    /// Says goodbye on all connections, ends them, and takes no more.
+    pub fn close(self: &Arc<Self>) {
         let mut state = self.state();
         state.is_closed = true;
         state.unproven.clear();
-        state.peers.clear();
+        drop(state);
+        self.stops.send_replace(true);
+        // Those whose peers do not read.
+        let (rt, entrance) = (self.rt.clone(), Arc::downgrade(self));
+        spawn(&self.rt, "end of peers", async move {
+            rt.sleep(GOODBYE_MAX).await;
+            if let Some(entrance) = entrance.upgrade() {
+                entrance.state().peers.clear();
+            }
+        });
+    }
+
+    /// Completes when this node stops.
+    fn stopping(&self) -> BoxFuture<()> {
+        let mut stops = self.stops.subscribe();
+        Box::pin(async move { stops.wait_for(|stops| *stops).await.map_or((), drop) })
     }
 
     /// Returns whether a connection to a plain port that begins with this byte is a node's: nodes speak TLS, and
@@ -241,7 +261,7 @@ impl Entrance {
                 pings: false,
             };
             let mutation = self.introduction.mutation;
-            let mut answering = Answering::new(self.rt.mono(), caller, service, mutation);
+            let mut answering = Answering::new(self.rt.mono(), caller, service, self.stopping(), mutation);
             Err::<(), _>(pump(&self.rt, wire, &mut answering).await)
         };
         tokio::select! {

@@ -82,6 +82,9 @@ pub enum ConnectionError {
     /// The peer has ended the stream.
     #[error("the peer has closed the connection")]
     Closed,
+    /// The peer has said that it stops.
+    #[error("it was stopped")]
+    Goodbye,
     /// No byte has come for too long.
     #[error("the peer has sent nothing for {0} s")]
     Silent(u64),

@@ -50,14 +50,18 @@ pub enum Kind {
     Pong = 8,
     /// The call was run, and has no answer.
     Unanswered = 9,
+    /// The sender stops: it ends the connection behind this, and answers no call that it has not answered.
+    Goodbye = 10,
 }
 
 impl Kind {
     fn of(number: u8) -> Option<Kind> {
         use Kind::*;
-        [Hello, Proof, Identity, Request, Reply, Refused, Ping, Pong, Unanswered]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+        [
+            Hello, Proof, Identity, Request, Reply, Refused, Ping, Pong, Unanswered, Goodbye,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == number)
     }
 }
 
@@ -345,7 +349,7 @@ mod tests {
         let mut decoder = Decoder::new(UNPROVEN_PAYLOAD_BYTES_MAX);
         decoder.buffer().put_u32_le(257);
         assert!(decoder.next_frame().is_err());
-        for (kind, zero) in [(0, 0), (10, 0), (4, 1)] {
+        for (kind, zero) in [(0, 0), (11, 0), (4, 1)] {
             let mut decoder = Decoder::new(UNPROVEN_PAYLOAD_BYTES_MAX);
             decoder.buffer().put_slice(&[0, 0, 0, 0, kind, zero]);
             decoder.buffer().put_bytes(0, HEADER_BYTES - 6);

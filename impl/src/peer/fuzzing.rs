@@ -117,7 +117,7 @@ impl AnsweringEnd {
     #[must_use]
     pub fn new(now: Duration, caller: Caller, service: Arc<dyn Service>) -> AnsweringEnd {
         AnsweringEnd {
-            answering: Answering::new(now, caller, service, Mutation::NONE),
+            answering: Answering::new(now, caller, service, Box::pin(std::future::pending()), Mutation::NONE),
             side: Side::new(),
         }
     }

@@ -191,6 +191,22 @@ async fn a_lost_node_that_dials_is_dialled_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stops_says_goodbye_behind_its_answers() {
+    let rt = RealRuntime::new();
+    let node = node(&rt, &[secret(1)]).await;
+    let link = link_to(&rt, node.address, 1, &[secret(1)]);
+    connected(&rt, &link).await;
+    let (answered, held) = (link.call(0, number(1), WAIT), link.call(1, number(2), WAIT));
+    assert_eq!(answered.await, Ok(number(1)));
+    node.entrance.close();
+    let Err(CallError::Unknown(Lost::Connection(reason))) = held.await else {
+        panic!("it may have been run");
+    };
+    assert_eq!(&*reason, "it was stopped");
+    refused(&rt, &link, "stop").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_call_ends_by_its_deadline_and_as_what_it_is() {
     let rt = RealRuntime::new();
     let node = node(&rt, &[secret(1)]).await;
