@@ -60,9 +60,11 @@ impl<I: Clone + PartialEq> Drives<I> {
                 self.look = Some(look);
                 Job::Answer(Reply::Found(self.found.clone()))
             }
+            // A process that has forgotten the look may have been started with other drives.
+            Request::Confirm(_) if obeys => Job::Answer(Reply::Found(self.found.clone())),
             Request::Begin(id) if obeys && self.may_begin(&id) => Job::Begin(id),
             Request::Complete(id) if obeys && self.may_complete(&id) => Job::Complete(id),
-            Request::Begin(_) | Request::Complete(_) => Job::Answer(Reply::Refused),
+            Request::Confirm(_) | Request::Begin(_) | Request::Complete(_) => Job::Answer(Reply::Refused),
         }
     }
 
@@ -154,6 +156,21 @@ mod tests {
                 assert_eq!(obeys, look == last, "{look:?} after {last:?}");
             }
         }
+    }
+
+    // `format.one-deployment`
+    #[test]
+    fn a_node_confirms_the_last_look_alone() {
+        let mut node = drives(&[Found::Empty]);
+        let refused = Job::Answer(Reply::Refused);
+        assert_eq!(node.on(FIRST, Request::Confirm(0)), refused, "nobody has looked");
+        node.on(FIRST, Request::Look);
+        let found = |found| Job::Answer(Reply::Found(vec![found]));
+        assert_eq!(node.on(FIRST, Request::Confirm(0)), found(Found::Empty));
+        node.set(0, Found::Begun('a'));
+        assert_eq!(node.on(FIRST, Request::Confirm(1)), found(Found::Begun('a')));
+        node.on(SECOND, Request::Look);
+        assert_eq!(node.on(FIRST, Request::Confirm(1)), refused);
     }
 
     #[test]

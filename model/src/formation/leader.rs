@@ -10,6 +10,9 @@ pub struct Leader<I> {
     nodes: Vec<Heard<I>>,
     /// Number of looks at each node that are over.
     looks: Vec<u64>,
+    /// Nodes whose drives were as they had been told once the last look at any node was over. A drive that was moved
+    /// between two looks is missing in both.
+    confirmed: Vec<bool>,
     /// The deployment that it makes if none was begun.
     fresh: I,
     mutation: Mutation,
@@ -34,6 +37,8 @@ pub enum Standing<I> {
     Refused,
     /// Drives are of several deployments, of which none is complete.
     Divided,
+    /// All nodes have answered, and some have yet to confirm it.
+    Confirms,
     /// It is being begun.
     Begins(I),
     /// It is begun on all drives, and is being completed.
@@ -49,6 +54,7 @@ impl<I: Clone + PartialEq> Leader<I> {
         Leader {
             nodes: vec![Heard::Unknown; nodes],
             looks: vec![0; nodes],
+            confirmed: vec![false; nodes],
             fresh,
             mutation,
         }
@@ -65,6 +71,7 @@ impl<I: Clone + PartialEq> Leader<I> {
         }
         let has_begun = matches!(heard, Heard::Begun(_) | Heard::Complete(_));
         match standing {
+            Standing::Confirms if !self.confirmed[node] => Some(Request::Confirm(self.round())),
             Standing::Begins(id) if !has_begun => Some(Request::Begin(id)),
             Standing::Completes(id) if self.may_complete(node) => Some(Request::Complete(id)),
             _ => None,
@@ -87,9 +94,21 @@ impl<I: Clone + PartialEq> Leader<I> {
         self.looks.get(node).copied().unwrap_or(0)
     }
 
+    /// Number of looks at all nodes that are over. While it stays the same, no other look has begun.
+    fn round(&self) -> u64 {
+        self.looks.iter().sum()
+    }
+
     /// Takes a node's answer to what it was asked last. An answer that comes after the call was given up is not taken.
     pub fn on(&mut self, node: usize, reply: Reply<I>, asked: &Request<I>) {
         let heard = match (asked, reply) {
+            (Request::Confirm(round), Reply::Found(found)) if self.is_as_heard(node, &found) => {
+                let is_last = *round == self.round();
+                if let Some(confirmed) = self.confirmed.get_mut(node).filter(|_| is_last) {
+                    *confirmed = true;
+                }
+                return;
+            }
             (Request::Look, Reply::Found(found)) => Heard::Found(found),
             (Request::Begin(id), Reply::Begun) => Heard::Begun(id.clone()),
             (Request::Complete(id), Reply::Complete) => Heard::Complete(id.clone()),
@@ -101,11 +120,24 @@ impl<I: Clone + PartialEq> Leader<I> {
         }
     }
 
-    /// Forgets what it knows of a node: a request was not answered, or drives may have changed.
+    /// Returns whether a node's drives are as the leader was told.
+    fn is_as_heard(&self, node: usize, found: &[Found<I>]) -> bool {
+        match self.nodes.get(node) {
+            Some(Heard::Found(before)) => before == found,
+            Some(Heard::Begun(id)) => found
+                .iter()
+                .all(|found| matches!(found, Found::Begun(begun) if begun == id)),
+            Some(Heard::Unknown | Heard::Complete(_)) | None => false,
+        }
+    }
+
+    /// Forgets what it knows of a node: a request was not answered, or drives may have changed. What others have
+    /// confirmed was before the look at this one.
     pub fn forget(&mut self, node: usize) {
         if let (Some(heard), Some(looks)) = (self.nodes.get_mut(node), self.looks.get_mut(node)) {
             *heard = Heard::Unknown;
             *looks += 1;
+            self.confirmed.fill(false);
         }
     }
 
@@ -162,8 +194,11 @@ impl<I: Clone + PartialEq> Leader<I> {
             true => self.nodes.len() / 2 + 1,
             false => self.nodes.len(),
         };
+        let heard = self.nodes.iter().zip(&self.confirmed);
+        let mut unconfirmed = heard.filter(|(heard, confirmed)| **heard != Heard::Unknown && !**confirmed);
         match count >= needed {
             true => Standing::Completes(id.clone()),
+            false if unconfirmed.next().is_some() && !self.mutation.is(Mutant::BeginsUnconfirmed) => Standing::Confirms,
             false => Standing::Begins(id.clone()),
         }
     }
@@ -190,6 +225,20 @@ mod tests {
         leader
     }
 
+    /// Has every node that is asked confirm this.
+    fn confirmed(mut leader: Leader<Id>, found: &[Found<Id>]) -> Leader<Id> {
+        for (node, found) in found.iter().enumerate() {
+            if let Some(request @ Request::Confirm(_)) = leader.next(node) {
+                leader.on(node, Reply::Found(vec![found.clone()]), &request);
+            }
+        }
+        leader
+    }
+
+    fn begins(found: &[Found<Id>]) -> Leader<Id> {
+        confirmed(looked(found), found)
+    }
+
     fn asks(leader: &Leader<Id>) -> Vec<Option<Request<Id>>> {
         (0..leader.nodes.len()).map(|node| leader.next(node)).collect()
     }
@@ -197,11 +246,52 @@ mod tests {
     #[test]
     fn what_was_begun_is_gone_on_with() {
         let begin = |id| Some(Request::Begin(id));
-        assert_eq!(asks(&looked(&[Found::Empty, Found::Empty])), [begin('f'), begin('f')]);
+        assert_eq!(asks(&begins(&[Found::Empty, Found::Empty])), [begin('f'), begin('f')]);
         assert_eq!(
-            asks(&looked(&[Found::Empty, Found::Begun('a')])),
+            asks(&begins(&[Found::Empty, Found::Begun('a')])),
             [begin('a'), begin('a')]
         );
+    }
+
+    // `format.one-deployment`
+    #[test]
+    fn nothing_is_begun_before_all_have_confirmed() {
+        let confirm = |round| Some(Request::Confirm(round));
+        let empty = || Reply::Found(vec![Found::Empty]);
+        let mut leader = looked(&[Found::Empty, Found::Empty]);
+        assert_eq!(
+            (leader.standing(), asks(&leader)),
+            (Standing::Confirms, vec![confirm(0), confirm(0)])
+        );
+        leader.on(0, empty(), &Request::Confirm(0));
+        assert_eq!(asks(&leader), [None, confirm(0)]);
+        // It has been started anew, maybe with other drives, which node 0 had.
+        leader.on(1, Reply::Refused, &Request::Confirm(0));
+        assert_eq!(asks(&leader), [None, Some(Request::Look)]);
+        leader.on(1, empty(), &Request::Look);
+        leader.on(0, empty(), &Request::Confirm(0));
+        assert_eq!(
+            asks(&leader),
+            [confirm(1), confirm(1)],
+            "what is confirmed late does not count"
+        );
+        leader.on(0, empty(), &Request::Confirm(1));
+        leader.on(1, Reply::Found(vec![Found::Begun('a')]), &Request::Confirm(1));
+        assert_eq!(asks(&leader), [None, Some(Request::Look)], "they have changed");
+    }
+
+    // `format.one-deployment`
+    #[test]
+    fn after_another_look_all_confirm_again() {
+        let found = [Found::Empty, Found::Empty];
+        let mut leader = begins(&found);
+        leader.on(0, Reply::Begun, &Request::Begin('f'));
+        leader.on(1, Reply::Refused, &Request::Begin('f'));
+        leader.on(1, Reply::Found(vec![Found::Empty]), &Request::Look);
+        let confirm = Some(Request::Confirm(1));
+        assert_eq!(asks(&leader), [confirm.clone(), confirm]);
+        let leader = confirmed(leader, &[Found::Begun('f'), Found::Empty]);
+        assert_eq!(asks(&leader), [None, Some(Request::Begin('f'))]);
     }
 
     #[test]
@@ -214,6 +304,7 @@ mod tests {
             (Standing::Looks, Some(Request::Look))
         );
         leader.on(1, Reply::Found(vec![Found::Empty]), &Request::Look);
+        let leader = confirmed(leader, &[Found::Begun('a'), Found::Empty, Found::Empty]);
         assert_eq!(leader.standing(), Standing::Begins('a'));
     }
 
@@ -223,13 +314,14 @@ mod tests {
         assert_eq!((leader.standing(), asks(&leader)), (Standing::Refused, vec![None; 2]));
         leader.forget(1);
         leader.on(1, Reply::Found(vec![Found::Empty]), &Request::Look);
+        let leader = confirmed(leader, &[Found::Empty, Found::Empty]);
         assert_eq!(leader.standing(), Standing::Begins('f'));
     }
 
     // `format.one-leader`
     #[test]
     fn a_node_that_refuses_is_looked_at_again() {
-        let mut leader = looked(&[Found::Empty, Found::Empty]);
+        let mut leader = begins(&[Found::Empty, Found::Empty]);
         leader.on(1, Reply::Refused, &Request::Begin('f'));
         assert_eq!((leader.look(0), leader.look(1)), (0, 1));
         assert_eq!(asks(&leader), [None, Some(Request::Look)]);
@@ -240,7 +332,7 @@ mod tests {
     // `format.wiped-is-unknown`
     #[test]
     fn the_leaders_drives_are_completed_first() {
-        let mut leader = looked(&[Found::Begun('a'), Found::Begun('a'), Found::Begun('a')]);
+        let mut leader = begins(&[Found::Begun('a'), Found::Begun('a'), Found::Begun('a')]);
         (0..3).for_each(|node| leader.on(node, Reply::Begun, &Request::Begin('a')));
         let complete = Some(Request::Complete('a'));
         assert_eq!(asks(&leader), [complete.clone(), None, None]);

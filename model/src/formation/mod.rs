@@ -1,8 +1,9 @@
 //! The first start of a deployment over nodes: which drives are formatted, and when they count (`specs/format.md`).
 //!
-//! The node of the first endpoint leads. It looks at all drives, has the format begun on all of them, and then has it
-//! completed, on its own drives first. A format that is begun on all drives is the deployment's: whoever finds a
-//! complete drive may complete its own. `I` identifies a deployment and the places of its drives.
+//! The node of the first endpoint leads. It looks at all drives, has each node confirm that they still are as it was
+//! told, has the format begun on all of them, and then has it completed, on its own drives first. A format that is
+//! begun on all drives is the deployment's: whoever finds a complete drive may complete its own. `I` identifies a
+//! deployment and the places of its drives.
 
 mod drives;
 mod leader;
@@ -43,6 +44,9 @@ pub enum Found<I> {
 pub enum Request<I> {
     /// Asks for the contents of the drives. From then on the node does what is based on this look, and nothing else.
     Look,
+    /// Asks for the contents again, of a process that remembers the last look: they are those of that look, or the
+    /// leader begins anew. The number tells the leader's rounds of looks apart.
+    Confirm(u64),
     /// Begin this format on each drive that is empty.
     Begin(I),
     /// Complete this format on each drive.

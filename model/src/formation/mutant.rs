@@ -5,6 +5,8 @@
 pub enum Mutant {
     /// The leader begins where it has looked, before it has looked everywhere.
     BeginsBeforeLooking,
+    /// The leader begins by what it has been told, without asking whether it is still so.
+    BeginsUnconfirmed,
     /// The leader begins although a drive is refused.
     BeginsBesideRefused,
     /// The leader makes a new deployment although one was begun.
@@ -13,7 +15,8 @@ pub enum Mutant {
     BeginsAfterComplete,
     /// The leader completes once more than half of the nodes have begun.
     CompletesEarly,
-    /// The leader completes drives of other nodes before its own.
+    /// The leader completes drives of other nodes before its own. As looks are confirmed, that breaks nothing in the
+    /// checker's worlds: the simulation sees the order itself.
     CompletesOthersFirst,
     /// A node does what any leader says once one has looked.
     ObeysEarlierLeaders,

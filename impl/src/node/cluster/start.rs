@@ -285,7 +285,7 @@ impl Start {
         }
         let goes_on = matches!(
             standing,
-            Standing::Begins(_) | Standing::Completes(_) | Standing::Formed(_)
+            Standing::Confirms | Standing::Begins(_) | Standing::Completes(_) | Standing::Formed(_)
         );
         (answers, standing != before && goes_on)
     }
@@ -323,7 +323,7 @@ impl Own {
             Question::Ask => return self.told(Reply::Found(self.machine.found().to_vec())),
             Question::Lead(number, request) => (number, request),
         };
-        if request == formation::Request::Look
+        if matches!(request, formation::Request::Look | formation::Request::Confirm(_))
             && let Err(error) = self.run(OwnDrives::look_again).await
         {
             return Told::refused(error.to_string());

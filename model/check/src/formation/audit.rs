@@ -25,9 +25,10 @@ impl Ledger {
         self.broken.check(Rule::RefuseChangesNothing, *found != Found::Refused);
         match work.job {
             Job::Begin(id) => {
-                let is_in_the_way = system.all_found().any(|found| *found == Found::Refused);
-                self.broken.check(Rule::RefuseChangesNothing, !is_in_the_way);
+                self.broken.check(Rule::RefuseChangesNothing, !system.is_in_the_way());
                 self.note_id(id);
+                let is_another = system.away.values().any(|(own, _)| *own == (index, drive as u8));
+                self.broken.check(Rule::OneDeployment, !is_another);
                 self.begun[at][drive] = true;
             }
             Job::Complete(id) => {

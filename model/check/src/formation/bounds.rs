@@ -9,6 +9,7 @@ pub const NONE: Faults = Faults {
     crashes: 0,
     silences: 0,
     wipes: 0,
+    swaps: 0,
 };
 
 /// Returns the worlds that the tests explore exhaustively.
@@ -24,6 +25,7 @@ pub fn worlds() -> Vec<World> {
         silences: 1,
         ..restarting
     };
+    let swapping = Faults { swaps: 2, ..NONE };
     vec![
         world(&[1, 1], wiping),
         world(&[1, 1], Faults { restarts: 2, ..silent }),
@@ -57,6 +59,14 @@ pub fn worlds() -> Vec<World> {
         world(&[1, 1, 1], wiping),
         world(&[1, 1, 1], silent),
         world(&[1, 1, 1], Faults { restarts: 2, ..NONE }),
+        world(
+            &[1, 1],
+            Faults {
+                silences: 1,
+                ..swapping
+            },
+        ),
+        world(&[1, 1, 1], swapping),
     ]
 }
 
@@ -127,6 +137,7 @@ impl World {
             (self.faults.crashes, "crashes"),
             (self.faults.silences, "silences"),
             (self.faults.wipes, "wipes"),
+            (self.faults.swaps, "swaps"),
             (u8::from(self.overlaps), "overlaps"),
         ]);
         words

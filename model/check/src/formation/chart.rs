@@ -38,6 +38,9 @@ impl Charted for World {
             Action::Restart(0) => format!("node 0 restarts, with leader {}", next.system.life),
             Action::Restart(index) => format!("node {index} restarts"),
             Action::Wipe(index, drive) => format!("drive {drive} of node {index} is replaced, and the node restarts"),
+            Action::Swap((one, a), (other, b)) => {
+                format!("drive {a} of node {one} and drive {b} of node {other} are swapped, and the nodes restart")
+            }
             Action::Empty(index, drive) => format!("drive {drive} of node {index} is emptied"),
         };
         for (index, (before, after)) in (0..).zip(last.system.nodes.iter().zip(&next.system.nodes)) {
@@ -58,6 +61,7 @@ impl Charted for World {
 fn asks(message: &Message) -> String {
     match message.request {
         Request::Look => "Look".to_owned(),
+        Request::Confirm(round) => format!("Confirm {round}"),
         Request::Begin(id) => format!("Begin {id}"),
         Request::Complete(id) => format!("Complete {id}"),
     }

@@ -49,6 +49,14 @@ fn table() -> Vec<Row> {
             with(Mutant::BeginsBeforeLooking, world(&[1, 1], NONE).with_refused(1, 0)),
         ),
         (
+            "begun by looks that nobody has confirmed",
+            &[OneDeployment],
+            with(
+                Mutant::BeginsUnconfirmed,
+                world(&[1, 1, 1], Faults { swaps: 2, ..NONE }),
+            ),
+        ),
+        (
             "begun beside a refused drive",
             &[RefuseChangesNothing],
             with(Mutant::BeginsBesideRefused, world(&[1, 1], NONE).with_refused(1, 0)),
@@ -67,14 +75,6 @@ fn table() -> Vec<Row> {
             "completed once most nodes have begun",
             &[CompleteAfterAll],
             with(Mutant::CompletesEarly, world(&[1, 1, 1], NONE)),
-        ),
-        (
-            "other nodes completed before the leader's",
-            &[WipedIsUnknown],
-            with(
-                Mutant::CompletesOthersFirst,
-                world(&[1, 1, 1], Faults { wipes: 1, ..restarting }),
-            ),
         ),
         (
             "an earlier leader obeyed",

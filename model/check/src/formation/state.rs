@@ -4,9 +4,13 @@ use super::rules::{Occasion, Rule};
 use crate::rules::{Seen, Violations};
 use model::formation::mutant::Mutation;
 use model::formation::{Drives, Found, Job, Leader, Look, Request};
+use std::collections::BTreeMap;
 
 /// A deployment, named by the life of the leader that made it up.
 pub type Id = u8;
+
+/// A place of a drive: its node, and its number there.
+pub type Place = (u8, u8);
 
 /// The bounds of a run.
 #[derive(Clone, Debug)]
@@ -36,6 +40,8 @@ pub struct Faults {
     pub silences: u8,
     /// Complete drives that are replaced by empty ones while their node is down.
     pub wipes: u8,
+    /// Swaps of two drives of different nodes while these are down.
+    pub swaps: u8,
 }
 
 /// A request in flight.
@@ -74,6 +80,8 @@ pub struct State {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct System {
     pub nodes: Vec<Node>,
+    /// Drives that were begun elsewhere, by the place where they are: their own place, and what is on them.
+    pub away: BTreeMap<Place, (Place, Found<Id>)>,
     pub leader: Leader<Id>,
     /// Number of processes that the first node has had.
     pub life: u8,
@@ -116,6 +124,8 @@ pub enum Action {
     Restart(u8),
     /// A node ends, a complete drive of it is replaced, and it starts again.
     Wipe(u8, u8),
+    /// Two nodes end, drives of them are swapped, and they start again.
+    Swap(Place, Place),
     /// A refused drive is emptied.
     Empty(u8, u8),
 }
@@ -140,6 +150,44 @@ impl System {
     /// Returns what a node is told by another one; by itself it is told nothing.
     pub(super) fn told(&self, node: u8, by: u8) -> &[Found<Id>] {
         if node == by { &[] } else { self.found(by) }
+    }
+
+    /// Returns whether a drive is in the way that never was one of the deployment's.
+    pub(super) fn is_in_the_way(&self) -> bool {
+        let places = self.nodes.iter().zip(0u8..).flat_map(|(node, index)| {
+            let found = node.drives.found().iter().zip(0u8..);
+            found.map(move |(found, drive)| ((index, drive), found))
+        });
+        let mut refused = places.filter(|(_, found)| **found == Found::Refused);
+        refused.any(|(place, _)| !self.away.contains_key(&place))
+    }
+
+    /// Takes the drive out of a place: its own place if it was begun, and what is on it.
+    fn take_out(&mut self, place: Place) -> (Option<Place>, Found<Id>) {
+        if let Some((own, found)) = self.away.remove(&place) {
+            return (Some(own), found);
+        }
+        match &self.found(place.0)[usize::from(place.1)] {
+            Found::Empty => (None, Found::Empty),
+            found => (Some(place), found.clone()),
+        }
+    }
+
+    fn put_in(&mut self, place: Place, (own, found): (Option<Place>, Found<Id>)) {
+        let shown = match own {
+            Some(own) if own != place => {
+                self.away.insert(place, (own, found));
+                Found::Refused
+            }
+            _ => found,
+        };
+        self.node(place.0).drives.set(usize::from(place.1), shown);
+    }
+
+    pub(super) fn swap(&mut self, one: Place, other: Place) {
+        let (first, second) = (self.take_out(one), self.take_out(other));
+        self.put_in(one, second);
+        self.put_in(other, first);
     }
 
     /// Returns what is on all drives.

@@ -39,6 +39,12 @@ impl World {
                 s.system.node(index).drives.set(usize::from(drive), Found::Empty);
                 self.restart(s, index);
             }
+            Action::Swap(one, other) => {
+                s.system.faults.swaps -= 1;
+                s.system.swap(one, other);
+                self.restart(s, one.0);
+                self.restart(s, other.0);
+            }
             Action::Empty(index, drive) => s.system.node(index).drives.set(usize::from(drive), Found::Empty),
         }
         Some(())
@@ -151,8 +157,7 @@ impl World {
     /// Returns whether all drives are complete, but those that are wiped, once all faults end and what is in flight is
     /// lost.
     pub(super) fn ends(&self, s: &State) -> bool {
-        let is_in_the_way = |s: &State| s.system.all_found().any(|found| *found == Found::Refused);
-        if is_in_the_way(s) {
+        if s.system.all_found().any(|found| *found == Found::Refused) {
             return true;
         }
         let mut s = s.clone();

@@ -13,13 +13,15 @@
 //! - A node is asked by others what it has found only if that makes a difference. The leader looks again at a node with
 //!   refused drives once they have changed.
 //! - A drive is replaced while its node is down: until a process starts anew, it goes by what it has found.
+//! - So are drives swapped, and only while none is complete: once one is, all have begun.
 
 use super::audit;
 use super::rules::{Occasion, Rule};
-use super::state::{Action, Ledger, Node, State, System, World};
+use super::state::{Action, Ledger, Node, Place, State, System, World};
 use crate::harness;
 use crate::rules::{Seen, Violations};
 use model::formation::{Drives, Found, Leader, Request, Standing};
+use std::collections::BTreeMap;
 
 impl harness::World for World {
     type State = State;
@@ -40,6 +42,7 @@ impl harness::World for World {
         let mut s = State {
             system: System {
                 nodes: nodes.collect(),
+                away: BTreeMap::new(),
                 leader: Leader::new(self.sizes.len(), 1, self.mutation),
                 life: 1,
                 calls: vec![None; self.sizes.len()],
@@ -64,7 +67,8 @@ impl harness::World for World {
         for (index, node) in s.system.nodes.iter().enumerate() {
             let index = index as u8;
             let places = (0..node.mail.len() as u8).filter(|place| {
-                let is_look = node.mail[usize::from(*place)].request == Request::Look;
+                let request = &node.mail[usize::from(*place)].request;
+                let is_look = matches!(request, Request::Look | Request::Confirm(_));
                 node.work.is_none() || self.overlaps && is_look
             });
             actions.extend(places.map(|place| Action::Deliver(index, place)));
@@ -86,10 +90,22 @@ impl harness::World for World {
             for (found, drive) in node.drives.found().iter().zip(0u8..) {
                 match found {
                     Found::Complete(_) if faults.wipes > 0 => actions.push(Action::Wipe(index, drive)),
-                    Found::Refused => actions.push(Action::Empty(index, drive)),
+                    Found::Refused if !s.system.away.contains_key(&(index, drive)) => {
+                        actions.push(Action::Empty(index, drive));
+                    }
                     _ => {}
                 }
             }
+        }
+        if faults.swaps > 0 && !s.system.all_found().any(|found| matches!(found, Found::Complete(_))) {
+            let places = || {
+                let nodes = self.sizes.iter().zip(0u8..);
+                nodes.flat_map(|(size, node)| (0..*size).map(move |drive| (node, drive)))
+            };
+            let pairs = places().flat_map(|one| places().map(move |other| (one, other)));
+            let is_empty = |place: &Place| s.system.found(place.0)[usize::from(place.1)] == Found::Empty;
+            let pairs = pairs.filter(|(one, other)| one.0 < other.0 && !(is_empty(one) && is_empty(other)));
+            actions.extend(pairs.map(|(one, other)| Action::Swap(one, other)));
         }
     }
 
