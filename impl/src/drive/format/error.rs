@@ -133,7 +133,7 @@ pub enum Refusal {
         format: String,
     },
     /// Format of a newer version of this program.
-    #[error("its format has version {found}, this program knows versions up to {known}")]
+    #[error("its format has version {found}, this program knows versions up to {known}: start a newer release")]
     NewerVersion {
         /// Its version.
         found: u64,
@@ -141,7 +141,9 @@ pub enum Refusal {
         known: u64,
     },
     /// Rows and values of a newer version of this program may be written to it.
-    #[error("what is written to it may be of level {found}, this program reads levels up to {known}")]
+    #[error(
+        "what is written to it may be of level {found}, this program reads levels up to {known}: start a newer release"
+    )]
     NewerLevel {
         /// Its level.
         found: u32,

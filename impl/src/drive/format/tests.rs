@@ -574,15 +574,20 @@ fn a_file_of_version_2_is_read() {
     );
 }
 
+// `format.level-before-use`
 #[test]
-fn a_drive_of_a_higher_level_is_refused_by_name() {
-    let layout = plain_layout();
-    let this = layout.drives().next().expect("a drive");
-    let format = Format {
-        level: LEVEL + 1,
-        ..Format::begun(layout, this)
-    };
-    let refused = file::parse(format.to_json().as_bytes()).err();
-    let refused = refused.expect("format.level-before-use").to_string();
-    assert!(refused.contains("level 2"), "{refused}");
+fn a_drive_that_was_raised_above_this_program_is_left_alone() {
+    let message = "what is written to it may be of level 2, this program reads levels up to 1: start a newer release";
+    let mut drives = Drives::formatted(4, 4);
+    drives.edit_json(3, |json| json["level"] = 2.into());
+    let before = tree(drives.dir.path());
+    let opened = drives.open(4, 4).expect("opens");
+    let named = format!("3: {message}");
+    assert!(offline(&opened)[0].ends_with(&named), "{:?}", offline(&opened));
+    assert!(ready(&opened).len() == 3 && before == tree(drives.dir.path()));
+    drop(opened);
+    for n in [1, 2, 4] {
+        drives.edit_json(n, |json| json["level"] = 2.into());
+    }
+    drives.refused_all(4, 4, message);
 }
