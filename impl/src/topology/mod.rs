@@ -262,6 +262,95 @@ mod tests {
     }
 
     #[test]
+    fn urls_that_make_no_deployment_are_refused_in_one_line() {
+        let written = "; a drive on another node is written http://host:port/path";
+        let more = "a user, query or fragment has no meaning here";
+        let same_way = "all drives must be given in the same way: paths, or URLs of one scheme";
+        let own_folder = "every drive must be a folder of its own";
+        for (arguments, message) in [
+            (
+                "http://root:secret@a/1",
+                format!("http://root:secret@a/1: {more}{written}"),
+            ),
+            ("http://a/1?x=2", format!("http://a/1?x=2: {more}{written}")),
+            ("http://a/1#x", format!("http://a/1#x: {more}{written}")),
+            (
+                "http://a:0/1",
+                format!("http://a:0/1: the port is not a number from 1 to 65535{written}"),
+            ),
+            (
+                "http://a:90000/1",
+                format!("http://a:90000/1: the port is not a number from 1 to 65535{written}"),
+            ),
+            (
+                "http://0.0.0.0/1",
+                format!("http://0.0.0.0/1: this address stands for every host, and names none{written}"),
+            ),
+            (
+                "ftp://a/1",
+                format!("ftp://a/1: the scheme is neither http nor https{written}"),
+            ),
+            (
+                "[2001:db8::1]:9000/1",
+                format!("[2001:db8::1]:9000/1: the scheme http or https is missing{written}"),
+            ),
+            (
+                "http://a",
+                "\"http://a\": a drive must be a folder of its own, not the root".to_owned(),
+            ),
+            (
+                "http://h{1...4}/",
+                "\"http://h1/\": a drive must be a folder of its own, not the root".to_owned(),
+            ),
+            ("http://a/1 http://b/2 http://c/3 /d4", format!("/d4: {same_way}")),
+            (
+                "http://a/1 https://b/2 http://c/3 http://d/4",
+                format!("https://b:9000/2: {same_way}"),
+            ),
+            (
+                "http://h{1...4}/d /e",
+                "/e: when one argument has a range {N...M}, each is a pool and needs one".to_owned(),
+            ),
+            (
+                "http://a/1 http://A:9000//1/ http://b/2 http://c/3",
+                format!("http://a:9000/1: given twice; {own_folder}"),
+            ),
+            (
+                "http://[::ffff:10.0.0.1]/1 http://10.0.0.1/1 http://b/2 http://c/3",
+                format!("http://10.0.0.1:9000/1: given twice; {own_folder}"),
+            ),
+            (
+                "http://a/1 http://a/1/2 http://b/2 http://c/3",
+                format!("http://a:9000/1/2 lies inside http://a:9000/1; {own_folder}"),
+            ),
+            (
+                "http://a/1 http://a:9001/1 http://b/2 http://c/3",
+                format!("http://a:9000/1 and http://a:9001/1 are one folder, served by two processes; {own_folder}"),
+            ),
+        ] {
+            let refused = resolve(arguments).expect_err(arguments).to_string();
+            assert_eq!(refused, message, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn nodes_are_named_by_ipv6_addresses() {
+        let topology = resolve("http://[2001:db8::1]/d http://[2001:DB8::2]/d http://[2001:db8::3]:1/d http://d/d");
+        check_nodes(
+            &topology.unwrap(),
+            &["[2001:db8::1]:9000", "[2001:db8::2]:9000", "[2001:db8::3]:1", "d:9000"],
+        );
+    }
+
+    /// No error: some hosts may have more drives. What the loss of one costs is a warning.
+    #[test]
+    fn hosts_with_more_drives_than_others_are_warned_of() {
+        let topology = resolve("http://a/1 http://a/2 http://a/3 http://b/4").unwrap();
+        check_drives(&topology, &[(0, "/1"), (1, "/4"), (0, "/2"), (0, "/3")]);
+        assert!(topology.warnings()[0].contains("the loss of one host, a, leaves set 1 with 1 of its 4 drives"));
+    }
+
+    #[test]
     fn parity_is_checked_against_the_chosen_set_size() {
         let arguments = ["/d{1...18}".to_owned()];
         let classes = StorageClasses {

@@ -73,7 +73,11 @@ async fn find_own(rt: &Rt, config: &ServerConfig, interfaces: &[IpAddr]) -> Resu
                 let names: Vec<String> = unresolved.iter().map(ToString::to_string).collect();
                 let names = names.join("; ");
                 if told != names {
-                    tracing::warn!(names, "waits for a name that is this node's: these do not resolve yet");
+                    tracing::warn!(
+                        names,
+                        "waits for a name that is this node's: these do not resolve yet; if it stays, check the URLs \
+                         and the name service"
+                    );
                     told = names;
                 }
             }
