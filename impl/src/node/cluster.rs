@@ -1,5 +1,7 @@
 //! A node among several: its own drives, which it serves to the others, and theirs, which it asks for.
 
+#[cfg(test)]
+mod refusals;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -10,7 +12,7 @@ use crate::{
         Cluster, Drive, DriveService, RemoteDrive, RemoteNode,
         format::{Given, OwnDrive},
     },
-    peer::{Entrance, Introduction, Link, LinkConfig, PeerSecret, Resolve, Security, Settings},
+    peer::{Entrance, Introduction, Link, LinkConfig, PeerSecret, Resolve, Security, Settings, VERSIONS},
     runtime::{self, Rt},
     store::{Store, StoreConfig},
 };
@@ -19,6 +21,7 @@ use start::Start;
 use std::{
     collections::BTreeMap,
     fmt,
+    ops::RangeInclusive,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -148,7 +151,7 @@ impl ClusterConfig {
         let mut same = self.same.clone();
         same.extend([
             ("the number of drives".to_owned(), drives),
-            ("the node of each drive".to_owned(), nodes),
+            ("the order of the drives' nodes".to_owned(), nodes),
             ("parity".to_owned(), parity),
         ]);
         let hosts = words(&mut self.hosts.iter().map(|host| host.name.clone()));
@@ -167,6 +170,11 @@ impl Starting {
     /// # Errors
     /// [`OpenError`]: no erasure code of this shape, or a drive of no node.
     pub fn new(rt: Rt, config: ClusterConfig) -> Result<Starting, OpenError> {
+        Starting::speaking(rt, config, VERSIONS)
+    }
+
+    /// The same, in these versions of the protocol.
+    fn speaking(rt: Rt, config: ClusterConfig, versions: RangeInclusive<u16>) -> Result<Starting, OpenError> {
         check_parities(config.set_size, [config.standard_parity, config.reduced_parity])?;
         let nodes = config.given().nodes;
         if let Some(place) = config.drives.iter().find(|place| place.node >= nodes) {
@@ -176,6 +184,7 @@ impl Starting {
         rt.fill_random(&mut boot);
         let boot = u64::from_le_bytes(boot);
         let introduction = Introduction {
+            versions,
             settings: Arc::new(config.settings()),
             is_serving: Arc::default(),
             ..Introduction::new(config.me, nodes, config.secrets.clone(), rt.mutation())
@@ -220,6 +229,7 @@ impl Starting {
         } = self;
         let links = || links(&rt, &config, &introduction, boot, None);
         let opened = start.open(&config, links).await?;
+        introduction.deployment.set(opened.layout.deployment().to_string()).ok();
         let (deployment, fingerprint) = (opened.deployment.to_be_bytes(), opened.layout.fingerprint());
         let (own, drives_online) = open_slots(&rt, opened, &config.index).await;
         let numbers = config

@@ -132,8 +132,8 @@ pub enum HandshakeError {
     Reflected,
     /// Another node than the one that was meant.
     #[error(
-        "node {wanted} was dialled, and node {found} answers there: the order of the arguments differs, or the address \
-         is another node's"
+        "node {wanted} was dialled, and node {found} answers there, counted from 0: give all nodes the URLs in the \
+         same order, and look whose address it is"
     )]
     WrongNode {
         /// Index of the node that was meant.
@@ -142,7 +142,9 @@ pub enum HandshakeError {
         found: u16,
     },
     /// No node of this deployment.
-    #[error("node {found} is not one of the {nodes} nodes")]
+    #[error(
+        "the peer is node {found}, counted from 0, and this node was given {nodes} nodes: give all nodes the same URLs"
+    )]
     NoSuchNode {
         /// Index that the peer has.
         found: u16,
@@ -150,11 +152,13 @@ pub enum HandshakeError {
         nodes: u16,
     },
     /// The drives of the other node are of another deployment, or in another order.
-    #[error(
-        "the drives of the two nodes are of different deployments, or in different places of one: compare the id and \
-         the sets in their format.json"
-    )]
-    OtherDeployment,
+    #[error("{}", deployments(ours, theirs))]
+    OtherDeployment {
+        /// The deployment of this node's drives.
+        ours: String,
+        /// That of the peer's.
+        theirs: String,
+    },
     /// One of the two has not found out yet which deployment its drives are of.
     #[error("it is still starting")]
     Starting,
@@ -182,7 +186,8 @@ pub enum HandshakeError {
     },
     /// No version of the protocol that both know.
     #[error(
-        "this node speaks versions {} to {} of the protocol, the peer {} to {}",
+        "this node speaks versions {} to {} of the protocol, the peer {} to {}: upgrade the one that speaks the lower \
+         ones",
         ours.start(), ours.end(), theirs.start(), theirs.end()
     )]
     NoCommonVersion {
@@ -200,6 +205,19 @@ pub enum HandshakeError {
     /// The peer does not want to talk, for this reason of its own.
     #[error("refused by the peer: {0}")]
     Refused(String),
+}
+
+fn deployments(ours: &str, theirs: &str) -> String {
+    match ours == theirs {
+        true => format!(
+            "the drives of this node and of the peer are of deployment {ours}, and the sets in their format.json \
+             differ: look which of them were changed"
+        ),
+        false => format!(
+            "the drives of this node are of deployment {ours}, those of the peer of {theirs}: look whether each host \
+             has its own drives mounted, and whether the URLs name the right hosts"
+        ),
+    }
 }
 
 /// Nanoseconds as seconds in words.

@@ -35,6 +35,8 @@ pub(super) struct Identity {
     pub used_for: Use,
     /// Fingerprint of the deployment that its drives are of, if it knows.
     pub deployment: Option<u128>,
+    /// Name of that deployment, for operators.
+    pub deployment_name: String,
     /// Its clock, in nanoseconds since 1970, as this was sent.
     pub clock: u64,
     /// It serves clients.
@@ -53,6 +55,7 @@ impl Identity {
             boot,
             used_for,
             deployment,
+            deployment_name: introduction.deployment.get().cloned().unwrap_or_default(),
             clock: 0,
             is_serving: introduction.is_serving.load(Ordering::Relaxed),
             settings: Settings::clone(&introduction.settings),
@@ -77,7 +80,10 @@ impl Identity {
         match (self.used_for, self.deployment, other.deployment) {
             (Use::Start, ..) => Ok(()),
             (_, Some(ours), Some(theirs)) if ours == theirs => Ok(()),
-            (_, Some(_), Some(_)) => Err(HandshakeError::OtherDeployment),
+            (_, Some(_), Some(_)) => Err(HandshakeError::OtherDeployment {
+                ours: self.deployment_name.clone(),
+                theirs: other.deployment_name.clone(),
+            }),
             (_, None, _) | (_, _, None) => Err(HandshakeError::Starting),
         }
     }
@@ -207,14 +213,25 @@ pub(super) async fn respond(
         true => [1; 32],
         false => nonce(rt),
     };
-    let (responder, hello) = Responder::greeted(introduction, &hello, nonce, binding)?;
+    let (responder, hello) = Responder::greeted(introduction.clone(), &hello, nonce, binding)?;
     greeting.send(&hello).await?;
     let (proof, agreed) = responder.proven(&greeting.receive().await?)?;
     greeting.send(&proof).await?;
-    let agreed = agreed?;
     greeting.decoder.set_payload_bytes_max(PAYLOAD_BYTES_MAX);
-    let theirs = Identity::decode(&greeting.receive().await?)?;
-    Ok((greeting, agreed, theirs))
+    match agreed {
+        Ok(agreed) => {
+            let theirs = Identity::decode(&greeting.receive().await?)?;
+            Ok((greeting, agreed, theirs))
+        }
+        Err(reason) => {
+            // It has ended the connection if it knows why.
+            if let Ok(theirs) = greeting.receive().await.and_then(|frame| Identity::decode(&frame)) {
+                let ours = Identity::of(&introduction, None, 0, theirs.used_for);
+                refuse(rt, &mut greeting, ours, &reason).await;
+            }
+            Err(reason.into())
+        }
+    }
 }
 
 /// Tells a peer that its connection is served from now on.
@@ -269,13 +286,34 @@ mod tests {
         assert_eq!(ours.differences(&ours).count(), 0);
     }
 
+    // `peer.same-settings`
+    #[test]
+    fn nodes_of_other_deployments_are_refused_with_both_names() {
+        let named = |fingerprint, name: &str| Identity {
+            deployment_name: name.to_owned(),
+            ..identity(Use::Control, Some(fingerprint), "", "")
+        };
+        let refused = |theirs: Identity| named(7, "a").check(&theirs).expect_err("refused").to_string();
+        let other = refused(named(8, "b"));
+        assert!(
+            other.starts_with("the drives of this node are of deployment a, those of the peer of b: look whether"),
+            "{other}"
+        );
+        let changed = refused(named(8, "a"));
+        assert!(
+            changed.contains("are of deployment a, and the sets in their format.json differ"),
+            "{changed}"
+        );
+    }
+
     #[test]
     fn only_questions_of_a_start_need_no_deployment() {
         let control = |deployment| identity(Use::Control, deployment, "", "");
         assert_eq!(control(Some(7)).check(&control(Some(7))), Ok(()));
-        assert_eq!(
-            control(Some(7)).check(&control(Some(8))),
-            Err(HandshakeError::OtherDeployment)
+        let other = control(Some(7)).check(&control(Some(8)));
+        assert!(
+            matches!(other, Err(HandshakeError::OtherDeployment { .. })),
+            "{other:?}"
         );
         for (ours, theirs) in [(Some(7), None), (None, Some(7)), (None, None)] {
             assert_eq!(control(ours).check(&control(theirs)), Err(HandshakeError::Starting));

@@ -24,7 +24,7 @@ use sha2::Sha256;
 use std::{
     collections::BTreeMap,
     ops::RangeInclusive,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
 /// Versions of the protocol that this release speaks.
@@ -53,6 +53,8 @@ pub struct Introduction {
     pub versions: RangeInclusive<u16>,
     /// How it is set up.
     pub settings: Arc<Settings>,
+    /// Name of the deployment that its drives are of, for operators, once it is known.
+    pub deployment: Arc<OnceLock<String>>,
     /// It serves clients. Until then a peer whose clock differs too much is refused.
     pub is_serving: Arc<AtomicBool>,
     /// Tells its links which nodes have dialled it.
@@ -80,6 +82,7 @@ impl Introduction {
             secrets,
             versions: VERSIONS,
             settings: Arc::default(),
+            deployment: Arc::default(),
             is_serving: Arc::new(AtomicBool::new(true)),
             heard: Arc::new(Heard::of(nodes)),
             mutation,
@@ -472,7 +475,7 @@ mod tests {
         assert_eq!(
             dialler,
             Ok(Agreed { peer: 1, version: 1 }),
-            "it is told by the end of the connection"
+            "it is told by the responder, or finds that their settings differ"
         );
         let newer = Introduction {
             versions: 2..=4,

@@ -75,7 +75,8 @@ pub enum FormatError {
     },
     /// No majority: as many drives are of one deployment as of another.
     #[error(
-        "{}: this drive is of deployment {}, and as many others are of {}",
+        "{}: this drive is of deployment {}, and as many others are of {}: mount the drives of one deployment, or \
+         correct the paths",
         path.display(), uuid(*found), uuid(*expected)
     )]
     OtherDeployment {
@@ -160,7 +161,10 @@ pub enum Refusal {
         found: u64,
     },
     /// Drive of another deployment.
-    #[error("it is of deployment {}, this one is {}", uuid(*found), uuid(*expected))]
+    #[error(
+        "it is of deployment {}, this one is {}: mount the drive that belongs here, or correct the path",
+        uuid(*found), uuid(*expected)
+    )]
     OtherDeployment {
         /// Its deployment.
         found: u128,
@@ -181,10 +185,15 @@ pub enum Refusal {
         expected: usize,
     },
     /// Drive of another node.
-    #[error("it is drive {} of this erasure set, which belongs to another node: mount it there", uuid(*drive))]
+    #[error(
+        "it is drive {}, which belongs to another node, and its path is that of drive {}: mount each at its own node",
+        uuid(*drive), uuid(*expected)
+    )]
     OtherNode {
         /// The drive's UUID.
         drive: u128,
+        /// UUID of the drive of its path.
+        expected: u128,
     },
     /// The same drive is found twice: nobody can tell which of the two is the newer one.
     #[error("it is drive {}, and so is {}: unmount the one that is the copy", uuid(*drive), other.display())]
@@ -220,13 +229,18 @@ fn topology(given: Given, found: Given) -> String {
                                     be divided: start it with its paths, and copy its objects to a new store"
                 .to_owned()
         }
-        _ if given.drives != found.drives => {
-            format!("{} drives given, the drives' format has {}", given.drives, found.drives)
+        (nodes, others) => {
+            let differs = if given.drives != found.drives {
+                format!("{} drives given, the drives' format has {}", given.drives, found.drives)
+            } else if nodes != others {
+                format!("{nodes} nodes given, the drives' format has {others}")
+            } else {
+                format!(
+                    "erasure sets of {} drives given, the drives' format has sets of {}",
+                    given.set_size, found.set_size
+                )
+            };
+            format!("{differs}: give what it was formatted with, or the right drives; neither can be changed yet")
         }
-        (nodes, others) if nodes != others => format!("{nodes} nodes given, the drives' format has {others}"),
-        _ => format!(
-            "erasure sets of {} drives given, the drives' format has sets of {}",
-            given.set_size, found.set_size
-        ),
     }
 }

@@ -121,10 +121,10 @@ impl OwnDrives {
             let (path, given) = (own.path.clone(), self.given);
             return Some(FormatError::Topology { path, given, found }.to_string());
         }
-        let expected = format.layout.drives().nth(own.position);
-        (expected != Some(format.this)).then(|| {
-            let drive = uuid(format.this);
-            format!("its format was begun as that of drive {drive}, whose place is another one: mount it there")
+        let expected = format.layout.drives().nth(own.position)?;
+        (expected != format.this).then(|| {
+            let (drive, expected) = (uuid(format.this), uuid(expected));
+            format!("its format was begun as that of drive {drive}, and its path is that of {expected}: mount it there")
         })
     }
 
@@ -256,7 +256,8 @@ fn refusal(found: &[Found], at: usize, own: &[OwnDrive], layout: &Layout) -> Opt
         });
     }
     if !own.iter().any(|own| own.position == place) {
-        return Some(Refusal::OtherNode { drive });
+        let expected = layout.drives().nth(expected)?;
+        return Some(Refusal::OtherNode { drive, expected });
     }
     let is_copy = |(other, found): &(usize, &Found)| {
         *other != at
@@ -407,10 +408,8 @@ mod tests {
         let bed = Bed::formatted();
         bed.swap("d0", "d2");
         let found = bed.opened();
-        assert!(
-            matches!(&found[0], Err(reason) if reason.contains("another node")),
-            "{found:?}"
-        );
+        let is_named = |reason: &String| reason.contains("another node") && reason.contains("mount each at its own");
+        assert!(found[0].as_ref().is_err_and(is_named), "{found:?}");
         assert_eq!(found[1], Ok(1));
     }
 

@@ -10,8 +10,13 @@ use crate::{
 use futures::future::join_all;
 use model::formation::{self, Drives, Found, Job, Leader, Look, Reply, Standing, mutant::Mutant};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::{Mutex, Notify, oneshot};
+use uuid::Uuid;
 
 /// Number of the service on connections for questions of a start.
 const SERVICE: u16 = 0;
@@ -155,7 +160,7 @@ impl Start {
             if let Some(layout) = self.learn(&[]).await? {
                 return Ok(layout);
             }
-            let (told, progress) = match &mut leader {
+            let (mut told, progress) = match &mut leader {
                 Some(leader) if !matches!(leader.standing(), Standing::Formed(_)) => {
                     self.lead(config, links, leader).await
                 }
@@ -173,8 +178,8 @@ impl Start {
                 continue;
             }
             if self.rt.mono().saturating_sub(began) >= TOLD_AFTER {
-                let standing = leader.as_ref().map(Leader::standing);
-                waits.tell(config, &told, standing, self.is_formatted().await);
+                told.extend(self.own().await.map(|own| (config.me, Ok(own))));
+                waits.tell(config, &told, self.is_formatted().await);
             }
             // The leader may have gone on meanwhile.
             let led = self.led.notified();
@@ -219,6 +224,14 @@ impl Start {
             None if !found.iter().any(|found| matches!(found, Found::Begun(_))) => complete(others),
             None => None,
         })
+    }
+
+    /// Returns what this node would tell another one. It is no request of the leader, and wakes nobody.
+    async fn own(&self) -> Option<Told> {
+        match &*self.state.lock().await {
+            State::Starts(own) => Some(own.told(Reply::Found(own.machine.found().to_vec()))),
+            State::Before | State::Open(_) => None,
+        }
     }
 
     /// Returns whether a drive of this node is complete: then this is no first start.
@@ -410,25 +423,39 @@ async fn ask(link: &Link, question: &Question) -> Result<Told, String> {
     postcard::from_bytes(&answer).map_err(|_| "its answer cannot be read".to_owned())
 }
 
+/// Returns which of a node's drives were begun, and for which deployments.
+fn begun(config: &ClusterConfig, node: u16, found: &[Found<Layout>]) -> Vec<(String, Uuid)> {
+    let places = config.drives.iter().filter(|place| place.node == node);
+    let begun = places.zip(found).filter_map(|(place, found)| match found {
+        Found::Begun(layout) => {
+            let drive = format!("{}{}", config.name(node), place.path.display());
+            Some((drive, layout.deployment()))
+        }
+        _ => None,
+    });
+    begun.collect()
+}
+
 /// What a start that waits has told the operator.
 #[derive(Default)]
 struct Waits {
     /// What is in the way at each node, or why it has not answered.
     nodes: BTreeMap<String, Result<Vec<String>, String>>,
+    /// Deployments under which drives were begun, at each node.
+    begun: BTreeMap<u16, Vec<(String, Uuid)>>,
     told: String,
 }
 
 impl Waits {
     /// Logs for whom a start waits, and what is in its way, once for each change. A node of which a drive
     /// `is_formatted` needs one other node, and no first start.
-    fn tell(
-        &mut self,
-        config: &ClusterConfig,
-        answers: &[Answer],
-        standing: Option<Standing<Layout>>,
-        is_formatted: bool,
-    ) {
+    fn tell(&mut self, config: &ClusterConfig, answers: &[Answer], is_formatted: bool) {
         for (node, answer) in answers {
+            if let Ok(told) = answer
+                && let Reply::Found(found) = &told.reply
+            {
+                self.begun.insert(*node, begun(config, *node, found));
+            }
             let answer = answer.as_ref().map(|told| told.reasons.clone()).map_err(String::clone);
             self.nodes.insert(config.name(*node), answer);
         }
@@ -442,23 +469,29 @@ impl Waits {
         });
         let (absent, refused): (Vec<String>, Vec<String>) = (absent.collect(), refused.collect());
         let (absent, refused) = (absent.join("; "), refused.join("; "));
-        let is_divided = standing == Some(Standing::Divided);
-        let told = format!("{absent}|{refused}|{is_divided}");
+        let deployments: BTreeSet<&Uuid> = self.begun.values().flatten().map(|(_, id)| id).collect();
+        let is_divided = deployments.len() > 1;
+        let begun = self.begun.values().flatten().filter(|_| is_divided);
+        let begun = begun.map(|(drive, id)| format!("{drive}: deployment {id}"));
+        let begun = begun.collect::<Vec<_>>().join(", ");
+        let told = format!("{absent}|{refused}|{begun}");
         if told == self.told {
             return;
         }
         self.told = told;
         if is_divided {
             tracing::error!(
-                "first start: drives were begun for different deployments, and none is complete: empty those that do \
-                 not belong together; nothing was ever stored on them"
+                begun,
+                "first start: drives were begun for different deployments: mount those that belong together, and give \
+                 folders that are missing or empty in the place of the others; nothing is written until then"
             );
         }
         if !refused.is_empty() {
             tracing::error!(
                 refused,
-                "first start: a new deployment is made only in folders that are missing or empty; nothing is written \
-                 until these are"
+                "first start: a new deployment is made only in folders that are missing or empty, and these are not: \
+                 look whether the right file systems are mounted there, or give other folders; nothing is written \
+                 until then"
             );
         }
         if is_formatted && !absent.is_empty() {
