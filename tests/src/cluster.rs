@@ -7,6 +7,7 @@ use crate::{
     server::{ACCESS_KEY, SECRET_KEY, binary, free_ports},
 };
 use std::{
+    fmt::Display,
     fs::{self, File},
     io::Write,
     net::Ipv4Addr,
@@ -24,6 +25,8 @@ const READY_TIME_MAX: Duration = Duration::from_secs(60);
 pub struct Cluster {
     folder: TempDir,
     drives_per_node: usize,
+    /// Names of the nodes' hosts in the URLs of the drives.
+    hosts: Vec<String>,
     ports: Vec<u16>,
     children: Vec<Option<Child>>,
     variables: Vec<(String, String)>,
@@ -41,6 +44,7 @@ impl Cluster {
         Cluster {
             folder,
             drives_per_node,
+            hosts: vec![Ipv4Addr::LOCALHOST.to_string(); nodes],
             ports: free_ports(Ipv4Addr::LOCALHOST, nodes).expect("free ports"),
             children: (0..nodes).map(|_| None).collect(),
             variables: Vec::new(),
@@ -66,6 +70,23 @@ impl Cluster {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Names the host of a node, which listens on 127.0.0.1, in the URLs of each node that is started from now on.
+    pub fn set_host(&mut self, node: usize, name: &str) {
+        name.clone_into(&mut self.hosts[node]);
+    }
+
+    /// Gives a node that does not run another port, at which nodes that are started from now on look for it.
+    pub fn set_port(&mut self, node: usize, port: u16) {
+        assert!(self.children[node].is_none(), "it runs");
+        self.ports[node] = port;
+    }
+
+    /// Returns a node's name and port, as the other nodes know it.
+    #[must_use]
+    pub fn name(&self, node: usize) -> String {
+        format!("{}:{}", self.hosts[node], self.ports[node])
+    }
+
     /// Returns the folder of a drive.
     #[must_use]
     pub fn drive(&self, node: usize, drive: usize) -> PathBuf {
@@ -84,7 +105,7 @@ impl Cluster {
         let drives = |node| (0..self.drives_per_node).map(move |drive| (node, drive));
         self.nodes()
             .flat_map(drives)
-            .map(|(node, drive)| drive_url(Ipv4Addr::LOCALHOST, self.ports[node], &self.drive(node, drive)))
+            .map(|(node, drive)| drive_url(&self.hosts[node], self.ports[node], &self.drive(node, drive)))
             .collect()
     }
 
@@ -144,7 +165,15 @@ impl Cluster {
 
     /// Waits until the log of a node contains this text.
     pub fn wait_logged(&mut self, node: usize, text: &str) {
-        self.wait_until(node, text, |cluster| cluster.log(node).contains(text));
+        self.wait_logged_line(node, &[text]);
+    }
+
+    /// Waits until one line of a node's log contains all of these.
+    pub fn wait_logged_line(&mut self, node: usize, texts: &[&str]) {
+        let has_all = |line: &str| texts.iter().all(|text| line.contains(text));
+        self.wait_until(node, &format!("{texts:?}"), |cluster| {
+            cluster.log(node).lines().any(has_all)
+        });
     }
 
     fn wait_until(&mut self, node: usize, what: &str, mut done: impl FnMut(&Cluster) -> bool) {
@@ -232,7 +261,7 @@ pub fn client_of(port: u16) -> Client {
 
 /// Returns the URL of a drive of the node at this address.
 #[must_use]
-pub fn drive_url(host: Ipv4Addr, port: u16, folder: &Path) -> String {
+pub fn drive_url(host: impl Display, port: u16, folder: &Path) -> String {
     format!("http://{host}:{port}{}", folder.display())
 }
 

@@ -73,7 +73,10 @@ fn is_retried(error: &Error) -> bool {
 }
 
 /// Makes up to three requests, as a client does.
-fn with_retries<T>(mut request: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+///
+/// # Errors
+/// The last request's, or the first that no client repeats.
+pub fn with_retries<T>(mut request: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
     for attempt in 1..TRIES {
         match request() {
             Err(error) if is_retried(&error) => thread::sleep(TRY_PAUSE * attempt),

@@ -10,9 +10,9 @@ use std::{
 };
 use tests::{
     Cluster, Server, clients, http,
-    load::{Away, BUCKET, Journal, Known, content, load, number_of, read},
+    load::{Away, BUCKET, Journal, Known, content, load, number_of, read, with_retries},
     s3::{Client, Error},
-    server::SECRET_KEY,
+    server::{SECRET_KEY, free_port},
 };
 
 #[test]
@@ -86,8 +86,9 @@ fn one_node_is_lost_and_then_another() {
     let away = Away::default();
     let (mut journal, mut killed_at) = (Journal::new(), Instant::now());
     // The nodes outlive the load, which is on all of them: a process is killed by its id.
+    let ports = cluster.ports();
     thread::scope(|scope| {
-        let (cluster, away, ports) = (&cluster, &away, &cluster.ports());
+        let (cluster, away, ports) = (&cluster, &away, &ports);
         let writers: Vec<_> = [0, 1, SECOND, FIRST, 0, 1]
             .into_iter()
             .enumerate()
@@ -306,6 +307,81 @@ fn a_first_start_waits_for_all_and_says_for_whom() {
     cluster.wait_logged(1, "waits for another node with formatted drives");
     cluster.start_all();
     assert_eq!(cluster.client(1).list_buckets().unwrap(), [BUCKET]);
+}
+
+/// Every node writes, and all read it, while no node is away.
+fn all_serve(cluster: &Cluster, phase: &str) {
+    for writer in cluster.nodes() {
+        let key = format!("{phase}/{writer}");
+        let mut client = cluster.client(writer);
+        let put = with_retries(|| client.put(BUCKET, &key, key.as_bytes()));
+        assert!(put.is_ok(), "{phase}, at node {writer}: {put:?}");
+        for reader in cluster.nodes() {
+            let mut client = cluster.client(reader);
+            let read = with_retries(|| client.get(BUCKET, &key));
+            assert_eq!(read.unwrap(), key.as_bytes(), "{phase}, at node {reader}");
+        }
+    }
+}
+
+#[test]
+fn hosts_are_renamed_and_replaced_one_by_one() {
+    let differs = "a node is set up differently";
+    let mut cluster = Cluster::start(4, 1);
+    cluster.client(0).create_bucket(BUCKET).unwrap();
+    let names = |cluster: &Cluster| {
+        cluster
+            .nodes()
+            .map(|node| cluster.name(node))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+
+    // The host of the last node gets another name, which node after node is told.
+    let old = names(&cluster);
+    cluster.set_host(3, "localhost");
+    let new = names(&cluster);
+    for node in cluster.nodes() {
+        cluster.terminate(&[node]);
+        let before = cluster.log(node).len();
+        cluster.restart(node);
+        if node == 0 {
+            let [here, there] = [(&new, &old), (&old, &new)].map(|(here, there)| {
+                let quoted = |name, value| format!("{name}=\"{value}\"");
+                [quoted("here", here), quoted("there", there)]
+            });
+            cluster.wait_logged_line(0, &[differs, &here[0], &here[1]]);
+            cluster.wait_logged_line(1, &[differs, &there[0], &there[1]]);
+        }
+        all_serve(&cluster, &format!("node {node} is told of a name"));
+        let is_last = node == 3;
+        let says = cluster.log(node)[before..].contains(differs);
+        assert_ne!(says, is_last, "the log of node {node}: {}", cluster.log(node));
+    }
+
+    // A host is replaced by another one, at another address, with the same drives.
+    let (old, gone) = (names(&cluster), cluster.name(2));
+    cluster.terminate(&[2]);
+    cluster.set_port(2, free_port());
+    let new = names(&cluster);
+    for node in [2, 0, 1, 3] {
+        if node != 2 {
+            cluster.terminate(&[node]);
+        }
+        cluster.restart(node);
+        if node == 2 {
+            cluster.wait_logged_line(2, &[differs, &old, &new]);
+            // It dials the others, who do not know yet where to dial it.
+            cluster.wait_logged_line(3, &["not connected to a node", &gone, "refused"]);
+        }
+        all_serve(&cluster, &format!("node {node} is told of a replaced host"));
+    }
+    for node in cluster.nodes() {
+        assert_eq!(
+            http::status(cluster.port(node), "GET", "/minio/health/cluster"),
+            Some(200)
+        );
+    }
 }
 
 #[test]
