@@ -230,8 +230,8 @@ impl World {
         madsim::time::sleep(Duration::from_millis(1)).await;
     }
 
-    /// Marks all processes as ended. For a run that ends with a panic: the destructors of its tasks run once there is no
-    /// simulation any more.
+    /// Marks all processes as ended. For a run that ends with a panic: the destructors of its tasks run once there is
+    /// no simulation any more.
     pub(crate) fn abandon(&self) {
         let mut state = lock(&self.0.state);
         let processes = state.nodes.values_mut().filter_map(|node| node.process.take());

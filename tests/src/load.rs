@@ -124,8 +124,8 @@ impl Away {
     }
 }
 
-/// Writes at one of the nodes that listen on these ports and reads at all, until the load ends or two nodes are away. Returns what it knows, and the
-/// longest time of a write and a read at nodes that were there.
+/// Writes at one of the nodes that listen on these ports and reads at all, until the load ends or two nodes are away.
+/// Returns what it knows, and the longest time of a write and a read at nodes that were there.
 ///
 /// # Panics
 /// If an operation at a node that is there fails whatever is tried, or reads what was not written.
