@@ -168,14 +168,13 @@ impl Shared {
     }
 
     /// Swaps two drives while their nodes are down, unless two are swapped already or both are empty: those may be
-    /// begun where they are then. So may an empty one by a leader that has looked before: it ends as well. Returns
-    /// whether it has.
+    /// begun where they are then. Returns whether it has.
     pub fn swap(&self, one: usize, other: usize) -> bool {
         if self.state().swapped.is_some() {
             return false;
         }
         let mut is_swapped = false;
-        let nodes = BTreeSet::from([1, self.plan.node_of(one), self.plan.node_of(other)]);
+        let nodes = BTreeSet::from([one, other].map(|drive| self.plan.node_of(drive)));
         self.while_down(&nodes, || {
             let mut media = self.media();
             if media.has_format(one) || media.has_format(other) {

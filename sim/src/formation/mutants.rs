@@ -19,11 +19,16 @@ type Focus = fn(&mut Plan);
 const SEEDS: u64 = 300;
 
 /// Every mutant with its name in `specs/mutants.md` and its focus.
-const MUTANTS: [(Mutant, &str, Focus); 9] = [
+const MUTANTS: [(Mutant, &str, Focus); 10] = [
     (
         BeginsBeforeLooking,
         "the leader begins before it has looked everywhere",
         as_drawn,
+    ),
+    (
+        BeginsUnconfirmed,
+        "the leader begins by looks that nobody has confirmed",
+        mixed_up,
     ),
     (
         BeginsBesideRefused,
@@ -87,6 +92,18 @@ fn in_the_middle(plan: &mut Plan) {
     (plan.aimed, plan.strikers) = (0.9, 2);
     plan.job_max = Duration::from_millis(100);
     (plan.length, plan.quiet_max) = (Duration::from_secs(10), Duration::from_millis(300));
+}
+
+/// Drives are mixed up and put right again while they are being formatted, and links fail.
+fn mixed_up(plan: &mut Plan) {
+    in_the_middle(plan);
+    plan.faults = vec![
+        (Fault::Swap, 8),
+        (Fault::Partition, 4),
+        (Fault::SlowLink, 2),
+        (Fault::Kill, 1),
+    ];
+    plan.strikers = 3;
 }
 
 /// A drive is wiped once all is formed, and all nodes start again.

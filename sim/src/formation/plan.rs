@@ -214,6 +214,11 @@ impl Plan {
             wiped: rng.gen_bool(0.4).then(drive),
             all_restart: rng.gen_bool(0.5),
         };
+        // What makes an answer slow hides a part of the difference: at most half of the time to dial, 5 s.
+        let slow = [Fault::SlowLink, Fault::Pause, Fault::Partition, Fault::OneWay];
+        if slow.into_iter().any(|fault| plan.has(fault)) {
+            plan.clock = plan.clock.map(|(node, offset)| (node, 20 * offset));
+        }
         if plan.late_clock.is_some_and(|(node, _)| plan.suffices(node)) {
             plan.late_clock = None;
         }
