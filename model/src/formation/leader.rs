@@ -194,11 +194,11 @@ impl<I: Clone + PartialEq> Leader<I> {
             true => self.nodes.len() / 2 + 1,
             false => self.nodes.len(),
         };
-        let heard = self.nodes.iter().zip(&self.confirmed);
-        let mut unconfirmed = heard.filter(|(heard, confirmed)| **heard != Heard::Unknown && !**confirmed);
+        let begins_anyway = [Mutant::BeginsUnconfirmed, Mutant::BeginsBeforeLooking];
+        let begins_anyway = begins_anyway.into_iter().any(|mutant| self.mutation.is(mutant));
         match count >= needed {
             true => Standing::Completes(id.clone()),
-            false if unconfirmed.next().is_some() && !self.mutation.is(Mutant::BeginsUnconfirmed) => Standing::Confirms,
+            false if self.confirmed.contains(&false) && !begins_anyway => Standing::Confirms,
             false => Standing::Begins(id.clone()),
         }
     }

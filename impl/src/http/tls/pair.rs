@@ -218,13 +218,13 @@ fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>
 }
 
 fn expires(path: &Path, chain: &[CertificateDer<'_>]) -> Result<i64, TlsError> {
-    let ends = chain.iter().map(|certificate| {
-        let parsed = x509_parser::parse_x509_certificate(certificate);
-        let (_, certificate) =
-            parsed.map_err(|error| TlsError::malformed(path, format!("not a certificate: {error}")))?;
-        Ok(certificate.validity().not_after.timestamp())
-    });
-    ends.fold(Ok(i64::MAX), |first, end| Ok(first?.min(end?)))
+    let mut first = i64::MAX;
+    for certificate in chain {
+        let (_, certificate) = x509_parser::parse_x509_certificate(certificate)
+            .map_err(|error| TlsError::malformed(path, format!("not a certificate: {error}")))?;
+        first = first.min(certificate.validity().not_after.timestamp());
+    }
+    Ok(first)
 }
 
 fn certified(
