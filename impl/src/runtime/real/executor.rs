@@ -1,28 +1,16 @@
-//! A drive's blocking work: one thread for its index, a bounded number of threads for the rest.
+//! A drive's blocking work: one thread for its index, a bounded number of the node's threads for the rest.
 
+use super::pool::{DataQueue, Pool};
 use crate::runtime::{BoxFuture, Executor, Job, Lane};
 use std::{
-    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{Arc, mpsc},
     thread,
-    time::{Duration, Instant},
 };
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, oneshot},
 };
-
-/// Number of jobs of [`Lane::Data`] that a drive runs at once. A hung drive holds this many threads for good,
-/// so the number times the drives of a node stays well below tokio's 512 blocking threads.
-const DATA_JOBS_MAX: usize = 16;
-
-/// Jobs that take less time than this are left to threads that are at work already.
-const SHORT: Duration = Duration::from_micros(300);
-/// Number of such jobs that are left to each thread.
-const LEFT_MAX: usize = 16;
-/// Longest wait of such a job before it gets a thread of its own.
-const PATIENCE: Duration = Duration::from_millis(1);
 
 /// The threads of one drive.
 ///
@@ -30,7 +18,7 @@ const PATIENCE: Duration = Duration::from_millis(1);
 /// [`Lane::Data`] whose future is dropped before the job began never runs.
 pub(super) struct DriveExecutor {
     commit: mpsc::Sender<Commit>,
-    data: Arc<DataQueue>,
+    data: DataQueue,
 }
 
 struct Commit {
@@ -40,7 +28,7 @@ struct Commit {
 
 impl DriveExecutor {
     /// An executor whose commit thread ends when the executor is dropped and its queue is empty.
-    pub(super) fn new(drive: &str, tokio: Handle) -> Self {
+    pub(super) fn new(drive: &str, pool: Arc<Pool>) -> Self {
         let (commit, queue) = mpsc::channel();
         let name = format!("commit {drive}").replace('\0', "");
         // Without its thread the queue is closed: every commit fails, and so does the drive.
@@ -49,7 +37,7 @@ impl DriveExecutor {
         }
         DriveExecutor {
             commit,
-            data: Arc::new(DataQueue::new(tokio)),
+            data: DataQueue::new(pool),
         }
     }
 }
@@ -67,108 +55,6 @@ impl Executor for DriveExecutor {
             }
             Lane::Data => Box::pin(self.data.clone().run(job)),
         }
-    }
-}
-
-/// Jobs of a drive that run side by side.
-///
-/// To wake a thread costs more than to read a block from memory. So while jobs are short, the next one is left to a
-/// thread that is at work already; one that has waited for [`PATIENCE`] nevertheless gets a thread of its own.
-struct DataQueue {
-    tokio: Handle,
-    jobs: Mutex<DataJobs>,
-}
-
-#[derive(Default)]
-struct DataJobs {
-    waiting: VecDeque<Waiting>,
-    /// Threads at work.
-    workers: usize,
-    /// Moving average of the time that a job takes.
-    usual: Duration,
-    /// Time at which a thread last took a job.
-    taken: Option<Instant>,
-}
-
-impl DataJobs {
-    /// Returns whether a job is left to the threads at work: they take one soon.
-    fn leaves(&self) -> bool {
-        (1..DATA_JOBS_MAX).contains(&self.workers)
-            && self.usual < SHORT
-            && self.waiting.len() <= self.workers * LEFT_MAX
-            && self.taken.is_some_and(|taken| taken.elapsed() < PATIENCE)
-    }
-}
-
-struct Waiting {
-    job: Job,
-    /// Closed when nobody waits for the job any more.
-    done: oneshot::Sender<()>,
-}
-
-impl DataQueue {
-    fn new(tokio: Handle) -> DataQueue {
-        let jobs = Mutex::default();
-        DataQueue { tokio, jobs }
-    }
-
-    async fn run(self: Arc<Self>, job: Job) {
-        let (done, mut ended) = oneshot::channel();
-        let leave = {
-            let mut jobs = self.lock();
-            if jobs.waiting.len() >= DATA_JOBS_MAX {
-                // A drive that hangs takes none of them.
-                jobs.waiting.retain(|waiting| !waiting.done.is_closed());
-            }
-            jobs.waiting.push_back(Waiting { job, done });
-            jobs.leaves()
-        };
-        if leave && tokio::time::timeout(PATIENCE, &mut ended).await.is_ok() {
-            return;
-        }
-        self.employ();
-        ended.await.ok();
-    }
-
-    /// Starts one more thread, if a job waits for it and there may be one more.
-    fn employ(self: &Arc<Self>) {
-        let mut jobs = self.lock();
-        if jobs.workers == DATA_JOBS_MAX || jobs.waiting.is_empty() {
-            return;
-        }
-        jobs.workers += 1;
-        drop(jobs);
-        let queue = self.clone();
-        self.tokio.spawn_blocking(move || queue.work());
-    }
-
-    /// Works until nothing waits.
-    fn work(&self) {
-        let mut began: Option<Instant> = None;
-        loop {
-            let next = {
-                let mut jobs = self.lock();
-                let now = Instant::now();
-                if let Some(began) = began {
-                    jobs.usual = (jobs.usual * 7 + (now - began)) / 8;
-                }
-                let Some(next) = jobs.waiting.pop_front() else {
-                    jobs.workers -= 1;
-                    return;
-                };
-                jobs.taken = Some(now);
-                began = Some(now);
-                next
-            };
-            if !next.done.is_closed() {
-                run_contained(next.job);
-                next.done.send(()).ok();
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, DataJobs> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -194,7 +80,7 @@ fn commit_loop(queue: &mpsc::Receiver<Commit>) {
 }
 
 /// Runs a job so that its panic ends the job alone. Whoever waits for its answer sees it dropped.
-fn run_contained(job: Job) {
+pub(super) fn run_contained(job: Job) {
     if catch_unwind(AssertUnwindSafe(job)).is_err() {
         tracing::error!("a blocking job panicked");
     }
@@ -202,13 +88,19 @@ fn run_contained(job: Job) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::pool::{DATA_JOBS_MAX, PATIENCE},
+        *,
+    };
     use crate::runtime::{Gone, run};
     use futures::FutureExt;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     fn executor() -> Arc<dyn Executor> {
-        Arc::new(DriveExecutor::new("/drive", Handle::current()))
+        Arc::new(DriveExecutor::new("/drive", Arc::default()))
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -245,25 +137,29 @@ mod tests {
         }
     }
 
-    /// However short jobs usually are, none waits for one that hangs.
+    /// However short jobs usually are, none waits for one that hangs, of its own drive or of another.
     #[tokio::test(flavor = "multi_thread")]
     async fn no_data_job_waits_for_one_that_hangs() {
-        let executor = executor();
-        for _ in 0..50 {
-            run(&executor, Lane::Data, || ()).await.expect("runs");
-        }
+        let pool = Arc::default();
+        let executors: Vec<Arc<dyn Executor>> = ["/drive1", "/drive2"]
+            .map(|drive| Arc::new(DriveExecutor::new(drive, Arc::clone(&pool))) as Arc<dyn Executor>)
+            .into();
+        let short_on_both = async || {
+            for executor in executors.iter().cycle().take(100) {
+                run(executor, Lane::Data, || ()).await.expect("runs");
+            }
+        };
+        short_on_both().await;
         let (free, hung) = mpsc::channel::<()>();
         let (hangs, is_hung) = oneshot::channel();
-        let first = run(&executor, Lane::Data, move || {
+        let first = run(&executors[0], Lane::Data, move || {
             hangs.send(()).ok();
             hung.recv().ok();
         });
         let rest = async {
             is_hung.await.expect("it has begun");
             // Only when they have run does the first end.
-            for _ in 0..50 {
-                run(&executor, Lane::Data, || ()).await.expect("runs");
-            }
+            short_on_both().await;
             drop(free);
         };
         futures::future::join(first, rest).await.0.expect("runs");
@@ -272,7 +168,7 @@ mod tests {
     /// Jobs that nobody waits for any more do not pile up behind threads that hang.
     #[tokio::test(flavor = "multi_thread")]
     async fn abandoned_data_jobs_are_dropped() {
-        let queue = Arc::new(DataQueue::new(Handle::current()));
+        let queue = DataQueue::new(Arc::default());
         let (free, hung) = mpsc::channel::<()>();
         let hung = Arc::new(Mutex::new(hung));
         let held: Vec<_> = (0..DATA_JOBS_MAX)
@@ -285,14 +181,13 @@ mod tests {
                 )
             })
             .collect();
-        let all_hang = |jobs: &DataJobs| jobs.workers == DATA_JOBS_MAX && jobs.waiting.is_empty();
-        while !all_hang(&queue.lock()) {
+        while !queue.is_held() {
             tokio::time::sleep(PATIENCE).await;
         }
         for _ in 0..1000 {
             assert!(queue.clone().run(Box::new(|| ())).now_or_never().is_none());
         }
-        assert!(queue.lock().waiting.len() <= DATA_JOBS_MAX);
+        assert!(queue.waiting() <= DATA_JOBS_MAX);
         drop(free);
         for job in held {
             job.await.expect("ends");

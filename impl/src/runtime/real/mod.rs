@@ -7,6 +7,7 @@
 mod executor;
 mod files;
 pub mod log;
+mod pool;
 mod process;
 mod recorder;
 
@@ -16,6 +17,7 @@ use super::{Accepted, BoxFuture, Executor, Files, Job, Listener, Process, Record
 use executor::DriveExecutor;
 use files::HostFiles;
 use futures::FutureExt;
+use pool::Pool;
 use recorder::FileRecorder;
 use std::{
     future::Future,
@@ -36,6 +38,8 @@ pub struct RealRuntime {
     files: Arc<HostFiles>,
     /// One permit per core: more CPU-bound jobs at once would only take turns.
     cores: Arc<Semaphore>,
+    /// Threads for what drives do beside their commits.
+    drives: Arc<Pool>,
     recorder: Option<Arc<dyn Recorder>>,
 }
 
@@ -67,6 +71,7 @@ impl RealRuntime {
             tokio: Handle::current(),
             files: Arc::new(HostFiles::default()),
             cores: Arc::new(Semaphore::new(cores)),
+            drives: Arc::default(),
             recorder,
         })
     }
@@ -142,7 +147,7 @@ impl Runtime for RealRuntime {
     }
 
     fn executor(&self, drive: &str) -> Arc<dyn Executor> {
-        Arc::new(DriveExecutor::new(drive, self.tokio.clone()))
+        Arc::new(DriveExecutor::new(drive, self.drives.clone()))
     }
 }
 
