@@ -69,6 +69,8 @@ struct State {
     up: BTreeMap<u32, Arc<ClusterNode>>,
     /// Nodes that may lack what was written, or are slow: a fault has struck them, their drives or a link of theirs.
     harmed: BTreeSet<u32>,
+    /// How often a process was stopped.
+    stops: u32,
     /// Nodes whose drives a fault has struck.
     struck: BTreeSet<u32>,
     /// Drives that are unmounted, by name.
@@ -142,7 +144,11 @@ impl Shared {
     /// harmed.
     pub fn begin(&self, node: u32, what: u32) -> Option<Watched> {
         let paused = self.processes.paused();
-        let hangs_alone = paused.len() == 1 && !paused.contains(&node) && self.state().harmed == paused;
+        let state = self.state();
+        let hangs_alone = paused.len() == 1 && !paused.contains(&node) && state.harmed == paused;
+        // Once it goes on it takes all others for hung, and its writers leave stragglers out.
+        let hangs_alone = hangs_alone && (state.stops == 1 || self.plan.spares_a_writer());
+        drop(state);
         // A step of an upload consists of many operations, so the bound for one does not apply.
         let is_bounded = hangs_alone && self.plan.spares_a_node() && what < 100;
         is_bounded.then(|| self.hangs.begin(&self.world))
@@ -261,6 +267,7 @@ impl Shared {
     pub fn stop(&self, node: u32) -> bool {
         let is_done = self.processes.stop(node);
         if is_done {
+            self.state().stops += 1;
             self.harms([node]);
         }
         is_done

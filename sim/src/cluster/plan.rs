@@ -203,6 +203,13 @@ impl Plan {
         left >= write_quorum(drives - self.parity, self.parity).max(Quorums::of(drives).accept)
     }
 
+    /// Returns whether a version that W drives hold can be read without those of one node.
+    pub fn spares_a_writer(&self) -> bool {
+        let data = self.set_size as u8 - self.parity;
+        let of_node = self.set_size.div_ceil(self.nodes as usize) as u8;
+        write_quorum(data, self.parity) >= data + of_node
+    }
+
     /// Node and path of a drive, by its place in the deployment: neighbours of a set are on different nodes.
     pub fn place(&self, drive: usize) -> (u32, String) {
         let nodes = self.nodes as usize;
