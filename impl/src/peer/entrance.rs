@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 /// Connections that have yet to prove themselves: in all, and from one address. A node dials two at once (see `link`),
 /// and all nodes may have one address.
@@ -50,8 +50,8 @@ pub struct Entrance {
     /// Fingerprint of the deployment that this node's drives are of, and who answers for them; once they are open.
     drives: OnceLock<(u128, Arc<dyn Service>)>,
     state: Mutex<State>,
-    /// True once this node stops.
-    stops: watch::Sender<bool>,
+    /// Wakes all connections when this node stops. A `watch` channel would wake them in an order that no seed decides.
+    stops: Notify,
     traffic: Arc<Traffic>,
 }
 
@@ -100,7 +100,7 @@ impl Entrance {
             start,
             drives: OnceLock::new(),
             state: Mutex::default(),
-            stops: watch::Sender::new(false),
+            stops: Notify::new(),
             traffic: Arc::default(),
         })
     }
@@ -142,7 +142,7 @@ impl Entrance {
         state.is_closed = true;
         state.unproven.clear();
         drop(state);
-        self.stops.send_replace(true);
+        self.stops.notify_waiters();
         // Those whose peers do not read.
         let (rt, entrance) = (self.rt.clone(), Arc::downgrade(self));
         spawn(&self.rt, "end of peers", async move {
@@ -154,9 +154,14 @@ impl Entrance {
     }
 
     /// Completes when this node stops.
-    fn stopping(&self) -> BoxFuture<()> {
-        let mut stops = self.stops.subscribe();
-        Box::pin(async move { stops.wait_for(|stops| *stops).await.map_or((), drop) })
+    fn stopping(self: &Arc<Self>) -> BoxFuture<()> {
+        let entrance = self.clone();
+        Box::pin(async move {
+            let stops = entrance.stops.notified();
+            if !entrance.state().is_closed {
+                stops.await;
+            }
+        })
     }
 
     /// Returns whether a connection to a plain port that begins with this byte is a node's: nodes speak TLS, and
